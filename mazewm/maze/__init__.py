@@ -1,0 +1,1 @@
+"""Room 1, mazes: parameters and a seed -> batches of mazes, their shortest paths and their truths. No torch."""

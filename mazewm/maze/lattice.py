@@ -1,0 +1,72 @@
+"""The n x n lattice: cells, the connections that can exist between them, and who is next to whom.
+
+A cell is ``(row, col)``, 0-based from the top left, and numbered ``row * n + col``. A connection is an unordered pair of
+adjacent cells. Connections are numbered with all vertical ones first (row by row), then all horizontal ones, so that a maze
+is a row of 2n(n-1) bits.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Int
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """An n x n lattice."""
+
+    n: int
+
+    @property
+    def n_cells(self) -> int:
+        return self.n * self.n
+
+    @property
+    def n_connections(self) -> int:
+        return 2 * self.n * (self.n - 1)
+
+    @cached_property
+    def ends(self) -> Int[np.ndarray, "connection 2"]:
+        """The two cells of each connection, the upper or left one first."""
+        cell = np.arange(self.n_cells).reshape(self.n, self.n)
+        vertical = np.stack([cell[:-1].ravel(), cell[1:].ravel()], axis=1)
+        horizontal = np.stack([cell[:, :-1].ravel(), cell[:, 1:].ravel()], axis=1)
+        return np.concatenate([vertical, horizontal])
+
+    @cached_property
+    def connection_of(self) -> Int[np.ndarray, "cell cell"]:
+        """The number of the connection between two cells, -1 where they are not adjacent."""
+        table = np.full((self.n_cells, self.n_cells), -1)
+        a, b = self.ends.T
+        table[a, b] = table[b, a] = np.arange(self.n_connections)
+        return table
+
+    @cached_property
+    def neighbours(self) -> Int[np.ndarray, "cell 4"]:
+        """The cell above, below, left and right of each cell, -1 outside the lattice."""
+        table = np.full((self.n_cells, 4), -1)
+        for cell in range(self.n_cells):
+            row, col = divmod(cell, self.n)
+            for side, (r, c) in enumerate([(row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)]):
+                if 0 <= r < self.n and 0 <= c < self.n:
+                    table[cell, side] = r * self.n + c
+        return table
+
+    def name(self, connection: int) -> str:
+        """For people: ``(0,1)-(1,1)``."""
+        a, b = (divmod(int(cell), self.n) for cell in self.ends[connection])
+        return f"({a[0]},{a[1]})-({b[0]},{b[1]})"
+
+    def corner_connections(self, size: int) -> Int[np.ndarray, " inner"]:
+        """This lattice's numbers of the connections of the size x size lattice in its top left corner, in that one's order."""
+        inner = lattice(size)
+        rows, cols = np.divmod(inner.ends, size)
+        a, b = (rows * self.n + cols).T
+        return self.connection_of[a, b]
+
+
+@lru_cache
+def lattice(n: int) -> Lattice:
+    """The n x n lattice, made once."""
+    return Lattice(n)

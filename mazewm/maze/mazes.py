@@ -1,0 +1,118 @@
+"""A batch of mazes with an origin, a target and the shortest path between them, as arrays and as parquet rows.
+
+Every maze is embedded in the top left corner of one vocabulary lattice, so that mazes of different sizes share cell and
+connection numbers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Int
+
+from mazewm import tables
+from mazewm.errors import BadInput
+from mazewm.maze.lattice import Lattice, lattice
+from mazewm.maze.truths import shortest_paths
+
+
+@dataclass(frozen=True)
+class MazeRow:
+    """One maze as it lies on disk."""
+
+    maze_id: tables.Int
+    family: tables.Text
+    connections: tables.Bits  # 2n(n-1) bits of the vocabulary lattice
+    origin: tables.Int  # a cell number
+    target: tables.Int
+    path: tables.Cells  # the shortest path, origin and target included
+
+
+@dataclass(frozen=True)
+class Mazes:
+    """A batch of mazes on one vocabulary lattice."""
+
+    grid: Lattice
+    maze_id: Int[np.ndarray, " maze"]
+    family: np.ndarray  # names
+    connections: Bool[np.ndarray, "maze connection"]
+    origin: Int[np.ndarray, " maze"]
+    target: Int[np.ndarray, " maze"]
+    path: Int[np.ndarray, "maze step"]  # padded with -1
+
+    def __len__(self) -> int:
+        return len(self.connections)
+
+    def __getitem__(self, index: np.ndarray | slice) -> "Mazes":
+        """The mazes that a slice, a mask or an index array picks."""
+        return Mazes(self.grid, self.maze_id[index], self.family[index], self.connections[index], self.origin[index], self.target[index], self.path[index])
+
+    @property
+    def n_connections(self) -> Int[np.ndarray, " maze"]:
+        """How many connections each maze has."""
+        return self.connections.sum(axis=1)
+
+    @property
+    def path_length(self) -> Int[np.ndarray, " maze"]:
+        """Cells on the shortest path."""
+        return (self.path >= 0).sum(axis=1)
+
+    def by_n_connections(self) -> dict[int, np.ndarray]:
+        """Indices of the mazes with each number of connections: mazes that are spelled with equally long prompts."""
+        counts = self.n_connections
+        return {int(n): np.flatnonzero(counts == n) for n in np.unique(counts)}
+
+
+def solve(grid: Lattice, connections: np.ndarray, origin: np.ndarray, target: np.ndarray, family: np.ndarray, maze_id: np.ndarray | None = None) -> Mazes:
+    """The batch of those of the given mazes that have one and only one shortest path."""
+    paths = shortest_paths(grid, connections, origin, target)
+    keep = paths.is_unique
+    ids = np.arange(len(connections)) if maze_id is None else maze_id
+    return Mazes(grid, ids[keep], family[keep], connections[keep], origin[keep], target[keep], paths.cells[keep])
+
+
+def write(path: Path, mazes: Mazes) -> None:
+    """Write a batch as rows of MazeRow."""
+    flat = mazes.path[mazes.path >= 0]
+    path_offsets = np.concatenate([[0], np.cumsum(mazes.path_length)]).astype(np.int32)
+    bit_offsets = np.arange(len(mazes) + 1, dtype=np.int32) * mazes.grid.n_connections
+    tables.write(
+        path,
+        MazeRow,
+        {
+            "maze_id": mazes.maze_id,
+            "family": mazes.family,
+            "connections": pa.ListArray.from_arrays(bit_offsets, pa.array(mazes.connections.ravel())),
+            "origin": mazes.origin,
+            "target": mazes.target,
+            "path": pa.ListArray.from_arrays(path_offsets, pa.array(flat.astype(np.int16))),
+        },
+    )
+
+
+def read(path: Path) -> Mazes:
+    """Read a batch; its lattice follows from the number of bits a maze has."""
+    table = tables.read_columns(path, MazeRow)
+    n_mazes = len(table)
+    if n_mazes == 0:
+        raise BadInput(f"{path}: expected at least one maze, found none.")
+    bits = table["connections"].combine_chunks()
+    n_bits = len(bits.flatten()) // n_mazes
+    n = round((1 + (1 + 2 * n_bits) ** 0.5) / 2)
+    grid = lattice(n)
+    if grid.n_connections * n_mazes != len(bits.flatten()):
+        raise BadInput(f"{path}: column connections: expected 2n(n-1) bits in every row, found {n_bits} on average.")
+    steps = table["path"].combine_chunks()
+    lengths = np.diff(steps.offsets.to_numpy())
+    cells = np.full((n_mazes, grid.n_cells), -1, np.int16)
+    cells[np.arange(grid.n_cells) < lengths[:, None]] = steps.flatten().to_numpy()
+    return Mazes(
+        grid,
+        table["maze_id"].to_numpy(),
+        table["family"].to_numpy().astype(str),
+        bits.flatten().to_numpy(zero_copy_only=False).reshape(n_mazes, -1),
+        table["origin"].to_numpy(),
+        table["target"].to_numpy(),
+        cells,
+    )

@@ -1,0 +1,1 @@
+"""Room 3, model: tokens -> logits, under taps."""

@@ -1,0 +1,179 @@
+"""The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one ``tap``.
+
+Without a tap, attention is the fused kernel; with one it is spelled out, so that every site can be read and replaced. A
+test holds the two equal. Weights multiply from the right and carry the field's names. Per-head weights are stored as
+matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices; ``Attention.W_Q`` and the like give the head
+axis.
+"""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mazewm.model.positions import NoPositions, Positions, encoding_class
+from mazewm.model.sites import Place, Site, Tap
+from mazewm.params import Params
+from mazewm.shapes import Logits, PerHead, Resid, Tokens
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class TransformerParams(Params):
+    """The architecture, the same for every positional encoding."""
+
+    n_layers: Count
+    d_model: Count
+    n_heads: Count
+    d_mlp: Count
+
+    @model_validator(mode="after")
+    def _heads_divide_the_model(self) -> "TransformerParams":
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model must be a multiple of n_heads = {self.n_heads}")
+        return self
+
+
+class KeysValues:
+    """What a rollout keeps of the positions already read: keys and values of every layer."""
+
+    def __init__(self, n_layers: int) -> None:
+        self.keys: list[Tensor | None] = [None] * n_layers
+        self.values: list[Tensor | None] = [None] * n_layers
+
+    @property
+    def length(self) -> int:
+        return 0 if self.keys[0] is None else self.keys[0].shape[2]
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append to a layer and return all of its keys and values."""
+        old_k, old_v = self.keys[layer], self.values[layer]
+        if old_k is not None and old_v is not None:
+            k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
+        self.keys[layer], self.values[layer] = k, v
+        return k, v
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention."""
+
+    def __init__(self, params: TransformerParams, encoding: NoPositions) -> None:
+        super().__init__()
+        d, self.n_heads = params.d_model, params.n_heads
+        self.encoding = encoding
+        self.Q, self.K, self.V, self.O = (nn.Parameter(torch.randn(d, d) * d**-0.5) for _ in range(4))
+        self.b_O = nn.Parameter(torch.zeros(d))
+        nn.init.zeros_(self.O)
+
+    @property
+    def W_Q(self) -> Float[Tensor, "head d_model d_head"]:
+        return self.Q.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
+
+    @property
+    def W_K(self) -> Float[Tensor, "head d_model d_head"]:
+        return self.K.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
+
+    @property
+    def W_V(self) -> Float[Tensor, "head d_model d_head"]:
+        return self.V.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
+
+    @property
+    def W_O(self) -> Float[Tensor, "head d_head d_model"]:
+        return self.O.unflatten(0, (self.n_heads, -1))
+
+    def forward(self, normed: Resid, layer: int, queries: Positions, tap: Tap | None, past: KeysValues | None) -> Resid:
+        q, k, v = ((normed @ W).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for W in (self.Q, self.K, self.V))
+        q, k = self.encoding.on_qk(q, queries), self.encoding.on_qk(k, queries)
+        if tap is not None:
+            q, k, v = (tap(Place(layer, site), value) for site, value in ((Site.Q, q), (Site.K, k), (Site.V, v)))
+        if past is not None:
+            k, v = past.extend(layer, k, v)
+        keys = torch.arange(k.shape[2], device=normed.device)
+        bias = self.encoding.on_scores(queries, keys)
+        z = self._fused(q, k, v, queries, keys, bias) if tap is None else self._spelled_out(q, k, v, queries, keys, bias, layer, tap)
+        return z.transpose(1, 2).flatten(2) @ self.O + self.b_O
+
+    @staticmethod
+    def _fused(q: PerHead, k: PerHead, v: PerHead, queries: Tensor, keys: Tensor, bias: Tensor | None) -> PerHead:
+        if bias is None and len(queries) == len(keys):
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        if bias is None and len(queries) == 1:
+            return F.scaled_dot_product_attention(q, k, v)
+        future = keys[None, :] > queries[:, None]
+        mask = torch.zeros(len(queries), len(keys), device=q.device) if bias is None else bias
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.masked_fill(future, -torch.inf))
+
+    @staticmethod
+    def _spelled_out(q: PerHead, k: PerHead, v: PerHead, queries: Tensor, keys: Tensor, bias: Tensor | None, layer: int, tap: Tap) -> PerHead:
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        if bias is not None:
+            scores = scores + bias
+        scores = tap(Place(layer, Site.SCORES), scores)
+        pattern = scores.masked_fill(keys[None, :] > queries[:, None], -torch.inf).softmax(dim=-1)
+        return tap(Place(layer, Site.Z), tap(Place(layer, Site.PATTERN), pattern) @ v)
+
+
+class MLP(nn.Module):
+    """One hidden layer of ReLU neurons."""
+
+    def __init__(self, params: TransformerParams) -> None:
+        super().__init__()
+        self.W_in = nn.Parameter(torch.randn(params.d_model, params.d_mlp) * params.d_model**-0.5)
+        self.b_in = nn.Parameter(torch.zeros(params.d_mlp))
+        self.W_out = nn.Parameter(torch.zeros(params.d_mlp, params.d_model))
+        self.b_out = nn.Parameter(torch.zeros(params.d_model))
+
+    def forward(self, normed: Resid, layer: int, tap: Tap | None) -> Resid:
+        mlp_pre = normed @ self.W_in + self.b_in
+        if tap is None:
+            return F.relu(mlp_pre) @ self.W_out + self.b_out
+        mlp_post = tap(Place(layer, Site.MLP_POST), F.relu(tap(Place(layer, Site.MLP_PRE), mlp_pre)))
+        return mlp_post @ self.W_out + self.b_out
+
+
+class Block(nn.Module):
+    """Attention and MLP, each reading the normalised residual stream and adding to it."""
+
+    def __init__(self, params: TransformerParams, encoding: NoPositions) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(params.d_model), nn.LayerNorm(params.d_model)
+        self.attn, self.mlp = Attention(params, encoding), MLP(params)
+
+    def forward(self, resid_pre: Resid, layer: int, positions: Positions, tap: Tap | None, past: KeysValues | None) -> Resid:
+        if tap is None:
+            resid_mid = resid_pre + self.attn(self.norm1(resid_pre), layer, positions, None, past)
+            return resid_mid + self.mlp(self.norm2(resid_mid), layer, None)
+        resid_pre = tap(Place(layer, Site.RESID_PRE), resid_pre)
+        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, positions, tap, past))
+        resid_mid = tap(Place(layer, Site.RESID_MID), resid_pre + attn_out)
+        mlp_out = tap(Place(layer, Site.MLP_OUT), self.mlp(self.norm2(resid_mid), layer, tap))
+        return tap(Place(layer, Site.RESID_POST), resid_mid + mlp_out)
+
+
+class Transformer(nn.Module):
+    """Tokens -> logits of the next token."""
+
+    def __init__(self, params: TransformerParams, encoding: str, d_vocab: int, n_ctx: int) -> None:
+        super().__init__()
+        self.params, self.encoding_name, self.d_vocab, self.n_ctx = params, encoding, d_vocab, n_ctx
+        self.encoding = encoding_class(encoding)(n_ctx, params.d_model, params.n_heads)
+        self.W_E = nn.Parameter(torch.randn(d_vocab, params.d_model) * 0.02)
+        self.blocks = nn.ModuleList(Block(params, self.encoding) for _ in range(params.n_layers))
+        self.norm_final = nn.LayerNorm(params.d_model)
+        self.W_U = nn.Parameter(torch.randn(params.d_model, d_vocab) * params.d_model**-0.5)
+
+    def forward(self, tokens: Tokens, tap: Tap | None = None, past: KeysValues | None = None) -> Logits:
+        """Logits at every given position. ``past`` holds earlier positions, and is extended by these."""
+        start = past.length if past is not None else 0
+        positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
+        resid = self.encoding.on_embed(self.W_E[tokens], positions)
+        for layer, block in enumerate(self.blocks):
+            resid = block(resid, layer, positions, tap, past)
+        return self.norm_final(resid) @ self.W_U
+
+    @property
+    def device(self) -> torch.device:
+        return self.W_E.device

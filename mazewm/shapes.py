@@ -1,0 +1,14 @@
+"""The axes, named once, and the tensors that rooms hand to each other.
+
+``batch`` mazes, ``pos`` positions in a sequence, ``query`` and ``key`` positions seen by attention, ``head``,
+``d_model``, ``d_head``, ``d_mlp``, ``vocab``, ``latent`` (units of an SAE), ``cell``, ``connection``.
+"""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Tokens = Int[Tensor, "batch pos"]
+Logits = Float[Tensor, "batch pos vocab"]
+Resid = Float[Tensor, "batch pos d_model"]
+PerHead = Float[Tensor, "batch head pos d_head"]
+Pattern = Float[Tensor, "batch head query key"]

@@ -1,0 +1,148 @@
+"""Room 2, tokens: a maze <-> the sequence that spells it, and which position speaks of which cell or connection.
+
+    <ADJLIST_START> (0,0) <--> (1,0) ; (1,0) <--> (1,1) ; ... <ADJLIST_END> <ORIGIN_START> (0,0) <ORIGIN_END>
+    <TARGET_START> (1,1) <TARGET_END> <PATH_START> (0,0) (1,0) (1,1) <PATH_END>
+
+This is the adjacency-list-then-path spelling ("AOTP") of the maze-dataset library, one token per coordinate. Connections
+come in random order, each in a random direction.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from mazewm.maze.lattice import Lattice, lattice
+from mazewm.maze.mazes import Mazes
+
+SPECIALS = (
+    "<PADDING>",
+    "<ADJLIST_START>",
+    "<ADJLIST_END>",
+    "<ORIGIN_START>",
+    "<ORIGIN_END>",
+    "<TARGET_START>",
+    "<TARGET_END>",
+    "<PATH_START>",
+    "<PATH_END>",
+    "<-->",
+    ";",
+)
+PADDING, ADJLIST_START, ADJLIST_END, ORIGIN_START, ORIGIN_END, TARGET_START, TARGET_END, PATH_START, PATH_END, CONNECTOR, DELIMITER = range(len(SPECIALS))
+TOKENS_PER_CONNECTION = 4
+
+
+class TokenClass(StrEnum):
+    """What a position is for. The first four spell a connection: ``c1 <--> c2 ;``."""
+
+    C1 = "c1"
+    CONNECTOR = "<-->"
+    C2 = "c2"
+    DELIMITER = ";"
+    FRAME = "frame"  # the markers, and origin and target between them
+    PATH = "path"  # the cells after <PATH_START>
+
+
+SPELLING_CLASSES = (TokenClass.C1, TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of an n x n lattice: the special ones, then one per cell."""
+
+    n: int
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return SPECIALS + tuple(f"({row},{col})" for row in range(self.n) for col in range(self.n))
+
+    def __len__(self) -> int:
+        return len(SPECIALS) + self.n * self.n
+
+    @property
+    def first_cell(self) -> int:
+        """The token id of cell 0; cell c has token ``first_cell + c``."""
+        return len(SPECIALS)
+
+    @property
+    def grid(self) -> Lattice:
+        return lattice(self.n)
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence there can be: every connection spelled, and a path over all cells."""
+        return prompt_length(self.grid.n_connections) + self.grid.n_cells + 1
+
+    def text(self, tokens: np.ndarray) -> str:
+        """One sequence as people and the maze-dataset library write it."""
+        return " ".join(self.names[token] for token in tokens if token != PADDING)
+
+
+def prompt_length(n_connections: int) -> int:
+    """Tokens up to and including ``<PATH_START>``."""
+    return TOKENS_PER_CONNECTION * n_connections + 9
+
+
+def spelling_positions(n_connections: int, token_class: TokenClass) -> np.ndarray:
+    """The positions of one of the four tokens of every connection, in order of spelling."""
+    return 1 + TOKENS_PER_CONNECTION * np.arange(n_connections) + SPELLING_CLASSES.index(token_class)
+
+
+def token_classes(n_connections: int, length: int) -> list[TokenClass]:
+    """The class of each of the first ``length`` positions."""
+    adjacency = list(SPELLING_CLASSES) * n_connections
+    classes = [TokenClass.FRAME, *adjacency, *[TokenClass.FRAME] * 8]
+    return (classes + [TokenClass.PATH] * max(0, length - len(classes)))[:length]
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """Mazes with equally many connections as equally long sequences, padded after the path."""
+
+    tokens: Int[np.ndarray, "maze pos"]
+    order: Int[np.ndarray, "maze nth"]  # which connection is spelled n-th
+    is_flipped: Bool[np.ndarray, "maze nth"]  # whether its lower or right cell comes first
+    n_connections: int
+
+    @property
+    def prompt(self) -> Int[np.ndarray, "maze pos"]:
+        """The sequences up to and including ``<PATH_START>``."""
+        return self.tokens[:, : prompt_length(self.n_connections)]
+
+
+def random_spelling(mazes: Mazes, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A random order and direction for the connections of mazes that have equally many."""
+    n = int(mazes.n_connections[0])
+    # Sorting random keys of the open connections (closed ones last) draws an order without replacement.
+    keys = rng.random(mazes.connections.shape, dtype=np.float32)
+    keys[~mazes.connections] = 2
+    return np.argsort(keys, axis=1)[:, :n], rng.random((len(mazes), n), dtype=np.float32) < 0.5
+
+
+def spell(mazes: Mazes, rng: np.random.Generator) -> Spelled:
+    """Spell mazes that have equally many connections, in random order and direction."""
+    return spell_as(mazes, *random_spelling(mazes, rng))
+
+
+def spell_as(mazes: Mazes, order: np.ndarray, is_flipped: np.ndarray) -> Spelled:
+    """Spell the given order and direction; the paths are padded to the longest of the batch."""
+    vocabulary = Vocabulary(mazes.grid.n)
+    n_mazes, n = order.shape
+    ends = mazes.grid.ends[order] + vocabulary.first_cell
+    path_at = prompt_length(n)
+    tokens = np.zeros((n_mazes, path_at + int(mazes.path_length.max()) + 1), np.int64)
+    tokens[:, 0] = ADJLIST_START
+    tokens[:, spelling_positions(n, TokenClass.C1)] = np.where(is_flipped, ends[..., 1], ends[..., 0])
+    tokens[:, spelling_positions(n, TokenClass.CONNECTOR)] = CONNECTOR
+    tokens[:, spelling_positions(n, TokenClass.C2)] = np.where(is_flipped, ends[..., 0], ends[..., 1])
+    tokens[:, spelling_positions(n, TokenClass.DELIMITER)] = DELIMITER
+    frame = [ADJLIST_END, ORIGIN_START, 0, ORIGIN_END, TARGET_START, 0, TARGET_END, PATH_START]
+    tokens[:, path_at - len(frame) : path_at] = frame
+    tokens[:, path_at - 6] = mazes.origin + vocabulary.first_cell
+    tokens[:, path_at - 3] = mazes.target + vocabulary.first_cell
+    path = mazes.path[:, : tokens.shape[1] - path_at]
+    tokens[:, path_at : path_at + path.shape[1]] = np.where(path >= 0, path + vocabulary.first_cell, PADDING)
+    tokens[np.arange(n_mazes), path_at + mazes.path_length] = PATH_END
+    return Spelled(tokens, order, is_flipped, n)
