@@ -6,6 +6,7 @@ matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices; ``A
 axis.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -16,10 +17,12 @@ from torch.nn import functional as F
 
 from mazewm.model.positions import NoPositions, Positions, encoding_class
 from mazewm.model.sites import Place, Site, Tap
-from mazewm.params import Params
+from mazewm import weights
+from mazewm.params import Params, check
 from mazewm.shapes import Logits, PerHead, Resid, Tokens
 
 Count = Annotated[int, Field(gt=0)]
+KIND = "transformer"
 
 
 class TransformerParams(Params):
@@ -66,7 +69,6 @@ class Attention(nn.Module):
         self.encoding = encoding
         self.Q, self.K, self.V, self.O = (nn.Parameter(torch.randn(d, d) * d**-0.5) for _ in range(4))
         self.b_O = nn.Parameter(torch.zeros(d))
-        nn.init.zeros_(self.O)
 
     @property
     def W_Q(self) -> Float[Tensor, "head d_model d_head"]:
@@ -123,7 +125,7 @@ class MLP(nn.Module):
         super().__init__()
         self.W_in = nn.Parameter(torch.randn(params.d_model, params.d_mlp) * params.d_model**-0.5)
         self.b_in = nn.Parameter(torch.zeros(params.d_mlp))
-        self.W_out = nn.Parameter(torch.zeros(params.d_mlp, params.d_model))
+        self.W_out = nn.Parameter(torch.randn(params.d_mlp, params.d_model) * params.d_mlp**-0.5)
         self.b_out = nn.Parameter(torch.zeros(params.d_model))
 
     def forward(self, normed: Resid, layer: int, tap: Tap | None) -> Resid:
@@ -174,6 +176,26 @@ class Transformer(nn.Module):
             resid = block(resid, layer, positions, tap, past)
         return self.norm_final(resid) @ self.W_U
 
+    def silence(self) -> None:
+        """Let every block start by adding nothing, as training does; without it a new transformer is the untrained control."""
+        for block in self.blocks:
+            nn.init.zeros_(block.attn.O)
+            nn.init.zeros_(block.mlp.W_out)
+
     @property
     def device(self) -> torch.device:
         return self.W_E.device
+
+    def save(self, path: Path) -> None:
+        """Write weights and config to one file."""
+        config = {"params": self.params.model_dump(), "encoding": self.encoding_name, "d_vocab": self.d_vocab, "n_ctx": self.n_ctx}
+        weights.save(path, KIND, config, self)
+
+    @classmethod
+    def load(cls, path: Path) -> "Transformer":
+        """Read what ``save`` wrote, ready for use."""
+        config, tensors = weights.load(path, KIND)
+        params = check(TransformerParams, config["params"], f"{path}: config")
+        model = cls(params, config["encoding"], config["d_vocab"], config["n_ctx"])
+        weights.restore(path, model, tensors)
+        return model.eval().requires_grad_(False)

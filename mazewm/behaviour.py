@@ -1,0 +1,74 @@
+"""Room 4, behaviour: rollouts compared with mazes: solved, valid, and by how much of each kind of maze."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+
+from mazewm import tables
+from mazewm.maze.mazes import Mazes
+from mazewm.model.rollout import rollout
+from mazewm.model.sites import Tap
+from mazewm.model.transformer import Transformer
+from mazewm.tokens import spell
+
+
+class Behaviour(NamedTuple):
+    """How rollouts of a batch compare with its mazes."""
+
+    solved: Bool[np.ndarray, " maze"]  # the rollout is the unique shortest path
+    valid: Bool[np.ndarray, " maze"]  # from origin to target along existing connections
+    cells: Int[np.ndarray, "maze step"]
+
+
+def judge(mazes: Mazes, cells: Int[np.ndarray, "maze step"]) -> Behaviour:
+    """Solved and valid, for each rollout."""
+    width = max(cells.shape[1], mazes.path.shape[1])
+    walked = np.pad(cells, ((0, 0), (0, width - cells.shape[1])), constant_values=-1)
+    path = np.pad(mazes.path, ((0, 0), (0, width - mazes.path.shape[1])), constant_values=-1)
+    solved = (walked == path).all(axis=1)
+    # A closed connection (the added last column, number -1) stands for a step between cells that are not adjacent.
+    is_open = np.concatenate([mazes.connections, np.zeros((len(mazes), 1), bool)], axis=1)
+    step = mazes.grid.connection_of[walked[:, :-1], walked[:, 1:]]
+    legal = is_open[np.arange(len(mazes))[:, None], step] | (walked[:, 1:] == -1)
+    last = walked[np.arange(len(mazes)), np.maximum((walked != -1).sum(axis=1) - 1, 0)]
+    valid = legal.all(axis=1) & (walked != -2).all(axis=1) & (walked[:, 0] == mazes.origin) & (last == mazes.target)
+    return Behaviour(solved, valid, walked)
+
+
+def behave(model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, prompt_tap: Tap | None = None, step_tap: Tap | None = None) -> Behaviour:
+    """Spell the mazes at random, roll out and judge, in batches of equally long prompts."""
+    solved, valid = np.zeros(len(mazes), bool), np.zeros(len(mazes), bool)
+    walked = np.full((len(mazes), mazes.grid.n_cells + 1), -1, np.int16)
+    for index in mazes.by_n_connections().values():
+        for start in range(0, len(index), batch):
+            part = index[start : start + batch]
+            prompt = torch.from_numpy(spell(mazes[part], rng).prompt).to(model.device)
+            result = judge(mazes[part], rollout(model, prompt, prompt_tap, step_tap))
+            solved[part], valid[part], walked[part] = result
+    return Behaviour(solved, valid, walked)
+
+
+@dataclass(frozen=True)
+class BehaviourRow:
+    """One rollout."""
+
+    split: tables.Text
+    maze_id: tables.Int
+    family: tables.Text
+    n_connections: tables.Int
+    path_length: tables.Int
+    solved: tables.Flag
+    valid: tables.Flag
+
+
+def measure(model: Transformer, mazes: Mazes, split: str, seed: int, batch: int) -> list[BehaviourRow]:
+    """One row for each maze of a split."""
+    result = behave(model, mazes, np.random.default_rng(seed), batch)
+    columns = (mazes.maze_id, mazes.family, mazes.n_connections, mazes.path_length, result.solved, result.valid)
+    return [
+        BehaviourRow(split, int(maze), str(family), int(n), int(length), bool(solved), bool(valid))
+        for maze, family, n, length, solved, valid in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,117 @@
+"""Room 4b, consolidation: at which layer and token class a transformer binds two cells into a connection.
+
+For every layer and each of the four tokens that spell a connection:
+
+* ``probe_accuracy``: balanced accuracy of a linear probe (ridge classifier) for "which connection is this", read from the
+  residual stream after the block; fitted on half of the mazes, measured on the other half.
+* ``own_mass``: attention from the token to the coordinates of its own connection that come before it, summed over keys,
+  for the head that has most of it; mean over mazes.
+
+The **consolidation site** is the first (layer, token class), in order of computation and then of reading, whose probe is
+within ``tolerance`` of the best probe of any site (science, "Where a connection is consolidated").
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score
+
+from mazewm import tables
+from mazewm.maze.mazes import Mazes
+from mazewm.model.sites import Place, Site
+from mazewm.model.transformer import Transformer
+from mazewm.params import Params
+from mazewm.recording import record
+from mazewm.tokens import SPELLING_CLASSES, TokenClass, spelling_positions
+
+# How far before a token of a connection its coordinates lie: nothing for c1, c1 for <--> and c2, both for ;.
+OWN_OFFSETS: dict[TokenClass, tuple[int, ...]] = {
+    TokenClass.C1: (),
+    TokenClass.CONNECTOR: (1,),
+    TokenClass.C2: (2,),
+    TokenClass.DELIMITER: (1, 3),
+}
+
+
+class ConsolidationParams(Params):
+    """How the consolidation site is looked for."""
+
+    n_mazes: Annotated[int, Field(gt=1)]
+    tolerance: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class FormationRow:
+    """One (layer, token class) of one look at a model."""
+
+    layer: tables.Int
+    token_class: tables.Text
+    probe_accuracy: tables.Real  # balanced, over connections
+    own_mass: tables.Real  # of the head with most of it
+    own_mass_uniform: tables.Real  # what uniform attention would give
+    n_mazes: tables.Int
+
+
+def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[FormationRow]:
+    """Probe accuracy and own_mass for every layer and each of the four token classes."""
+    layers = range(model.params.n_layers)
+    resid = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
+    mass = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
+    uniform: dict[TokenClass, list[np.ndarray]] = {c: [] for c in SPELLING_CLASSES}
+    labels, is_fit = [], []
+    places = [Place(layer, site) for layer in layers for site in (Site.RESID_POST, Site.PATTERN)]
+    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch):
+        n = recorded.spelled.n_connections
+        labels.append(recorded.spelled.order.ravel())
+        is_fit.append(np.repeat(recorded.index % 2 == 0, n))
+        for c in SPELLING_CLASSES:
+            at = spelling_positions(n, c)
+            uniform[c].append(np.broadcast_to(len(OWN_OFFSETS[c]) / (at + 1), recorded.spelled.order.shape).mean(axis=1))
+            for layer in layers:
+                values = recorded.values[Place(layer, Site.RESID_POST)][:, at]
+                resid[layer, c].append(values.flatten(0, 1).float().cpu().numpy())
+                pattern = recorded.values[Place(layer, Site.PATTERN)]
+                own = sum((pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]), pattern.new_zeros(pattern.shape[0], pattern.shape[1], n))
+                mass[layer, c].append(own.mean(dim=2).cpu().numpy())
+    label, fit = np.concatenate(labels), np.concatenate(is_fit)
+    rows = []
+    for layer in layers:
+        for c in SPELLING_CLASSES:
+            x = np.concatenate(resid[layer, c])
+            probe = RidgeClassifier(class_weight="balanced").fit(x[fit], label[fit])
+            accuracy = balanced_accuracy_score(label[~fit], probe.predict(x[~fit]))
+            own_mass = np.concatenate(mass[layer, c]).mean(axis=0).max()
+            rows.append(FormationRow(layer, str(c), float(accuracy), float(own_mass), float(np.concatenate(uniform[c]).mean()), len(mazes)))
+    return rows
+
+
+@dataclass(frozen=True)
+class SpellingSite:
+    """A layer and one of the four tokens that spell a connection."""
+
+    layer: int
+    token_class: TokenClass
+
+    @property
+    def place(self) -> Place:
+        """The residual stream after the layer."""
+        return Place(self.layer, Site.RESID_POST)
+
+    def __str__(self) -> str:
+        return f"{self.place} at {self.token_class}"
+
+
+PAPER_SITE = SpellingSite(0, TokenClass.DELIMITER)
+
+
+def consolidation_site(rows: pd.DataFrame, tolerance: float) -> SpellingSite:
+    """The first site whose probe comes within ``tolerance`` of the best."""
+    good = rows[rows.probe_accuracy >= rows.probe_accuracy.max() - tolerance]
+    order = [str(c) for c in SPELLING_CLASSES]
+    first = min(good.itertuples(), key=lambda row: (row.layer, order.index(row.token_class)))
+    return SpellingSite(int(first.layer), TokenClass(first.token_class))

@@ -1,0 +1,37 @@
+"""Room 4a, recording: a model read over many mazes, in batches of equally long prompts.
+
+What rooms after this one look at is always a prompt: everything up to ``<PATH_START>``, before a path is chosen.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mazewm.maze.mazes import Mazes
+from mazewm.model.edits import run
+from mazewm.model.sites import Place
+from mazewm.model.transformer import Transformer
+from mazewm.tokens import Spelled, spell
+
+
+class Recorded(NamedTuple):
+    """One batch: which mazes, how they were spelled, and the values at the wanted places."""
+
+    index: np.ndarray  # into the mazes that were given
+    spelled: Spelled
+    values: dict[Place, Tensor]
+
+
+def record(model: Transformer, mazes: Mazes, places: Iterable[Place], rng: np.random.Generator, batch: int, whole: bool = False) -> Iterator[Recorded]:
+    """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and all, if ``whole``)."""
+    wanted = list(places)
+    for index in mazes.by_n_connections().values():
+        for start in range(0, len(index), batch):
+            part = index[start : start + batch]
+            spelled = spell(mazes[part], rng)
+            tokens = torch.from_numpy(spelled.tokens if whole else spelled.prompt).to(model.device)
+            with torch.inference_mode():
+                yield Recorded(part, spelled, run(model, tokens, record=wanted).values)

@@ -1,0 +1,1 @@
+"""Room 5, SAEs: activations -> latents."""

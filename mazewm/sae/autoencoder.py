@@ -1,0 +1,86 @@
+"""Sparse autoencoders: ``z = act((x - b_dec) W_enc + b_enc)``, ``x_hat = z W_dec + b_dec``.
+
+Three activations:
+
+* ``relu``: trained with an L1 penalty, the paper's (Bricken et al. 2023).
+* ``topk``: the k largest of each token (Gao et al. 2024, eq. 3).
+* ``batch_topk``: in training the k-per-token largest of the whole batch; afterwards a threshold (Bussmann et al. 2024).
+
+Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is a length in the residual stream.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from mazewm import weights
+from mazewm.params import Params, check
+
+KIND = "sparse autoencoder"
+Activation = Literal["relu", "topk", "batch_topk"]
+
+Acts = Float[Tensor, "*any d_model"]
+LatentActs = Float[Tensor, "*any latent"]
+
+
+class SaeShape(Params):
+    """What an SAE is, apart from its weights."""
+
+    activation: Activation
+    d_model: Annotated[int, Field(gt=0)]
+    n_latents: Annotated[int, Field(gt=0)]
+    k: Annotated[int, Field(gt=0)]  # active latents per token; not used by relu
+
+
+class SparseAutoencoder(nn.Module):
+    """One SAE. ``threshold`` is what ``batch_topk`` goes by once trained."""
+
+    threshold: Tensor
+
+    def __init__(self, shape: SaeShape) -> None:
+        super().__init__()
+        self.shape = shape
+        directions = nn.functional.normalize(torch.randn(shape.n_latents, shape.d_model), dim=1)
+        self.W_dec = nn.Parameter(directions)
+        self.W_enc = nn.Parameter(directions.T.clone())
+        self.b_enc = nn.Parameter(torch.zeros(shape.n_latents))
+        self.b_dec = nn.Parameter(torch.zeros(shape.d_model))
+        self.register_buffer("threshold", torch.zeros(()))
+
+    def pre_activation(self, x: Acts) -> LatentActs:
+        """Latents before the activation, cut at zero."""
+        return torch.relu((x - self.b_dec) @ self.W_enc + self.b_enc)
+
+    def encode(self, x: Acts) -> LatentActs:
+        """Latents ``z``, none of them negative."""
+        pre = self.pre_activation(x)
+        if self.shape.activation == "topk":
+            kept = pre.topk(self.shape.k, dim=-1)
+            return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
+        if self.shape.activation == "batch_topk":
+            return pre * (pre > self.threshold)
+        return pre
+
+    def decode(self, latents: LatentActs) -> Acts:
+        """The reconstruction ``x_hat``."""
+        return latents @ self.W_dec + self.b_dec
+
+    def forward(self, x: Acts) -> Acts:
+        """The reconstruction of ``x``."""
+        return self.decode(self.encode(x))
+
+    def save(self, path: Path) -> None:
+        """Write weights and shape to one file."""
+        weights.save(path, KIND, self.shape.model_dump(), self)
+
+    @classmethod
+    def load(cls, path: Path) -> "SparseAutoencoder":
+        """Read what ``save`` wrote, ready for use."""
+        config, tensors = weights.load(path, KIND)
+        sae = cls(check(SaeShape, config, f"{path}: config"))
+        weights.restore(path, sae, tensors)
+        return sae.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""One typer command per stage of dvc.yaml: read, call the library, write."""

@@ -1,0 +1,68 @@
+"""Stage train_transformer: mazes -> one trained transformer, the story of its training, and how it behaves."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from mazewm import outputs, tables
+from mazewm.errors import BadInput
+from mazewm.maze import mazes
+from mazewm.params import load
+from stages.command import command, console, progress_bar
+
+
+def main(encoding: str, seed: int, mazes_in: Path, out: Path) -> None:
+    """Train the transformer with one positional encoding and one seed."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from mazewm import behaviour, consolidation
+    from mazewm.model import training
+    from mazewm.model.transformer import Transformer, TransformerParams
+    from mazewm.tokens import Vocabulary
+
+    architecture = load(TransformerParams, "transformer")
+    params = load(training.TrainingParams, "training")
+    sets = {name: mazes.read(mazes_in / f"{name}.parquet") for name in ("train", "validation", "test", "overload")}
+    vocabulary = Vocabulary(sets["train"].grid.n)
+    torch.manual_seed(seed)
+    model = Transformer(architecture, encoding, len(vocabulary), vocabulary.max_length)
+    model.silence()
+
+    observed = sets["validation"][: params.n_observed_mazes]
+
+    def observe(growing: Transformer, row: training.HistoryRow) -> dict:
+        solved = behaviour.behave(growing, observed, np.random.default_rng(seed), params.batch_size).solved.mean()
+        formation = consolidation.look(growing, observed, seed, params.batch_size)
+        return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
+
+    identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, outputs.file_hash(mazes_in / "train.parquet")])
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    checkpoint = root / ".checkpoints" / f"transformer-{encoding}-{seed}-{fingerprint}.pt"
+    observations: list = []
+    with progress_bar() as bar:
+        task = bar.add_task(f"{encoding} {seed}", total=params.n_steps)
+        for progress, observations in training.train(model, sets["train"], params, seed, checkpoint, fingerprint, observe):
+            bar.update(task, completed=progress.step)
+            if progress.history is not None:
+                seen = observations[-1]["history"]
+                text = f"{encoding} {seed}: loss {seen['loss_path']:.3f} solved {seen['solved']:.1%} {progress.mazes_per_second:.0f} mazes/s"
+                bar.update(task, description=text)
+                console.print(f"step {progress.step}: {text}")
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise BadInput(f"params.yaml: training: the weights of {encoding} {seed} became infinite; expected lower learning rates.")
+    model.eval().requires_grad_(False)
+    with outputs.replacing(out) as folder:
+        model.save(folder / "transformer.safetensors")
+        pd.DataFrame([o["history"] for o in observations]).to_csv(folder / "history.csv", index=False)
+        pd.DataFrame([row for o in observations for row in o["formation"]]).to_csv(folder / "formation.csv", index=False)
+        rows = [behaviour.measure(model, sets[name], name, seed, params.batch_size) for name in ("test", "overload")]
+        tables.write_rows(folder / "behaviour.parquet", behaviour.BehaviourRow, [row for part in rows for row in part])
+    checkpoint.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    command(main)()
