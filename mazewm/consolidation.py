@@ -12,6 +12,7 @@ within ``tolerance`` of the best probe of any site (science, "Where a connection
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +21,8 @@ from pydantic import Field
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score
 
-from mazewm import tables
+from mazewm import outputs, tables
+from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
@@ -74,7 +76,7 @@ def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[Format
             uniform[c].append(np.broadcast_to(len(OWN_OFFSETS[c]) / (at + 1), recorded.spelled.order.shape).mean(axis=1))
             for layer in layers:
                 values = recorded.values[Place(layer, Site.RESID_POST)][:, at]
-                resid[layer, c].append(values.flatten(0, 1).float().cpu().numpy())
+                resid[layer, c].append(values.flatten(0, 1).double().cpu().numpy())
                 pattern = recorded.values[Place(layer, Site.PATTERN)]
                 own = sum((pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]), pattern.new_zeros(pattern.shape[0], pattern.shape[1], n))
                 mass[layer, c].append(own.mean(dim=2).cpu().numpy())
@@ -104,6 +106,19 @@ class SpellingSite:
 
     def __str__(self) -> str:
         return f"{self.place} at {self.token_class}"
+
+    def save(self, path: Path) -> None:
+        """Write the site as JSON."""
+        outputs.write_json(path, {"layer": self.layer, "token_class": str(self.token_class)})
+
+    @classmethod
+    def load(cls, path: Path) -> "SpellingSite":
+        """Read what ``save`` wrote."""
+        content = outputs.read_json(path, "a spelling site")
+        try:
+            return cls(int(content["layer"]), TokenClass(content["token_class"]))
+        except (KeyError, ValueError, TypeError):
+            raise BadInput(f"{path}: expected a layer and a token_class, found {content!r}.") from None
 
 
 PAPER_SITE = SpellingSite(0, TokenClass.DELIMITER)

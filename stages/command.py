@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +12,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from mazewm.errors import BadInput
 
 console = Console(stderr=True)
+
+Name = Annotated[str, typer.Option()]
+Seed = Annotated[int, typer.Option()]
+Location = Annotated[Path, typer.Option()]
 
 
 def command(main: Callable[..., None]) -> Callable[[], None]:

@@ -1,14 +1,12 @@
 """Stage generate_mazes: parameters and a seed -> the data sets of mazes."""
 
-from pathlib import Path
-
 from mazewm import outputs
 from mazewm.maze import datasets, mazes
 from mazewm.params import load
-from stages.command import command, console
+from stages.command import Location, Seed, command, console
 
 
-def main(seed: int, out: Path) -> None:
+def main(seed: Seed, out: Location) -> None:
     """Draw the training, validation, test and overload mazes."""
     params = load(datasets.MazeParams, "mazes")
     sets = datasets.generate(params, seed)

@@ -9,10 +9,10 @@ from mazewm import outputs, tables
 from mazewm.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.params import load
-from stages.command import command, console, progress_bar
+from stages.command import Location, Name, Seed, command, console, progress_bar
 
 
-def main(encoding: str, seed: int, mazes_in: Path, out: Path) -> None:
+def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     """Train the transformer with one positional encoding and one seed."""
     import numpy as np
     import pandas as pd

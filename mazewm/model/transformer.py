@@ -7,7 +7,7 @@ axis.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -60,13 +60,21 @@ class KeysValues:
         return k, v
 
 
+class Reading(NamedTuple):
+    """What one forward pass carries through the blocks beside the residual stream."""
+
+    positions: Positions
+    encoding: NoPositions
+    tap: Tap | None
+    past: KeysValues | None
+
+
 class Attention(nn.Module):
     """Causal multi-head self-attention."""
 
-    def __init__(self, params: TransformerParams, encoding: NoPositions) -> None:
+    def __init__(self, params: TransformerParams) -> None:
         super().__init__()
         d, self.n_heads = params.d_model, params.n_heads
-        self.encoding = encoding
         self.Q, self.K, self.V, self.O = (nn.Parameter(torch.randn(d, d) * d**-0.5) for _ in range(4))
         self.b_O = nn.Parameter(torch.zeros(d))
 
@@ -86,15 +94,16 @@ class Attention(nn.Module):
     def W_O(self) -> Float[Tensor, "head d_head d_model"]:
         return self.O.unflatten(0, (self.n_heads, -1))
 
-    def forward(self, normed: Resid, layer: int, queries: Positions, tap: Tap | None, past: KeysValues | None) -> Resid:
+    def forward(self, normed: Resid, layer: int, reading: Reading) -> Resid:
+        queries, encoding, tap, past = reading
         q, k, v = ((normed @ W).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for W in (self.Q, self.K, self.V))
-        q, k = self.encoding.on_qk(q, queries), self.encoding.on_qk(k, queries)
+        q, k = encoding.on_qk(q, queries), encoding.on_qk(k, queries)
         if tap is not None:
             q, k, v = (tap(Place(layer, site), value) for site, value in ((Site.Q, q), (Site.K, k), (Site.V, v)))
         if past is not None:
             k, v = past.extend(layer, k, v)
         keys = torch.arange(k.shape[2], device=normed.device)
-        bias = self.encoding.on_scores(queries, keys)
+        bias = encoding.on_scores(queries, keys)
         z = self._fused(q, k, v, queries, keys, bias) if tap is None else self._spelled_out(q, k, v, queries, keys, bias, layer, tap)
         return z.transpose(1, 2).flatten(2) @ self.O + self.b_O
 
@@ -139,17 +148,18 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each reading the normalised residual stream and adding to it."""
 
-    def __init__(self, params: TransformerParams, encoding: NoPositions) -> None:
+    def __init__(self, params: TransformerParams) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(params.d_model), nn.LayerNorm(params.d_model)
-        self.attn, self.mlp = Attention(params, encoding), MLP(params)
+        self.attn, self.mlp = Attention(params), MLP(params)
 
-    def forward(self, resid_pre: Resid, layer: int, positions: Positions, tap: Tap | None, past: KeysValues | None) -> Resid:
+    def forward(self, resid_pre: Resid, layer: int, reading: Reading) -> Resid:
+        tap = reading.tap
         if tap is None:
-            resid_mid = resid_pre + self.attn(self.norm1(resid_pre), layer, positions, None, past)
+            resid_mid = resid_pre + self.attn(self.norm1(resid_pre), layer, reading)
             return resid_mid + self.mlp(self.norm2(resid_mid), layer, None)
         resid_pre = tap(Place(layer, Site.RESID_PRE), resid_pre)
-        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, positions, tap, past))
+        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, reading))
         resid_mid = tap(Place(layer, Site.RESID_MID), resid_pre + attn_out)
         mlp_out = tap(Place(layer, Site.MLP_OUT), self.mlp(self.norm2(resid_mid), layer, tap))
         return tap(Place(layer, Site.RESID_POST), resid_mid + mlp_out)
@@ -163,7 +173,7 @@ class Transformer(nn.Module):
         self.params, self.encoding_name, self.d_vocab, self.n_ctx = params, encoding, d_vocab, n_ctx
         self.encoding = encoding_class(encoding)(n_ctx, params.d_model, params.n_heads)
         self.W_E = nn.Parameter(torch.randn(d_vocab, params.d_model) * 0.02)
-        self.blocks = nn.ModuleList(Block(params, self.encoding) for _ in range(params.n_layers))
+        self.blocks = nn.ModuleList(Block(params) for _ in range(params.n_layers))
         self.norm_final = nn.LayerNorm(params.d_model)
         self.W_U = nn.Parameter(torch.randn(params.d_model, d_vocab) * params.d_model**-0.5)
 
@@ -172,8 +182,9 @@ class Transformer(nn.Module):
         start = past.length if past is not None else 0
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         resid = self.encoding.on_embed(self.W_E[tokens], positions)
+        reading = Reading(positions, self.encoding, tap, past)
         for layer, block in enumerate(self.blocks):
-            resid = block(resid, layer, positions, tap, past)
+            resid = block(resid, layer, reading)
         return self.norm_final(resid) @ self.W_U
 
     def silence(self) -> None:

@@ -57,7 +57,10 @@ class SparseAutoencoder(nn.Module):
 
     def encode(self, x: Acts) -> LatentActs:
         """Latents ``z``, none of them negative."""
-        pre = self.pre_activation(x)
+        return self.activate(self.pre_activation(x))
+
+    def activate(self, pre: LatentActs) -> LatentActs:
+        """Which of the pre-activations stay."""
         if self.shape.activation == "topk":
             kept = pre.topk(self.shape.k, dim=-1)
             return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)

@@ -1,0 +1,71 @@
+# make repro | test | check | fix | bench | env | env-peers | clean
+# PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+PEERS := .venv/installed-peers
+CODE := mazewm stages tests $(wildcard benchmarks)
+
+# For what starts `python` by name, as the commands of dvc.yaml do.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+export PYTHONPATH :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: env env-peers repro test check fix bench clean
+.DEFAULT_GOAL := repro
+
+# pip's own words are kept in a log, and shown when it fails.
+INSTALL = $(BIN)/python -m pip install -q $(1) >>.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; echo "error: pip could not install $(1); all it said is in .venv/pip.log."; exit 1; }
+
+env: $(STAMP)
+
+# An environment whose installation was interrupted still has the file `unfinished`, and is made anew.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON): not found; mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
+	@if [ -e .venv/unfinished ]; then rm -rf .venv; fi
+	@rm -f $(STAMP) $(PEERS)
+	@mkdir -p .venv && touch .venv/unfinished
+	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
+	@"$(PYTHON)" -m venv .venv
+	@$(call INSTALL,-r requirements.lock)
+	@$(call INSTALL,--no-deps --no-build-isolation -e .)
+	@rm .venv/unfinished && touch $(STAMP)
+
+env-peers: $(PEERS)
+
+$(PEERS): $(STAMP) requirements-peers.lock
+	@echo "installing the packages of requirements-peers.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
+	@touch $(PEERS)
+
+# Without git (a source archive), dvc works once it is told so.
+repro: env
+	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
+	@echo "rebuilding what is not up to date, stage by stage (dvc repro)"
+	@$(IN_VENV) $(BIN)/python -m dvc repro
+	@$(BIN)/python -m stages.claims_table
+
+# With the peers where there are any, and always in CI.
+test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
+	@$(IN_VENV) $(BIN)/python -m pytest
+
+check: env
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/python -m mypy
+	@$(IN_VENV) $(BIN)/python -m pytest
+
+fix: env
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+bench: env-peers
+	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(IN_VENV) $(BIN)/python $$script; done
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	find mazewm stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

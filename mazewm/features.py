@@ -1,0 +1,200 @@
+"""Room 6, features: latents + labelled tokens -> the feature map, which says what latents stand for which connection.
+
+At a spelling site, the label of a token is the connection that it helps to spell. For each connection:
+
+1. The ``n_candidates`` units (latents, or raw residual dimensions) with the largest |t| statistic between tokens that spell
+   the connection and tokens that do not are the candidates.
+2. Decision trees of depth 1, 2 and 3 on the candidates, fitted on validation mazes, are measured on test mazes: balanced
+   accuracy and Matthews correlation (science, "Feature map").
+3. ``latents_per_connection``: the fewest units whose tree comes within 0.01 of the best tree's balanced accuracy.
+
+Readouts compared: the SAE's ``latents``; controls that should fail, ``shuffled_labels``, ``frozen_decoder`` (an SAE with
+random directions) and ``untrained_model``; baselines that might win, ``neurons`` (residual dimensions),
+``mean_difference`` and ``linear_probe`` (one supervised direction for each connection).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from pydantic import Field
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
+from sklearn.tree import DecisionTreeClassifier
+
+from mazewm import tables
+from mazewm.params import Params
+
+DEPTHS = (1, 2, 3)
+NEAR_BEST = 0.01
+
+
+class FeatureParams(Params):
+    """How the feature map is made."""
+
+    n_candidates: Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """One tree: how well a readout tells one connection from the others."""
+
+    site: tables.Text
+    readout: tables.Text
+    connection: tables.Int
+    depth: tables.Int
+    units: tables.Cells  # the latents or dimensions that the tree asks about; empty for directions
+    balanced_accuracy: tables.Real
+    mcc: tables.Real
+    n_positive: tables.Int  # test tokens that spell the connection
+    n_tokens: tables.Int
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """How strongly a latent stands for a connection: the best few of each connection, by F1 on validation mazes."""
+
+    site: tables.Text
+    connection: tables.Int
+    rank: tables.Int  # 0 is the best
+    latent: tables.Int
+    mean_on: tables.Real  # its mean at the tokens that spell the connection
+    mean_off: tables.Real  # its mean at the site's other tokens
+    f1: tables.Real  # on test mazes, at the threshold chosen on validation mazes
+
+
+class Labelled(NamedTuple):
+    """Tokens of one site: what a readout sees, and which connection each spells."""
+
+    x: Float[np.ndarray, "token unit"]
+    connection: Int[np.ndarray, " token"]
+
+
+def candidates(x: Float[np.ndarray, "token unit"], label: np.ndarray, n: int) -> Int[np.ndarray, " candidate"]:
+    """The units with the largest |t| between labelled and other tokens."""
+    on, off = x[label], x[~label]
+    spread = np.sqrt(on.var(axis=0) / len(on) + off.var(axis=0) / len(off))
+    t = np.abs(on.mean(axis=0) - off.mean(axis=0)) / np.maximum(spread, 1e-9)
+    return np.argsort(-t, kind="stable")[:n]
+
+
+def map_connections(site: str, readout: str, fit: Labelled, test: Labelled, n_connections: int, n_candidates: int, shuffle_seed: int | None = None) -> list[FeatureRow]:
+    """Trees for every connection; with ``shuffle_seed`` the labels are shuffled among the tokens of each set."""
+    if shuffle_seed is not None:
+        rng = np.random.default_rng(shuffle_seed)
+        fit, test = (Labelled(part.x, rng.permutation(part.connection)) for part in (fit, test))
+    rows = []
+    for e in range(n_connections):
+        label, truth = fit.connection == e, test.connection == e
+        if not label.any() or not truth.any():
+            continue
+        units = candidates(fit.x, label, n_candidates)
+        x_fit, x_test = fit.x[:, units], test.x[:, units]
+        for depth in DEPTHS:
+            tree = DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(x_fit, label)
+            asked = units[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])]
+            rows.append(_row(site, readout, e, depth, asked, truth, tree.predict(x_test)))
+    return rows
+
+
+def _row(site: str, readout: str, connection: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.ndarray) -> FeatureRow:
+    accuracy, mcc = balanced_accuracy_score(truth, said), matthews_corrcoef(truth, said)
+    return FeatureRow(site, readout, connection, depth, [int(u) for u in units], float(accuracy), float(mcc), int(truth.sum()), len(truth))
+
+
+def mean_differences(x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int) -> Float[np.ndarray, "connection d_model"]:
+    """Mean activation at the tokens that spell a connection, less the mean at the site's other tokens (zero if never spelled)."""
+    x = x.astype(np.float64)
+    total, n = x.sum(axis=0), len(x)
+    directions = np.zeros((n_connections, x.shape[1]))
+    for e in range(n_connections):
+        on = connection == e
+        if on.any() and not on.all():
+            inside = x[on].sum(axis=0)
+            directions[e] = inside / on.sum() - (total - inside) / (n - on.sum())
+    return directions
+
+
+def map_directions(site: str, readout: str, directions: Float[np.ndarray, "connection d_model"], fit: Labelled, test: Labelled) -> list[FeatureRow]:
+    """One threshold along one supervised direction for every connection."""
+    rows = []
+    for e, direction in enumerate(directions):
+        label, truth = fit.connection == e, test.connection == e
+        if not label.any() or not truth.any():
+            continue
+        tree = DecisionTreeClassifier(max_depth=1, class_weight="balanced", random_state=0).fit((fit.x @ direction)[:, None], label)
+        rows.append(_row(site, readout, e, 1, np.empty(0, int), truth, tree.predict((test.x @ direction)[:, None])))
+    return rows
+
+
+def probe_directions(fit: Labelled, n_connections: int) -> Float[np.ndarray, "connection d_model"]:
+    """Weights of a linear probe (ridge classifier) for "which connection is this"."""
+    probe = RidgeClassifier(class_weight="balanced").fit(fit.x.astype(np.float64), fit.connection)
+    directions = np.zeros((n_connections, fit.x.shape[1]))
+    directions[probe.classes_] = probe.coef_
+    return directions
+
+
+def rank_latents(site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int) -> list[LatentRow]:
+    """The ``n_best`` latents of every connection by F1 at the best of a few thresholds (shares of the latent's maximum)."""
+    top = fit.x.max(axis=0)
+    scored = []
+    for share in (0.0, 0.1, 0.2, 0.3, 0.5):
+        scored.append(_f1(fit.x > share * top, fit.connection, n_connections))
+    f1 = np.stack(scored)
+    shares = np.array([0.0, 0.1, 0.2, 0.3, 0.5])[f1.argmax(axis=0)]
+    best = f1.max(axis=0)
+    rows = []
+    for e in range(n_connections):
+        on = fit.connection == e
+        if not on.any():
+            continue
+        for rank, latent in enumerate(np.argsort(-best[:, e], kind="stable")[:n_best]):
+            active = test.x[:, latent] > shares[latent, e] * top[latent]
+            truth = test.connection == e
+            held_out = 2 * (active & truth).sum() / max(1, active.sum() + truth.sum())
+            z = fit.x[:, latent]
+            rows.append(LatentRow(site, e, rank, int(latent), float(z[on].mean()), float(z[~on].mean()), float(held_out)))
+    return rows
+
+
+def _f1(active: np.ndarray, connection: np.ndarray, n_connections: int) -> Float[np.ndarray, "latent connection"]:
+    """F1 of "the latent is active" as a detector of each connection."""
+    one_hot = (connection[:, None] == np.arange(n_connections)).astype(np.float32)
+    hits = active.T.astype(np.float32) @ one_hot
+    return 2 * hits / np.maximum(1, active.sum(axis=0)[:, None] + one_hot.sum(axis=0)[None, :])
+
+
+def latents_per_connection(rows: pd.DataFrame) -> pd.Series:
+    """The fewest units that come within NEAR_BEST of the best tree, by connection (rows of one site and readout)."""
+    best = rows.groupby("connection").balanced_accuracy.transform("max")
+    near = rows[rows.balanced_accuracy >= best - NEAR_BEST]
+    return near.assign(n_units=near.units.map(len)).groupby("connection").n_units.min()
+
+
+def best_latents(rows: pd.DataFrame, site: str) -> dict[int, int]:
+    """Connection -> its best latent, from rows of LatentRow."""
+    first = rows[(rows.site == site) & (rows["rank"] == 0)]
+    return dict(zip(first.connection.astype(int), first.latent.astype(int), strict=True))
+
+
+class SiteTokens(NamedTuple):
+    """What is known of one site's tokens: fitted on ``fit`` (validation mazes), measured on ``test``."""
+
+    fit: Labelled
+    test: Labelled
+
+
+def map_site(site: str, latents: dict[str, SiteTokens], resid: SiteTokens, n_connections: int, params: FeatureParams, seed: int) -> tuple[list[FeatureRow], list[LatentRow]]:
+    """The feature map of one site. ``latents`` holds the SAE's and its controls' latents by readout; ``resid`` the activations."""
+    rows: list[FeatureRow] = []
+    for readout, tokens in latents.items():
+        rows += map_connections(site, readout, *tokens, n_connections, params.n_candidates)
+    own = latents["latents"]
+    rows += map_connections(site, "shuffled_labels", *own, n_connections, params.n_candidates, shuffle_seed=seed)
+    rows += map_connections(site, "neurons", *resid, n_connections, params.n_candidates)
+    rows += map_directions(site, "mean_difference", mean_differences(*resid.fit, n_connections), *resid)
+    rows += map_directions(site, "linear_probe", probe_directions(resid.fit, n_connections), *resid)
+    return rows, rank_latents(site, *own, n_connections, params.n_candidates)

@@ -1,0 +1,1 @@
+"""Tables -> pictures that people read."""

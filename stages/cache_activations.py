@@ -1,0 +1,45 @@
+"""Stage cache_activations: model + mazes -> the consolidation site, and labelled, shuffled activations there."""
+
+from mazewm import outputs, tables
+from mazewm.maze import mazes
+from mazewm.params import load
+from stages.command import Location, Seed, command, console
+
+
+def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None:
+    """Look for the consolidation site on validation mazes, then cache activations of the trained and of an untrained model."""
+    import torch
+
+    from mazewm import activations, consolidation
+    from mazewm.model.sites import Place
+    from mazewm.model.transformer import Transformer
+
+    params = load(activations.ActivationParams, "activations")
+    search = load(consolidation.ConsolidationParams, "consolidation")
+    sets = {name: mazes.read(mazes_in / f"{name}.parquet") for name in ("train", "validation", "test")}
+    trained = Transformer.load(model)
+    n_layers = trained.params.n_layers
+    places = [Place.parse(text, n_layers, "params.yaml: activations.places") for text in params.places]
+    classes = activations.check_classes(params.token_classes)
+
+    rows = consolidation.look(trained, sets["validation"][: search.n_mazes], seed, search.batch_size)
+    site = consolidation.consolidation_site(tables.frame(rows, consolidation.FormationRow), search.tolerance)
+    console.print(f"consolidation site: {site}")
+    places = sorted({*places, site.place, consolidation.PAPER_SITE.place})
+
+    torch.manual_seed(seed)
+    untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).eval().requires_grad_(False)
+    with outputs.replacing(out) as folder:
+        tables.write_rows(folder / "consolidation.parquet", consolidation.FormationRow, rows)
+        site.save(folder / "site.json")
+        sizes = {"train": params.n_train_mazes, "validation": params.n_held_out_mazes, "test": params.n_held_out_mazes}
+        for split, size in sizes.items():
+            batch = sets[split][:size]
+            n = activations.cache(folder / "trained" / split, trained, batch, places, classes, seed, params.rows_per_shard, params.batch_size)
+            console.print(f"{split}: {n:,} tokens of {len(batch):,} mazes at {', '.join(map(str, places))}")
+            size = params.n_untrained_mazes if split == "train" else size
+            activations.cache(folder / "untrained" / split, untrained, batch[:size], places, classes, seed, params.rows_per_shard, params.batch_size)
+
+
+if __name__ == "__main__":
+    command(main)()
