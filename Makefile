@@ -20,6 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL = $(BIN)/python -m pip install -q $(1) >>.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; echo "error: pip could not install $(1); all it said is in .venv/pip.log."; exit 1; }
 
 env: $(STAMP)
+	@:
 
 # An environment whose installation was interrupted still has the file `unfinished`, and is made anew.
 $(STAMP): requirements.lock pyproject.toml
@@ -36,6 +37,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm .venv/unfinished && touch $(STAMP)
 
 env-peers: $(PEERS)
+	@:
 
 $(PEERS): $(STAMP) requirements-peers.lock
 	@echo "installing the packages of requirements-peers.lock into .venv"

@@ -87,7 +87,7 @@ def cache(folder: Path, model: Transformer, mazes: Mazes, places: list[Place], c
         connection = np.full((n_mazes, length), NO_CONNECTION)
         connection[:, 1 : 1 + TOKENS_PER_CONNECTION * n] = recorded.spelled.order.repeat(TOKENS_PER_CONNECTION, axis=1)
         keep = (tokens != PADDING) & np.isin(kind, [str(c) for c in classes])
-        columns = (mazes.maze_id[recorded.index][:, None], np.arange(length), tokens, kind, connection)
+        columns = (mazes.maze_id[recorded.mazes][:, None], np.arange(length), tokens, kind, connection)
         labels.append([np.broadcast_to(column, keep.shape)[keep] for column in columns])
         for place in places:
             values[place].append(recorded.values[place].half().cpu().numpy()[keep])

@@ -70,7 +70,7 @@ def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[Format
     for recorded in record(model, mazes, places, np.random.default_rng(seed), batch):
         n = recorded.spelled.n_connections
         labels.append(recorded.spelled.order.ravel())
-        is_fit.append(np.repeat(recorded.index % 2 == 0, n))
+        is_fit.append(np.repeat(recorded.mazes % 2 == 0, n))
         for c in SPELLING_CLASSES:
             at = spelling_positions(n, c)
             uniform[c].append(np.broadcast_to(len(OWN_OFFSETS[c]) / (at + 1), recorded.spelled.order.shape).mean(axis=1))

@@ -29,6 +29,7 @@ from mazewm.params import Params
 
 DEPTHS = (1, 2, 3)
 NEAR_BEST = 0.01
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of a latent's maximum, tried as thresholds
 
 
 class FeatureParams(Params):
@@ -54,11 +55,11 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class LatentRow:
-    """How strongly a latent stands for a connection: the best few of each connection, by F1 on validation mazes."""
+    """How strongly a latent stands for a connection: the best few of each connection, measured on validation mazes."""
 
     site: tables.Text
     connection: tables.Int
-    rank: tables.Int  # 0 is the best
+    rank: tables.Int  # by F1 on validation mazes; 0 is the best
     latent: tables.Int
     mean_on: tables.Real  # its mean at the tokens that spell the connection
     mean_off: tables.Real  # its mean at the site's other tokens
@@ -138,25 +139,26 @@ def probe_directions(fit: Labelled, n_connections: int) -> Float[np.ndarray, "co
 
 
 def rank_latents(site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int) -> list[LatentRow]:
-    """The ``n_best`` latents of every connection by F1 at the best of a few thresholds (shares of the latent's maximum)."""
+    """The ``n_best`` latents of every connection by F1 at the best of a few thresholds (shares of the latent's maximum), and
+    the ``n_best`` by ``mean_on - mean_off``."""
     top = fit.x.max(axis=0)
-    scored = []
-    for share in (0.0, 0.1, 0.2, 0.3, 0.5):
-        scored.append(_f1(fit.x > share * top, fit.connection, n_connections))
-    f1 = np.stack(scored)
-    shares = np.array([0.0, 0.1, 0.2, 0.3, 0.5])[f1.argmax(axis=0)]
-    best = f1.max(axis=0)
+    f1 = np.stack([_f1(fit.x > share * top, fit.connection, n_connections) for share in SHARES])
+    shares, best = np.array(SHARES)[f1.argmax(axis=0)], f1.max(axis=0)
     rows = []
     for e in range(n_connections):
         on = fit.connection == e
         if not on.any():
             continue
-        for rank, latent in enumerate(np.argsort(-best[:, e], kind="stable")[:n_best]):
+        mean_on, mean_off = fit.x[on].mean(axis=0), fit.x[~on].mean(axis=0)
+        by_f1, by_difference = np.argsort(-best[:, e], kind="stable"), np.argsort(mean_off - mean_on, kind="stable")
+        strongest = set(by_difference[:n_best])
+        for rank, latent in enumerate(by_f1):
+            if rank >= n_best and latent not in strongest:
+                continue
             active = test.x[:, latent] > shares[latent, e] * top[latent]
             truth = test.connection == e
             held_out = 2 * (active & truth).sum() / max(1, active.sum() + truth.sum())
-            z = fit.x[:, latent]
-            rows.append(LatentRow(site, e, rank, int(latent), float(z[on].mean()), float(z[~on].mean()), float(held_out)))
+            rows.append(LatentRow(site, e, rank, int(latent), float(mean_on[latent]), float(mean_off[latent]), float(held_out)))
     return rows
 
 

@@ -38,11 +38,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
     """The section ``section`` of ``path`` at the scale that the file chooses, checked against ``cls``."""
     content = read_yaml(path)
-    scale = content.get("scale")
-    scales = content.get("scales") or {}
-    if scale not in scales:
+    scale, scales = content.get("scale"), content.get("scales") or {}
+    if not isinstance(scales, dict):
+        raise BadInput(f"{path}: scales: expected a mapping, found {scales!r}.")
+    if not isinstance(scale, str) or scale not in scales:
         raise BadInput(f"{path}: scale: expected one of {sorted(scales)}, found {scale!r}.")
-    common, scaled = content.get(section) or {}, (scales[scale] or {}).get(section) or {}
+    sized = scales[scale] or {}
+    if not isinstance(sized, dict):
+        raise BadInput(f"{path}: scales.{scale}: expected a mapping of sections, found {sized!r}.")
+    common, scaled = content.get(section) or {}, sized.get(section) or {}
     for name, part in ((section, common), (f"scales.{scale}.{section}", scaled)):
         if not isinstance(part, dict):
             raise BadInput(f"{path}: {name}: expected a mapping, found {part!r}.")

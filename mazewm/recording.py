@@ -20,7 +20,7 @@ from mazewm.tokens import Spelled, spell
 class Recorded(NamedTuple):
     """One batch: which mazes, how they were spelled, and the values at the wanted places."""
 
-    index: np.ndarray  # into the mazes that were given
+    mazes: np.ndarray  # indices into the mazes that were given
     spelled: Spelled
     values: dict[Place, Tensor]
 

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,13 @@ def write_rows(path: Path, row_type: type, rows: Sequence[Any]) -> None:
     """Write instances of ``row_type``."""
     names = [field.name for field in fields(row_type)]
     write(path, row_type, {name: [getattr(row, name) for row in rows] for name in names})
+
+
+def ragged(padded: np.ndarray) -> pa.ListArray:
+    """Rows padded with -1 as a column of lists."""
+    is_filled = padded != -1
+    offsets = np.concatenate([[0], np.cumsum(is_filled.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(padded[is_filled].astype(np.int16)))
 
 
 def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:

@@ -10,6 +10,8 @@ READOUTS = {"latents": ("trained", ""), "frozen_decoder": ("trained", ".frozen_d
 
 def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, out: Location) -> None:
     """Map latents to connections at the consolidation site and at the paper's."""
+    import numpy as np
+
     from mazewm import features
     from mazewm.activations import read
     from mazewm.consolidation import PAPER_SITE, SpellingSite
@@ -32,7 +34,7 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
             sae = SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
             parts = [seen[model, split] for split in ("validation", "test")]
             latents[readout] = features.SiteTokens(*(features.Labelled(encode(sae, p.values), p.connection) for p in parts))
-        resid = features.SiteTokens(*(features.Labelled(p.values, p.connection) for p in (seen["trained", "validation"], seen["trained", "test"])))
+        resid = features.SiteTokens(*(features.Labelled(p.values.astype(np.float32), p.connection) for p in (seen["trained", "validation"], seen["trained", "test"])))
         rows, ranked = features.map_site(str(site), latents, resid, n_connections, params, seed)
         feature_rows += rows
         latent_rows += ranked

@@ -1,7 +1,7 @@
 """Which of the project's files a stage imports, read from the syntax tree, and dvc.yaml's code deps brought up to date.
 
-    python -m tests.pipeline_deps            says which stages declare other code deps than they import
-    python -m tests.pipeline_deps --write    rewrites the code deps of every stage in dvc.yaml, and nothing else there
+python -m tests.pipeline_deps            says which stages declare other code deps than they import
+python -m tests.pipeline_deps --write    rewrites the code deps of every stage in dvc.yaml, and nothing else there
 """
 
 import ast
@@ -90,8 +90,8 @@ def rewritten(text: str, deps_of: dict[str, list[str]]) -> str:
     lines, out = text.splitlines(), []
     stage, in_deps = "", False
     for line in lines:
-        if line.startswith("  ") and not line.startswith("   ") and line.strip().endswith(":"):
-            stage = line.strip().removesuffix(":")
+        if line.startswith("  ") and line[2:3] not in (" ", "#", "-"):
+            stage = line.strip().split(":")[0]
         if in_deps and line.startswith("      - "):
             if is_code(line.strip().removeprefix("- ").split(" #")[0].strip("\"' ")):
                 continue

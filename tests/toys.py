@@ -117,7 +117,7 @@ LADDER = draw("""
     | | |
     O-o-o
       |
-    o o-o
+    o o o
 """)
 
 RING = draw("""

@@ -40,6 +40,7 @@ class CircuitParams(Params):
     connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass of a connectivity head
     binding_ratio: Annotated[float, Field(ge=1)]  # own_mass of a binding head, in multiples of the larger control
     n_position_bins: Annotated[int, Field(gt=0)]
+    n_threads: Annotated[int, Field(gt=0)]  # part of the result: other thread counts add in another order
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def earlier(rng: np.random.Generator, shape: tuple[int, ...]) -> Int[np.ndarray,
     return (rng.random(shape) * np.arange(shape[1])).astype(int)
 
 
-def _measure(pattern: np.ndarray, recorded: Recorded, token_class: TokenClass, bins: np.ndarray, donors: np.ndarray, is_odd: np.ndarray) -> dict[Key, np.ndarray]:
+def _measure(
+    pattern: np.ndarray, recorded: Recorded, token_class: TokenClass, bins: np.ndarray, donors: np.ndarray, is_odd: np.ndarray
+) -> dict[Key, np.ndarray]:
     """Every measure of one layer's heads on one batch: ``[maze, head]``, of those mazes that have it."""
     spelled = recorded.spelled
     n_mazes, n_heads = pattern.shape[:2]

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from mazewm.errors import BadInput
 from mazewm.maze import generators
 from mazewm.maze.lattice import Lattice, lattice
 from mazewm.maze.mazes import Mazes, solve
@@ -99,14 +100,20 @@ def split_of(connections: np.ndarray, held_out_share: float) -> np.ndarray:
     return np.where(u >= held_out_share, "train", np.where(u >= held_out_share / 2, "validation", "test"))
 
 
+def random_ends(rng: np.random.Generator, touched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two different cells of each maze, drawn evenly from those that it touches (at least two)."""
+    ends = np.argsort(rng.random(touched.shape) * touched, axis=1)[:, -2:]
+    return ends[:, 1], ends[:, 0]
+
+
 def draw(rng: np.random.Generator, grid: Lattice, name: str, family: FamilyParams, n_mazes: int) -> Mazes:
     """Up to ``n_mazes`` mazes of one family: those of that many draws that have a unique shortest path."""
     connections = connection_sets(rng, grid, family, n_mazes)
     touched = touched_cells(grid, connections)
     some = touched.any(axis=1)
     connections, touched = connections[some], touched[some]
-    ends = np.argsort(rng.random(touched.shape) * touched, axis=1)[:, -2:]
-    return solve(grid, connections, ends[:, 1], ends[:, 0], np.full(len(connections), name))
+    origin, target = random_ends(rng, touched)
+    return solve(grid, connections, origin, target, np.full(len(connections), name))
 
 
 def concatenate(parts: list[Mazes]) -> Mazes:
@@ -118,15 +125,19 @@ def concatenate(parts: list[Mazes]) -> Mazes:
 def fill(rng: np.random.Generator, grid: Lattice, families: dict[str, FamilyParams], split: str | None, held_out_share: float, n_mazes: int) -> Mazes:
     """``n_mazes`` mazes of the families in their shares, from one split's connection sets (any, if ``split`` is None), shuffled."""
     total = sum(family.share for family in families.values())
-    parts = []
+    so_far, parts = 0.0, []
     for name, family in families.items():
-        wanted = round(n_mazes * family.share / total)
+        so_far += family.share
+        wanted = round(n_mazes * so_far / total) - sum(map(len, parts))
         while wanted > 0:
             drawn = draw(rng, grid, name, family, BATCH)
             if split is not None:
                 drawn = drawn[split_of(drawn.connections, held_out_share) == split]
             if len(drawn) == 0:
-                raise ValueError(f"family {name} has no connection set in the split {split}; its lattice is too small for held_out_share")
+                raise BadInput(
+                    f"params.yaml: mazes.held_out_share: family {name} has no connection set in the split {split}; "
+                    f"expected a larger lattice or another share, found {held_out_share}."
+                )
             parts.append(drawn[:wanted])
             wanted -= len(parts[-1])
     together = concatenate(parts)

@@ -74,8 +74,6 @@ def solve(grid: Lattice, connections: np.ndarray, origin: np.ndarray, target: np
 
 def write(path: Path, mazes: Mazes) -> None:
     """Write a batch as rows of MazeRow."""
-    flat = mazes.path[mazes.path >= 0]
-    path_offsets = np.concatenate([[0], np.cumsum(mazes.path_length)]).astype(np.int32)
     bit_offsets = np.arange(len(mazes) + 1, dtype=np.int32) * mazes.grid.n_connections
     tables.write(
         path,
@@ -86,7 +84,7 @@ def write(path: Path, mazes: Mazes) -> None:
             "connections": pa.ListArray.from_arrays(bit_offsets, pa.array(mazes.connections.ravel())),
             "origin": mazes.origin,
             "target": mazes.target,
-            "path": pa.ListArray.from_arrays(path_offsets, pa.array(flat.astype(np.int16))),
+            "path": tables.ragged(mazes.path),
         },
     )
 

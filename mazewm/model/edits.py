@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mazewm.model.sites import Place
+from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.shapes import Logits, Tokens
 
@@ -32,6 +32,8 @@ class Taps:
         self.edits, self.wanted = list(edits), set(record)
         self.values: dict[Place, Tensor] = {}
         self.fired = [0] * len(self.edits)
+        asked = self.wanted | {edit.place for edit in self.edits}
+        self.inside_attention = any(place.site in (Site.SCORES, Site.PATTERN) for place in asked)
 
     def __call__(self, place: Place, value: Tensor) -> Tensor:
         for number, edit in enumerate(self.edits):

@@ -19,20 +19,20 @@ def rollout(model: Transformer, prompt: Int[Tensor, "batch pos"], prompt_tap: Ta
     """
     vocabulary = Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))
     max_steps = vocabulary.grid.n_cells + 1
-    past = KeysValues(model.params.n_layers)
+    past = KeysValues(model.params, len(prompt), prompt.shape[1] + max_steps, prompt.device)
     cells = np.full((len(prompt), max_steps), -1, np.int16)
-    is_walking = torch.ones(len(prompt), dtype=torch.bool, device=prompt.device)
+    walking = np.arange(len(prompt))  # the rows that are still being written
     logits = model(prompt, prompt_tap, past)
     for step in range(max_steps):
         token = logits[:, -1].argmax(dim=-1)
         is_cell = token >= vocabulary.first_cell
-        broken = is_walking & ~is_cell & (token != PATH_END)
-        written = torch.where(is_cell, token - vocabulary.first_cell, -1)
-        written = torch.where(broken, -2, written)
-        cells[:, step] = torch.where(is_walking, written, -1).cpu().numpy()
-        is_walking = is_walking & is_cell
-        if not is_walking.any() or step == max_steps - 1:
+        written = torch.where(is_cell, token - vocabulary.first_cell, torch.where(token == PATH_END, -1, -2))
+        cells[walking, step] = written.cpu().numpy()
+        if not is_cell.all():
+            past.keep(is_cell)
+            walking, token = walking[is_cell.cpu().numpy()], token[is_cell]
+        if len(walking) == 0 or step == max_steps - 1:
             break
         logits = model(token[:, None], step_tap, past)
-    cells[is_walking.cpu().numpy(), -1] = -2
+    cells[walking, -1] = -2
     return cells

@@ -50,3 +50,9 @@ class Place:
 
 
 Tap = Callable[[Place, Tensor], Tensor]
+
+
+def looks_inside_attention(tap: Tap | None) -> bool:
+    """Whether attention must be spelled out for this tap. A tap that knows that it asks for no scores or patterns says so in
+    ``inside_attention``; a plain function may ask for anything."""
+    return tap is not None and getattr(tap, "inside_attention", True)

@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional as F
 
+from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
@@ -54,7 +55,10 @@ class Batches:
         self.batch_size = batch_size
         self.per_epoch = sum(len(index) // batch_size for index in self.groups)
         if self.per_epoch == 0:
-            raise ValueError(f"batch_size {batch_size} is larger than every group of training mazes with equally many connections")
+            raise BadInput(
+                f"params.yaml: training.batch_size: expected at most {max(map(len, mazes.by_n_connections().values()))}, "
+                f"the most training mazes with equally many connections, found {batch_size}."
+            )
         self._epoch, self._plan = -1, np.empty((0, batch_size), int)
 
     def __getitem__(self, i: int) -> Spelled:
@@ -79,7 +83,7 @@ def losses(model: Transformer, spelled: Spelled) -> tuple[torch.Tensor, torch.Te
 
 def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside blocks, AdamW for everything else."""
-    inside = [p for block in model.blocks for p in block.parameters() if p.ndim == 2]
+    inside = [p for block in model.layers for p in block.parameters() if p.ndim == 2]
     ids = {id(p) for p in inside}
     rest = [p for p in model.parameters() if id(p) not in ids]
     return [

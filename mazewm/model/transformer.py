@@ -1,7 +1,7 @@
 """The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one ``tap``.
 
-Without a tap, attention is the fused kernel; with one it is spelled out, so that every site can be read and replaced. A
-test holds the two equal. Weights multiply from the right and carry the field's names. Per-head weights are stored as
+Attention is the fused kernel unless the tap looks inside it; then it is spelled out, so that scores and patterns can be read
+and replaced. A test holds the two equal. Weights multiply from the right and carry the field's names. Per-head weights are stored as
 matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices; ``Attention.W_Q`` and the like give the head
 axis.
 """
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mazewm.model.positions import NoPositions, Positions, encoding_class
-from mazewm.model.sites import Place, Site, Tap
 from mazewm import weights
+from mazewm.errors import BadInput
+from mazewm.model.positions import NoPositions, Positions, encoding_class
+from mazewm.model.sites import Place, Site, Tap, looks_inside_attention
 from mazewm.params import Params, check
-from mazewm.shapes import Logits, PerHead, Resid, Tokens
+from mazewm.shapes import Logits, PerHead, PerKey, Resid, Tokens
 
 Count = Annotated[int, Field(gt=0)]
 KIND = "transformer"
@@ -41,23 +42,24 @@ class TransformerParams(Params):
 
 
 class KeysValues:
-    """What a rollout keeps of the positions already read: keys and values of every layer."""
+    """What a rollout keeps of the positions already read: keys and values of every layer, up to ``n_ctx`` positions."""
 
-    def __init__(self, n_layers: int) -> None:
-        self.keys: list[Tensor | None] = [None] * n_layers
-        self.values: list[Tensor | None] = [None] * n_layers
+    def __init__(self, params: TransformerParams, n_batch: int, n_ctx: int, device: torch.device) -> None:
+        shape = (params.n_layers, n_batch, params.n_heads, n_ctx, params.d_model // params.n_heads)
+        self.keys, self.values = torch.empty(shape, device=device), torch.empty(shape, device=device)
+        self.length = 0
 
-    @property
-    def length(self) -> int:
-        return 0 if self.keys[0] is None else self.keys[0].shape[2]
+    def extend(self, layer: int, k: PerHead, v: PerHead) -> tuple[PerKey, PerKey]:
+        """Append to a layer and return all of its keys and values; the last layer's turn completes the step."""
+        end = self.length + k.shape[2]
+        self.keys[layer, :, :, self.length : end], self.values[layer, :, :, self.length : end] = k, v
+        if layer == len(self.keys) - 1:
+            self.length = end
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append to a layer and return all of its keys and values."""
-        old_k, old_v = self.keys[layer], self.values[layer]
-        if old_k is not None and old_v is not None:
-            k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
-        self.keys[layer], self.values[layer] = k, v
-        return k, v
+    def keep(self, rows: Bool[Tensor, " batch"]) -> None:
+        """Forget the sequences that are not among ``rows``."""
+        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
 
 class Reading(NamedTuple):
@@ -104,11 +106,16 @@ class Attention(nn.Module):
             k, v = past.extend(layer, k, v)
         keys = torch.arange(k.shape[2], device=normed.device)
         bias = encoding.on_scores(queries, keys)
-        z = self._fused(q, k, v, queries, keys, bias) if tap is None else self._spelled_out(q, k, v, queries, keys, bias, layer, tap)
+        if tap is not None and looks_inside_attention(tap):
+            z = self._spelled_out(q, k, v, queries, keys, bias, layer, tap)
+        else:
+            z = self._fused(q, k, v, queries, keys, bias)
+        if tap is not None:
+            z = tap(Place(layer, Site.Z), z)
         return z.transpose(1, 2).flatten(2) @ self.O + self.b_O
 
     @staticmethod
-    def _fused(q: PerHead, k: PerHead, v: PerHead, queries: Tensor, keys: Tensor, bias: Tensor | None) -> PerHead:
+    def _fused(q: PerHead, k: PerKey, v: PerKey, queries: Tensor, keys: Tensor, bias: Tensor | None) -> PerHead:
         if bias is None and len(queries) == len(keys):
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
         if bias is None and len(queries) == 1:
@@ -118,13 +125,13 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.masked_fill(future, -torch.inf))
 
     @staticmethod
-    def _spelled_out(q: PerHead, k: PerHead, v: PerHead, queries: Tensor, keys: Tensor, bias: Tensor | None, layer: int, tap: Tap) -> PerHead:
+    def _spelled_out(q: PerHead, k: PerKey, v: PerKey, queries: Tensor, keys: Tensor, bias: Tensor | None, layer: int, tap: Tap) -> PerHead:
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if bias is not None:
             scores = scores + bias
         scores = tap(Place(layer, Site.SCORES), scores)
         pattern = scores.masked_fill(keys[None, :] > queries[:, None], -torch.inf).softmax(dim=-1)
-        return tap(Place(layer, Site.Z), tap(Place(layer, Site.PATTERN), pattern) @ v)
+        return tap(Place(layer, Site.PATTERN), pattern) @ v
 
 
 class MLP(nn.Module):
@@ -183,15 +190,20 @@ class Transformer(nn.Module):
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         resid = self.encoding.on_embed(self.W_E[tokens], positions)
         reading = Reading(positions, self.encoding, tap, past)
-        for layer, block in enumerate(self.blocks):
+        for layer, block in enumerate(self.layers):
             resid = block(resid, layer, reading)
         return self.norm_final(resid) @ self.W_U
 
     def silence(self) -> None:
         """Let every block start by adding nothing, as training does; without it a new transformer is the untrained control."""
-        for block in self.blocks:
+        for block in self.layers:
             nn.init.zeros_(block.attn.O)
             nn.init.zeros_(block.mlp.W_out)
+
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
 
     @property
     def device(self) -> torch.device:
@@ -207,6 +219,9 @@ class Transformer(nn.Module):
         """Read what ``save`` wrote, ready for use."""
         config, tensors = weights.load(path, KIND)
         params = check(TransformerParams, config["params"], f"{path}: config")
-        model = cls(params, config["encoding"], config["d_vocab"], config["n_ctx"])
+        try:
+            model = cls(params, config["encoding"], config["d_vocab"], config["n_ctx"])
+        except BadInput as error:
+            raise BadInput(f"{path}: config: {error}") from None
         weights.restore(path, model, tensors)
         return model.eval().requires_grad_(False)

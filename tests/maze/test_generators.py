@@ -30,6 +30,10 @@ def test_dfs_over_one_cell_has_no_connection():
     assert not generators.dfs(np.random.default_rng(0), 3, np.array([1, 1])).any()
 
 
+def test_dfs_over_two_cells_has_one_connection():
+    assert generators.dfs(np.random.default_rng(0), 3, np.full(7, 2)).sum(axis=1).tolist() == [1] * 7
+
+
 def test_wilson_grows_spanning_trees():
     for bits in generators.wilson(np.random.default_rng(0), 5, 53):
         assert_tree(5, bits, 25)

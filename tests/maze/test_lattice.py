@@ -43,6 +43,6 @@ def test_name():
 
 def test_the_corner_keeps_the_names_of_its_connections():
     small, large = lattice(3), lattice(5)
-    names = [large.name(number) for number in large.corner_connections(3)]
+    names = [large.name(number) for number in large.corner_connections(3).tolist()]
     assert names == [small.name(number) for number in range(small.n_connections)]
     assert large.corner_connections(5).tolist() == list(range(40))

@@ -1,0 +1,191 @@
+"""Whether what heads write about a connection points where the SAE's decoder direction of that connection points.
+
+1. A token that spells connection e = (a, b) reads the coordinates before it: at ``;`` c1 and c2, at c2 and ``<-->`` c1
+   alone. With v_h(c) from room ``ov`` and own_mass_h shared evenly over what is read, path ``heads`` is
+   ``d(e) = sum_h own_mass_h mean_read v_h(read)``, a mean over the two spellings (a, b) and (b, a). Either way it comes to
+   ``sum_h own_mass_h / 2 [v_h(a) + v_h(b)]``, the specification's formula.
+2. The token's own cell comes in through the residual stream: path ``heads+embedding`` adds ``W_E[token]``, which at c2 is a
+   cell, and at ``<-->`` and ``;`` the same for all connections. Path ``heads+embedding+mlp`` puts the block's MLP behind it,
+   before the mean over spellings: the SAE reads the stream after the MLP, where two cells can become one connection.
+3. Baselines without heads: ``embedding``, ``(W_E[a] + W_E[b]) / 2`` at every token class, and, at coordinates,
+   ``embedding+mlp``. What the heads add is what they score above these.
+4. ``C[e, e'] = cos(d(e) - mean d, w(e') - mean w)`` with w(e') the decoder direction of the best latent of e'. Both
+   means are over connections: what all connections share (positions, the norm's offset, "this is a connection") would
+   bring every cosine near one and says nothing about which connection it is.
+5. Cells alone can score well there: whatever is a sum over cells is closest to the connection that has both. So there is a
+   harder question that no sum can answer: for each spelling, with d of that spelling alone, is the match the best among the
+   connections that share the token's *last* cell, c2? ``picked`` is the share of yes, ``picked_chance`` one over their number.
+6. The AUROC of matched (e = e') against mismatched cosines, and the rank of the match in its row of C.
+
+Controls: as many ``other`` heads of the same blocks with the binding heads' weights, so that only the OV matrices
+differ, and ``shuffled``, the binding heads against latents that were moved to another connection.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn import functional as F
+
+from mazewm import tables
+from mazewm.circuits.attention import BindingHead
+from mazewm.circuits.ov import COORDINATES, class_positions, head_outputs, mean_added
+from mazewm.consolidation import SpellingSite
+from mazewm.maze.mazes import Mazes
+from mazewm.model.transformer import Transformer
+from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.tokens import CONNECTOR, DELIMITER, SPECIALS, TokenClass
+
+
+@dataclass(frozen=True)
+class OvConsistencyRow:
+    """How well what the weights say about a connection matches the decoder direction of its latent."""
+
+    site: tables.Text
+    path: tables.Text  # heads, heads+embedding, heads+embedding+mlp, embedding, embedding+mlp
+    heads: tables.Text  # binding, connectivity, other, shuffled, or none
+    connection: tables.Int
+    cosine_matched: tables.Real
+    cosine_mismatched_mean: tables.Real
+    auroc: tables.Real  # over all pairs of (site, path, heads): the same in each of its rows
+    rank: tables.Real  # 1 = best of n_connections; ties count half
+    picked: tables.Real  # of its two spellings; ties count in part
+    picked_chance: tables.Real
+    n_connections: tables.Int
+
+
+@dataclass(frozen=True)
+class OvCosineRow:
+    """One entry of the matrix C, binding heads only."""
+
+    site: tables.Text
+    path: tables.Text
+    connection: tables.Int  # whose d(e)
+    latent_of: tables.Int  # whose best latent
+    cosine: tables.Real
+
+
+class Consistency(NamedTuple):
+    """Rows per connection, and the matrices behind those of the binding heads."""
+
+    rows: list[OvConsistencyRow]
+    cosines: list[OvCosineRow]
+
+
+Directions = Float[Tensor, "connection d_model"]
+BySpelling = Float[Tensor, "2 connection d_model"]
+
+
+@torch.inference_mode()
+def directions(model: Transformer, heads: Sequence[BindingHead], site: SpellingSite, mazes: Mazes) -> dict[str, BySpelling]:
+    """``d(e)`` for every connection of the lattice spelled either way, by path; without heads, the baselines."""
+    grid, cells = mazes.grid, model.W_E[len(SPECIALS) :]
+    block: Any = model.blocks[site.layer]
+    outputs = {layer: head_outputs(model, layer, mazes) for layer in {h.layer for h in heads}}
+    written = sum((h.own_mass * outputs[h.layer][h.head] for h in heads), torch.zeros_like(cells))
+    upper, lower = torch.from_numpy(grid.ends).T.to(model.device)
+    position = mean_added(model, class_positions(mazes, [site.token_class]))
+    by_heads, by_token, by_mlp = [], [], []
+    for c1, c2 in ((upper, lower), (lower, upper)):
+        read = {TokenClass.C1: [], TokenClass.DELIMITER: [c1, c2]}.get(site.token_class, [c1])
+        own = {TokenClass.C1: cells[c1], TokenClass.C2: cells[c2], TokenClass.CONNECTOR: model.W_E[CONNECTOR]}
+        token = own.get(site.token_class, model.W_E[DELIMITER]).expand(len(c1), -1)
+        by_heads.append(sum((written[c] / len(read) for c in read), torch.zeros_like(token)))
+        by_token.append(by_heads[-1] + token)
+        resid_mid = (by_token[-1] + position + block.attn.b_O)[None]
+        by_mlp.append((resid_mid + block.mlp(block.norm2(resid_mid), site.layer, None))[0])
+    heads_path, token_path, mlp_path = (torch.stack(parts) for parts in (by_heads, by_token, by_mlp))
+    if heads:
+        return {"heads": heads_path, "heads+embedding": token_path, "heads+embedding+mlp": mlp_path}
+    embedding = {"embedding": ((cells[upper] + cells[lower]) / 2).expand(2, -1, -1)}
+    return embedding | ({"embedding+mlp": mlp_path} if site.token_class in COORDINATES else {})
+
+
+def centred_cosines(d: Float[Tensor, "left d_model"], w: Float[Tensor, "right d_model"]) -> Float[np.ndarray, "left right"]:
+    """Cosines of all pairs after each side's mean is taken away; 0 where nothing is left."""
+    d, w = d.double(), w.double()
+    d, w = d - d.mean(dim=0), w - w.mean(dim=0)
+    # Equal rows leave rounding errors, which have a direction but no meaning.
+    left, right = (F.normalize(torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, 0.0), dim=1) for x in (d, w))
+    return (left @ right.T).cpu().numpy()
+
+
+def other_heads(model: Transformer, heads: Sequence[BindingHead], rng: np.random.Generator) -> list[BindingHead]:
+    """As many other heads of the same blocks as there are, drawn at random, with the given heads' weights in turn."""
+    taken = {(h.layer, h.head) for h in heads}
+    found = []
+    for layer in sorted({h.layer for h in heads}):
+        weights = [h.own_mass for h in heads if h.layer == layer]
+        free = rng.permutation([n for n in range(model.params.n_heads) if (layer, n) not in taken])
+        found += [BindingHead(layer, int(head), weight) for head, weight in zip(free, weights, strict=False)]
+    return found
+
+
+@torch.inference_mode()
+def compare(
+    model: Transformer,
+    sae: SparseAutoencoder,
+    best_latent: Mapping[int, int],
+    site: SpellingSite,
+    heads: Mapping[str, Sequence[BindingHead]],
+    mazes: Mazes,
+    seed: int,
+) -> Consistency:
+    """Compare ``d(e)`` of each named set of heads with the decoder directions; the set named ``binding`` gets the controls.
+
+    Connections without a latent are left out, and so are sets without heads.
+    """
+    rng = np.random.default_rng([seed, 2])
+    connections = sorted(best_latent)
+    if len(connections) < 2:
+        return Consistency([], [])
+    decoder = sae.W_dec[torch.tensor([best_latent[e] for e in connections])]
+    # A random cycle through the connections moves every latent, which a random permutation does not.
+    cycle = rng.permutation(len(connections))
+    moved = torch.empty_like(decoder)
+    moved[cycle] = decoder[np.roll(cycle, 1)]
+    binding = heads.get("binding", [])
+    sets = [(name, chosen, decoder) for name, chosen in heads.items()]
+    sets += [("other", other_heads(model, binding, rng), decoder), ("shuffled", binding, moved)]
+    sets = [part for part in sets if part[1]] + [("none", [], decoder)]
+    rows, cosines = [], []
+    for name, chosen, target in sets:
+        for path, d in directions(model, chosen, site, mazes).items():
+            matrix = centred_cosines(d.mean(dim=0)[connections], target)
+            picked = _picked(d[:, connections], target, mazes.grid.ends[connections])
+            rows += _rank(site, path, name, connections, matrix, picked)
+            if name == "binding":
+                pairs = [(i, j) for i in range(len(connections)) for j in range(len(connections))]
+                cosines += [OvCosineRow(str(site), path, connections[i], connections[j], float(matrix[i, j])) for i, j in pairs]
+    return Consistency(rows, cosines)
+
+
+def _picked(d: BySpelling, target: Directions, ends: Int[np.ndarray, "connection 2"]) -> Float[np.ndarray, "connection 2"]:
+    """For every connection, ``picked`` and ``picked_chance``."""
+    found = np.zeros((len(ends), 2))
+    cosines = centred_cosines(d.flatten(0, 1), target).reshape(2, len(ends), len(ends))
+    for e, cells in enumerate(ends):
+        for spelling, last in enumerate(cells[::-1]):
+            rivals = cosines[spelling, e, (ends == last).any(axis=1)]
+            best = np.isclose(rivals, rivals.max(), atol=1e-9)
+            is_match = cosines[spelling, e, e] >= rivals.max() - 1e-9
+            found[e] += [is_match / best.sum() / 2, 1 / len(rivals) / 2]
+    return found
+
+
+def _rank(
+    site: SpellingSite, path: str, heads: str, connections: list[int], matrix: np.ndarray, picked: np.ndarray
+) -> list[OvConsistencyRow]:
+    """One row for each row of a cosine matrix."""
+    n, matched = len(connections), np.diag(matrix)
+    auroc = float(roc_auc_score(np.eye(n, dtype=int).ravel(), matrix.ravel()))
+    mismatched = (matrix.sum(axis=1) - matched) / (n - 1)
+    ties = (matrix == matched[:, None]).sum(axis=1) - 1
+    rank = 1 + (matrix > matched[:, None]).sum(axis=1) + ties / 2
+    values = zip(connections, *np.stack([matched, mismatched, rank, *picked.T]).tolist(), strict=True)
+    return [OvConsistencyRow(str(site), path, heads, e, on, off, auroc, r, hit, chance, n) for e, on, off, r, hit, chance in values]

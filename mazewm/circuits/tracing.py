@@ -1,0 +1,90 @@
+"""The whole room at once: attention, OV, knock-outs and faithfulness, at the consolidation site and at the paper's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mazewm import tables
+from mazewm.circuits import consistency, faithfulness
+from mazewm.circuits.attention import AttentionRow, BindingHead, CircuitParams, attention_profile, binding_heads, connectivity_heads
+from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
+from mazewm.circuits.faithfulness import FaithfulnessRow
+from mazewm.circuits.knockout import KnockoutRow, knock_out
+from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
+from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.maze.mazes import Mazes
+from mazewm.model.transformer import Transformer
+from mazewm.sae.autoencoder import SparseAutoencoder
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """One head that was chosen for a site."""
+
+    site: tables.Text
+    kind: tables.Text  # connectivity: own_mass above the threshold; binding: above its controls, in the site's own block
+    layer: tables.Int
+    head: tables.Int
+    own_mass: tables.Real
+
+
+class Traced(NamedTuple):
+    """Rows of every table; each is named after what it holds."""
+
+    attention: list[AttentionRow]
+    heads: list[HeadRow]
+    ov_norms: list[OvNormRow]
+    ov_ranks: list[OvRankRow]
+    ov_consistency: list[OvConsistencyRow]
+    ov_cosines: list[OvCosineRow]
+    knockouts: list[KnockoutRow]
+    faithfulness: list[FaithfulnessRow]
+
+
+ROW_TYPES: dict[str, type] = {
+    "attention": AttentionRow,
+    "heads": HeadRow,
+    "ov_norms": OvNormRow,
+    "ov_ranks": OvRankRow,
+    "ov_consistency": OvConsistencyRow,
+    "ov_cosines": OvCosineRow,
+    "knockouts": KnockoutRow,
+    "faithfulness": FaithfulnessRow,
+}
+
+
+def trace(
+    model: Transformer,
+    saes: Mapping[str, SparseAutoencoder],
+    best_latent: Mapping[str, Mapping[int, int]],
+    site: SpellingSite,
+    mazes: Mazes,
+    params: CircuitParams,
+    seed: int,
+) -> Traced:
+    """Measure the first ``n_mazes`` mazes at ``site`` and at PAPER_SITE (once, if they are the same).
+
+    ``saes`` are named by place, and ``best_latent`` gives the latent of each connection by name of the site; a site of which
+    no latent is known has no rows that need one.
+    """
+    mazes = mazes[: params.n_mazes]
+    attention = attention_profile(model, mazes, seed, params)
+    layers = sorted({0, site.layer})
+    traced = Traced(attention, [], ov_norms(model, layers, mazes), ov_ranks(model), [], [], [], [])
+    binding: dict[SpellingSite, list[BindingHead]] = {}
+    for each in dict.fromkeys([site, PAPER_SITE]):
+        named: dict[str, list[BindingHead]] = {
+            "binding": binding_heads(attention, each, params.binding_ratio),
+            "connectivity": connectivity_heads(attention, each, params.connectivity_threshold),
+        }
+        traced.heads.extend(HeadRow(str(each), kind, *head) for kind, heads in named.items() for head in heads)
+        binding[each] = named["binding"]
+        latents = best_latent.get(str(each), {})
+        if latents:
+            sae = saes[str(each.place)]
+            rows = consistency.compare(model, sae, latents, each, named, mazes, seed)
+            traced.ov_consistency.extend(rows.rows)
+            traced.ov_cosines.extend(rows.cosines)
+            traced.knockouts.extend(knock_out(model, sae, latents, each, named, mazes, seed, params.batch_size))
+    traced.faithfulness.extend(faithfulness.measure(model, binding, mazes, seed, params.batch_size))
+    return traced

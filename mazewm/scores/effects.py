@@ -1,0 +1,75 @@
+"""From the ledger to rates: what follows an edit, under which condition, and which condition is the one to report.
+
+Settings (where, how many latents, which dose) are chosen on validation mazes and reported on test mazes. Rates are over the
+examples whose unedited maze the model solves; the others are counted apart.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from mazewm.scores.statistics import Interval, share
+
+SETTING = ["where", "n_latents", "dose"]
+CONTROLS = ("no_op", "random_latents", "random_direction", "other_connection", "other_latents")
+
+
+class Effect(NamedTuple):
+    """One method at the setting that was chosen for it."""
+
+    method: str
+    where: str
+    n_latents: int
+    dose: float
+    follows: Interval
+    keeps: Interval
+    flags: pd.Series  # follows_edit of every example, by example
+
+
+def dose_curve(ledger: pd.DataFrame) -> pd.DataFrame:
+    """follows_edit with its interval for every condition, on the solved test examples."""
+    rows = []
+    keys = ["kind", "site", "method", *SETTING]
+    for key, group in ledger[(ledger.split == "test") & ledger.solved_before].groupby(keys):
+        follows, keeps = share(group.follows_edit), share(group.keeps_original)
+        rows.append(dict(zip(keys, key, strict=True)) | {"follows_edit": follows.value, "low": follows.low, "high": follows.high, "keeps_original": keeps.value, "n": follows.n})
+    return pd.DataFrame(rows)
+
+
+def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
+    """The effect of a method on test mazes at the setting that followed best on validation mazes."""
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method) & ledger.solved_before]
+    rates = mine[mine.split == "validation"].groupby(SETTING).follows_edit.mean()
+    where, n_latents, dose = rates.idxmax()
+    return effect(mine, method, where, n_latents, dose)
+
+
+def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: float) -> Effect:
+    """The effect of one condition on test mazes, from rows of one kind, site and method."""
+    test = rows[(rows.split == "test") & (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)]
+    flags = test.set_index("example").follows_edit.sort_index()
+    return Effect(method, where, int(n_latents), float(dose), share(flags), share(test.keeps_original), flags)
+
+
+def controls_beside(ledger: pd.DataFrame, kind: str, site: str, beside: Effect) -> list[Effect]:
+    """Every control at the place and dose of another effect (the no-op has neither)."""
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & ledger.solved_before & (ledger.split == "test")]
+    found = []
+    for method in CONTROLS:
+        rows = mine[mine.method == method]
+        if method != "no_op":
+            rows = rows[(rows["where"] == beside.where) & (rows.dose == beside.dose)]
+        for setting, group in rows.groupby(SETTING):
+            found.append(effect(group, method, *setting))
+    return found
+
+
+def strongest(effects: list[Effect]) -> Effect:
+    """The control that followed most often."""
+    return max(effects, key=lambda one: one.follows.value)
+
+
+def recovered_effect(latents: Effect, supervised: Effect, control: Effect) -> float | None:
+    """``(follows(latents) - control) / (follows(mean difference) - control)``; None if the supervised direction does nothing."""
+    room = supervised.follows.value - control.follows.value
+    return (latents.follows.value - control.follows.value) / room if room > 0 else None

@@ -1,0 +1,50 @@
+"""Intervals. All are 95 %."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+N_RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its 95 % interval and the number of examples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def as_metrics(self) -> dict[str, float]:
+        """Scalars as DVC compares them, rounded so that equal results are equal files."""
+        return {"value": rounded(self.value), "low": rounded(self.low), "high": rounded(self.high), "n": self.n}
+
+
+def rounded(value: float) -> float:
+    """Six decimals."""
+    return round(float(value), 6)
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """A share with its Wilson score interval (Wilson 1927)."""
+    if n == 0:
+        raise ValueError("a share of nothing has no interval")
+    interval = stats.binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
+    return Interval(successes / n, interval.low, interval.high, int(n))
+
+
+def share(flags: Float[np.ndarray, " example"] | np.ndarray) -> Interval:
+    """The share of True among independent examples."""
+    return wilson(int(np.sum(flags)), len(flags))
+
+
+def bootstrap(*samples: np.ndarray, statistic: Callable[..., float] = np.mean, seed: int = 0) -> Interval:
+    """A statistic of independent samples with its percentile bootstrap interval; each sample is resampled by itself."""
+    rng = np.random.default_rng(seed)
+    samples = tuple(np.asarray(sample, float) for sample in samples)
+    draws = [statistic(*(rng.choice(sample, len(sample)) for sample in samples)) for _ in range(N_RESAMPLES)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(statistic(*samples)), float(low), float(high), min(len(sample) for sample in samples))

@@ -1,0 +1,43 @@
+"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, and what they write."""
+
+from mazewm import outputs, tables
+from mazewm.errors import BadInput
+from mazewm.maze import mazes
+from mazewm.params import load
+from stages.command import Location, Seed, command, console
+
+
+def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
+    """Measure attention, OV, knock-outs and faithfulness on test mazes, at the consolidation site and at the paper's."""
+    import torch
+
+    from mazewm.circuits import tracing
+    from mazewm.circuits.attention import CircuitParams
+    from mazewm.consolidation import PAPER_SITE, SpellingSite
+    from mazewm.features import LatentRow, best_latents
+    from mazewm.model.transformer import Transformer
+    from mazewm.sae.autoencoder import SparseAutoencoder
+
+    params = load(CircuitParams, "circuits")
+    torch.set_num_threads(params.n_threads)
+    held_out = mazes.read(mazes_in / "test.parquet")
+    transformer = Transformer.load(model)
+    site = SpellingSite.load(activations / "site.json")
+    if site.layer >= transformer.params.n_layers:
+        raise BadInput(f"{activations / 'site.json'}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
+    ranked = tables.read(features / "latents.parquet", LatentRow)
+    sites = dict.fromkeys([site, PAPER_SITE])
+    loaded = {str(s.place): SparseAutoencoder.load(saes / f"{s.place}.safetensors") for s in sites}
+    best = {str(s): best_latents(ranked, str(s)) for s in sites}
+    traced = tracing.trace(transformer, loaded, best, site, held_out, params, seed)
+    for head in traced.heads:
+        console.print(f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}")
+    for circuit in traced.faithfulness:
+        console.print(f"{circuit.site}: faithfulness of {circuit.circuit} ({circuit.heads or 'no heads'}) {circuit.faithfulness:.2f}")
+    with outputs.replacing(out) as folder:
+        for name, rows in traced._asdict().items():
+            tables.write_rows(folder / f"{name}.parquet", tracing.ROW_TYPES[name], rows)
+
+
+if __name__ == "__main__":
+    command(main)()

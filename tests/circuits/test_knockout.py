@@ -1,0 +1,141 @@
+"""What ablating heads of known use does to known latents, and to the path."""
+
+import numpy as np
+import pytest
+import torch
+from circuits import planted_circuit as toy
+
+from mazewm import tables
+from mazewm.circuits import faithfulness, tracing
+from mazewm.circuits.attention import BindingHead, CircuitParams
+from mazewm.circuits.faithfulness import FaithfulnessRow
+from mazewm.circuits.knockout import KnockoutRow, _draw_donors, knock_out
+from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.tokens import TokenClass, spell
+
+C2 = SpellingSite(0, TokenClass.C2)
+BINDING = [BindingHead(0, 0, 1.0)]
+NAMED = {"binding": BINDING, "connectivity": []}
+MAZES = toy.trees(211)
+
+
+def effects(model, site=C2, best=toy.BEST, named=NAMED):
+    rows = knock_out(model, toy.planted_sae(), best, site, named, MAZES, 0, 53)
+    frame = tables.frame(rows, KnockoutRow)
+    assert not frame.duplicated(["site", "ablation", "heads", "connection"]).any()
+    return frame.set_index(["heads", "ablation"]).sort_index()
+
+
+def test_head_that_fetches_is_needed_and_the_other_is_not():
+    found = effects(toy.planted())
+    assert set(found.index.get_level_values("heads")) == {"0.0", "0.1", "binding", "others", "all"}
+    for heads in ("0.0", "binding", "all"):
+        mean = found.loc[heads, "mean"]
+        assert sorted(mean.connection) == list(range(12))
+        assert np.allclose(mean.effect_own, 1)
+        # A random other token has one of the two cells now and then, and this connection sometimes.
+        assert 0.6 < found.loc[heads, "resample"].effect_own.mean() < 1
+        assert mean.n.sum() == len(MAZES)
+    for heads in ("0.1", "others"):
+        assert np.allclose(found.loc[[(heads, "mean"), (heads, "resample")]].effect_own, 0)
+    assert (found.effect_other == 0).all()
+
+
+def test_heads_of_later_blocks_that_do_nothing_have_no_effect():
+    found = effects(toy.planted(n_layers=2), SpellingSite(1, TokenClass.C2))
+    assert np.allclose(found.loc["0.0", "mean"].effect_own, 1)
+    assert np.allclose(found.loc["1.0", "mean"].effect_own, 0)
+    assert np.allclose(found.effect_other, 0)
+
+
+def test_leak_to_later_tokens_is_seen():
+    model = toy.planted(n_layers=2)
+    attn = model.blocks[1].attn
+    attn.Q.zero_()
+    attn.V.zero_()[toy.FETCHED : toy.FETCHED + toy.N_CELLS, 0] = 1.0
+    attn.O[0, toy.FETCHED : toy.FETCHED + toy.N_CELLS] = 0.1
+    found = effects(model, SpellingSite(1, TokenClass.C2))
+    # Ablated, the fetched cell is spread over nine: LayerNorm makes more of it, and later latents grow a little.
+    assert (found.loc["0.0", "mean"].effect_other < -1e-3).all()
+
+
+def test_nowhere_but_at_the_chosen_token_class():
+    # At ; head 0 finds <--> and the latents are silent: nothing can be measured, and nothing is said.
+    assert knock_out(toy.planted(), toy.planted_sae(), toy.BEST, PAPER_SITE, NAMED, MAZES, 0, 53) == []
+
+
+def test_connections_without_a_latent_give_nothing():
+    some = {e: latent for e, latent in toy.BEST.items() if e < 7}
+    found = effects(toy.planted(), best=some)
+    assert set(found.connection) == set(some)
+
+
+def test_donors_are_other_mazes():
+    owners = np.repeat(np.arange(5), 7)
+    index = np.tile(np.arange(5), 41)
+    donors = _draw_donors(np.random.default_rng(0), index, owners)
+    assert (owners[donors] != index).all()
+    assert len(np.unique(donors)) == len(owners)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_head_that_does_all_is_faithful_and_the_rest_is_not(layer):
+    model = toy.planted(n_layers=2, writes=(True, False))
+    if layer == 1:
+        model.blocks[0], model.blocks[1] = model.blocks[1], model.blocks[0]
+    site = SpellingSite(layer, TokenClass.C2)
+    rows = faithfulness.measure(model, {site: [BindingHead(layer, 0, 1.0)]}, MAZES, 0, 53)
+    found = {row.circuit: row for row in rows}
+    assert {name: (row.heads, round(row.faithfulness, 5)) for name, row in found.items()} == {
+        "binding": (f"{layer}.0", 1.0),
+        "complement": (f"{layer}.1", 0.0),
+        "random": (f"{layer}.1", 0.0),
+    }
+
+
+def test_model_score_is_the_mean_log_probability_of_the_path():
+    model, mazes = toy.planted(), toy.trees(23, smallest=9)
+    row = faithfulness.measure(model, {C2: BINDING}, mazes, 3, 100)[0]
+    tokens = spell(mazes, np.random.default_rng([3, 5])).tokens
+    logits = model(torch.from_numpy(tokens)).log_softmax(dim=-1).numpy()
+    scores = [logits[i, p - 1, tokens[i, p]] for i in range(len(tokens)) for p in range(4 * 8 + 9, tokens.shape[1]) if tokens[i, p]]
+    assert row.m_model == pytest.approx(np.mean(scores), rel=1e-5)
+    assert row.n == 23
+
+
+def test_sites_without_binding_heads_have_an_empty_circuit():
+    rows = faithfulness.measure(toy.planted(), {C2: BINDING, PAPER_SITE: []}, MAZES[:41], 0, 53)
+    paper = {row.circuit: (row.n_heads, row.faithfulness) for row in rows if row.site == str(PAPER_SITE)}
+    assert paper == {"binding": (0, 0.0), "complement": (2, 1.0)}
+    alone = faithfulness.measure(toy.planted(), {C2: BINDING}, MAZES[:41], 0, 53)
+    assert alone == [row for row in rows if row.site == str(C2)]
+
+
+def test_block_that_does_nothing_has_no_circuit():
+    assert faithfulness.measure(toy.planted(writes=(False, False)), {C2: BINDING}, MAZES[:41], 0, 53) == []
+
+
+def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
+    params = CircuitParams(n_mazes=61, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
+    best = {str(C2): toy.BEST, str(PAPER_SITE): toy.BEST}
+    traced = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, C2, MAZES, params, 0)
+    assert {(row.site, row.kind) for row in traced.heads} == {(str(C2), "binding"), (str(C2), "connectivity")}
+    assert {row.site for row in traced.faithfulness} == {str(C2), str(PAPER_SITE)}
+    assert {row.site for row in traced.ov_consistency} == {str(C2), str(PAPER_SITE)}
+    assert {row.site for row in traced.knockouts} == {str(C2)}
+    assert max(row.n for row in traced.attention) == 61
+    assert set(tracing.ROW_TYPES) == set(traced._fields)
+    for name, rows in traced._asdict().items():
+        path = tmp_path / f"{name}.parquet"
+        tables.write_rows(path, tracing.ROW_TYPES[name], rows)
+        assert len(tables.read(path, tracing.ROW_TYPES[name])) == len(rows)
+    again = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, C2, MAZES, params, 0)
+    assert again == traced
+
+
+def test_paper_site_is_measured_once_if_it_is_the_consolidation_site():
+    params = CircuitParams(n_mazes=61, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
+    traced = tracing.trace(toy.planted(), {}, {}, PAPER_SITE, MAZES, params, 0)
+    assert [row.circuit for row in traced.faithfulness] == ["binding", "complement"]
+    assert traced.knockouts == [] and traced.ov_consistency == []
+    assert isinstance(traced.faithfulness[0], FaithfulnessRow)

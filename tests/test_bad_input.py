@@ -1,0 +1,275 @@
+"""Bad input ends in one sentence that names the file or key, a non-zero exit, and outputs as they were."""
+
+import copy
+import hashlib
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import nn
+
+from mazewm import weights
+from stages.command import command
+from tests.pipeline_deps import ROOT
+
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"scale": "tiny"}
+PARAMS["scales"]["tiny"]["training"] |= {"n_steps": 4, "n_observations": 1, "checkpoint_every": 2, "batch_size": 8}
+DELETE = object()
+
+
+def changed(path: str, value: object) -> dict:
+    """The parameters with the value at a dotted path replaced, or deleted."""
+    params = copy.deepcopy(PARAMS)
+    *way, last = path.split("/")
+    inner = params
+    for key in way:
+        inner = inner[key]
+    if value is DELETE:
+        del inner[last]
+    else:
+        inner[last] = value
+    return params
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """Every file of a folder and what is in it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A folder of its own with the parameters and an old out, to run stages in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("what an earlier run left")
+    return tmp_path
+
+
+def run(monkeypatch, capsys, stage: str, **options: object) -> tuple[int, str]:
+    """The exit code and stderr of a stage, run as its program in this process."""
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    monkeypatch.setattr(sys, "argv", [stage, *words])
+    with pytest.raises(SystemExit) as ending:
+        command(importlib.import_module(f"stages.{stage}").main)()
+    code = ending.value.code
+    return int(code or 0), re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+
+
+def assert_refused(code: int, stderr: str, *names: str) -> None:
+    """One sentence, naming what it must, and a non-zero exit."""
+    last = [line for line in stderr.splitlines() if line.startswith("error:")]
+    assert code != 0
+    assert "Traceback" not in stderr
+    assert len(last) == 1 and stderr.rstrip().endswith(last[0]), f"expected one sentence, found: {stderr}"
+    assert last[0].endswith("."), last[0]
+    for name in names:
+        assert name in last[0], f"{name!r} is not named in: {last[0]}"
+
+
+MAZES = "scales/tiny/mazes"
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        (changed(f"{MAZES}/n_trian", 3), ["params.yaml", "mazes.n_trian", "unknown key", "n_train"]),
+        (changed(f"{MAZES}/n_train", DELETE), ["params.yaml", "mazes.n_train", "missing"]),
+        (changed(f"{MAZES}/n_train", "many"), ["params.yaml", "mazes.n_train", "integer", "'many'"]),
+        (changed(f"{MAZES}/n_train", 2.5), ["params.yaml", "mazes.n_train", "2.5"]),
+        (changed(f"{MAZES}/n_train", 0), ["params.yaml", "mazes.n_train", "greater than 0", "0"]),
+        (changed(f"{MAZES}/families/full/generator", "prim"), ["params.yaml", "mazes.families.full.generator", "'prim'"]),
+        (changed(f"{MAZES}/families/full/max_cells", 10), ["params.yaml", "mazes.families.full", "max_cells <= size*size = 9"]),
+        (changed(f"{MAZES}/families/full/size", 4), ["params.yaml", "mazes", "vocabulary_size"]),
+        (changed(f"{MAZES}/families", {}), ["params.yaml", "mazes", "family"]),
+        (changed(f"{MAZES}/held_out_share", 1e-9), ["params.yaml", "held_out_share", "full"]),
+        (changed(MAZES, [1, 2]), ["params.yaml", "scales.tiny.mazes", "[1, 2]"]),
+        (changed("mazes", {"n_train": 3}), ["params.yaml", "mazes.n_train", "tiny"]),
+        (changed("scale", "huge"), ["params.yaml", "scale", "'huge'", "tiny"]),
+        (changed("scale", DELETE), ["params.yaml", "scale", "tiny"]),
+        (changed("scales", DELETE), ["params.yaml", "scale"]),
+    ],
+    ids=lambda value: "-".join(value[1:3]) if isinstance(value, list) else None,
+)
+def test_parameters_are_refused(work, monkeypatch, capsys, params, names):
+    (work / "params.yaml").write_text(yaml.safe_dump(params))
+    before = snapshot(work)
+    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0, out="out"), *names)
+    assert snapshot(work) == before
+
+
+@pytest.mark.parametrize("text", ["scale: [", "just a sentence", "", None])
+def test_a_foreign_params_file_is_refused(work, monkeypatch, capsys, text):
+    (work / "params.yaml").unlink()
+    if text is not None:
+        (work / "params.yaml").write_text(text)
+    before = snapshot(work)
+    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0, out="out"), "params.yaml")
+    assert snapshot(work) == before
+
+
+def test_a_stage_as_a_process(work):
+    """What dvc runs: the sentence is all that stands on stderr."""
+    (work / "params.yaml").write_text(yaml.safe_dump(changed(f"{MAZES}/n_train", "many")))
+    before = snapshot(work)
+    words = [sys.executable, "-m", "stages.generate_mazes", "--seed", "0", "--out", "out"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=work, env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    )
+    assert_refused(done.returncode, done.stderr, "params.yaml", "mazes.n_train")
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
+    assert snapshot(work) == before
+
+
+def test_a_forgotten_option_is_refused(work, monkeypatch, capsys):
+    code, stderr = run(monkeypatch, capsys, "generate_mazes", seed=0)
+    assert code == 2 and "--out" in stderr and "Traceback" not in stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Mazes and a transformer at scale tiny, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        importlib.import_module("stages.generate_mazes").main(seed=0, out=Path("mazes"))
+        importlib.import_module("stages.train_transformer").main(encoding="learned", seed=0, mazes_in=Path("mazes"), out=Path("model"))
+    return folder
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+SPOILT = {
+    "missing": lambda path: path.unlink(),
+    "truncated": truncate,
+    "empty": lambda path: path.write_bytes(b""),
+    "not of the format": lambda path: path.write_text("a sentence of no format at all"),
+}
+FOREIGN_TABLES = SPOILT | {"foreign": lambda path: pd.DataFrame({"maze_id": [1]}).to_parquet(path)}
+MODELS = SPOILT | {
+    "foreign": lambda path: save_file({"W_E": torch.zeros(2, 3)}, path),
+    "of another kind": lambda path: weights.save(path, "sparse autoencoder", {}, nn.Linear(2, 3)),
+    "with a foreign config": lambda path: weights.save(path, "transformer", {"params": {"n_layers": 2}}, nn.Linear(2, 3)),
+    "with other weights": lambda path: weights.save(path, "transformer", config_of(path), nn.Linear(2, 3)),
+}
+
+
+def config_of(path: Path) -> dict:
+    return weights.load(path, "transformer")[0]
+
+
+@pytest.fixture
+def inputs(made, work):
+    """Copies of the inputs, to be spoilt."""
+    for name in ("mazes", "model"):
+        shutil.copytree(made / name, work / name)
+    return work
+
+
+@pytest.mark.parametrize("spoil", FOREIGN_TABLES)
+def test_spoilt_mazes_are_refused(inputs, monkeypatch, capsys, spoil):
+    FOREIGN_TABLES[spoil](inputs / "mazes" / "validation.parquet")
+    before = snapshot(inputs)
+    refused = run(monkeypatch, capsys, "train_transformer", encoding="learned", seed=0, mazes_in="mazes", out="out")
+    assert_refused(*refused, "mazes/validation.parquet")
+    assert snapshot(inputs) == before
+
+
+@pytest.mark.parametrize("spoil", MODELS)
+def test_a_spoilt_model_is_refused(inputs, monkeypatch, capsys, spoil):
+    path = inputs / "model" / "transformer.safetensors"
+    MODELS[spoil](path)
+    before = snapshot(inputs)
+    assert_refused(
+        *run(monkeypatch, capsys, "cache_activations", seed=0, mazes_in="mazes", model=path, out="out"), "transformer.safetensors"
+    )
+    assert snapshot(inputs) == before
+
+
+@pytest.mark.parametrize(
+    ("encoding", "path", "value", "names"),
+    [
+        ("rotery", "scale", "tiny", ["encoding", "'rotery'", "rotary"]),
+        ("rotary", "scales/tiny/transformer/n_heads", 32, ["rotary", "d_head", "32 / 32 = 1"]),
+        (
+            "sinusoidal",
+            "scales/tiny/transformer",
+            {"n_layers": 1, "d_model": 33, "n_heads": 3, "d_mlp": 8},
+            ["sinusoidal", "d_model", "33"],
+        ),
+        ("learned", "scales/tiny/transformer/n_heads", 5, ["params.yaml", "transformer", "n_heads = 5"]),
+        ("learned", "scales/tiny/transformer/n_layers", 0, ["params.yaml", "transformer.n_layers"]),
+        ("learned", "training/loss_on", "some", ["params.yaml", "training.loss_on", "'some'"]),
+        ("learned", "scales/tiny/training/batch_size", 1000, ["params.yaml", "training.batch_size", "1000"]),
+    ],
+)
+def test_an_impossible_training_is_refused(inputs, monkeypatch, capsys, encoding, path, value, names):
+    (inputs / "params.yaml").write_text(yaml.safe_dump(changed(path, value)))
+    before = snapshot(inputs)
+    assert_refused(*run(monkeypatch, capsys, "train_transformer", encoding=encoding, seed=0, mazes_in="mazes", out="out"), *names)
+    assert snapshot(inputs) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("places", ["9.resid_post"]), ("places", ["0.resid"]), ("places", ["first"]), ("token_classes", ["c3"])],
+)
+def test_unknown_places_and_classes_are_refused(inputs, monkeypatch, capsys, key, value):
+    (inputs / "params.yaml").write_text(yaml.safe_dump(changed(f"activations/{key}", value)))
+    before = snapshot(inputs)
+    refused = run(monkeypatch, capsys, "cache_activations", seed=0, mazes_in="mazes", model="model/transformer.safetensors", out="out")
+    assert_refused(*refused, "params.yaml", f"activations.{key}", repr(value[0]))
+    assert snapshot(inputs) == before
+
+
+@pytest.mark.parametrize("kind", ["of another run", "truncated", "not of the format"])
+def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, capsys, kind):
+    """A checkpoint that is not this run's is ignored: the run ends with the same bits as one that found none."""
+    from mazewm.model import training
+
+    seen = []
+    real = training.train
+
+    def watched(model, mazes, params, seed, checkpoint, *others):
+        seen.append(checkpoint)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "of another run":
+            state = {"fingerprint": "0" * 16, "model": {}, "opts": [], "step": 3, "observations": [], "sums": [0.0, 0.0, 0]}
+            torch.save(state, checkpoint)
+        else:
+            checkpoint.write_bytes(b"PK\x03\x04 and then nothing" if kind == "truncated" else b"no checkpoint")
+        return real(model, mazes, params, seed, checkpoint, *others)
+
+    monkeypatch.setattr(training, "train", watched)
+    importlib.import_module("stages.train_transformer").main(encoding="learned", seed=0, mazes_in=Path("mazes"), out=Path("out"))
+    assert len(seen) == 1 and not seen[0].exists()
+    assert snapshot(inputs / "out") == snapshot(made / "model")
+
+
+def test_a_mended_run_replaces_the_old_out(work, monkeypatch):
+    """The other side of the coin: with good input the old out goes, whole, and nothing is left beside the new one."""
+    importlib.import_module("stages.generate_mazes").main(seed=0, out=Path("out"))
+    assert sorted(path.name for path in (work / "out").iterdir()) == [
+        f"{name}.parquet" for name in ("overload", "test", "train", "validation")
+    ]
+    assert sorted(path.name for path in work.iterdir()) == ["out", "params.yaml"]
+
+
+def test_the_parameters_of_the_project_are_json_like():
+    """Dates and other YAML surprises would travel into files that hold JSON."""
+    assert json.loads(json.dumps(PARAMS)) == PARAMS

@@ -1,0 +1,149 @@
+"""The rules of the house: who imports whom, how long a file may be, and that what the documents name is there."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline_deps import PACKAGES, ROOT, direct_imports
+
+# A room imports itself and the rooms before it. A module directly in mazewm/ is a room; so are the packages.
+ROOMS = (
+    "errors",
+    "shapes",
+    "params",
+    "tables",
+    "outputs",
+    "weights",
+    "maze",
+    "tokens",
+    "model",
+    "recording",
+    "behaviour",
+    "consolidation",
+    "activations",
+    "sae",
+    "features",
+    "circuits",
+    "interventions",
+    "scores",
+    "figures",
+    "stages",
+)
+MAX_LINES = 330
+TORCH_FREE = (
+    "mazewm.maze.datasets",
+    "mazewm.maze.generators",
+    "mazewm.maze.mazes",
+    "mazewm.maze.truths",
+    "mazewm.maze.lattice",
+    "mazewm.tokens",
+)
+TORCH_FREE += ("mazewm.params", "mazewm.tables", "stages.generate_mazes")
+MADE = ("artifacts", "metrics", ".venv", ".checkpoints", "dvc.lock")  # by running, so perhaps not there
+SUFFIXES = (".py", ".md", ".yaml", ".toml", ".lock", ".cff")
+
+FILES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.exists()]
+
+
+def room_of(file: Path) -> str | None:
+    """The room that a file of mazewm/ or stages/ belongs to; None for mazewm's own ``__init__.py``."""
+    if file.parts[0] == "stages":
+        return "stages"
+    return None if file.parts[1] == "__init__.py" else file.parts[1].removesuffix(".py")
+
+
+def top_level() -> list[str]:
+    """The names at the top of the repository that git tracks or would."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this copy of the project is not a git repository")
+    return sorted({line.split("/")[0] for line in listed.stdout.splitlines() if (ROOT / line).exists()})
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_rooms_import_only_rooms_before_them(file):
+    room = room_of(file)
+    if room is None:
+        assert not direct_imports(file), f"{file} imports {sorted(map(str, direct_imports(file)))}; mazewm itself imports no room"
+        return
+    assert room in ROOMS, f"{file}: mazewm/{room} has no place among the rooms; give it one in ROOMS of tests/test_house.py"
+    for imported in sorted(direct_imports(file)):
+        other = room_of(imported)
+        if other is not None:
+            assert other in ROOMS, f"{imported}: mazewm/{other} has no place among the rooms; give it one in ROOMS of tests/test_house.py"
+            assert ROOMS.index(other) <= ROOMS.index(room), f"{file} imports {imported}, but {other} comes after {room}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_files_are_short_and_say_what_they_are(file):
+    text = (ROOT / file).read_text()
+    n_lines = len(text.splitlines())
+    assert n_lines <= MAX_LINES, f"{file} has {n_lines} lines; the most is {MAX_LINES}"
+    assert file.stem not in ("utils", "helpers", "misc", "common"), f"{file}: a helper lives in the first room that needs it"
+    assert ast.get_docstring(ast.parse(text)), f"{file}: expected a docstring that says what the module takes and hands on"
+
+
+def test_mazes_are_made_without_torch():
+    heavy = "[name for name in ('torch', 'sklearn', 'seaborn', 'matplotlib') if name in sys.modules]"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {', '.join(TORCH_FREE)}; print({heavy})"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", f"imported {done.stdout}{done.stderr[-1000:]}"
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "stages.generate_mazes", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr[-1000:]
+    assert "--seed" in shown.stdout and "--out" in shown.stdout
+    assert not re.search(r"\|\s+torch$", shown.stderr, re.MULTILINE), "--help imports torch"
+
+
+def paths_in(text: str) -> list[str]:
+    """What stands in backticks and looks like a path of the repository."""
+    top = {path.name for path in ROOT.iterdir()}
+    found = []
+    for quoted in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        if not re.fullmatch(r"[\w.][\w./-]*", quoted) or quoted.split("/")[0] in MADE:
+            continue
+        first = quoted.split("/")[0]
+        if (first in top and "/" in quoted) or quoted.endswith(SUFFIXES) or quoted.endswith("/"):
+            found.append(quoted)
+    return found
+
+
+def is_there(path: str) -> bool:
+    """Whether a path exists, from the top or (a bare file name or the end of a path) anywhere in mazewm, stages or tests."""
+    if (ROOT / path).exists():
+        return True
+    return any(
+        hit.as_posix().endswith("/" + path.rstrip("/")) for folder in (*PACKAGES, "tests", "docs") for hit in (ROOT / folder).rglob("*")
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_paths_in_documents_exist(document):
+    missing = sorted({path for path in paths_in(document.read_text()) if not is_there(path)})
+    assert not missing, f"{document.relative_to(ROOT)} names {missing}, which the repository lacks"
+
+
+def test_the_file_map_is_whole():
+    text = (ROOT / "README.md").read_text()
+    assert "## Files" in text, "README.md: expected the file map under the heading '## Files'"
+    file_map = text.split("## Files")[1].split("\n## ")[0]
+    words = {word.rstrip("/") for word in re.findall(r"[\w./-]+", file_map)}
+    names = {part for word in words for part in (word, *word.split("/"))}
+    missing = [name for name in top_level() if name not in names | {"README.md"}]
+    assert not missing, f"README.md: the file map does not name {missing}"
+    modules = sorted({file.parts[1].removesuffix(".py") for file in FILES if file.parts[0] == "mazewm"} - {"__init__"})
+    missing = [name for name in modules if not {name, f"{name}.py"} & names]
+    assert not missing, f"README.md: the file map does not name {missing} of mazewm"
+
+
+def test_paths_are_recognised():
+    text = "`mazewm/maze/` and `gone.py`, `artifacts/x.parquet`, `q/k`, `dvc repro`, `nowhere/`\n```\n`mazewm/no.py`\n```"
+    assert paths_in(text) == ["mazewm/maze/", "gone.py", "nowhere/"]
+    assert [is_there(path) for path in paths_in(text)] == [True, False, False]

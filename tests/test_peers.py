@@ -1,0 +1,93 @@
+"""Interchange with the maze-dataset library: the same maze is the same text, the same path, the same maze again."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mazewm import tokens
+from mazewm.maze import datasets
+from mazewm.maze.lattice import lattice
+
+REASON = "maze-dataset, an optional peer, is not installed or does not import"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pytest.importorskip("maze_dataset", reason=REASON, exc_type=ImportError)
+    from maze_dataset import SolvedMaze
+    from maze_dataset.tokenization import MazeTokenizerModular, TokenizationMode
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # the library warns of its own deprecations
+
+N = 5
+FAMILIES = {
+    "sparse": datasets.FamilyParams(generator="dfs", size=N, min_cells=6, max_cells=19, share=1.0),
+    "loops": datasets.FamilyParams(generator="percolation", size=N, p=0.6, share=1.0),
+}
+
+
+def connection_list(bits):
+    """The library's ``[down | right, row, col]``."""
+    theirs = np.zeros((2, N, N), bool)
+    for a, b in lattice(N).ends[bits]:
+        theirs[0 if b - a == N else 1, a // N, a % N] = True
+    return theirs
+
+
+def coordinates(cells):
+    return [(int(cell) // N, int(cell) % N) for cell in cells if cell >= 0]
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def pairs(request):
+    """Our mazes beside the library's."""
+    mazes = datasets.draw(np.random.default_rng(0), lattice(N), request.param, FAMILIES[request.param], 211)[:61]
+    rows = zip(mazes.connections, mazes.path, strict=True)
+    theirs = [SolvedMaze(connection_list=connection_list(bits), solution=np.array(coordinates(path))) for bits, path in rows]
+    assert len(mazes) == 61
+    return mazes, theirs
+
+
+def cell_number(name):
+    row, col = name.strip("()").split(",")
+    return int(row) * N + int(col)
+
+
+@pytest.mark.parametrize("tokenizer", ["modular", "legacy"])
+def test_the_same_maze_is_the_same_text(pairs, tokenizer):
+    theirs_as = MazeTokenizerModular() if tokenizer == "modular" else TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
+    for i, maze in enumerate(pairs[1]):
+        words = maze.as_tokens(theirs_as)
+        n = words.count(";")
+        c1 = np.array([cell_number(words[at]) for at in tokens.spelling_positions(n, tokens.TokenClass.C1)])
+        c2 = np.array([cell_number(words[at]) for at in tokens.spelling_positions(n, tokens.TokenClass.C2)])
+        ours = tokens.spell_as(pairs[0][i : i + 1], lattice(N).connection_of[c1, c2][None], (c1 > c2)[None])
+        assert tokens.Vocabulary(N).text(ours.tokens[0]) == " ".join(words)
+
+
+def test_the_library_finds_the_same_path(pairs):
+    for i, maze in enumerate(pairs[1]):
+        path = coordinates(pairs[0].path[i])
+        found = maze.find_shortest_path(path[0], path[-1])
+        assert [tuple(map(int, cell)) for cell in found] == path
+        assert maze.is_valid_path(np.array(path))
+
+
+def test_the_library_reads_our_text_as_the_same_maze(pairs):
+    mazes, theirs = pairs
+    legacy = TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
+    rng = np.random.default_rng(0)
+    for i, maze in enumerate(theirs):
+        text = tokens.Vocabulary(N).text(tokens.spell(mazes[i : i + 1], rng).tokens[0])
+        back = SolvedMaze.from_tokens(text.split(), legacy)
+        # The library takes the largest coordinate that it meets for the size of the lattice.
+        rows, cols = back.connection_list.shape[1:]
+        outside = maze.connection_list.copy()
+        outside[:, :rows, :cols] = False
+        assert not outside.any()
+        assert np.array_equal(back.connection_list, maze.connection_list[:, :rows, :cols])
+        assert np.array_equal(back.solution, maze.solution)
+
+
+def test_every_word_of_ours_is_a_word_of_theirs():
+    theirs = set(MazeTokenizerModular().token_arr)
+    assert set(tokens.Vocabulary(N).names) <= theirs
