@@ -66,7 +66,7 @@ fix: env
 	@$(BIN)/ruff check --fix $(CODE)
 
 bench: env-peers
-	@set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(IN_VENV) $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/generate_mazes.py; do echo "== $$script"; $(IN_VENV) $(BIN)/python $$script; done
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -37,6 +37,7 @@ class ActivationParams(Params):
     n_untrained_mazes: Count  # of training mazes, read by the untrained model
     rows_per_shard: Count
     batch_size: Count
+    n_threads: Count
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,16 @@ def check_classes(names: list[str]) -> list[TokenClass]:
     return [TokenClass(name) for name in names]
 
 
-def cache(folder: Path, model: Transformer, mazes: Mazes, places: list[Place], classes: list[TokenClass], seed: int, rows_per_shard: int, batch: int) -> int:
+def cache(
+    folder: Path,
+    model: Transformer,
+    mazes: Mazes,
+    places: list[Place],
+    classes: list[TokenClass],
+    seed: int,
+    rows_per_shard: int,
+    batch: int,
+) -> int:
     """Write the activations of every place to ``folder/<place>/part-NNNNN.parquet``; returns the number of tokens."""
     labels: list[list[np.ndarray]] = []
     values: dict[Place, list[np.ndarray]] = {place: [] for place in places}
@@ -87,8 +97,8 @@ def cache(folder: Path, model: Transformer, mazes: Mazes, places: list[Place], c
         connection = np.full((n_mazes, length), NO_CONNECTION)
         connection[:, 1 : 1 + TOKENS_PER_CONNECTION * n] = recorded.spelled.order.repeat(TOKENS_PER_CONNECTION, axis=1)
         keep = (tokens != PADDING) & np.isin(kind, [str(c) for c in classes])
-        columns = (mazes.maze_id[recorded.mazes][:, None], np.arange(length), tokens, kind, connection)
-        labels.append([np.broadcast_to(column, keep.shape)[keep] for column in columns])
+        read = (mazes.maze_id[recorded.mazes][:, None], np.arange(length), tokens, kind, connection)
+        labels.append([np.broadcast_to(column, keep.shape)[keep] for column in read])
         for place in places:
             values[place].append(recorded.values[place].half().cpu().numpy()[keep])
     columns = [np.concatenate(parts) for parts in zip(*labels, strict=True)]
@@ -97,7 +107,9 @@ def cache(folder: Path, model: Transformer, mazes: Mazes, places: list[Place], c
     for place in places:
         together = np.concatenate(values.pop(place))
         width = together.shape[1]
-        full = pa.schema([*schema, pa.field("values", pa.list_(pa.float16(), width), nullable=False)], metadata={tables.ROW_TYPE: ROW_TYPE_NAME})
+        full = pa.schema(
+            [*schema, pa.field("values", pa.list_(pa.float16(), width), nullable=False)], metadata={tables.ROW_TYPE: ROW_TYPE_NAME}
+        )
         for nth, start in enumerate(range(0, len(order), rows_per_shard)):
             rows = order[start : start + rows_per_shard]
             arrays = [pa.array(column[rows], type=field.type) for column, field in zip(columns, schema, strict=True)]

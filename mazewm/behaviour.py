@@ -38,7 +38,9 @@ def judge(mazes: Mazes, cells: Int[np.ndarray, "maze step"]) -> Behaviour:
     return Behaviour(solved, valid, walked)
 
 
-def behave(model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, prompt_tap: Tap | None = None, step_tap: Tap | None = None) -> Behaviour:
+def behave(
+    model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, prompt_tap: Tap | None = None, step_tap: Tap | None = None
+) -> Behaviour:
     """Spell the mazes at random, roll out and judge, in batches of equally long prompts."""
     solved, valid = np.zeros(len(mazes), bool), np.zeros(len(mazes), bool)
     walked = np.full((len(mazes), mazes.grid.n_cells + 1), -1, np.int16)

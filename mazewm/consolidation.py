@@ -62,8 +62,8 @@ class FormationRow:
 def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[FormationRow]:
     """Probe accuracy and own_mass for every layer and each of the four token classes."""
     layers = range(model.params.n_layers)
-    resid = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
-    mass = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
+    resid: dict[tuple[int, TokenClass], list[np.ndarray]] = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
+    mass: dict[tuple[int, TokenClass], list[np.ndarray]] = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
     uniform: dict[TokenClass, list[np.ndarray]] = {c: [] for c in SPELLING_CLASSES}
     labels, is_fit = [], []
     places = [Place(layer, site) for layer in layers for site in (Site.RESID_POST, Site.PATTERN)]
@@ -78,7 +78,9 @@ def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[Format
                 values = recorded.values[Place(layer, Site.RESID_POST)][:, at]
                 resid[layer, c].append(values.flatten(0, 1).double().cpu().numpy())
                 pattern = recorded.values[Place(layer, Site.PATTERN)]
-                own = sum((pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]), pattern.new_zeros(pattern.shape[0], pattern.shape[1], n))
+                own = sum(
+                    (pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]), pattern.new_zeros(pattern.shape[0], pattern.shape[1], n)
+                )
                 mass[layer, c].append(own.mean(dim=2).cpu().numpy())
     label, fit = np.concatenate(labels), np.concatenate(is_fit)
     rows = []

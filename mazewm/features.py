@@ -81,7 +81,9 @@ def candidates(x: Float[np.ndarray, "token unit"], label: np.ndarray, n: int) ->
     return np.argsort(-t, kind="stable")[:n]
 
 
-def map_connections(site: str, readout: str, fit: Labelled, test: Labelled, n_connections: int, n_candidates: int, shuffle_seed: int | None = None) -> list[FeatureRow]:
+def map_connections(
+    site: str, readout: str, fit: Labelled, test: Labelled, n_connections: int, n_candidates: int, shuffle_seed: int | None = None
+) -> list[FeatureRow]:
     """Trees for every connection; with ``shuffle_seed`` the labels are shuffled among the tokens of each set."""
     if shuffle_seed is not None:
         rng = np.random.default_rng(shuffle_seed)
@@ -105,7 +107,9 @@ def _row(site: str, readout: str, connection: int, depth: int, units: np.ndarray
     return FeatureRow(site, readout, connection, depth, [int(u) for u in units], float(accuracy), float(mcc), int(truth.sum()), len(truth))
 
 
-def mean_differences(x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int) -> Float[np.ndarray, "connection d_model"]:
+def mean_differences(
+    x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
+) -> Float[np.ndarray, "connection d_model"]:
     """Mean activation at the tokens that spell a connection, less the mean at the site's other tokens (zero if never spelled)."""
     x = x.astype(np.float64)
     total, n = x.sum(axis=0), len(x)
@@ -118,7 +122,9 @@ def mean_differences(x: Float[np.ndarray, "token d_model"], connection: Int[np.n
     return directions
 
 
-def map_directions(site: str, readout: str, directions: Float[np.ndarray, "connection d_model"], fit: Labelled, test: Labelled) -> list[FeatureRow]:
+def map_directions(
+    site: str, readout: str, directions: Float[np.ndarray, "connection d_model"], fit: Labelled, test: Labelled
+) -> list[FeatureRow]:
     """One threshold along one supervised direction for every connection."""
     rows = []
     for e, direction in enumerate(directions):
@@ -189,7 +195,9 @@ class SiteTokens(NamedTuple):
     test: Labelled
 
 
-def map_site(site: str, latents: dict[str, SiteTokens], resid: SiteTokens, n_connections: int, params: FeatureParams, seed: int) -> tuple[list[FeatureRow], list[LatentRow]]:
+def map_site(
+    site: str, latents: dict[str, SiteTokens], resid: SiteTokens, n_connections: int, params: FeatureParams, seed: int
+) -> tuple[list[FeatureRow], list[LatentRow]]:
     """The feature map of one site. ``latents`` holds the SAE's and its controls' latents by readout; ``resid`` the activations."""
     rows: list[FeatureRow] = []
     for readout, tokens in latents.items():

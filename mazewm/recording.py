@@ -25,7 +25,9 @@ class Recorded(NamedTuple):
     values: dict[Place, Tensor]
 
 
-def record(model: Transformer, mazes: Mazes, places: Iterable[Place], rng: np.random.Generator, batch: int, whole: bool = False) -> Iterator[Recorded]:
+def record(
+    model: Transformer, mazes: Mazes, places: Iterable[Place], rng: np.random.Generator, batch: int, whole: bool = False
+) -> Iterator[Recorded]:
     """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and all, if ``whole``)."""
     wanted = list(places)
     for index in mazes.by_n_connections().values():

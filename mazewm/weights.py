@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from mazewm.errors import BadInput
 
-
 HEADER = "mazewm"
 
 

@@ -35,4 +35,6 @@ def command(main: Callable[..., None]) -> Callable[[], None]:
 
 def progress_bar() -> Progress:
     """A bar with a free text beside it and the time that is left."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn(), console=console)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn(), console=console
+    )

@@ -5,7 +5,11 @@ from mazewm.params import load
 from stages.command import Location, Seed, command, console
 
 # readout -> (which model's activations, suffix of the SAE's file)
-READOUTS = {"latents": ("trained", ""), "frozen_decoder": ("trained", ".frozen_decoder"), "untrained_model": ("untrained", ".untrained_model")}
+READOUTS = {
+    "latents": ("trained", ""),
+    "frozen_decoder": ("trained", ".frozen_decoder"),
+    "untrained_model": ("untrained", ".untrained_model"),
+}
 
 
 def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, out: Location) -> None:
@@ -34,7 +38,12 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
             sae = SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
             parts = [seen[model, split] for split in ("validation", "test")]
             latents[readout] = features.SiteTokens(*(features.Labelled(encode(sae, p.values), p.connection) for p in parts))
-        resid = features.SiteTokens(*(features.Labelled(p.values.astype(np.float32), p.connection) for p in (seen["trained", "validation"], seen["trained", "test"])))
+        resid = features.SiteTokens(
+            *(
+                features.Labelled(p.values.astype(np.float32), p.connection)
+                for p in (seen["trained", "validation"], seen["trained", "test"])
+            )
+        )
         rows, ranked = features.map_site(str(site), latents, resid, n_connections, params, seed)
         feature_rows += rows
         latent_rows += ranked

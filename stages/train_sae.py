@@ -33,7 +33,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
                 sae.save(folder / (f"{name}.safetensors" if kind == "trained" else f"{name}.{kind}.safetensors"))
                 rows = quality.describe(kind, place, sae, test["untrained" if kind == "untrained_model" else "trained"])
                 descriptions += rows
-                console.print(f"{name} {kind}: explained variance {rows[0].explained_variance:.3f}, L0 {rows[0].l0:.1f}, dead {rows[0].n_dead}")
+                console.print(
+                    f"{name} {kind}: explained variance {rows[0].explained_variance:.3f}, L0 {rows[0].l0:.1f}, dead {rows[0].n_dead}"
+                )
             mean = train["trained"].mean(axis=0, dtype=np.float64)
             splices.append(quality.splice_quality(place, transformer, saes["trained"], mean, held_out, seed, 500))
             console.print(f"{name}: solved {splices[-1].solved_clean:.1%} clean, {splices[-1].solved_spliced:.1%} spliced")

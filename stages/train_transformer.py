@@ -49,7 +49,9 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
             bar.update(task, completed=progress.step)
             if progress.history is not None:
                 seen = observations[-1]["history"]
-                text = f"{encoding} {seed}: loss {seen['loss_path']:.3f} solved {seen['solved']:.1%} {progress.mazes_per_second:.0f} mazes/s"
+                text = (
+                    f"{encoding} {seed}: loss {seen['loss_path']:.3f} solved {seen['solved']:.1%} {progress.mazes_per_second:.0f} mazes/s"
+                )
                 bar.update(task, description=text)
                 console.print(f"step {progress.step}: {text}")
     if not all(torch.isfinite(p).all() for p in model.parameters()):

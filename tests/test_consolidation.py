@@ -71,8 +71,8 @@ def test_recording_reads_what_the_model_holds(mazes):
     for recorded in record(model, mazes, [place], np.random.default_rng(0), 101):
         one_hot = recorded.values[place][:, :, -len(Vocabulary(N)) :]
         assert torch.equal(one_hot.argmax(dim=-1), torch.from_numpy(recorded.spelled.prompt))
-        assert np.array_equal(np.sort(recorded.spelled.order, axis=1), np.nonzero(mazes.connections[recorded.index])[1].reshape(-1, 8))
-        seen.extend(recorded.index.tolist())
+        assert np.array_equal(np.sort(recorded.spelled.order, axis=1), np.nonzero(mazes.connections[recorded.mazes])[1].reshape(-1, 8))
+        seen.extend(recorded.mazes.tolist())
     assert sorted(seen) == list(range(len(mazes)))
 
 

@@ -55,13 +55,16 @@ def test_the_vocabulary_by_hand():
 
 
 def test_shorter_paths_are_padded():
-    mazes = batch(LADDER, draw("""
+    mazes = batch(
+        LADDER,
+        draw("""
         o-o o
         | | |
         O-T-o
           |
         o o o
-    """))
+    """),
+    )
     spelled = tokens.spell(mazes, np.random.default_rng(0))
     assert spelled.tokens.shape[1] == tokens.prompt_length(7) + 4 + 1
     names = [Vocabulary(3).names[token] for token in spelled.tokens[1, tokens.prompt_length(7) :]]
@@ -142,6 +145,8 @@ def test_a_spelling_that_does_not_name_the_maze_is_what_it_was_told():
     """``spell_as`` writes the order that it is given, whichever maze it is: interventions on tokens rely on it."""
     mazes = batch(CORNER)
     spelled = tokens.spell_as(mazes, np.array([[0, 1, 2]]), np.zeros((1, 3), bool))
-    assert Vocabulary(2).text(spelled.tokens[0]).startswith(
-        "<ADJLIST_START> (0,0) <--> (1,0) ; (0,1) <--> (1,1) ; (0,0) <--> (0,1) ; <ADJLIST_END>"
+    assert (
+        Vocabulary(2)
+        .text(spelled.tokens[0])
+        .startswith("<ADJLIST_START> (0,0) <--> (1,0) ; (0,1) <--> (1,1) ; (0,0) <--> (0,1) ; <ADJLIST_END>")
     )

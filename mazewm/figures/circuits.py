@@ -8,13 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mazewm.figures.style import BLUE, DIVERGING, GREY, SEQUENTIAL, VERMILION, WIDTH
 from mazewm.maze.lattice import lattice
 from mazewm.tokens import SPELLING_CLASSES
 
-OWN, OTHER = "#0072B2", "#D55E00"  # blue and vermilion (Okabe and Ito 2008), told apart by all kinds of colour vision
-GREY = "#767676"
-SEQUENTIAL, DIVERGING = "cividis", "PuOr"
-WIDTH = 9.0  # inches; 900 pixels at 100 dots per inch
+OWN, OTHER = BLUE, VERMILION
 PATHS = ("heads", "heads+embedding", "heads+embedding+mlp", "embedding", "embedding+mlp")
 SETS = ("binding", "connectivity", "other", "shuffled", "none")
 

@@ -29,7 +29,15 @@ from mazewm.sae.quality import encode
 from mazewm.tokens import Spelled, spelling_positions
 
 Method = Literal[
-    "no_op", "latents", "fixed_value", "mean_difference", "random_latents", "random_direction", "other_connection", "other_latents", "tokens"
+    "no_op",
+    "latents",
+    "fixed_value",
+    "mean_difference",
+    "random_latents",
+    "random_direction",
+    "other_connection",
+    "other_latents",
+    "tokens",
 ]
 Where = Literal["borrowed", "all", "own"]
 
@@ -56,6 +64,7 @@ class Directions:
     """What is known of every connection at one site."""
 
     site: SpellingSite
+    is_found: bool  # the consolidation site, rather than the paper's beside it
     sae: SparseAutoencoder
     sets: dict[int, LatentSets]  # by size
     mean_difference: Float[np.ndarray, "connection d_model"]
@@ -75,14 +84,24 @@ def latent_sets(ranked: pd.DataFrame, n_connections: int, n: int) -> LatentSets:
     return LatentSets(ids, mean_on)
 
 
-def directions_at(site: SpellingSite, sae: SparseAutoencoder, ranked: pd.DataFrame, tokens: Activations, n_connections: int, set_sizes: list[int]) -> Directions:
+def directions_at(
+    site: SpellingSite,
+    is_found: bool,
+    sae: SparseAutoencoder,
+    ranked: pd.DataFrame,
+    tokens: Activations,
+    n_connections: int,
+    set_sizes: list[int],
+) -> Directions:
     """What there is to know at a site: latents from the feature map, the supervised direction and densities from training mazes."""
     sets = {n: latent_sets(ranked[ranked.site == str(site)], n_connections, n) for n in set_sizes}
     differences = mean_differences(tokens.values, tokens.connection, n_connections)
-    return Directions(site, sae, sets, differences, (encode(sae, tokens.values) > 0).mean(axis=0))
+    return Directions(site, is_found, sae, sets, differences, (encode(sae, tokens.values) > 0).mean(axis=0))
 
 
-def positions(condition: Condition, examples: Examples, spelled: Spelled, site: SpellingSite, rng: np.random.Generator) -> Int[np.ndarray, "maze pos"]:
+def positions(
+    condition: Condition, examples: Examples, spelled: Spelled, site: SpellingSite, rng: np.random.Generator
+) -> Int[np.ndarray, "maze pos"]:
     """Where each maze is edited: at the token of a random connection, of every one, or of the edited one itself."""
     n = spelled.n_connections
     at = spelling_positions(n, site.token_class)
@@ -94,7 +113,9 @@ def positions(condition: Condition, examples: Examples, spelled: Spelled, site: 
     return at[nth][:, None]
 
 
-def delta(condition: Condition, examples: Examples, directions: Directions, value: Float[Tensor, "batch pos d_model"], rng: np.random.Generator) -> Float[Tensor, "batch pos d_model"]:
+def delta(
+    condition: Condition, examples: Examples, directions: Directions, value: Float[Tensor, "batch pos d_model"], rng: np.random.Generator
+) -> Float[Tensor, "batch pos d_model"]:
     """What the condition adds to the activations at the chosen positions."""
     sign = 1.0 if examples.kind == "add" else -1.0
     if condition.method in ("mean_difference", "random_direction"):
@@ -108,7 +129,9 @@ def delta(condition: Condition, examples: Examples, directions: Directions, valu
     return (edited - latents) @ directions.sae.W_dec
 
 
-def _edited(condition: Condition, examples: Examples, directions: Directions, latents: Float[Tensor, "batch pos latent"], rng: np.random.Generator) -> Float[Tensor, "batch pos latent"]:
+def _edited(
+    condition: Condition, examples: Examples, directions: Directions, latents: Float[Tensor, "batch pos latent"], rng: np.random.Generator
+) -> Float[Tensor, "batch pos latent"]:
     """The latents as the condition wants them."""
     if condition.method == "no_op":
         return latents
@@ -141,7 +164,9 @@ def _absent_connection(examples: Examples, rng: np.random.Generator) -> Int[np.n
     return keys.argmax(axis=1)
 
 
-def _as_dense(density: Float[np.ndarray, " latent"], chosen: Int[np.ndarray, "maze n"], rng: np.random.Generator) -> Int[np.ndarray, "maze n"]:
+def _as_dense(
+    density: Float[np.ndarray, " latent"], chosen: Int[np.ndarray, "maze n"], rng: np.random.Generator
+) -> Int[np.ndarray, "maze n"]:
     """For each latent a random one of the 10 other living latents whose density is nearest to its own."""
     alive = np.flatnonzero(density > 0)
     distance = np.abs(density[alive][None, :] - density[np.arange(len(density))][:, None])

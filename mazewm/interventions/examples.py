@@ -77,5 +77,7 @@ def _choose(kind: Kind, mazes: Mazes, connection: np.ndarray, rng: np.random.Gen
     fits = rng.permutation(fits)
     kept = np.sort(np.concatenate([fits[connection[fits] == e][:n_per_connection] for e in range(mazes.grid.n_connections)]))
     before = mazes[kept]
-    edited = Mazes(before.grid, before.maze_id, before.family, flip(before, connection[kept]), before.origin, before.target, after.cells[kept])
+    edited = Mazes(
+        before.grid, before.maze_id, before.family, flip(before, connection[kept]), before.origin, before.target, after.cells[kept]
+    )
     return Examples(kind, before, connection[kept], edited)

@@ -14,7 +14,6 @@ import torch
 from pydantic import Field
 
 from mazewm import tables
-from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.interventions.conditions import Condition, Directions, Where, delta, positions
 from mazewm.interventions.examples import Examples
 from mazewm.model.edits import Edit, Taps
@@ -34,7 +33,9 @@ class InterventionParams(Params):
     n_redrawn: Count  # times that origin and target of each maze are drawn anew to find examples
     set_sizes: list[Count]  # how many latents of a connection are edited together
     doses: list[Annotated[float, Field(gt=0)]]
+    paper_site_doses: list[Annotated[float, Field(gt=0)]]
     batch_size: Count
+    n_threads: Count
 
 
 @dataclass(frozen=True)
@@ -59,26 +60,28 @@ class LedgerRow:
     keeps_original: tables.Flag  # measured equals original
 
 
-def conditions_of(kind: str, split: str, site: SpellingSite, params: InterventionParams) -> list[Condition]:
+def conditions_of(kind: str, split: str, is_found: bool, params: InterventionParams) -> list[Condition]:
     """What is done to examples of one kind; on validation mazes only that from which a choice is made.
 
-    At the paper's site, where the consolidation site is another, additions are made at every `;`, which can only help them.
+    Where the paper's site is not the consolidation site that was found, it gets fewer doses, and additions are made at every one
+    of its tokens, which can only help them.
     """
+    doses = params.doses if is_found else params.paper_site_doses
     places: tuple[Where, ...] = ("own",)
     if kind == "add":
-        places = ("all",) if site == PAPER_SITE else ("all", "borrowed")
+        places = ("all", "borrowed") if is_found else ("all",)
     largest = max(params.set_sizes)
-    chosen = [Condition("latents", where, n, dose) for where in places for n in params.set_sizes for dose in params.doses]
-    chosen += [Condition("mean_difference", where, 0, dose) for where in places for dose in params.doses]
+    chosen = [Condition("latents", where, n, dose) for where in places for n in params.set_sizes for dose in doses]
+    chosen += [Condition("mean_difference", where, 0, dose) for where in places for dose in doses]
     if split == "validation":
         return chosen
     controls = [Condition("tokens", places[0], 0, 1.0), Condition("no_op", places[0], 0, 1.0)]
     for where in places:
-        for dose in params.doses:
+        for dose in doses:
             controls.append(Condition("random_direction", where, 0, dose))
             controls.append(Condition("random_latents", where, largest, dose))
             controls.append(Condition("other_connection" if kind == "add" else "other_latents", where, largest, dose))
-    fixed = [Condition("fixed_value", where, params.set_sizes[0], dose) for where in places for dose in params.doses if kind == "add"]
+    fixed = [Condition("fixed_value", where, params.set_sizes[0], dose) for where in places for dose in doses if kind == "add"]
     return chosen + controls + fixed
 
 
@@ -89,10 +92,14 @@ class Ledger:
         self.parts: list[pd.DataFrame] = []
         self.cells: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, labels: dict[str, object], examples: Examples, numbers: np.ndarray, measured: np.ndarray, solved_before: np.ndarray) -> None:
+    def add(
+        self, labels: dict[str, object], examples: Examples, numbers: np.ndarray, measured: np.ndarray, solved_before: np.ndarray
+    ) -> None:
         """Append one condition's outcome for a batch of examples."""
         width = measured.shape[1]
-        original, predicted = (np.pad(m.path, ((0, 0), (0, width - m.path.shape[1])), constant_values=-1) for m in (examples.mazes, examples.edited))
+        original, predicted = (
+            np.pad(m.path, ((0, 0), (0, width - m.path.shape[1])), constant_values=-1) for m in (examples.mazes, examples.edited)
+        )
         columns = {"example": numbers, "maze_id": examples.mazes.maze_id, "connection": examples.connection, "solved_before": solved_before}
         columns["follows_edit"] = (measured == predicted).all(axis=1)
         columns["keeps_original"] = (measured == original).all(axis=1)
@@ -111,16 +118,31 @@ class Ledger:
         tables.write(path, LedgerRow, columns | {"original": original, "predicted": predicted, "measured": measured})
 
 
+def n_steps(examples: Examples, split: str, sites: Sequence[Directions], params: InterventionParams) -> int:
+    """How often ``run_interventions`` will call ``advance``."""
+    batches = sum(-(-len(group) // params.batch_size) for group in examples.mazes.by_n_connections().values())
+    return batches * sum(len(conditions_of(examples.kind, split, directions.is_found, params)) for directions in sites)
+
+
 def run_interventions(
-    model: Transformer, examples: Examples, split: str, sites: Sequence[Directions], params: InterventionParams, seed: int, ledger: Ledger, advance: Callable[[], None]
+    model: Transformer,
+    examples: Examples,
+    split: str,
+    sites: Sequence[Directions],
+    params: InterventionParams,
+    seed: int,
+    ledger: Ledger,
+    advance: Callable[[], None],
 ) -> None:
     """Every condition at every site on every example, into ``ledger``; calls ``advance`` after each condition of each batch."""
     for index, spelled, part in _batches(examples, params.batch_size, seed):
         prompt = torch.from_numpy(spelled.prompt).to(model.device)
         before = rollout(model, prompt)
-        solved = (before == np.pad(part.mazes.path, ((0, 0), (0, before.shape[1] - part.mazes.path.shape[1])), constant_values=-1)).all(axis=1)
+        solved = (before == np.pad(part.mazes.path, ((0, 0), (0, before.shape[1] - part.mazes.path.shape[1])), constant_values=-1)).all(
+            axis=1
+        )
         for directions in sites:
-            for condition in conditions_of(examples.kind, split, directions.site, params):
+            for condition in conditions_of(examples.kind, split, directions.is_found, params):
                 # The same draw of positions for every method, so that methods differ in nothing else.
                 where = np.random.default_rng([seed, int(index[0]), 0])
                 random = np.random.default_rng([seed, int(index[0]), 1])
@@ -131,7 +153,7 @@ def run_interventions(
                     tap = Taps([_edit(condition, part, directions, at, random)])
                     measured = rollout(model, prompt, tap)
                     tap.check()
-                labels = {"split": split, "kind": examples.kind, "site": str(directions.site)}
+                labels: dict[str, object] = {"split": split, "kind": examples.kind, "site": str(directions.site)}
                 labels |= {"method": condition.method, "where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
                 ledger.add(labels, part, index, measured, solved)
                 advance()
@@ -160,8 +182,3 @@ def _edit(condition: Condition, examples: Examples, directions: Directions, at: 
 def _rollout_edited(model: Transformer, examples: Examples, rng: np.random.Generator) -> np.ndarray:
     """The edited mazes given as tokens: the ceiling, and for additions a longer input."""
     return rollout(model, torch.from_numpy(spell(examples.edited, rng).prompt).to(model.device))
-
-
-def n_batches(examples: Examples, batch: int) -> int:
-    """How many batches the examples make."""
-    return sum(-(-len(group) // batch) for group in examples.mazes.by_n_connections().values())

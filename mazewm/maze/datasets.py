@@ -122,13 +122,15 @@ def concatenate(parts: list[Mazes]) -> Mazes:
     return Mazes(parts[0].grid, np.arange(len(columns[0])), *columns)
 
 
-def fill(rng: np.random.Generator, grid: Lattice, families: dict[str, FamilyParams], split: str | None, held_out_share: float, n_mazes: int) -> Mazes:
+def fill(
+    rng: np.random.Generator, grid: Lattice, families: dict[str, FamilyParams], split: str | None, held_out_share: float, n_mazes: int
+) -> Mazes:
     """``n_mazes`` mazes of the families in their shares, from one split's connection sets (any, if ``split`` is None), shuffled."""
     total = sum(family.share for family in families.values())
-    so_far, parts = 0.0, []
+    so_far, parts = 0.0, list[Mazes]()
     for name, family in families.items():
         so_far += family.share
-        wanted = round(n_mazes * so_far / total) - sum(map(len, parts))
+        wanted = round(n_mazes * so_far / total) - sum(len(part) for part in parts)
         while wanted > 0:
             drawn = draw(rng, grid, name, family, BATCH)
             if split is not None:

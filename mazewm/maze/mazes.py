@@ -46,7 +46,15 @@ class Mazes:
 
     def __getitem__(self, index: np.ndarray | slice) -> "Mazes":
         """The mazes that a slice, a mask or an index array picks."""
-        return Mazes(self.grid, self.maze_id[index], self.family[index], self.connections[index], self.origin[index], self.target[index], self.path[index])
+        return Mazes(
+            self.grid,
+            self.maze_id[index],
+            self.family[index],
+            self.connections[index],
+            self.origin[index],
+            self.target[index],
+            self.path[index],
+        )
 
     @property
     def n_connections(self) -> Int[np.ndarray, " maze"]:
@@ -64,7 +72,9 @@ class Mazes:
         return {int(n): np.flatnonzero(counts == n) for n in np.unique(counts)}
 
 
-def solve(grid: Lattice, connections: np.ndarray, origin: np.ndarray, target: np.ndarray, family: np.ndarray, maze_id: np.ndarray | None = None) -> Mazes:
+def solve(
+    grid: Lattice, connections: np.ndarray, origin: np.ndarray, target: np.ndarray, family: np.ndarray, maze_id: np.ndarray | None = None
+) -> Mazes:
     """The batch of those of the given mazes that have one and only one shortest path."""
     paths = shortest_paths(grid, connections, origin, target)
     keep = paths.is_unique

@@ -13,7 +13,9 @@ from mazewm.maze.lattice import Lattice
 UNREACHABLE = 127
 
 
-def distances(grid: Lattice, connections: Bool[np.ndarray, "maze connection"], source: Int[np.ndarray, " maze"]) -> Int[np.ndarray, "maze cell"]:
+def distances(
+    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], source: Int[np.ndarray, " maze"]
+) -> Int[np.ndarray, "maze cell"]:
     """Steps from ``source`` to every cell by breadth-first search; UNREACHABLE where there is no way."""
     n_mazes = len(connections)
     is_open = np.ascontiguousarray(connections.T)
@@ -37,7 +39,9 @@ class Paths(NamedTuple):
     is_unique: Bool[np.ndarray, " maze"]
 
 
-def shortest_paths(grid: Lattice, connections: Bool[np.ndarray, "maze connection"], origin: Int[np.ndarray, " maze"], target: Int[np.ndarray, " maze"]) -> Paths:
+def shortest_paths(
+    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], origin: Int[np.ndarray, " maze"], target: Int[np.ndarray, " maze"]
+) -> Paths:
     """One shortest path of each maze (the lowest-numbered step wherever there is a choice) and whether it is the only one."""
     n_mazes, every = len(connections), np.arange(len(connections))
     distance = np.concatenate([distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int8)], axis=1)

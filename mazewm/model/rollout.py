@@ -11,7 +11,9 @@ from mazewm.tokens import PATH_END, SPECIALS, Vocabulary
 
 
 @torch.inference_mode()
-def rollout(model: Transformer, prompt: Int[Tensor, "batch pos"], prompt_tap: Tap | None = None, step_tap: Tap | None = None) -> Int[np.ndarray, "batch step"]:
+def rollout(
+    model: Transformer, prompt: Int[Tensor, "batch pos"], prompt_tap: Tap | None = None, step_tap: Tap | None = None
+) -> Int[np.ndarray, "batch step"]:
     """The cells that the model walks after each prompt, greedily, until ``<PATH_END>``; padded with -1.
 
     ``prompt_tap`` is called while the prompt is read, ``step_tap`` while the path is written. A rollout that writes a

@@ -160,7 +160,15 @@ def train(
         yield Progress(step + 1, done / (time.perf_counter() - since), row), observations
 
 
-def _save(checkpoint: Path, fingerprint: str, model: Transformer, opts: list[torch.optim.Optimizer], step: int, observations: list[Any], sums: list[Any]) -> None:
+def _save(
+    checkpoint: Path,
+    fingerprint: str,
+    model: Transformer,
+    opts: list[torch.optim.Optimizer],
+    step: int,
+    observations: list[Any],
+    sums: list[Any],
+) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     beside = checkpoint.with_suffix(".part")
     state = {"fingerprint": fingerprint, "model": model.state_dict(), "opts": [o.state_dict() for o in opts]}

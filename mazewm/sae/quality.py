@@ -74,7 +74,11 @@ def describe(name: str, place: Place, sae: SparseAutoencoder, held_out: Activati
         if len(z) < 2:
             continue
         n_dead = int((~(z > 0).any(axis=0)).sum())
-        rows.append(DescriptionRow(str(place), name, token_class, explained_variance(x[keep], x_hat[keep]), float((z > 0).sum(axis=1).mean()), n_dead, len(z)))
+        rows.append(
+            DescriptionRow(
+                str(place), name, token_class, explained_variance(x[keep], x_hat[keep]), float((z > 0).sum(axis=1).mean()), n_dead, len(z)
+            )
+        )
     return rows
 
 
@@ -94,7 +98,9 @@ def path_loss(model: Transformer, mazes: Mazes, tap: Tap | None, seed: int, batc
     return total / count
 
 
-def splice_quality(place: Place, model: Transformer, sae: SparseAutoencoder, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int) -> SpliceRow:
+def splice_quality(
+    place: Place, model: Transformer, sae: SparseAutoencoder, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int
+) -> SpliceRow:
     """Loss and rollouts with the reconstruction in place of the activation; ``mean`` is the mean activation."""
     average = torch.from_numpy(mean.astype(np.float32))
     taps = {
@@ -110,5 +116,14 @@ def splice_quality(place: Place, model: Transformer, sae: SparseAutoencoder, mea
         tap.check()
     recovered = {name: (ce[name] - ce["spliced"]) / (ce[name] - clean) for name in ("mean", "zero")}
     return SpliceRow(
-        str(place), len(mazes), clean, ce["spliced"], ce["mean"], ce["zero"], recovered["mean"], recovered["zero"], float(solved_clean), float(solved_spliced)
+        str(place),
+        len(mazes),
+        clean,
+        ce["spliced"],
+        ce["mean"],
+        ce["zero"],
+        recovered["mean"],
+        recovered["zero"],
+        float(solved_clean),
+        float(solved_spliced),
     )

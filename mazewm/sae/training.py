@@ -50,12 +50,16 @@ def batches(values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps
         yield torch.from_numpy(values[start : start + batch_size].astype(np.float32))
 
 
-def train(values: Float[np.ndarray, "token d_model"], params: SaeParams, seed: int, n_samples: int, frozen_decoder: bool = False) -> SparseAutoencoder:
+def train(
+    values: Float[np.ndarray, "token d_model"], params: SaeParams, seed: int, n_samples: int, frozen_decoder: bool = False
+) -> SparseAutoencoder:
     """An SAE trained on ``n_samples`` activations; with ``frozen_decoder`` its directions stay random (a control)."""
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
     d_model = values.shape[1]
-    sae = SparseAutoencoder(SaeShape(activation=params.activation, d_model=d_model, n_latents=params.n_latents, k=min(params.k, params.n_latents)))
+    sae = SparseAutoencoder(
+        SaeShape(activation=params.activation, d_model=d_model, n_latents=params.n_latents, k=min(params.k, params.n_latents))
+    )
     sample = torch.from_numpy(values[:20_000].astype(np.float32))
     mean = sample.mean(dim=0)
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mazewm.scores.effects import Effect, strongest
-from mazewm.scores.statistics import Interval, bootstrap, rounded
+from mazewm.scores.statistics import NOTHING, Interval, bootstrap, rounded
 
 Verdict = Literal["supported", "refuted", "undecided"]
-NOTHING = Interval(0.0, 0.0, 0.0, 0)
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model")
 
 
@@ -47,7 +46,9 @@ def decide(interval: Interval, control: float) -> Verdict:
 
 def claim(id: str, statement: str, measure: str, interval: Interval, control: float, control_name: str) -> Claim:
     """A claim decided by ``decide``."""
-    return Claim(id, statement, measure, interval.value, interval.low, interval.high, control, control_name, interval.n, decide(interval, control))
+    return Claim(
+        id, statement, measure, interval.value, interval.low, interval.high, control, control_name, interval.n, decide(interval, control)
+    )
 
 
 def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
@@ -77,27 +78,32 @@ def has_connectivity_heads(attention: pd.DataFrame, token_class: str, threshold:
 
 
 def directions_agree(consistency: pd.DataFrame, site: str) -> Claim:
-    """C3a: d(e) points where the decoder direction of e's latent points, more than of other connections' latents."""
+    """C3a: among the connections that share the token's own cell, d(e) comes closest to the decoder direction of e's latent.
+
+    The rank among all connections (AUROC) is no test of the heads: any direction that adds up two cells does well by it.
+    """
     rows = consistency[(consistency.site == site) & (consistency.path == "heads")]
-    score = 1 - (rows["rank"] - 1) / (rows.n_connections - 1).clip(lower=1)
-    binding = score[rows["heads"] == "binding"].to_numpy()
-    other = score[rows["heads"] == "other"].to_numpy()
-    control = max(0.5, float(other.mean()) if len(other) else 0.5)
+    binding = rows[rows["heads"] == "binding"].picked.to_numpy()
+    bars = {"chance": float(rows.picked_chance.mean())} if len(rows) else {"chance": 0.0}
+    other = rows[rows["heads"] == "other"].picked
+    if len(other):
+        bars["the block's other heads"] = float(other.mean())
+    name = max(bars, key=lambda bar: bars[bar])
     return claim(
-        "C3a", "circuit and SAE agree in direction", "share of mismatched connections that the matched one outranks in cos(d(e), decoder), mean over connections",
-        bootstrap(binding) if len(binding) else NOTHING, control, "other heads of the block" if control > 0.5 else "chance",
+        "C3a", "circuit and SAE agree in direction", "share of spellings whose d(e) is nearest to e's latent",
+        bootstrap(binding) if len(binding) else NOTHING, bars[name], name,
     )  # fmt: skip
 
 
-def knockout_is_specific(knockout: pd.DataFrame, site: str) -> Claim:
+def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
     """C3b: without the binding heads e's latent goes out; without the others it stays, and so do other connections' latents."""
-    rows = knockout[(knockout.site == site) & (knockout.ablation == "mean")]
+    rows = knockouts[(knockouts.site == site) & (knockouts.ablation == "mean")]
     binding = rows[rows["heads"] == "binding"]
     controls = {"without the other heads": rows[rows["heads"] == "others"].effect_own, "other connections' latents": binding.effect_other}
     means = {name: float(effect.mean()) for name, effect in controls.items() if len(effect)}
     name = max(means, key=lambda control: means[control]) if means else "nothing to compare with"
     return claim(
-        "C3b", "binding heads drive their connection's latent and no other", "1 - z_ablated / z_clean without the binding heads, mean over connections",
+        "C3b", "binding heads drive their connection's latent and no other", "1 - z_ablated / z_clean without the binding heads",
         bootstrap(binding.effect_own.to_numpy()) if len(binding) else NOTHING, means.get(name, 0.0), name,
     )  # fmt: skip
 
@@ -105,16 +111,17 @@ def knockout_is_specific(knockout: pd.DataFrame, site: str) -> Claim:
 def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Claim:
     """C4: rollouts follow an edit of e's latents more than any control at the same place and dose."""
     control = strongest(controls)
-    return claim(
-        id, f"{verb} a connection's latents changes the path as predicted", f"follows_edit with {effect.n_latents} latents at {effect.where}, dose {effect.dose:g}",
-        effect.follows, control.follows.value, control.method,
-    )  # fmt: skip
+    setting = f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
+    statement = f"{verb} a connection's latents changes the path as predicted"
+    return claim(id, statement, f"follows_edit: {setting}", effect.follows, control.follows.value, control.method)
 
 
 def is_asymmetric(added: Effect, removed: Effect) -> Claim:
     """C5: follows_edit(add) - follows_edit(remove), among examples that the model solves before the edit."""
     interval = bootstrap(added.flags.to_numpy(), removed.flags.to_numpy(), statistic=lambda a, b: float(a.mean() - b.mean()))
-    return claim("C5", "activating works better than suppressing", "follows_edit(add) - follows_edit(remove)", interval, 0.0, "no difference")
+    return claim(
+        "C5", "activating works better than suppressing", "follows_edit(add) - follows_edit(remove)", interval, 0.0, "no difference"
+    )
 
 
 def code_differs(latents_needed: dict[str, list[float]]) -> Claim:
@@ -132,4 +139,6 @@ def code_differs(latents_needed: dict[str, list[float]]) -> Claim:
     if n >= 2:
         half = 1.96 * float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
         interval = Interval(difference, difference - half, difference + half, n)
-    return claim("C7", "positional encodings change the code", f"latents_per_connection, {high} - {low}, over seeds", interval, 0.0, "no difference")
+    return claim(
+        "C7", "positional encodings change the code", f"latents_per_connection, {high} - {low}, over seeds", interval, 0.0, "no difference"
+    )

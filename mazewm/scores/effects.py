@@ -30,18 +30,24 @@ def dose_curve(ledger: pd.DataFrame) -> pd.DataFrame:
     """follows_edit with its interval for every condition, on the solved test examples."""
     rows = []
     keys = ["kind", "site", "method", *SETTING]
-    for key, group in ledger[(ledger.split == "test") & ledger.solved_before].groupby(keys):
-        follows, keeps = share(group.follows_edit), share(group.keeps_original)
-        rows.append(dict(zip(keys, key, strict=True)) | {"follows_edit": follows.value, "low": follows.low, "high": follows.high, "keeps_original": keeps.value, "n": follows.n})
+    for key, group in ledger[ledger.split == "test"].groupby(keys):
+        solved = group[group.solved_before]
+        follows, keeps = share(solved.follows_edit), share(solved.keeps_original)
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {"follows_edit": follows.value, "low": follows.low, "high": follows.high, "keeps_original": keeps.value, "n": follows.n}
+        )
     return pd.DataFrame(rows)
 
 
 def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
     """The effect of a method on test mazes at the setting that followed best on validation mazes."""
-    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method) & ledger.solved_before]
-    rates = mine[mine.split == "validation"].groupby(SETTING).follows_edit.mean()
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
+    validation = mine[mine.split == "validation"]
+    # Where no example is solved before the edit, nothing follows, and the first setting stands for all.
+    rates = (validation.follows_edit & validation.solved_before).groupby([validation[name] for name in SETTING]).mean()
     where, n_latents, dose = rates.idxmax()
-    return effect(mine, method, where, n_latents, dose)
+    return effect(mine[mine.solved_before], method, where, n_latents, dose)
 
 
 def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: float) -> Effect:
@@ -53,14 +59,14 @@ def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: fl
 
 def controls_beside(ledger: pd.DataFrame, kind: str, site: str, beside: Effect) -> list[Effect]:
     """Every control at the place and dose of another effect (the no-op has neither)."""
-    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & ledger.solved_before & (ledger.split == "test")]
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
     found = []
     for method in CONTROLS:
         rows = mine[mine.method == method]
         if method != "no_op":
             rows = rows[(rows["where"] == beside.where) & (rows.dose == beside.dose)]
         for setting, group in rows.groupby(SETTING):
-            found.append(effect(group, method, *setting))
+            found.append(effect(group[group.solved_before], method, *setting))
     return found
 
 

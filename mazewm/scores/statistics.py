@@ -23,15 +23,18 @@ class Interval(NamedTuple):
         return {"value": rounded(self.value), "low": rounded(self.low), "high": rounded(self.high), "n": self.n}
 
 
+NOTHING = Interval(0.0, 0.0, 0.0, 0)  # of no example; whatever is decided from it is undecided
+
+
 def rounded(value: float) -> float:
     """Six decimals."""
     return round(float(value), 6)
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """A share with its Wilson score interval (Wilson 1927)."""
+    """A share with its Wilson score interval (Wilson 1927); NOTHING if there is no example."""
     if n == 0:
-        raise ValueError("a share of nothing has no interval")
+        return NOTHING
     interval = stats.binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
     return Interval(successes / n, interval.low, interval.high, int(n))
 
@@ -42,9 +45,14 @@ def share(flags: Float[np.ndarray, " example"] | np.ndarray) -> Interval:
 
 
 def bootstrap(*samples: np.ndarray, statistic: Callable[..., float] = np.mean, seed: int = 0) -> Interval:
-    """A statistic of independent samples with its percentile bootstrap interval; each sample is resampled by itself."""
+    """A statistic of independent samples with its percentile bootstrap interval; each sample is resampled by itself.
+
+    NOTHING if a sample is empty.
+    """
     rng = np.random.default_rng(seed)
     samples = tuple(np.asarray(sample, float) for sample in samples)
+    if not all(map(len, samples)):
+        return NOTHING
     draws = [statistic(*(rng.choice(sample, len(sample)) for sample in samples)) for _ in range(N_RESAMPLES)]
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(float(statistic(*samples)), float(low), float(high), min(len(sample) for sample in samples))

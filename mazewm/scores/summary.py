@@ -27,7 +27,9 @@ def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
         quality = {"explained_variance": rounded(row.explained_variance), "l0": rounded(row.l0), "n_dead": int(row.n_dead)}
         result.setdefault(row.place.replace(".", "_"), {})[row.sae] = quality
     for row in splices.itertuples():
-        spliced = {name: rounded(getattr(row, name)) for name in ("loss_recovered", "loss_recovered_zero", "solved_clean", "solved_spliced")}
+        spliced = {
+            name: rounded(getattr(row, name)) for name in ("loss_recovered", "loss_recovered_zero", "solved_clean", "solved_spliced")
+        }
         result[row.place.replace(".", "_")]["spliced"] = spliced | {"n_mazes": int(row.n_mazes)}
     return result
 
@@ -47,7 +49,7 @@ def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
 def intervention(latents: Effect, supervised: Effect, controls: list[Effect], tokens: Effect | None, n_unsolved: int) -> dict[str, Any]:
     """The reported setting of latents and of the mean difference, and every control beside them."""
     recovered = recovered_effect(latents, supervised, strongest(controls))
-    result = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
+    result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
     result |= {one.method: one.follows.as_metrics() for one in controls}
     if tokens is not None:
         result["tokens"] = tokens.follows.as_metrics()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from toys import HOOK, batch
 
+from mazewm.errors import BadInput
 from mazewm.maze import datasets
 from mazewm.maze.lattice import lattice
 from mazewm.model.training import Batches, TrainingParams, losses, optimizers, rate, train
@@ -113,7 +114,7 @@ def test_an_epoch_uses_no_maze_twice_and_epochs_differ():
 
 
 def test_a_batch_size_that_no_group_has_is_refused(mazes):
-    with pytest.raises(ValueError, match="batch_size 62"):
+    with pytest.raises(BadInput, match="batch_size.*found 62"):
         Batches(mazes, 62, 0)
 
 

@@ -1,0 +1,98 @@
+"""One run's tables -> its metrics, its claims, and the curves that runs are compared by."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.scores import claims, summary
+from mazewm.scores.effects import SETTING, Effect, chosen, controls_beside, dose_curve, effect
+from mazewm.scores.statistics import rounded
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """Everything that the stages before wrote about one transformer."""
+
+    site: SpellingSite
+    behaviour: pd.DataFrame
+    consolidation: pd.DataFrame
+    descriptions: pd.DataFrame
+    splices: pd.DataFrame
+    features: pd.DataFrame
+    attention: pd.DataFrame
+    ov_consistency: pd.DataFrame
+    knockouts: pd.DataFrame
+    faithfulness: pd.DataFrame
+    ledger: pd.DataFrame
+
+
+class Scored(NamedTuple):
+    """What a run comes down to."""
+
+    metrics: dict[str, Any]
+    claims: list[claims.Claim]
+    dose: pd.DataFrame
+
+
+def _reported(ledger: pd.DataFrame, kind: str, site: str) -> tuple[Effect, Effect, list[Effect]]:
+    latents, supervised = (chosen(ledger, kind, site, method) for method in ("latents", "mean_difference"))
+    return latents, supervised, controls_beside(ledger, kind, site, latents)
+
+
+def score_run(tables: RunTables, threshold: float) -> Scored:
+    """Metrics, claims C1 to C5 and dose curves of one run."""
+    found, ledger = str(tables.site), tables.ledger
+    reported = {kind: _reported(ledger, kind, found) for kind in ("add", "remove")}
+    (added, _, add_controls), (removed, _, remove_controls) = reported["add"], reported["remove"]
+    decided = [
+        claims.encodes_connections(tables.features, found),
+        claims.has_connectivity_heads(tables.attention, str(tables.site.token_class), threshold),
+        claims.directions_agree(tables.ov_consistency, found),
+        claims.knockout_is_specific(tables.knockouts, found),
+        claims.is_causal("C4a", "adding", added, add_controls),
+        claims.is_causal("C4b", "removing", removed, remove_controls),
+        claims.is_asymmetric(added, removed),
+    ]
+    sites = {"consolidation": found} | ({} if tables.site == PAPER_SITE else {"paper": str(PAPER_SITE)})
+    here = tables.consolidation
+    here = here[(here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))].iloc[0]
+    metrics: dict[str, Any] = {
+        "behaviour": summary.behaviour(tables.behaviour),
+        "consolidation": {
+            "layer": tables.site.layer,
+            "token_class": str(tables.site.token_class),
+            "probe_accuracy": rounded(here.probe_accuracy),
+        },
+        "sae": summary.saes(tables.descriptions, tables.splices),
+        "features": {name: summary.feature_map(tables.features, site) for name, site in sites.items()},
+        "faithfulness": {
+            row.circuit: {"value": rounded(row.faithfulness), "n_heads": int(row.n_heads), "n": int(row.n)}
+            for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
+        },
+        "interventions": {name: _interventions(ledger, site) for name, site in sites.items()},
+        "claims": {
+            one.id: {
+                "value": rounded(one.value),
+                "low": rounded(one.low),
+                "high": rounded(one.high),
+                "control": rounded(one.control),
+                "verdict": one.verdict,
+            }
+            for one in decided
+        },
+    }
+    return Scored(metrics, decided, dose_curve(ledger))
+
+
+def _interventions(ledger: pd.DataFrame, site: str) -> dict[str, Any]:
+    result = {}
+    for kind in ("add", "remove"):
+        latents, supervised, controls = _reported(ledger, kind, site)
+        mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
+        ceiling = mine[mine.method == "tokens"]
+        tokens = effect(ceiling[ceiling.solved_before], "tokens", *ceiling[SETTING].iloc[0])
+        n_unsolved = int((~mine[mine.method == "no_op"].solved_before).sum())
+        result[kind] = summary.intervention(latents, supervised, controls, tokens, n_unsolved)
+    return result
