@@ -17,11 +17,11 @@ def main() -> None:
     console = Console()
     for run, some in outputs.read_json(CLAIMS, "the claims that the pipeline writes; run it first").items():
         table = Table("claim", "value", "95 % interval", "control", "verdict", title=run, title_justify="left")
-        for one in some:
+        for id, one in some.items():
             verdict = f"[{COLOURS[one['verdict']]}]{one['verdict']}[/]"
             interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "nothing to measure"
             table.add_row(
-                f"{one['id']} {one['statement']}", f"{one['value']:.2f}", interval, f"{one['control']:.2f} {one['control_name']}", verdict
+                f"{id} {one['statement']}", f"{one['value']:.2f}", interval, f"{one['control']:.2f} {one['control_name']}", verdict
             )
         console.print(table)
     console.print(f"Claims, with what each value measures: {CLAIMS}\nMetrics: metrics/summary.json\nPictures: {FIGURES}/")

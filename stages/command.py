@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mazewm.errors import BadInput
 
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 Name = Annotated[str, typer.Option()]
 Seed = Annotated[int, typer.Option()]
@@ -27,7 +27,7 @@ def command(main: Callable[..., None]) -> Callable[[], None]:
         try:
             app()
         except BadInput as error:
-            console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"error: {error}", style="red", highlight=False, markup=False)
             sys.exit(1)
 
     return program

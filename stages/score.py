@@ -39,7 +39,7 @@ def main(
     )
     scored = score_run(run, threshold)
     with outputs.replacing(tables_out) as folder:
-        outputs.write_json(folder / "claims.json", [one.as_json() for one in scored.claims])
+        outputs.write_json(folder / "claims.json", {one.id: one.as_json() for one in scored.claims})
         for name in ("history", "formation"):
             pd.read_csv(model / f"{name}.csv").round(6).to_csv(folder / f"{name}.csv", index=False)
         scored.dose.round(6).to_csv(folder / "dose.csv", index=False)

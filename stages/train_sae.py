@@ -37,7 +37,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
                     f"{name} {kind}: explained variance {rows[0].explained_variance:.3f}, L0 {rows[0].l0:.1f}, dead {rows[0].n_dead}"
                 )
             mean = train["trained"].mean(axis=0, dtype=np.float64)
-            splices.append(quality.splice_quality(place, transformer, saes["trained"], mean, held_out, seed, 500))
+            splices.append(quality.splice_quality(place, transformer, saes["trained"], mean, held_out, seed, params.rollout_batch_size))
             console.print(f"{name}: solved {splices[-1].solved_clean:.1%} clean, {splices[-1].solved_spliced:.1%} spliced")
         tables.write_rows(folder / "descriptions.parquet", quality.DescriptionRow, descriptions)
         tables.write_rows(folder / "splices.parquet", quality.SpliceRow, splices)

@@ -1,6 +1,7 @@
 """Stage train_transformer: mazes -> one trained transformer, the story of its training, and how it behaves."""
 
 import hashlib
+import inspect
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     import torch
 
     from mazewm import behaviour, consolidation
-    from mazewm.model import training
+    from mazewm.model import positions, training, transformer
     from mazewm.model.transformer import Transformer, TransformerParams
     from mazewm.tokens import Vocabulary
 
@@ -38,7 +39,9 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
         formation = consolidation.look(growing, observed, seed, params.batch_size)
         return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
 
-    identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, outputs.file_hash(mazes_in / "train.parquet")])
+    code = [inspect.getsource(module) for module in (training, transformer, positions)]
+    data = outputs.file_hash(mazes_in / "train.parquet")
+    identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, data, code])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
     root = Path(os.environ.get("DVC_ROOT", "."))
     checkpoint = root / ".checkpoints" / f"transformer-{encoding}-{seed}-{fingerprint}.pt"

@@ -18,5 +18,5 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
     save(runs.consolidation(compared.curves["consolidation"]), folder / "consolidation.png")
     save(runs.formation(compared.curves["formation"]), folder / "formation.png")
     save(runs.readouts(compared.curves["features"]), folder / "readouts.png")
-    table = [one | {"run": run} for run, some in compared.claims.items() if run != COMPARISON for one in some]
+    table = [one | {"run": run, "id": id} for run, some in compared.claims.items() if run != COMPARISON for id, one in some.items()]
     save(runs.claims(pd.DataFrame(table)), folder / "claims.png")

@@ -71,15 +71,22 @@ def readouts(features: pd.DataFrame) -> Figure:
     order = ["latents", "linear_probe", "mean_difference", "neurons", "frozen_decoder", "untrained_model", "shuffled_labels"]
     figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
     sns.pointplot(
-        best, y="readout", x="mcc", hue="run", order=order, errorbar=("ci", 95), seed=0, linestyle="none", dodge=0.4, markersize=5, ax=axis
+        best,
+        y="readout",
+        x="mcc",
+        hue="run",
+        order=order,
+        errorbar=("ci", 95),
+        seed=0,
+        linestyle="none",
+        dodge=0.4 if best.run.nunique() > 1 else False,
+        markersize=5,
+        ax=axis,
     )
     sns.stripplot(best, y="readout", x="mcc", hue="run", order=order, dodge=True, alpha=0.25, size=3, jitter=0.12, legend=False, ax=axis)
     n = best.connection.nunique()
-    axis.set(
-        xlabel=f"Matthews correlation of the best tree (each dot one of {n} connections; bars: 95 % of the mean)",
-        ylabel=None,
-        xlim=(-0.1, 1.05),
-    )
+    axis.set(xlabel="Matthews correlation of the best tree", ylabel=None, xlim=(-0.1, 1.05))
+    axis.set_title(f"Which connection is this? Dots: {n} connections; points and bars: mean with 95 % interval", fontsize=11)
     axis.axvline(0, color=GREY, linewidth=0.8)
     axis.legend(title=None, frameon=False)
     return figure

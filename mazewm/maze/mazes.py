@@ -106,11 +106,10 @@ def read(path: Path) -> Mazes:
     if n_mazes == 0:
         raise BadInput(f"{path}: expected at least one maze, found none.")
     bits = table["connections"].combine_chunks()
-    n_bits = len(bits.flatten()) // n_mazes
-    n = round((1 + (1 + 2 * n_bits) ** 0.5) / 2)
-    grid = lattice(n)
-    if grid.n_connections * n_mazes != len(bits.flatten()):
-        raise BadInput(f"{path}: column connections: expected 2n(n-1) bits in every row, found {n_bits} on average.")
+    widths = np.unique(np.diff(bits.offsets.to_numpy()))
+    grid = lattice(round((1 + (1 + 2 * int(widths[0])) ** 0.5) / 2))
+    if list(widths) != [grid.n_connections]:
+        raise BadInput(f"{path}: column connections: expected the same 2n(n-1) bits in every row, found rows of {widths.tolist()}.")
     steps = table["path"].combine_chunks()
     lengths = np.diff(steps.offsets.to_numpy())
     cells = np.full((n_mazes, grid.n_cells), -1, np.int16)

@@ -16,7 +16,8 @@ def rollout(
 ) -> Int[np.ndarray, "batch step"]:
     """The cells that the model walks after each prompt, greedily, until ``<PATH_END>``; padded with -1.
 
-    ``prompt_tap`` is called while the prompt is read, ``step_tap`` while the path is written. A rollout that writes a
+    ``prompt_tap`` is called while the prompt is read, ``step_tap`` while the path is written (then only the rows that are not
+    finished are in the batch, so it must treat all rows alike). A rollout that writes a
     token which is neither a cell nor ``<PATH_END>``, or that never ends, gets -2 at that point.
     """
     vocabulary = Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))

@@ -38,6 +38,7 @@ class SaeParams(Params):
     n_samples: Count
     n_control_samples: Count  # for the SAEs that are controls
     n_evaluated_mazes: Count
+    rollout_batch_size: Count
     batch_size: Count
     n_threads: Count
 

@@ -34,7 +34,7 @@ class Claim:
 
     def as_json(self) -> dict[str, object]:
         """For metrics/claims.json."""
-        return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items() if name != "id"}
 
 
 def decide(interval: Interval, control: float) -> Verdict:

@@ -18,7 +18,7 @@ class Compared:
     """What the runs come down to together."""
 
     summary: dict[str, Any]
-    claims: dict[str, list[dict[str, Any]]]  # by run, and COMPARISON for what is about all runs
+    claims: dict[str, dict[str, Any]]  # by run and id, and COMPARISON for what is about all runs
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
 
 
@@ -31,7 +31,8 @@ def compare(keys: list[tuple[str, int]], runs: Path, tables: Path) -> Compared:
         needed.setdefault(encoding, []).append(
             metrics[f"{encoding}-{seed}"]["features"]["consolidation"]["latents_per_connection"]["value"]
         )
-    claims[COMPARISON] = [code_differs(needed).as_json()]
+    code = code_differs(needed)
+    claims[COMPARISON] = {code.id: code.as_json()}
     curves = {
         name: pd.concat([pd.read_csv(tables / key / f"{name}.csv").assign(run=key) for key in metrics], ignore_index=True)
         for name in TABLES

@@ -1,0 +1,245 @@
+"""Planted things that several rooms' tests share: SAEs whose latents are known, data with a known dictionary, made-up tables.
+
+Nothing here is computed by the code under test: a table is what its arguments say.
+"""
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import torch
+from circuits import planted_circuit
+
+from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.features import LatentRow
+from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
+from mazewm.sae.training import SaeParams
+from mazewm.scores.run import RunTables
+from mazewm.tokens import TokenClass
+
+trees = planted_circuit.trees
+SITE = SpellingSite(0, TokenClass.C2)
+N_CONNECTIONS = 12  # of a 3 x 3 lattice
+D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
+
+
+def recipe(**changes: object) -> SaeParams:
+    """A recipe for small data; keywords replace what they name."""
+    values: dict[str, object] = {"activation": "topk", "n_latents": N_ATOMS, "k": N_ACTIVE, "l1": 0.0, "lr": 0.01, "aux_weight": 0.03125}
+    values |= {"dead_share": 0.05, "n_samples": 50_000, "n_control_samples": 10_000, "n_evaluated_mazes": 7, "batch_size": 127}
+    return SaeParams(**(values | {"n_threads": 1} | changes))
+
+
+def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.ndarray:
+    """Orthonormal rows."""
+    return np.linalg.qr(np.random.default_rng(seed).standard_normal((d_model, n)))[0].T
+
+
+def sparse_sums(atoms: np.ndarray, n_tokens: int, n_active: int = N_ACTIVE, seed: int = 0) -> np.ndarray:
+    """Sums of ``n_active`` atoms at lengths between 1 and 2, around a mean that is not zero."""
+    rng = np.random.default_rng(seed)
+    chosen = np.argsort(rng.random((n_tokens, len(atoms))), axis=1)[:, :n_active]
+    z = np.zeros((n_tokens, len(atoms)))
+    np.put_along_axis(z, chosen, rng.uniform(1, 2, chosen.shape), axis=1)
+    return (z @ atoms + np.linspace(-1, 1, atoms.shape[1])).astype(np.float32)
+
+
+def sae_of(encoder: torch.Tensor, decoder: torch.Tensor, activation: str = "relu", k: int = 1) -> SparseAutoencoder:
+    """An SAE with these weights and no biases."""
+    sae = SparseAutoencoder(SaeShape(activation=activation, d_model=len(encoder), n_latents=len(decoder), k=k))
+    with torch.no_grad():
+        sae.W_enc.copy_(encoder)
+        sae.W_dec.copy_(decoder)
+    return sae.eval().requires_grad_(False)
+
+
+def mirror_sae(d_model: int) -> SparseAutoencoder:
+    """Orthonormal directions and their opposites: whatever comes in goes out, up to rounding."""
+    basis = torch.from_numpy(dictionary(d_model, d_model)).float()
+    both = torch.cat([basis, -basis])
+    return sae_of(both.T, both)
+
+
+def plain_sae(d_model: int = 13) -> SparseAutoencoder:
+    """Latent i is dimension i, where that is positive."""
+    return sae_of(torch.eye(d_model), torch.eye(d_model))
+
+
+def random_sae(d_model: int, n_latents: int, activation: str = "relu", k: int = 5, seed: int = 0) -> SparseAutoencoder:
+    """An SAE as it is before training, with biases that are not zero."""
+    torch.manual_seed(seed)
+    sae = SparseAutoencoder(SaeShape(activation=activation, d_model=d_model, n_latents=n_latents, k=k))
+    sae.b_enc.data.normal_()
+    sae.b_dec.data.normal_()
+    return sae.eval().requires_grad_(False)
+
+
+def ranked(rows: list[tuple[int, int, int, float, float]], site: str = str(SITE)) -> pd.DataFrame:
+    """Rows of LatentRow from (connection, rank, latent, mean_on, mean_off)."""
+    return pd.DataFrame([(site, *row, 0.5) for row in rows], columns=[field.name for field in fields(LatentRow)])
+
+
+def outcomes(
+    method: str,
+    follows: list[int],
+    split: str = "test",
+    kind: str = "add",
+    where: str = "all",
+    n_latents: int = 1,
+    dose: float = 1.0,
+    keeps: list[int] | None = None,
+    solved: list[int] | None = None,
+    site: str = str(SITE),
+) -> pd.DataFrame:
+    """Ledger rows of one condition: what happened to each example, 1 for yes."""
+    n = len(follows)
+    labels = {"split": split, "kind": kind, "site": site, "method": method, "where": where, "n_latents": n_latents, "dose": dose}
+    flags = {"follows_edit": follows, "keeps_original": keeps or [0] * n, "solved_before": solved or [1] * n}
+    rows = pd.DataFrame({"example": range(n)}).assign(**labels, maze_id=range(n), connection=[e % N_CONNECTIONS for e in range(n)])
+    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "connection"), "int32"))  # as tables.read gives them
+    paths = {"original": [0, 1, 2], "predicted": [0, 3, 2], "measured": [0, 3, 2]}
+    return rows.assign(
+        **{name: np.array(column, bool) for name, column in flags.items()}, **{name: [np.array(path)] * n for name, path in paths.items()}
+    )
+
+
+def ledger(adds: int = 17, removes: int = 3, controls: int = 2, n: int = 23, solved: list[int] | None = None) -> pd.DataFrame:
+    """A whole ledger at one site, in which so many of ``n`` examples follow what is done to them."""
+    parts = []
+    for kind, hits, where, other in (("add", adds, "all", "other_connection"), ("remove", removes, "own", "other_latents")):
+        common = {"kind": kind, "where": where, "solved": solved}
+        for split in ("validation", "test"):
+            parts.append(outcomes("latents", [1] * hits + [0] * (n - hits), split=split, dose=2.0, **common))
+            parts.append(outcomes("latents", [0] * n, split=split, dose=1.0, **common))
+            parts.append(outcomes("mean_difference", [1] * 19 + [0] * (n - 19), split=split, n_latents=0, **common))
+        for method, n_latents in (("random_latents", 1), ("random_direction", 0), (other, 1)):
+            hit = controls if method == other else 0
+            parts += [outcomes(method, [1] * hit + [0] * (n - hit), n_latents=n_latents, dose=dose, **common) for dose in (1.0, 2.0)]
+        parts.append(outcomes("no_op", [0] * n, n_latents=0, **common))
+        parts.append(outcomes("tokens", [1] * 5 + [0] * (n - 5), n_latents=0, **common))
+    return pd.concat(parts, ignore_index=True)
+
+
+def at_both_sites(book: pd.DataFrame, site: SpellingSite = SITE) -> pd.DataFrame:
+    """The same at a site and at the paper's."""
+    return pd.concat([book.assign(site=str(site)), book.assign(site=str(PAPER_SITE))], ignore_index=True)
+
+
+def feature_rows(mcc: dict[str, float], n_connections: int = N_CONNECTIONS, n_units: int = 2, site: str = str(SITE)) -> pd.DataFrame:
+    """Trees of three depths for every readout; the deepest has the MCC given, and depth 2 all of its accuracy."""
+    rows = [
+        {"site": site, "readout": readout, "connection": e, "depth": depth, "units": np.arange(min(depth, n_units))}
+        | {"balanced_accuracy": 0.5 + value / 2 * (depth >= n_units), "mcc": value * depth / 3, "n_positive": 7, "n_tokens": 101}
+        for readout, value in mcc.items()
+        for e in range(n_connections)
+        for depth in (1, 2, 3)
+    ]
+    return pd.DataFrame(rows)
+
+
+READOUTS = {"latents": 0.9, "frozen_decoder": 0.2, "untrained_model": 0.3, "shuffled_labels": 0.0, "neurons": 0.6}
+READOUTS |= {"mean_difference": 0.95, "linear_probe": 0.99}
+
+
+def attention_rows(own: dict[tuple[int, int], float], uniform: float = 0.1, shuffled: float = 0.2, sd: float = 0.1) -> pd.DataFrame:
+    """own_mass by (layer, head), the same at every token class, with both controls; 101 mazes."""
+    rows = [
+        {
+            "layer": layer,
+            "head": head,
+            "token_class": c,
+            "measure": "own_mass",
+            "bin": 0,
+            "control": control,
+            "mean": mean,
+            "sd": sd,
+            "n": 101,
+        }
+        for (layer, head), mass in own.items()
+        for c in ("c1", "<-->", "c2", ";")
+        for control, mean in (("none", mass), ("uniform", uniform), ("shuffled", shuffled))
+    ]
+    return pd.DataFrame(rows)
+
+
+def consistency_rows(picked: dict[str, float], chance: float = 0.25, site: str = str(SITE)) -> pd.DataFrame:
+    """What the weights say of every connection, by set of heads."""
+    rows = [
+        {"site": site, "path": "heads", "heads": heads, "connection": e, "cosine_matched": share, "cosine_mismatched_mean": -0.1}
+        | {"auroc": 0.9, "rank": 1.5, "picked": share, "picked_chance": chance, "n_connections": N_CONNECTIONS}
+        for heads, share in picked.items()
+        for e in range(N_CONNECTIONS)
+    ]
+    columns = [
+        "site",
+        "path",
+        "heads",
+        "connection",
+        "cosine_matched",
+        "cosine_mismatched_mean",
+        "auroc",
+        "rank",
+        "picked",
+        "picked_chance",
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "n_connections"])
+
+
+def knockout_rows(effects: dict[str, tuple[float, float]], site: str = str(SITE)) -> pd.DataFrame:
+    """Own and other effect by set of heads, for both kinds of ablation."""
+    rows = [
+        {"site": site, "ablation": ablation, "heads": heads, "connection": e, "effect_own": own, "effect_other": other, "n": 5}
+        for heads, (own, other) in effects.items()
+        for ablation in ("mean", "resample")
+        for e in range(N_CONNECTIONS)
+    ]
+    return pd.DataFrame(rows, columns=["site", "ablation", "heads", "connection", "effect_own", "effect_other", "n"])
+
+
+def consolidation_rows() -> pd.DataFrame:
+    """Probe accuracy of two layers and four classes: c2 of layer 0 is where the connection is."""
+    classes = ("c1", "<-->", "c2", ";")
+    accuracy = {(0, "c2"): 0.97, (1, "c2"): 0.98, (1, ";"): 0.6}
+    rows = [
+        {"layer": layer, "token_class": c, "probe_accuracy": accuracy.get((layer, c), 0.2), "own_mass": 0.3, "own_mass_uniform": 0.1}
+        for layer in (0, 1)
+        for c in classes
+    ]
+    return pd.DataFrame(rows).assign(n_mazes=53)
+
+
+def run_tables(site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
+    """All the tables of one run; keywords replace what they name."""
+    here, paper = str(site), str(PAPER_SITE)
+    place = str(site.place)
+    behaviour = [
+        {"split": split, "maze_id": nth, "family": "drawn", "n_connections": 8, "path_length": 3 + nth % 2}
+        | {"solved": nth < n_solved, "valid": nth < n_solved + 1}
+        for split, n_solved in (("test", 7), ("overload", 1))
+        for nth in range(11)
+    ]
+    descriptions = [
+        {"place": place, "sae": name, "token_class": c, "explained_variance": value, "l0": 5.0, "n_dead": 3, "n_tokens": 101}
+        for name, value in (("trained", 0.9), ("frozen_decoder", 0.5), ("untrained_model", 0.7))
+        for c in ("all", "c2")
+    ]
+    splice = {"place": place, "n_mazes": 7, "ce_clean": 0.1, "ce_spliced": 0.2, "ce_mean_ablated": 1.1, "ce_zero_ablated": 2.1}
+    splice |= {"loss_recovered": 0.9, "loss_recovered_zero": 0.95, "solved_clean": 0.8, "solved_spliced": 0.7}
+    circuits = [
+        {"site": here, "circuit": circuit, "heads": "0.0", "n_heads": 1, "m_model": -0.1, "m_circuit": -0.2, "m_empty": -1.1}
+        | {"faithfulness": value, "n": 11}
+        for circuit, value in (("binding", 0.9), ("complement", 0.2))
+    ]
+    values = {
+        "behaviour": pd.DataFrame(behaviour),
+        "consolidation": consolidation_rows(),
+        "descriptions": pd.DataFrame(descriptions),
+        "splices": pd.DataFrame([splice]),
+        "features": pd.concat([feature_rows(READOUTS, site=here), feature_rows(READOUTS | {"latents": 0.1}, site=paper)]),
+        "attention": attention_rows({(0, 0): 0.8, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}),
+        "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
+        "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
+        "faithfulness": pd.DataFrame(circuits),
+        "ledger": pd.concat([ledger().assign(site=here), ledger(adds=4).assign(site=paper)], ignore_index=True),
+    }
+    return RunTables(site=site, **(values | changes))

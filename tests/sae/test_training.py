@@ -1,0 +1,156 @@
+"""A planted dictionary is found; what training promises about norms, scales, dead latents and seeds."""
+
+import numpy as np
+import pytest
+import torch
+from planted import D_MODEL, N_ACTIVE, N_ATOMS, dictionary, recipe, sparse_sums
+from scipy.optimize import linear_sum_assignment
+
+from mazewm.sae import training
+from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
+
+ATOMS = dictionary()
+VALUES = sparse_sums(ATOMS, 20011)
+HELD_OUT = torch.from_numpy(sparse_sums(ATOMS, 1009, seed=1))
+SHORT = recipe(n_samples=5_000)
+
+
+def matched(sae):
+    """|cos| between each planted atom and the decoder direction that is its own."""
+    cosine = np.abs(ATOMS @ sae.W_dec.numpy().T)
+    return cosine[linear_sum_assignment(-cosine)]
+
+
+def unexplained(sae):
+    error = (HELD_OUT - sae(HELD_OUT)).pow(2).sum()
+    return float(error / (HELD_OUT - HELD_OUT.mean(dim=0)).pow(2).sum())
+
+
+@pytest.mark.parametrize(
+    ("activation", "changes"),
+    [("topk", {}), ("relu", {"l1": 0.3, "lr": 0.003}), ("batch_topk", {"n_latents": 47})],
+)
+def test_a_planted_dictionary_is_recovered(activation, changes):
+    sae = training.train(VALUES, recipe(activation=activation, **changes), 0, 150_000)
+    assert matched(sae).min() > 0.95
+    assert unexplained(sae) < 0.1
+    active = (sae.encode(HELD_OUT) > 0).float().sum(dim=1)
+    assert float(active.mean()) == pytest.approx(N_ACTIVE, rel=0.05), "what training kept is what is kept afterwards"
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
+def test_decoder_rows_have_unit_norm(activation):
+    sae = training.train(VALUES, recipe(activation=activation, l1=0.01), 0, 5_000)
+    assert torch.allclose(sae.W_dec.norm(dim=1), torch.ones(N_ATOMS), atol=1e-6)
+    assert not sae.training and not sae.W_dec.requires_grad
+
+
+def untrained(seed):
+    torch.manual_seed(seed)
+    return SparseAutoencoder(SaeShape(activation="topk", d_model=D_MODEL, n_latents=N_ATOMS, k=N_ACTIVE))
+
+
+def test_a_frozen_decoder_stays_as_it_began():
+    frozen = training.train(VALUES, SHORT, 3, 5_000, frozen_decoder=True)
+    free = training.train(VALUES, SHORT, 3, 5_000)
+    began = untrained(3)
+    assert torch.equal(frozen.W_dec, began.W_dec)
+    assert not torch.allclose(frozen.W_enc, began.W_enc, atol=1e-3), "the encoder is trained"
+    assert not torch.allclose(free.W_dec, began.W_dec, atol=1e-3)
+    assert unexplained(free) < unexplained(frozen)
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
+def test_the_scale_is_folded_away(activation):
+    params = recipe(activation=activation, l1=0.01)
+    plain, large = training.train(VALUES, params, 0, 2_000), training.train(7 * VALUES, params, 0, 2_000)
+    assert torch.allclose(large(7 * HELD_OUT), 7 * plain(HELD_OUT), atol=1e-2)
+    assert torch.allclose(large.encode(7 * HELD_OUT), 7 * plain.encode(HELD_OUT), atol=1e-2)
+    assert torch.allclose(large.b_dec, 7 * plain.b_dec, atol=1e-3)
+    assert float(large.threshold) == pytest.approx(7 * float(plain.threshold), rel=1e-3)
+
+
+def test_the_mean_is_where_it_begins():
+    """One step at a vanishing rate: b_dec is the mean, to scale, and the directions are the seed's."""
+    sae = training.train(VALUES, recipe(lr=1e-9), 0, 127)
+    assert torch.allclose(sae.b_dec, torch.from_numpy(VALUES[:20_000]).mean(dim=0), atol=1e-5)
+    assert torch.allclose(sae.W_dec, untrained(0).W_dec, atol=1e-6)
+
+
+def test_aux_loss_by_hand():
+    """d_model 4, so two dead latents are asked; of three dead ones, each token takes its strongest two."""
+    sae = SparseAutoencoder(SaeShape(activation="topk", d_model=4, n_latents=5, k=1)).requires_grad_(False)
+    sae.W_dec.copy_(torch.cat([torch.eye(4), torch.tensor([[0.6, 0.8, 0.0, 0.0]])]))
+    dead = torch.tensor([False, True, True, False, True])
+    pre = torch.tensor([[9.0, 1.0, 2.0, 9.0, 5.0], [9.0, 0.5, 0.25, 9.0, 0.0]])
+    error = torch.tensor([[3.0, 5.0, 1.0, 0.0], [0.0, 0.5, 1.0, 2.0]])
+    # Token 1: 2 e3 + 5 (.6 e1 + .8 e2) = [3, 4, 2, 0], off by [0, -1, 1, 0]. Token 2: [0, .5, .25, 0], off by [0, 0, -.75, -2].
+    off, size = 1 + 1 + 0.75**2 + 4, 9 + 25 + 1 + 0.25 + 1 + 4
+    assert float(training._aux_loss(sae, pre, error, dead)) == pytest.approx(off / size, rel=1e-6)
+    assert float(training._aux_loss(sae, pre, error, torch.zeros(5, dtype=torch.bool))) == 0
+    assert float(training._aux_loss(sae, torch.zeros(2, 5), error, dead)) == pytest.approx(1), "predicting nothing leaves all of it"
+
+
+N_PLANTED_DEAD = 7
+
+
+class HalfDead(SparseAutoencoder):
+    """Its first latents are so faint that they are never among the k largest, though the data needs them all."""
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.W_enc.data[:, :N_PLANTED_DEAD] *= 1e-3
+        self.b_enc.data[N_PLANTED_DEAD:] = 1.0
+
+
+def n_dead(sae):
+    return int((~(sae.encode(HELD_OUT) > 0).any(dim=0)).sum())
+
+
+def test_aux_loss_revives_planted_dead_latents(monkeypatch):
+    monkeypatch.setattr(training, "SparseAutoencoder", HalfDead)
+    without, revived = (training.train(VALUES, recipe(aux_weight=weight, dead_share=0.02), 0, 20_000) for weight in (0.0, 0.03125))
+    assert (n_dead(without), n_dead(revived)) == (N_PLANTED_DEAD, 0)
+    assert unexplained(revived) < unexplained(without) / 3
+
+
+def test_without_dead_latents_the_aux_loss_changes_nothing():
+    """Nothing is silent for longer than the whole run."""
+    params = {"dead_share": 0.999, "n_samples": 5_000}
+    one, other = (training.train(VALUES, recipe(aux_weight=weight, **params), 0, 5_000) for weight in (0.0, 10.0))
+    assert torch.equal(one.W_enc, other.W_enc)
+
+
+def test_the_penalty_of_relu_makes_it_sparser():
+    l0 = [
+        (training.train(VALUES, recipe(activation="relu", l1=l1), 0, 10_000).encode(HELD_OUT) > 0).float().sum(1).mean() for l1 in (0, 0.3)
+    ]
+    assert l0[1] < 0.8 * l0[0]
+
+
+def test_the_same_seed_gives_the_same_weights():
+    one, same, other = (training.train(VALUES, SHORT, seed, 5_000) for seed in (0, 0, 1))
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, same.state_dict()[name]), name
+    assert not torch.equal(one.W_dec, other.W_dec)
+
+
+def test_rows_are_read_in_order_and_over_again():
+    values = np.arange(11, dtype=np.float16)[:, None]
+    seen = [batch[:, 0].tolist() for batch in training.batches(values, 3, 5)]
+    assert seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 1, 2], [3, 4, 5]]
+    assert [batch[:, 0].tolist() for batch in training.batches(values[:2], 3, 2)] == [[0, 1], [0, 1]]
+
+
+def test_training_threshold_keeps_k_per_token_of_the_batch():
+    sae = SparseAutoencoder(SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)).requires_grad_(False)
+    pre = torch.tensor([[5.0, 4.0, 0.0], [1.0, 3.0, 0.5]])
+    kept = training._activate(sae, pre, 0)
+    assert kept.tolist() == [[5.0, 4.0, 0.0], [0.0, 0.0, 0.0]]
+    assert float(sae.threshold) == 4
+    training._activate(sae, pre + 1, 1)
+    assert float(sae.threshold) == pytest.approx(4.01)
+
+
+def test_k_is_never_more_than_there_are_latents():
+    assert training.train(VALUES, recipe(n_latents=5, k=11), 0, 500).shape.k == 5

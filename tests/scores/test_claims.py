@@ -1,0 +1,146 @@
+"""Every claim from made-up tables: supported, refuted, undecided."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import READOUTS, SITE, attention_rows, consistency_rows, feature_rows, knockout_rows, outcomes
+
+from mazewm.scores import claims, effects
+from mazewm.scores.statistics import NOTHING, Interval
+
+HERE = str(SITE)
+
+
+@pytest.mark.parametrize(
+    ("interval", "control", "verdict"),
+    [
+        ((0.5, 0.4, 0.6, 10), 0.3, "supported"),
+        ((0.5, 0.4, 0.6, 10), 0.7, "refuted"),
+        ((0.5, 0.4, 0.6, 10), 0.6, "refuted"),
+        ((0.5, 0.4, 0.6, 10), 0.4, "undecided"),
+        ((0.5, 0.4, 0.6, 10), 0.45, "undecided"),
+        ((0.5, 0.5, 0.5, 10), 0.5, "refuted"),  # a point that lies on the control
+        ((0.5, 0.5, 0.5, 10), 0.4, "supported"),
+        ((0.0, 0.0, 0.0, 10), 0.0, "refuted"),
+        ((0.0, 0.0, 0.0, 0), 0.0, "undecided"),
+        ((0.9, 0.8, 1.0, 0), 0.1, "undecided"),
+    ],
+)
+def test_the_rule(interval, control, verdict):
+    assert claims.decide(Interval(*interval), control) == verdict
+
+
+def test_a_claim_as_json():
+    one = claims.claim("C9", "it is so", "how much", Interval(1 / 3, 0.1, 0.6, 7), 0.05, "chance")
+    expected = {"statement": "it is so", "measure": "how much", "value": 0.333333, "low": 0.1, "high": 0.6, "control": 0.05}
+    found = {name: value for name, value in one.as_json().items() if name != "id"}
+    assert one.id == "C9" and found == expected | {"control_name": "chance", "n": 7, "verdict": "supported"}
+
+
+def test_c1_latents_against_the_best_control():
+    found = claims.encodes_connections(feature_rows(READOUTS), HERE)
+    assert (found.id, found.verdict, found.n) == ("C1", "supported", 12)
+    assert found.value == pytest.approx(0.9) and found.control == pytest.approx(0.3) and "untrained_model" in found.control_name
+    assert claims.encodes_connections(feature_rows(READOUTS | {"latents": 0.25}), HERE).verdict == "refuted"
+    assert claims.encodes_connections(feature_rows(READOUTS | {"frozen_decoder": 0.95}), HERE).verdict == "refuted"
+    # Baselines are no controls: that neurons or probes do better refutes nothing.
+    assert claims.encodes_connections(feature_rows(READOUTS | {"neurons": 1.0}), HERE).verdict == "supported"
+
+
+def test_c1_is_about_its_own_site_and_undecided_where_the_control_lies_inside():
+    mixed = feature_rows(READOUTS)
+    mixed.loc[(mixed.readout == "latents") & (mixed.connection % 2 == 0), "mcc"] = -0.3  # the others have 0.9: the mean is the control's
+    assert claims.encodes_connections(mixed, HERE).verdict == "undecided"
+    both = pd.concat([feature_rows(READOUTS), feature_rows(READOUTS | {"latents": 0.0}, site="elsewhere")])
+    assert claims.encodes_connections(both, HERE).verdict == "supported"
+    assert claims.encodes_connections(both, "elsewhere").verdict == "refuted"
+
+
+def test_c2_the_top_head_against_threshold_and_controls():
+    heads = {(0, 0): 0.3, (0, 1): 0.8, (1, 0): 0.99}
+    found = claims.has_connectivity_heads(attention_rows(heads), "c2", 0.5)
+    assert (found.id, found.verdict, found.n, found.value, found.control) == ("C2", "supported", 101, 0.8, 0.5)
+    assert "head 0.1" in found.measure and "threshold" in found.control_name
+    half = 1.96 * 0.1 / 101**0.5
+    assert found.low == pytest.approx(0.8 - half) and found.high == pytest.approx(0.8 + half)
+    assert claims.has_connectivity_heads(attention_rows(heads), "c2", 0.9).verdict == "refuted"
+    assert claims.has_connectivity_heads(attention_rows(heads), "c2", 0.8).verdict == "undecided"
+    beaten = claims.has_connectivity_heads(attention_rows(heads, shuffled=0.85), "c2", 0.5)
+    assert beaten.verdict == "refuted" and beaten.control_name == "shuffled attention"
+    assert claims.has_connectivity_heads(attention_rows({(0, 0): 0.0, (0, 1): 0.0}, 0.0, 0.0, sd=0.0), "c1", 0.5).verdict == "refuted"
+
+
+def test_c2_looks_at_own_mass_and_at_the_token_asked_for():
+    rows = attention_rows({(0, 0): 0.8})
+    rows.loc[rows.token_class == ";", "mean"] *= 0.1
+    others = rows.assign(measure="offset", mean=1.0)
+    assert claims.has_connectivity_heads(pd.concat([rows, others]), "c2", 0.5).value == 0.8
+    assert claims.has_connectivity_heads(pd.concat([rows, others]), ";", 0.5).verdict == "refuted"
+
+
+def test_c3a_the_nearest_latent_against_chance_and_the_other_heads():
+    found = claims.directions_agree(consistency_rows({"binding": 0.9, "other": 0.2}), HERE)
+    assert (found.id, found.verdict, found.n, found.control) == ("C3a", "supported", 12, 0.25)
+    assert claims.directions_agree(consistency_rows({"binding": 0.9, "other": 0.95}), HERE).verdict == "refuted"
+    assert claims.directions_agree(consistency_rows({"binding": 0.2, "other": 0.1}), HERE).verdict == "refuted"
+    for rows in (consistency_rows({}), consistency_rows({"other": 0.4}), consistency_rows({"binding": 0.9}, site="elsewhere")):
+        nothing = claims.directions_agree(rows, HERE)
+        assert (nothing.verdict, nothing.n) == ("undecided", 0)
+    longer = consistency_rows({"binding": 0.9}).assign(path="heads+embedding+mlp", picked=0.0)
+    assert claims.directions_agree(pd.concat([consistency_rows({"binding": 0.9}), longer]), HERE).value == pytest.approx(0.9)
+
+
+def test_c3b_own_latent_out_and_no_other():
+    found = claims.knockout_is_specific(knockout_rows({"binding": (0.9, 0.1), "others": (0.3, 0.0), "all": (1.0, 1.0)}), HERE)
+    assert (found.id, found.verdict, found.n) == ("C3b", "supported", 12) and found.control == pytest.approx(0.3)
+    unspecific = claims.knockout_is_specific(knockout_rows({"binding": (0.9, 0.95), "others": (0.0, 0.0)}), HERE)
+    assert unspecific.verdict == "refuted" and "other connections" in unspecific.control_name
+    assert claims.knockout_is_specific(knockout_rows({"binding": (0.2, 0.0), "others": (0.9, 0.0)}), HERE).verdict == "refuted"
+    for rows in (knockout_rows({}), knockout_rows({"others": (0.4, 0.0)}), knockout_rows({"binding": (0.9, 0.0)}, site="elsewhere")):
+        nothing = claims.knockout_is_specific(rows, HERE)
+        assert (nothing.verdict, nothing.n) == ("undecided", 0)
+    rows = knockout_rows({"binding": (0.9, 0.1), "others": (0.3, 0.0)})
+    rows.loc[rows.ablation == "resample", "effect_own"] = 0.0
+    assert claims.knockout_is_specific(rows, HERE).value == pytest.approx(0.9)
+
+
+def made(method, hits, n=100, kind="add"):
+    return effects.effect(outcomes(method, [1] * hits + [0] * (n - hits), kind=kind, dose=2.0), method, "all", 1, 2.0)
+
+
+def test_c4_latents_against_the_strongest_control():
+    controls = [made("no_op", 5), made("random_latents", 9), made("random_direction", 1)]
+    found = claims.is_causal("C4a", "adding", made("latents", 60), controls)
+    assert (found.id, found.verdict, found.control, found.control_name, found.n) == ("C4a", "supported", 0.09, "random_latents", 100)
+    assert "1 latents at all, dose 2" in found.measure
+    assert claims.is_causal("C4b", "removing", made("latents", 2), [*controls, made("other_latents", 30)]).verdict == "refuted"
+    assert claims.is_causal("C4a", "adding", made("latents", 10), controls).verdict == "undecided"
+    assert claims.is_causal("C4a", "adding", made("latents", 0, n=0), [made("no_op", 0, n=0)]).verdict == "undecided"
+
+
+def test_c5_the_difference_of_two_rates():
+    better = claims.is_asymmetric(made("latents", 70), made("latents", 20, n=50, kind="remove"))
+    assert (better.id, better.verdict, better.n) == ("C5", "supported", 50)
+    assert better.value == pytest.approx(0.3) and better.control == 0
+    half = 1.96 * (0.7 * 0.3 / 100 + 0.4 * 0.6 / 50) ** 0.5
+    assert better.high - better.low == pytest.approx(2 * half, rel=0.1)
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 70)).verdict == "refuted"
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 22)).verdict == "undecided"
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 0, n=0)).verdict == "undecided"
+
+
+def test_c7_encodings_against_seeds():
+    found = claims.code_differs({"learned": [2.0, 2.2, 1.8], "rotary": [1.0, 1.1, 0.9]})
+    assert (found.id, found.verdict, found.n) == ("C7", "supported", 3) and found.value == pytest.approx(1.0)
+    half = 1.96 * (np.var([2.0, 2.2, 1.8], ddof=1) / 3 + np.var([1.0, 1.1, 0.9], ddof=1) / 3) ** 0.5
+    assert found.high - found.low == pytest.approx(2 * half) and "learned - rotary" in found.measure
+    assert claims.code_differs({"learned": [1.0, 2.0], "rotary": [1.2, 2.4]}).verdict == "undecided"
+    assert claims.code_differs({"learned": [1.5, 1.5], "rotary": [1.5, 1.5]}).verdict == "refuted"
+    assert claims.code_differs({"learned": [2.0], "rotary": [1.0]}).verdict == "undecided", "one seed each"
+    assert claims.code_differs({"learned": [2.0, 2.1], "rotary": [1.0]}).verdict == "undecided"
+    assert claims.code_differs({"learned": [2.0, 1.0]}).verdict == "undecided", "one encoding"
+
+
+def test_nothing_is_undecided_whatever_the_control():
+    for control in (-1.0, 0.0, 1.0):
+        assert claims.decide(NOTHING, control) == "undecided"

@@ -1,0 +1,109 @@
+"""From made-up ledgers: settings chosen where they may be, reported where they must be, beside the right controls."""
+
+import pandas as pd
+import pytest
+from planted import SITE, ledger, outcomes
+
+from mazewm.scores import effects
+from mazewm.scores.statistics import NOTHING, wilson
+
+HERE = str(SITE)
+
+
+def disagreeing():
+    """On validation mazes four latents at dose 2 follow best, on test mazes one latent at dose 1 does."""
+    parts = [
+        outcomes("latents", [1, 1, 0, 0, 0], split="validation", n_latents=1, dose=1.0),
+        outcomes("latents", [1, 1, 1, 1, 0], split="validation", n_latents=4, dose=2.0),
+        outcomes("latents", [1, 1, 1, 0, 0], split="validation", n_latents=4, dose=2.0, where="borrowed"),
+        outcomes("latents", [1, 1, 1, 1, 1, 1, 0], split="test", n_latents=1, dose=1.0),
+        outcomes("latents", [1, 0, 1, 0, 0, 0, 0], split="test", n_latents=4, dose=2.0, keeps=[0, 1, 0, 1, 1, 1, 0]),
+        outcomes("latents", [1] * 7, split="test", n_latents=4, dose=2.0, where="borrowed"),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_setting_is_chosen_on_validation_and_reported_on_test():
+    found = effects.chosen(disagreeing(), "add", HERE, "latents")
+    assert (found.method, found.where, found.n_latents, found.dose) == ("latents", "all", 4, 2.0)
+    assert found.follows == wilson(2, 7) and found.keeps == wilson(4, 7)
+    assert found.flags.tolist() == [True, False, True, False, False, False, False]
+
+
+def test_only_what_was_solved_before_counts():
+    parts = [
+        outcomes("latents", [1, 1, 1, 0], split="validation", dose=1.0, solved=[0, 0, 0, 1]),
+        outcomes("latents", [0, 0, 0, 1], split="validation", dose=2.0, solved=[0, 0, 0, 1]),
+        outcomes("latents", [1, 1, 1, 1, 1], dose=1.0, solved=[1, 1, 0, 0, 0]),
+        outcomes("latents", [0, 1, 1, 1, 0], dose=2.0, solved=[1, 1, 0, 0, 1]),
+    ]
+    found = effects.chosen(pd.concat(parts), "add", HERE, "latents")
+    assert found.dose == 2.0 and found.follows == wilson(1, 3)
+    assert found.flags.index.tolist() == [0, 1, 4]
+
+
+def test_nothing_solved_is_nothing_measured():
+    parts = [outcomes("latents", [1, 1], split=split, dose=dose, solved=[0, 0]) for split in ("validation", "test") for dose in (1.0, 2.0)]
+    found = effects.chosen(pd.concat(parts), "add", HERE, "latents")
+    assert found.follows == NOTHING and len(found.flags) == 0
+
+
+def test_other_kinds_sites_and_methods_are_left_out():
+    loud = [
+        outcomes(method, [1] * 5, split=split, kind=kind, dose=4.0, site=site)
+        for split in ("validation", "test")
+        for method, kind, site in (("latents", "remove", HERE), ("latents", "add", "elsewhere"), ("mean_difference", "add", HERE))
+    ]
+    found = effects.chosen(pd.concat([disagreeing(), *loud]), "add", HERE, "latents")
+    assert found.dose == 2.0 and found.follows == wilson(2, 7)
+
+
+def test_controls_stand_at_the_same_place_and_dose():
+    parts = [
+        outcomes(method, [hit, 0, 0], where=where, dose=dose, n_latents=4)
+        for method in ("random_latents", "random_direction", "other_connection")
+        for where, dose, hit in (("all", 2.0, 1), ("all", 4.0, 0), ("borrowed", 2.0, 0))
+    ]
+    parts += [
+        outcomes("no_op", [0, 0, 0], where="borrowed", n_latents=0),
+        outcomes("tokens", [1, 1, 1]),
+        outcomes("fixed_value", [1, 1, 1]),
+    ]
+    everything = pd.concat([disagreeing(), *parts])
+    beside = effects.chosen(everything, "add", HERE, "latents")
+    found = effects.controls_beside(everything, "add", HERE, beside)
+    assert [one.method for one in found] == ["no_op", "random_latents", "random_direction", "other_connection"]
+    assert {(one.where, one.dose) for one in found[1:]} == {("all", 2.0)}
+    assert [one.follows for one in found] == [wilson(0, 3)] + [wilson(1, 3)] * 3
+
+
+def test_controls_of_validation_mazes_are_no_controls():
+    rows = pd.concat([disagreeing(), outcomes("random_latents", [1, 1], split="validation", dose=2.0)])
+    assert effects.controls_beside(rows, "add", HERE, effects.chosen(rows, "add", HERE, "latents")) == []
+
+
+def made(rate, n=100):
+    return effects.effect(outcomes("any", [1] * rate + [0] * (n - rate)), "any", "all", 1, 1.0)
+
+
+def test_recovered_effect_by_hand():
+    assert effects.recovered_effect(made(50), made(70), made(10)) == pytest.approx(40 / 60)
+    assert effects.recovered_effect(made(80), made(70), made(10)) == pytest.approx(70 / 60)
+    assert effects.recovered_effect(made(5), made(70), made(10)) == pytest.approx(-5 / 60)
+    assert effects.recovered_effect(made(50), made(10), made(10)) is None
+    assert effects.recovered_effect(made(50), made(5), made(10)) is None
+
+
+def test_the_strongest_control():
+    assert effects.strongest([made(3), made(11), made(7)]).follows == wilson(11, 100)
+
+
+def test_a_dose_curve_has_every_condition_of_the_test_mazes_once():
+    book = ledger(adds=17, removes=3, n=23, solved=[0] + [1] * 22)
+    curve = effects.dose_curve(book)
+    keys = ["kind", "site", "method", "where", "n_latents", "dose"]
+    assert not curve.duplicated(keys).any()
+    assert len(curve) == len(book[book.split == "test"].drop_duplicates(keys))
+    row = curve[(curve.kind == "add") & (curve.method == "latents") & (curve.dose == 2)].iloc[0]
+    expected = wilson(16, 22)
+    assert (row.follows_edit, row.low, row.high, row.n) == (expected.value, expected.low, expected.high, 22)

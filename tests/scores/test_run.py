@@ -1,0 +1,148 @@
+"""One run's tables come down to metrics and claims; runs are compared as params.yaml lists them."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+from planted import SITE, at_both_sites, knockout_rows, ledger, run_tables
+
+from mazewm.consolidation import PAPER_SITE
+from mazewm.errors import BadInput
+from mazewm.scores import comparison
+from mazewm.scores.run import score_run
+from mazewm.scores.statistics import wilson
+
+SCORED = score_run(run_tables(), 0.5)
+IDS = ["C1", "C2", "C3a", "C3b", "C4a", "C4b", "C5"]
+
+
+def leaves(tree, way=()):
+    if isinstance(tree, dict):
+        for name, inner in tree.items():
+            yield from leaves(inner, (*way, name))
+    else:
+        yield way, tree
+
+
+def test_claims_of_a_run():
+    assert [one.id for one in SCORED.claims] == IDS
+    verdicts = {one.id: one.verdict for one in SCORED.claims}
+    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each.
+    assert verdicts == dict.fromkeys(IDS, "supported") | {"C4b": "undecided"}
+    by_id = {one.id: one for one in SCORED.claims}
+    assert by_id["C4a"].value == pytest.approx(17 / 23) and by_id["C4a"].control_name == "other_connection"
+    assert by_id["C5"].value == pytest.approx(14 / 23)
+
+
+def test_claims_turn_with_the_tables():
+    tables = run_tables(ledger=at_both_sites(ledger(adds=1, removes=19, controls=8)), knockouts=knockout_rows({}))
+    verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims}
+    expected = {"C1": "supported", "C2": "refuted", "C3a": "supported", "C3b": "undecided", "C4a": "refuted", "C4b": "supported"}
+    assert verdicts == expected | {"C5": "refuted"}
+
+
+def test_a_run_that_solves_nothing_is_undecided():
+    scored = score_run(run_tables(ledger=at_both_sites(ledger(solved=[0] * 23))), 0.5)
+    assert {one.verdict for one in scored.claims if one.id in ("C4a", "C4b", "C5")} == {"undecided"}
+    metrics = scored.metrics["interventions"]["consolidation"]
+    assert "recovered_effect" not in metrics["add"] and metrics["add"]["n_not_solved_before"] == 23
+    json.dumps(scored.metrics, allow_nan=False)
+
+
+def test_metrics_by_hand():
+    metrics = SCORED.metrics
+    assert metrics["behaviour"]["test"]["solved"] == wilson(7, 11).as_metrics()
+    assert metrics["behaviour"]["overload"]["valid"]["value"] == pytest.approx(2 / 11, abs=1e-6)
+    assert metrics["behaviour"]["solved_by_path_length"]["3"]["n"] == 6
+    assert metrics["consolidation"] == {"layer": 0, "token_class": "c2", "probe_accuracy": 0.97}
+    assert metrics["sae"]["0_resid_post"]["trained"] == {"explained_variance": 0.9, "l0": 5.0, "n_dead": 3}
+    assert metrics["sae"]["0_resid_post"]["spliced"]["loss_recovered"] == 0.9
+    here = metrics["features"]["consolidation"]
+    assert here["latents"]["mcc"]["value"] == pytest.approx(0.9) and here["latents_per_connection"]["value"] == 2
+    assert metrics["faithfulness"]["binding"] == {"value": 0.9, "n_heads": 1, "n": 11}
+    added = metrics["interventions"]["consolidation"]["add"]
+    assert (added["latents"]["dose"], added["latents"]["where"], added["latents"]["n"]) == (2.0, "all", 23)
+    assert added["recovered_effect"] == pytest.approx((17 - 2) / (19 - 2), abs=1e-6)
+    assert added["tokens"]["value"] == pytest.approx(5 / 23, abs=1e-6) and added["n_not_solved_before"] == 0
+    assert metrics["interventions"]["consolidation"]["remove"]["recovered_effect"] == pytest.approx(1 / 17, abs=1e-6)
+
+
+def test_the_papers_site_stands_beside_another_that_was_found():
+    metrics = SCORED.metrics
+    assert set(metrics["features"]) == set(metrics["interventions"]) == {"consolidation", "paper"}
+    assert metrics["features"]["paper"]["latents"]["mcc"]["value"] == pytest.approx(0.1)
+    assert metrics["interventions"]["paper"]["add"]["latents"]["value"] == pytest.approx(4 / 23, abs=1e-6)
+    same = score_run(run_tables(PAPER_SITE, ledger=ledger().assign(site=str(PAPER_SITE))), 0.5).metrics
+    assert set(same["features"]) == set(same["interventions"]) == {"consolidation"}
+
+
+def test_metrics_are_plain_scalars():
+    for way, value in leaves(SCORED.metrics):
+        assert all(isinstance(name, str) for name in way), way
+        assert type(value) in (int, float, str), (way, type(value))
+        assert not isinstance(value, float) or math.isfinite(value), way
+
+
+KEYS = [("learned", 0), ("learned", 1), ("rotary", 0), ("rotary", 1)]
+NEEDED = {"learned-0": 2.0, "learned-1": 2.1, "rotary-0": 1.0, "rotary-1": 1.1}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Four runs on disk, and a fifth that nobody asked for and that nobody could read."""
+    runs, tables = tmp_path / "runs", tmp_path / "tables"
+    for name in (*NEEDED, "none-7"):
+        metrics = json.loads(json.dumps(SCORED.metrics))
+        metrics["features"]["consolidation"]["latents_per_connection"]["value"] = NEEDED.get(name, 99.0)
+        (tables / name).mkdir(parents=True)
+        runs.mkdir(exist_ok=True)
+        (runs / f"{name}.json").write_text(json.dumps(metrics) if name in NEEDED else "spoilt")
+        (tables / name / "claims.json").write_text(json.dumps({one.id: one.as_json() for one in SCORED.claims}))
+        for table in comparison.TABLES:
+            pd.DataFrame({"value": [NEEDED.get(name, 99.0), 0.5]}).to_csv(tables / name / f"{table}.csv", index=False)
+    return runs, tables
+
+
+def test_only_the_configured_runs_are_read(folders):
+    found = comparison.compare(KEYS, *folders)
+    assert list(found.summary) == list(NEEDED)
+    assert list(found.claims) == [*NEEDED, comparison.COMPARISON]
+    assert set(found.curves) == set(comparison.TABLES)
+    for curve in found.curves.values():
+        assert curve.run.tolist() == [name for name in NEEDED for _ in range(2)]
+        assert curve.value.tolist() == [value for needed in NEEDED.values() for value in (needed, 0.5)]
+    two = comparison.compare(KEYS[1:3], *folders)
+    assert list(two.summary) == ["learned-1", "rotary-0"]
+
+
+def test_claims_are_keyed_by_id_and_c7_is_about_all_runs(folders):
+    found = comparison.compare(KEYS, *folders)
+    assert list(found.claims["rotary-1"]) == IDS
+    [(id, seven)] = found.claims[comparison.COMPARISON].items()
+    assert id == "C7" and seven["verdict"] == "supported" and seven["value"] == pytest.approx(1.0) and seven["n"] == 2
+    alone = comparison.compare(KEYS[1:3], *folders).claims[comparison.COMPARISON]["C7"]
+    assert alone["verdict"] == "undecided" and alone["value"] == pytest.approx(1.1)
+    json.dumps(found.claims, allow_nan=False)
+    json.dumps(found.summary, allow_nan=False)
+
+
+def test_the_headline_of_a_run(folders):
+    one = comparison.compare(KEYS, *folders).summary["learned-1"]
+    assert one["solved"] == pytest.approx(7 / 11, abs=1e-6) and one["solved_overload"] == pytest.approx(1 / 11, abs=1e-6)
+    assert one["consolidation"] == str(SITE)
+    assert one["latents_per_connection"] == 2.1 and one["mcc"] == pytest.approx(0.9)
+    assert one["follows_edit_add"] == pytest.approx(17 / 23, abs=1e-6)
+    assert one["follows_edit_add_mean_difference"] == pytest.approx(19 / 23, abs=1e-6)
+    assert one["recovered_effect_add"] == pytest.approx(15 / 17, abs=1e-6)
+    assert one["follows_edit_remove"] == pytest.approx(3 / 23, abs=1e-6)
+    assert one["verdicts"] == {claim.id: claim.verdict for claim in SCORED.claims}
+
+
+@pytest.mark.parametrize("spoil", ["runs", "tables"])
+def test_a_run_that_cannot_be_read_is_named(folders, spoil):
+    runs, tables = folders
+    path = runs / "rotary-0.json" if spoil == "runs" else tables / "rotary-0" / "claims.json"
+    path.write_text("spoilt")
+    with pytest.raises(BadInput, match="rotary-0"):
+        comparison.compare(KEYS, runs, tables)

@@ -1,0 +1,66 @@
+"""Intervals against figures worked out by hand, and how often they hold the truth."""
+
+import numpy as np
+import pytest
+
+from mazewm.scores import statistics
+from mazewm.scores.statistics import NOTHING, Interval, bootstrap, rounded, share, wilson
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 2, 0.0945, 0.9055), (50, 100, 0.4038, 0.5962)],
+)
+def test_wilson_by_hand(successes, n, low, high):
+    found = wilson(successes, n)
+    assert (found.value, found.n) == (successes / n, n)
+    assert found.low == pytest.approx(low, abs=1e-4) and found.high == pytest.approx(high, abs=1e-4)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(3, 7), (97, 101), (1, 1009)])
+def test_wilson_by_its_formula(successes, n):
+    p, z = successes / n, 1.959964
+    centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    found = wilson(successes, n)
+    assert found.low == pytest.approx((centre - half) / (1 + z * z / n), abs=1e-6)
+    assert found.high == pytest.approx((centre + half) / (1 + z * z / n), abs=1e-6)
+
+
+def test_wilson_holds_the_truth_in_nineteen_of_twenty():
+    successes = np.random.default_rng(0).binomial(53, 0.3, size=401)
+    held = [found.low <= 0.3 <= found.high for found in (wilson(int(s), 53) for s in successes)]
+    assert 0.92 < np.mean(held) < 0.98
+
+
+def test_shares():
+    assert share(np.array([True] * 8 + [False] * 2)) == wilson(8, 10)
+    assert share(np.zeros(0, bool)) == wilson(0, 0) == NOTHING
+
+
+def test_bootstrap_holds_the_truth_and_is_seeded(monkeypatch):
+    sample = np.random.default_rng(0).normal(5, 2, 101)
+    assert bootstrap(sample) == bootstrap(sample)
+    assert bootstrap(sample) != bootstrap(sample, seed=1)
+    found = bootstrap(sample)
+    assert found.value == sample.mean() and found.n == 101
+    assert found.high - found.low == pytest.approx(2 * 1.96 * sample.std() / 101**0.5, rel=0.1)
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 199)
+    many = [bootstrap(np.random.default_rng(seed).normal(5, 2, 53)) for seed in range(101)]
+    assert 0.88 < np.mean([one.low <= 5 <= one.high for one in many]) < 0.99
+
+
+def test_bootstrap_of_two_samples_resamples_each_by_itself():
+    a, b = np.array([1.0, 1.0, 1.0]), np.array([0.0, 1.0] * 23)
+    found = bootstrap(a, b, statistic=lambda x, y: float(x.mean() - y.mean()))
+    assert found.value == 0.5 and found.n == 3
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / 46**0.5, rel=0.1)
+
+
+def test_bootstrap_of_equals_is_a_point_and_of_none_is_nothing():
+    assert bootstrap(np.full(7, 0.25)) == Interval(0.25, 0.25, 0.25, 7)
+    assert bootstrap(np.zeros(0)) == NOTHING == bootstrap(np.ones(3), np.zeros(0))
+
+
+def test_metrics_are_rounded():
+    assert rounded(np.float64(1 / 3)) == 0.333333 and type(rounded(np.float64(1 / 3))) is float
+    assert Interval(1 / 3, 0.1234567, 2 / 3, 7).as_metrics() == {"value": 0.333333, "low": 0.123457, "high": 0.666667, "n": 7}

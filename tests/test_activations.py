@@ -1,0 +1,214 @@
+"""Cached activations: every token once, labelled as the drawings say, shuffled alike at every place, refused when spoilt."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from toys import HOOK, LADDER, batch, draw, tiny
+
+from mazewm import activations, tables
+from mazewm.errors import BadInput
+from mazewm.model.edits import run
+from mazewm.model.sites import Place, Site
+from mazewm.tokens import TokenClass, Vocabulary
+
+SHORT = draw("""
+    o-o-o
+    |   |
+    o-O-T
+    |
+    o o o
+""")
+DRAWINGS = {101: HOOK, 53: LADDER, 7: SHORT}  # 8, 7 and 7 connections; paths of 9, 4 and 2 cells
+MAZES = replace(batch(*DRAWINGS.values()), maze_id=np.array(list(DRAWINGS)))
+MODEL = tiny("learned", d_vocab=len(Vocabulary(3)), n_ctx=Vocabulary(3).max_length)
+EARLY, LATE = Place(0, Site.RESID_POST), Place(1, Site.RESID_MID)
+CLASSES = list(TokenClass)
+N_TOKENS = (4 * 8 + 9 + 9 + 1) + (4 * 7 + 9 + 4 + 1) + (4 * 7 + 9 + 2 + 1)
+
+
+def write(folder, places=(EARLY,), classes=CLASSES, seed=0, rows_per_shard=1000, n_batch=5):
+    return activations.cache(folder, MODEL, MAZES, list(places), list(classes), seed, rows_per_shard, n_batch)
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cached")
+    assert write(folder, (EARLY, LATE)) == N_TOKENS
+    return folder
+
+
+def token_column(folder):
+    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.iterdir())])["token"].to_numpy()
+
+
+def sequence_of(rows, tokens, maze_id):
+    """What is cached of one maze, in reading order: (position, token name, class, connection)."""
+    mine = np.flatnonzero(rows.maze_id == maze_id)
+    mine = mine[np.argsort(rows.position[mine])]
+    names = Vocabulary(3).names
+    return [(int(rows.position[i]), names[tokens[i]], str(rows.token_class[i]), int(rows.connection[i])) for i in mine]
+
+
+def spelled_by_hand(drawing, found):
+    """The sequence that a drawing has, its connections in the order and direction that was found."""
+    every = [((r, c), (r + 1, c)) for r in range(2) for c in range(3)] + [((r, c), (r, c + 1)) for r in range(3) for c in range(2)]
+    number = {frozenset(pair): nth for nth, pair in enumerate(every)}
+    name = {(r, c): f"({r},{c})" for r in range(3) for c in range(3)}
+    cell = {text: at for at, text in name.items()}
+    rows, left = [("<ADJLIST_START>", "frame", -1)], set(drawing.pairs)
+    for nth in range(len(drawing.pairs)):
+        a, b = (found[4 * nth + k][1] for k in (1, 3))
+        pair = frozenset((cell[a], cell[b]))
+        left.remove(pair)  # is there, and not yet spelled
+        rows += [(text, c, number[pair]) for text, c in ((a, "c1"), ("<-->", "<-->"), (b, "c2"), (";", ";"))]
+    assert not left
+    frame = ["<ADJLIST_END>", "<ORIGIN_START>", name[drawing.origin], "<ORIGIN_END>", "<TARGET_START>", name[drawing.target]]
+    rows += [(text, "frame", -1) for text in (*frame, "<TARGET_END>", "<PATH_START>")]
+    [path] = drawing.shortest_paths()
+    rows += [(text, "path", -1) for text in (*(name[at] for at in path), "<PATH_END>")]
+    return [(position, *row) for position, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize("maze_id", DRAWINGS)
+def test_labels_are_those_of_the_drawing(cached, maze_id):
+    rows = activations.read(cached / str(EARLY))
+    found = sequence_of(rows, token_column(cached / str(EARLY)), maze_id)
+    assert found == spelled_by_hand(DRAWINGS[maze_id], found)
+
+
+def test_every_token_stands_once_and_no_padding(cached):
+    rows = activations.read(cached / str(EARLY))
+    assert len(rows.values) == N_TOKENS
+    assert len({*zip(rows.maze_id.tolist(), rows.position.tolist(), strict=True)}) == N_TOKENS
+    assert 0 not in token_column(cached / str(EARLY))
+
+
+def test_the_same_rows_at_every_place(cached):
+    one, other = (activations.read(cached / str(place)) for place in (EARLY, LATE))
+    for a, b in zip(one[1:], other[1:], strict=True):
+        assert np.array_equal(a, b)
+    assert not np.array_equal(one.values, other.values)
+    assert np.array_equal(token_column(cached / str(EARLY)), token_column(cached / str(LATE)))
+
+
+def test_mazes_and_positions_are_mixed(cached):
+    rows = activations.read(cached / str(EARLY))
+    assert set(rows.maze_id[:20].tolist()) == set(DRAWINGS)
+    assert 0.35 < (np.diff(rows.position) > 0).mean() < 0.65
+    assert 0.2 < (np.diff(rows.maze_id) == 0).mean() < 0.5
+
+
+@pytest.mark.parametrize("place", [EARLY, LATE], ids=str)
+def test_values_are_what_the_model_holds(cached, place):
+    """The sequences, rebuilt from the labels, run through the model in the batches that were cached."""
+    rows, tokens = activations.read(cached / str(place)), token_column(cached / str(place))
+    assert rows.values.dtype == np.float16 and rows.values.shape == (N_TOKENS, 30)
+    for group in ([53, 7], [101]):
+        here = [rows.maze_id == maze for maze in group]
+        length = 1 + max(int(rows.position[at].max()) for at in here)
+        sequences = np.zeros((len(group), length), np.int64)
+        for sequence, at in zip(sequences, here, strict=True):
+            sequence[rows.position[at]] = tokens[at]
+        with torch.inference_mode():
+            held = run(MODEL, torch.from_numpy(sequences), record=[place]).values[place].half().numpy()
+        for values, at in zip(held, here, strict=True):
+            assert np.array_equal(rows.values[at], values[rows.position[at]])
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path, cached):
+    write(tmp_path / "again", (EARLY, LATE))
+    write(tmp_path / "other", (EARLY,), seed=1)
+    for place in (EARLY, LATE):
+        name = f"{place}/part-00000.parquet"
+        assert (tmp_path / "again" / name).read_bytes() == (cached / name).read_bytes()
+    rows, other = activations.read(cached / str(EARLY)), activations.read(tmp_path / "other" / str(EARLY))
+    assert not np.array_equal(rows.position, other.position)
+
+
+def test_only_the_classes_asked_for(tmp_path):
+    assert write(tmp_path, classes=[TokenClass.C2, TokenClass.PATH]) == (8 + 7 + 7) + (10 + 5 + 3)
+    rows = activations.read(tmp_path / str(EARLY))
+    assert set(rows.token_class) == {"c2", "path"}
+    assert ((rows.position - 3) % 4 == 0)[rows.token_class == "c2"].all()
+    at = rows.at(TokenClass.C2)
+    assert len(at.values) == 22 and set(at.token_class) == {"c2"} and (at.connection >= 0).all()
+    assert np.array_equal(at.values, rows.values[rows.token_class == "c2"])
+
+
+def test_shards_are_filled_in_order(tmp_path, cached):
+    write(tmp_path, rows_per_shard=37)
+    shards = sorted((tmp_path / str(EARLY)).iterdir())
+    assert [path.name for path in shards] == [f"part-0000{n}.parquet" for n in range(4)]
+    assert [pq.read_metadata(path).num_rows for path in shards] == [37, 37, 37, N_TOKENS - 111]
+    for a, b in zip(activations.read(tmp_path / str(EARLY)), activations.read(cached / str(EARLY)), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_one_shard_is_read_without_a_copy(cached):
+    """numpy looks into Arrow's buffer: it owns nothing, and may not write there."""
+    values = activations.read(cached / str(EARLY)).values
+    root = values
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    assert not root.flags.owndata and not values.flags.writeable
+    assert isinstance(root.base, pa.Array | pa.Buffer)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def as_foreign(path):
+    pq.write_table(pa.table({"values": [1.0]}), path)
+
+
+def as_another_type(path):
+    tables.write_rows(path, activations.TokenLabels, [activations.TokenLabels(0, 0, 1, "frame", -1)])
+
+
+def without_a_column(path):
+    tables.write_arrow(path, pq.read_table(path).drop_columns(["position"]))
+
+
+@pytest.mark.parametrize("nth", [0, 2])
+@pytest.mark.parametrize("spoil", [truncate, as_foreign, as_another_type, without_a_column])
+def test_a_spoilt_shard_is_refused_by_name(tmp_path, spoil, nth):
+    write(tmp_path, rows_per_shard=37)
+    folder = tmp_path / str(EARLY)
+    spoil(folder / f"part-0000{nth}.parquet")
+    with pytest.raises(BadInput, match=f"part-0000{nth}.parquet"):
+        activations.read(folder)
+
+
+@pytest.mark.parametrize("nth", [0, 2])
+def test_a_missing_shard_is_refused_by_name(tmp_path, nth):
+    write(tmp_path, rows_per_shard=37)
+    folder = tmp_path / str(EARLY)
+    (folder / f"part-0000{nth}.parquet").unlink()
+    with pytest.raises(BadInput, match=f"part-0000{nth}.parquet"):
+        activations.read(folder)
+
+
+def test_an_empty_folder_is_refused_by_name(tmp_path):
+    (tmp_path / "0.resid_post").mkdir()
+    for name in ("0.resid_post", "1.resid_post"):
+        with pytest.raises(BadInput, match=name):
+            activations.read(tmp_path / name)
+    with pytest.raises(BadInput, match="0.resid_post"):
+        activations.cached_places(tmp_path / "0.resid_post")
+    with pytest.raises(BadInput, match="nowhere"):
+        activations.cached_places(tmp_path / "nowhere")
+
+
+def test_places_are_found(cached):
+    assert activations.cached_places(cached) == ["0.resid_post", "1.resid_mid"]
+
+
+def test_classes_by_name():
+    assert activations.check_classes([";", "c1", "path"]) == [TokenClass.DELIMITER, TokenClass.C1, TokenClass.PATH]
+    with pytest.raises(BadInput, match=r"activations.token_classes.*'c3'"):
+        activations.check_classes(["c1", "c3"])
