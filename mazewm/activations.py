@@ -133,10 +133,14 @@ def read(folder: Path) -> Activations:
     shards = sorted(folder.glob("part-*.parquet"))
     if not shards:
         raise BadInput(f"{folder}: expected activation shards part-NNNNN.parquet, found none.")
+    for nth, shard in enumerate(shards):
+        if shard.name != f"part-{nth:05d}.parquet":
+            raise BadInput(f"{folder / f'part-{nth:05d}.parquet'}: the shard is missing, though later ones are there.")
     parts = [tables.read_arrow(shard, ROW_TYPE_NAME, memory_map=True) for shard in shards]
-    missing = [name for name in [*tables.schema_of(TokenLabels).names, "values"] if name not in parts[0].column_names]
-    if missing:
-        raise BadInput(f"{shards[0]}: column {missing[0]} of {ROW_TYPE_NAME} is missing.")
+    for shard, part in zip(shards, parts, strict=True):
+        missing = [name for name in [*tables.schema_of(TokenLabels).names, "values"] if name not in part.column_names]
+        if missing:
+            raise BadInput(f"{shard}: column {missing[0]} of {ROW_TYPE_NAME} is missing.")
     table = pa.concat_tables(parts)
     width = table.schema.field("values").type.list_size
     chunks = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in table["values"].chunks]

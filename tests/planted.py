@@ -26,8 +26,8 @@ D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
 def recipe(**changes: object) -> SaeParams:
     """A recipe for small data; keywords replace what they name."""
     values: dict[str, object] = {"activation": "topk", "n_latents": N_ATOMS, "k": N_ACTIVE, "l1": 0.0, "lr": 0.01, "aux_weight": 0.03125}
-    values |= {"dead_share": 0.05, "n_samples": 50_000, "n_control_samples": 10_000, "n_evaluated_mazes": 7, "batch_size": 127}
-    return SaeParams(**(values | {"n_threads": 1} | changes))
+    values |= {"dead_share": 0.05, "n_samples": 50_000, "n_control_samples": 10_000, "n_evaluated_mazes": 7, "rollout_batch_size": 7}
+    return SaeParams(**(values | {"batch_size": 127, "n_threads": 1} | changes))
 
 
 def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.ndarray:

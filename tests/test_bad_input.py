@@ -273,3 +273,43 @@ def test_a_mended_run_replaces_the_old_out(work, monkeypatch):
 def test_the_parameters_of_the_project_are_json_like():
     """Dates and other YAML surprises would travel into files that hold JSON."""
     assert json.loads(json.dumps(PARAMS)) == PARAMS
+
+
+LATER = {
+    "train_sae": ({"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"}, ["activations"], "activations"),
+    "map_features": ({"seed": 0, "mazes_in": "mazes"}, ["activations", "saes"], "site.json"),
+    "trace_circuits": (
+        {"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"},
+        ["activations", "saes", "features"],
+        "activations/site.json",
+    ),
+    "run_interventions": (
+        {"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"},
+        ["activations", "saes", "features"],
+        "features/latents.parquet",
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", LATER)
+def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys, stage):
+    options, folders, name = LATER[stage]
+    before = snapshot(inputs)
+    refused = run(monkeypatch, capsys, stage, **options, **{folder: f"nothing/{folder}" for folder in folders}, out="out")
+    assert_refused(*refused, name)
+    assert snapshot(inputs) == before
+
+
+def test_scores_without_tables_are_refused(inputs, monkeypatch, capsys):
+    tables = {name: f"nothing/{name}" for name in ("activations", "saes", "features", "circuits", "interventions")}
+    outs = {"metrics": "run.json", "tables_out": "tables", "figures": "figures"}
+    before = snapshot(inputs)
+    assert_refused(*run(monkeypatch, capsys, "score", mazes_in="mazes", model="model", **tables, **outs), "nothing/circuits")
+    assert snapshot(inputs) == before
+
+
+def test_a_comparison_without_a_run_is_refused(inputs, monkeypatch, capsys):
+    (inputs / "runs").mkdir()
+    (inputs / "runs" / "rotary-0.json").write_text("{}")
+    outs = {"summary": "summary.json", "claims": "claims.json", "curves": "curves", "figures": "figures"}
+    assert_refused(*run(monkeypatch, capsys, "compare", runs="runs", tables_in="tables", **outs), "runs/learned-0.json")

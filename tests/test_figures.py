@@ -1,6 +1,7 @@
 """Every figure draws from small made-up tables, without a warning, and the same bytes each time."""
 
 from functools import cache
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -24,6 +25,7 @@ from planted import (
 from mazewm.consolidation import PAPER_SITE
 from mazewm.figures import circuits, comparison, interventions, run, runs
 from mazewm.figures.style import save, use_style
+from mazewm.scores import statistics
 from mazewm.scores.comparison import COMPARISON, Compared
 from mazewm.scores.effects import dose_curve
 from mazewm.scores.run import score_run
@@ -35,7 +37,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture(scope="module", autouse=True)
 def style():
     matplotlib.use("Agg")
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "N_RESAMPLES", 199)
         use_style()
         yield
     plt.close("all")
@@ -182,8 +185,23 @@ def test_claims_without_examples_are_left_blank():
     plt.close("all")
 
 
-def test_all_pictures_of_a_run_and_of_runs(tmp_path):
-    """draw_run and draw_comparison find what they need in what the stages before them write."""
+@pytest.fixture
+def drawn(monkeypatch):
+    """The names of what would have been written; drawing it out is the other tests' part."""
+    names = set()
+
+    def note(figure, path):
+        assert figure.axes
+        names.add(path.relative_to("pictures").as_posix())
+        plt.close("all")
+
+    for module in (run, comparison):
+        monkeypatch.setattr(module, "save", note)
+    return names
+
+
+def test_all_pictures_of_a_run(drawn):
+    """draw_run finds what it needs in what the stages before it write."""
     tables = run_tables()
     traced = {
         "attention": tables.attention,
@@ -192,13 +210,17 @@ def test_all_pictures_of_a_run_and_of_runs(tmp_path):
         "ov_cosines": cosines(),
         "knockouts": tables.knockouts,
     }
-    run.draw_run(tmp_path / "run", tables, scored().dose, traced, trees(29))
+    run.draw_run(Path("pictures"), tables, scored().dose, traced, trees(29))
     names = {"own_mass", "ov_norms", "ov_consistency", "knockouts", "dose_curves", "example_mazes"}
-    assert {path.stem for path in (tmp_path / "run").iterdir()} == names
+    assert drawn == {f"{name}.png" for name in names}
+
+
+@pytest.mark.parametrize("names", [("learned-0", "rotary-0"), ("learned-0",)], ids=["two", "one"])
+def test_all_pictures_of_runs(drawn, names):
+    """One run alone can be drawn too."""
     own = {one.id: one.as_json() for one in scored().claims}
-    claims = {"learned-0": own, "rotary-0": own, COMPARISON: {"C7": own["C5"]}}
+    claims = {name: own for name in names} | {COMPARISON: {"C7": own["C5"]}}
     curves = {"history": history(), "formation": formation(), "consolidation": of_both_runs(consolidation_rows())}
-    comparison.draw_comparison(tmp_path / "all", Compared({}, claims, curves | {"features": of_both_runs(feature_rows(READOUTS))}))
-    names = {"training", "consolidation", "formation", "readouts", "claims"}
-    assert {path.stem for path in (tmp_path / "all").iterdir()} == names
-    plt.close("all")
+    curves = {name: rows[rows.run.isin(names)] for name, rows in (curves | {"features": of_both_runs(feature_rows(READOUTS))}).items()}
+    comparison.draw_comparison(Path("pictures"), Compared({}, claims, curves))
+    assert drawn == {f"{name}.png" for name in ("training", "consolidation", "formation", "readouts", "claims")}

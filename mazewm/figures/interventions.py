@@ -72,6 +72,7 @@ def example_mazes(mazes: Mazes, rows: pd.DataFrame, caption: str) -> Figure:
 
 def _draw(axis: Axes, mazes: Mazes, nth: int, added: int, original: np.ndarray, measured: np.ndarray) -> None:
     rows, cols = np.divmod(np.arange(mazes.grid.n_cells), mazes.grid.n)
+    axis.scatter(cols, rows, s=6, color="#B0B0B0", zorder=0)
     for e in np.flatnonzero(mazes.connections[nth]):
         a, b = mazes.grid.ends[e]
         axis.plot(cols[[a, b]], rows[[a, b]], color="#D0D0D0", linewidth=7, solid_capstyle="round", zorder=0)

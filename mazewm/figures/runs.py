@@ -1,6 +1,7 @@
 """Figures that put runs side by side: how they learned, where they consolidate, and what follows an edit."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -83,6 +84,7 @@ def readouts(features: pd.DataFrame) -> Figure:
         markersize=5,
         ax=axis,
     )
+    np.random.seed(0)  # seaborn draws the jitter from the global state
     sns.stripplot(best, y="readout", x="mcc", hue="run", order=order, dodge=True, alpha=0.25, size=3, jitter=0.12, legend=False, ax=axis)
     n = best.connection.nunique()
     axis.set(xlabel="Matthews correlation of the best tree", ylabel=None, xlim=(-0.1, 1.05))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -24,4 +25,4 @@ def save(figure: Figure, path: Path) -> None:
     """A PNG that has the same bytes every time, closed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, metadata={"Software": None})
-    figure.clear()
+    plt.close(figure)

@@ -42,6 +42,9 @@ Method = Literal[
 Where = Literal["borrowed", "all", "own"]
 
 
+N_NEAR = 10  # latents of nearest density among which a random one is drawn
+
+
 @dataclass(frozen=True)
 class Condition:
     """One thing that is done to every example."""
@@ -167,9 +170,20 @@ def _absent_connection(examples: Examples, rng: np.random.Generator) -> Int[np.n
 def _as_dense(
     density: Float[np.ndarray, " latent"], chosen: Int[np.ndarray, "maze n"], rng: np.random.Generator
 ) -> Int[np.ndarray, "maze n"]:
-    """For each latent a random one of the 10 other living latents whose density is nearest to its own."""
+    """For each latent a random one of the living latents of nearest density, none of them chosen itself, none drawn twice."""
+    n_mazes, n = chosen.shape
     alive = np.flatnonzero(density > 0)
-    distance = np.abs(density[alive][None, :] - density[np.arange(len(density))][:, None])
-    distance[alive, np.arange(len(alive))] = np.inf
-    near = alive[np.argsort(distance, axis=1, kind="stable")[:, : min(10, max(1, len(alive) - 1))]]
-    return near[chosen, rng.integers(near.shape[1], size=chosen.shape)]
+    distance = np.abs(density[alive][None, :] - density[:, None])
+    near = alive[np.argsort(distance, axis=1, kind="stable")[:, : N_NEAR + 2 * n]]
+    drawn = np.empty_like(chosen)
+    taken = np.zeros((n_mazes, len(density)), bool)
+    np.put_along_axis(taken, chosen, True, axis=1)
+    for j in range(n):
+        candidates = near[chosen[:, j]]
+        free = ~np.take_along_axis(taken, candidates, axis=1)
+        # Of the free ones, the N_NEAR nearest, at random; if none is free, the nearest.
+        eligible = free & (free.cumsum(axis=1) <= N_NEAR)
+        pick = (rng.random(candidates.shape) * eligible).argmax(axis=1)
+        drawn[:, j] = candidates[np.arange(n_mazes), pick]
+        np.put_along_axis(taken, drawn[:, j : j + 1], True, axis=1)
+    return drawn

@@ -11,6 +11,7 @@ import pandas as pd
 from mazewm.scores.statistics import Interval, share
 
 SETTING = ["where", "n_latents", "dose"]
+NEAR_BEST = 0.02
 CONTROLS = ("no_op", "random_latents", "random_direction", "other_connection", "other_latents")
 
 
@@ -41,20 +42,27 @@ def dose_curve(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
-    """The effect of a method on test mazes at the setting that followed best on validation mazes."""
+    """The effect of a method on test mazes, at a setting that was chosen on validation mazes.
+
+    Of the settings that come within NEAR_BEST of the best: the smallest dose, then the fewest latents, then one place before all.
+    """
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
     validation = mine[mine.split == "validation"]
     # Where no example is solved before the edit, nothing follows, and the first setting stands for all.
-    rates = (validation.follows_edit & validation.solved_before).groupby([validation[name] for name in SETTING]).mean()
-    where, n_latents, dose = rates.idxmax()
-    return effect(mine[mine.solved_before], method, where, n_latents, dose)
+    counts = (
+        validation.assign(follows=validation.follows_edit & validation.solved_before).groupby(SETTING)[["follows", "solved_before"]].sum()
+    )
+    rates = counts.follows / counts.solved_before.clip(lower=1)
+    good = rates[rates >= rates.max() - NEAR_BEST].reset_index()
+    gentlest = good.sort_values(["dose", "n_latents", "where"], ascending=[True, True, False]).iloc[0]
+    return effect(mine[mine.solved_before], method, gentlest["where"], int(gentlest.n_latents), float(gentlest.dose))
 
 
 def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: float) -> Effect:
     """The effect of one condition on test mazes, from rows of one kind, site and method."""
     test = rows[(rows.split == "test") & (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)]
     flags = test.set_index("example").follows_edit.sort_index()
-    return Effect(method, where, int(n_latents), float(dose), share(flags), share(test.keeps_original), flags)
+    return Effect(method, where, n_latents, dose, share(flags), share(test.keeps_original), flags)
 
 
 def controls_beside(ledger: pd.DataFrame, kind: str, site: str, beside: Effect) -> list[Effect]:
@@ -65,8 +73,8 @@ def controls_beside(ledger: pd.DataFrame, kind: str, site: str, beside: Effect) 
         rows = mine[mine.method == method]
         if method != "no_op":
             rows = rows[(rows["where"] == beside.where) & (rows.dose == beside.dose)]
-        for setting, group in rows.groupby(SETTING):
-            found.append(effect(group[group.solved_before], method, *setting))
+        for (where, n_latents, dose), group in rows.groupby(SETTING):
+            found.append(effect(group[group.solved_before], method, where, int(n_latents), float(dose)))
     return found
 
 

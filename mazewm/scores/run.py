@@ -92,7 +92,8 @@ def _interventions(ledger: pd.DataFrame, site: str) -> dict[str, Any]:
         latents, supervised, controls = _reported(ledger, kind, site)
         mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
         ceiling = mine[mine.method == "tokens"]
-        tokens = effect(ceiling[ceiling.solved_before], "tokens", *ceiling[SETTING].iloc[0])
+        where, n_latents, dose = ceiling[SETTING].iloc[0]
+        tokens = effect(ceiling[ceiling.solved_before], "tokens", where, int(n_latents), float(dose))
         n_unsolved = int((~mine[mine.method == "no_op"].solved_before).sum())
         result[kind] = summary.intervention(latents, supervised, controls, tokens, n_unsolved)
     return result

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+import pandas as pd
 from scipy import stats
 
 N_RESAMPLES = 2000
@@ -39,7 +39,7 @@ def wilson(successes: int, n: int) -> Interval:
     return Interval(successes / n, interval.low, interval.high, int(n))
 
 
-def share(flags: Float[np.ndarray, " example"] | np.ndarray) -> Interval:
+def share(flags: np.ndarray | pd.Series) -> Interval:
     """The share of True among independent examples."""
     return wilson(int(np.sum(flags)), len(flags))
 

@@ -48,6 +48,27 @@ def test_nothing_solved_is_nothing_measured():
     assert found.follows == NOTHING and len(found.flags) == 0
 
 
+def validated(**hits):
+    """Of 100 validation examples so many follow at each setting, ``where_latents_dose``."""
+    parts = []
+    for name, n in hits.items():
+        where, n_latents, dose = name.split("_")
+        for split in ("validation", "test"):
+            flags = [1] * n + [0] * (100 - n)
+            parts.append(outcomes("latents", flags, split=split, where=where, n_latents=int(n_latents), dose=float(dose)))
+    found = effects.chosen(pd.concat(parts), "add", HERE, "latents")
+    return found.where, found.n_latents, found.dose
+
+
+def test_the_gentlest_of_what_is_nearly_best_is_chosen():
+    assert validated(all_1_4=90, all_1_2=89, all_1_1=80) == ("all", 1, 2.0)
+    assert validated(all_1_4=90, all_1_2=87, all_1_1=80) == ("all", 1, 4.0)
+    assert validated(all_16_2=90, all_4_2=89, all_1_2=60) == ("all", 4, 2.0)
+    assert validated(all_1_4=90, all_16_2=89) == ("all", 16, 2.0), "a small dose before few latents"
+    assert validated(all_4_2=90, borrowed_4_2=89) == ("borrowed", 4, 2.0), "one place before all"
+    assert validated(all_4_2=90, borrowed_4_2=80) == ("all", 4, 2.0)
+
+
 def test_other_kinds_sites_and_methods_are_left_out():
     loud = [
         outcomes(method, [1] * 5, split=split, kind=kind, dose=4.0, site=site)

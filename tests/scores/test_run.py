@@ -9,12 +9,24 @@ from planted import SITE, at_both_sites, knockout_rows, ledger, run_tables
 
 from mazewm.consolidation import PAPER_SITE
 from mazewm.errors import BadInput
-from mazewm.scores import comparison
+from mazewm.scores import comparison, statistics
 from mazewm.scores.run import score_run
 from mazewm.scores.statistics import wilson
 
-SCORED = score_run(run_tables(), 0.5)
 IDS = ["C1", "C2", "C3a", "C3b", "C4a", "C4b", "C5"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Intervals are rough here, and soon drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "N_RESAMPLES", 199)
+        yield
+
+
+@pytest.fixture(scope="module")
+def scored(few_resamples):
+    return score_run(run_tables(), 0.5)
 
 
 def leaves(tree, way=()):
@@ -25,12 +37,12 @@ def leaves(tree, way=()):
         yield way, tree
 
 
-def test_claims_of_a_run():
-    assert [one.id for one in SCORED.claims] == IDS
-    verdicts = {one.id: one.verdict for one in SCORED.claims}
+def test_claims_of_a_run(scored):
+    assert [one.id for one in scored.claims] == IDS
+    verdicts = {one.id: one.verdict for one in scored.claims}
     # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each.
     assert verdicts == dict.fromkeys(IDS, "supported") | {"C4b": "undecided"}
-    by_id = {one.id: one for one in SCORED.claims}
+    by_id = {one.id: one for one in scored.claims}
     assert by_id["C4a"].value == pytest.approx(17 / 23) and by_id["C4a"].control_name == "other_connection"
     assert by_id["C5"].value == pytest.approx(14 / 23)
 
@@ -50,8 +62,8 @@ def test_a_run_that_solves_nothing_is_undecided():
     json.dumps(scored.metrics, allow_nan=False)
 
 
-def test_metrics_by_hand():
-    metrics = SCORED.metrics
+def test_metrics_by_hand(scored):
+    metrics = scored.metrics
     assert metrics["behaviour"]["test"]["solved"] == wilson(7, 11).as_metrics()
     assert metrics["behaviour"]["overload"]["valid"]["value"] == pytest.approx(2 / 11, abs=1e-6)
     assert metrics["behaviour"]["solved_by_path_length"]["3"]["n"] == 6
@@ -68,8 +80,8 @@ def test_metrics_by_hand():
     assert metrics["interventions"]["consolidation"]["remove"]["recovered_effect"] == pytest.approx(1 / 17, abs=1e-6)
 
 
-def test_the_papers_site_stands_beside_another_that_was_found():
-    metrics = SCORED.metrics
+def test_the_papers_site_stands_beside_another_that_was_found(scored):
+    metrics = scored.metrics
     assert set(metrics["features"]) == set(metrics["interventions"]) == {"consolidation", "paper"}
     assert metrics["features"]["paper"]["latents"]["mcc"]["value"] == pytest.approx(0.1)
     assert metrics["interventions"]["paper"]["add"]["latents"]["value"] == pytest.approx(4 / 23, abs=1e-6)
@@ -77,8 +89,8 @@ def test_the_papers_site_stands_beside_another_that_was_found():
     assert set(same["features"]) == set(same["interventions"]) == {"consolidation"}
 
 
-def test_metrics_are_plain_scalars():
-    for way, value in leaves(SCORED.metrics):
+def test_metrics_are_plain_scalars(scored):
+    for way, value in leaves(scored.metrics):
         assert all(isinstance(name, str) for name in way), way
         assert type(value) in (int, float, str), (way, type(value))
         assert not isinstance(value, float) or math.isfinite(value), way
@@ -89,16 +101,16 @@ NEEDED = {"learned-0": 2.0, "learned-1": 2.1, "rotary-0": 1.0, "rotary-1": 1.1}
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path, scored):
     """Four runs on disk, and a fifth that nobody asked for and that nobody could read."""
     runs, tables = tmp_path / "runs", tmp_path / "tables"
     for name in (*NEEDED, "none-7"):
-        metrics = json.loads(json.dumps(SCORED.metrics))
+        metrics = json.loads(json.dumps(scored.metrics))
         metrics["features"]["consolidation"]["latents_per_connection"]["value"] = NEEDED.get(name, 99.0)
         (tables / name).mkdir(parents=True)
         runs.mkdir(exist_ok=True)
         (runs / f"{name}.json").write_text(json.dumps(metrics) if name in NEEDED else "spoilt")
-        (tables / name / "claims.json").write_text(json.dumps({one.id: one.as_json() for one in SCORED.claims}))
+        (tables / name / "claims.json").write_text(json.dumps({one.id: one.as_json() for one in scored.claims}))
         for table in comparison.TABLES:
             pd.DataFrame({"value": [NEEDED.get(name, 99.0), 0.5]}).to_csv(tables / name / f"{table}.csv", index=False)
     return runs, tables
@@ -127,7 +139,7 @@ def test_claims_are_keyed_by_id_and_c7_is_about_all_runs(folders):
     json.dumps(found.summary, allow_nan=False)
 
 
-def test_the_headline_of_a_run(folders):
+def test_the_headline_of_a_run(folders, scored):
     one = comparison.compare(KEYS, *folders).summary["learned-1"]
     assert one["solved"] == pytest.approx(7 / 11, abs=1e-6) and one["solved_overload"] == pytest.approx(1 / 11, abs=1e-6)
     assert one["consolidation"] == str(SITE)
@@ -136,7 +148,7 @@ def test_the_headline_of_a_run(folders):
     assert one["follows_edit_add_mean_difference"] == pytest.approx(19 / 23, abs=1e-6)
     assert one["recovered_effect_add"] == pytest.approx(15 / 17, abs=1e-6)
     assert one["follows_edit_remove"] == pytest.approx(3 / 23, abs=1e-6)
-    assert one["verdicts"] == {claim.id: claim.verdict for claim in SCORED.claims}
+    assert one["verdicts"] == {claim.id: claim.verdict for claim in scored.claims}
 
 
 @pytest.mark.parametrize("spoil", ["runs", "tables"])
