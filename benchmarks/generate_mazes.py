@@ -54,7 +54,7 @@ def theirs() -> Callable[[], int]:
 
 
 def mazes_per_second(make: Callable[[], int], seconds: float) -> float:
-    """Best of three rounds of processor time, so that neighbours on the machine do not count."""
+    """Best of three rounds of processor time, so that other processes do not count."""
     make()
     rates = []
     for _ in range(3):

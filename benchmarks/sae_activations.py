@@ -1,6 +1,6 @@
-"""ReLU + L1, TopK and BatchTopK side by side on validation mazes: python benchmarks/sae_activations.py FOLDER SITE_CLASS
+"""ReLU + L1, TopK and BatchTopK side by side on validation mazes: python benchmarks/sae_activations.py FOLDER PLACE CLASS
 
-FOLDER holds the activations of one place, such as artifacts/activations/learned-0/trained, PLACE below it 0.resid_post. For each
+FOLDER is such as artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2. For each
 recipe: explained variance, L0, dead latents, the best latent's F1 and the best tree's Matthews correlation over connections at the
 consolidation token, and seconds of training. The default in params.yaml was chosen from this table.
 """

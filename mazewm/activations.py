@@ -17,7 +17,7 @@ from pydantic import Field
 from mazewm import tables
 from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
-from mazewm.model.sites import Place
+from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
 from mazewm.recording import record
@@ -67,6 +67,14 @@ class Activations(NamedTuple):
         """Only the tokens of one class."""
         keep = self.token_class == str(token_class)
         return Activations(*(column[keep] for column in self))
+
+
+def check_places(places: list[Place]) -> list[Place]:
+    """Places whose value is one vector for each token; BadInput for another."""
+    for place in places:
+        if place.site in (Site.Q, Site.K, Site.V, Site.SCORES, Site.PATTERN, Site.Z):
+            raise BadInput(f"params.yaml: activations.places: expected places with one vector for each token, found {str(place)!r}.")
+    return places
 
 
 def check_classes(names: list[str]) -> list[TokenClass]:

@@ -182,6 +182,11 @@ def latents_per_connection(rows: pd.DataFrame) -> pd.Series:
     return near.assign(n_units=near.units.map(len)).groupby("connection").n_units.min()
 
 
+def deepest_trees(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each site's readouts and connections only the deepest tree: depth is not chosen by how well it does on test mazes."""
+    return rows[rows.depth == rows.groupby(["site", "readout", "connection"]).depth.transform("max")]
+
+
 def best_latents(rows: pd.DataFrame, site: str) -> dict[int, int]:
     """Connection -> its best latent, from rows of LatentRow."""
     first = rows[(rows.site == site) & (rows["rank"] == 0)]

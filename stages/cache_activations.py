@@ -20,13 +20,14 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     sets = {name: mazes.read(mazes_in / f"{name}.parquet") for name in ("train", "validation", "test")}
     trained = Transformer.load(model)
     n_layers = trained.params.n_layers
-    places = [Place.parse(text, n_layers, "params.yaml: activations.places") for text in params.places]
+    places = activations.check_places([Place.parse(text, n_layers, "params.yaml: activations.places") for text in params.places])
     classes = activations.check_classes(params.token_classes)
 
     rows = consolidation.look(trained, sets["validation"][: search.n_mazes], seed, search.batch_size)
     site = consolidation.consolidation_site(tables.frame(rows, consolidation.FormationRow), search.tolerance)
     console.print(f"consolidation site: {site}")
     places = sorted({*places, site.place, consolidation.PAPER_SITE.place})
+    classes = list(dict.fromkeys([*classes, site.token_class, consolidation.PAPER_SITE.token_class]))
 
     torch.manual_seed(seed)
     untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).eval().requires_grad_(False)

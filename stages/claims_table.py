@@ -19,7 +19,7 @@ def main() -> None:
         table = Table("claim", "value", "95 % interval", "control", "verdict", title=run, title_justify="left")
         for id, one in some.items():
             verdict = f"[{COLOURS[one['verdict']]}]{one['verdict']}[/]"
-            interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "nothing to measure"
+            interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "none"
             table.add_row(
                 f"{id} {one['statement']}", f"{one['value']:.2f}", interval, f"{one['control']:.2f} {one['control_name']}", verdict
             )

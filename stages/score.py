@@ -10,8 +10,6 @@ def main(
     circuits: Location, interventions: Location, metrics: Location, tables_out: Location, figures: Location,
 ) -> None:  # fmt: skip
     """Score one transformer."""
-    import pandas as pd
-
     from mazewm import behaviour, consolidation
     from mazewm.circuits import tracing
     from mazewm.circuits.attention import CircuitParams
@@ -20,7 +18,7 @@ def main(
     from mazewm.interventions.ledger import LedgerRow
     from mazewm.maze import mazes
     from mazewm.sae.quality import DescriptionRow, SpliceRow
-    from mazewm.scores.run import RunTables, score_run
+    from mazewm.scores.run import RunTables, read_curve, score_run
 
     threshold = load(CircuitParams, "circuits").connectivity_threshold
     traced = {name: tables.read(circuits / f"{name}.parquet", row_type) for name, row_type in tracing.ROW_TYPES.items()}
@@ -41,7 +39,7 @@ def main(
     with outputs.replacing(tables_out) as folder:
         outputs.write_json(folder / "claims.json", {one.id: one.as_json() for one in scored.claims})
         for name in ("history", "formation"):
-            pd.read_csv(model / f"{name}.csv").round(6).to_csv(folder / f"{name}.csv", index=False)
+            read_curve(model / f"{name}.csv").round(6).to_csv(folder / f"{name}.csv", index=False)
         scored.dose.round(6).to_csv(folder / "dose.csv", index=False)
         run.consolidation.round(6).to_csv(folder / "consolidation.csv", index=False)
         at_site = run.features[run.features.site == str(run.site)]

@@ -235,7 +235,9 @@ def run_tables(site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
         "consolidation": consolidation_rows(),
         "descriptions": pd.DataFrame(descriptions),
         "splices": pd.DataFrame([splice]),
-        "features": pd.concat([feature_rows(READOUTS, site=here), feature_rows(READOUTS | {"latents": 0.1}, site=paper)]),
+        "features": pd.concat(
+            [feature_rows(READOUTS, site=here)] + [feature_rows(READOUTS | {"latents": 0.1}, site=paper)] * (here != paper)
+        ),
         "attention": attention_rows({(0, 0): 0.8, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}),
         "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),

@@ -51,12 +51,12 @@ def dose_curves(dose: pd.DataFrame, site: str) -> Figure:
         fontsize=8,
         frameon=False,
     )
-    figure.suptitle(f"{site}: solid with the edited connection, dashed controls; bands: 95 % Wilson", fontsize=11)
+    figure.suptitle(f"{site}: among mazes solved unedited. Solid: the edited connection, dashed: controls; bands: 95 %", fontsize=11)
     return figure
 
 
 def example_mazes(mazes: Mazes, rows: pd.DataFrame, caption: str) -> Figure:
-    """Ten mazes with an added connection (dashed), the path without the edit and the path that the model took."""
+    """Up to ten mazes with an added connection (dotted), the path without the edit and the path that the model took."""
     n = min(10, len(rows))
     figure, axes = plt.subplots(2, 5, figsize=(WIDTH, 4.5), layout="constrained")
     place = {int(maze): nth for nth, maze in enumerate(mazes.maze_id)}

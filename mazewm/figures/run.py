@@ -21,7 +21,7 @@ def draw_run(folder: Path, run: RunTables, dose: pd.DataFrame, traced: dict[str,
     save(circuits.own_mass(traced["attention"]), folder / "own_mass.png")
     save(circuits.ov_norms(traced["ov_norms"]), folder / "ov_norms.png")
     save(circuits.consistency(traced["ov_consistency"], traced["ov_cosines"], found), folder / "ov_consistency.png")
-    save(circuits.knockouts(traced["knockouts"], [found, str(PAPER_SITE)]), folder / "knockouts.png")
+    save(circuits.knockouts(traced["knockouts"], list(dict.fromkeys([found, str(PAPER_SITE)]))), folder / "knockouts.png")
     save(interventions.dose_curves(dose, found), folder / "dose_curves.png")
     effect = chosen(run.ledger, "add", found, "latents")
     ledger = run.ledger
@@ -30,8 +30,9 @@ def draw_run(folder: Path, run: RunTables, dose: pd.DataFrame, traced: dict[str,
     ]
     one = one[(one["where"] == effect.where) & (one.n_latents == effect.n_latents) & (one.dose == effect.dose)]
     examples = one.drop_duplicates("connection").sort_values("example")
+    setting = f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
     caption = (
-        f"Ten held-out mazes, one connection (green, dotted) added as {effect.n_latents} latents at {effect.where}, dose {effect.dose:g}\n"
+        f"{min(10, len(examples))} held-out mazes that the model solves unedited; one connection (green, dotted) added: {setting}\n"
         "grey: the path of the maze as spelled; blue: the path that the model took; dot: origin; square: target"
     )
     save(interventions.example_mazes(held_out, examples, caption), folder / "example_mazes.png")

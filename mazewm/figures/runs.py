@@ -1,4 +1,4 @@
-"""Figures that put runs side by side: how they learned, where they consolidate, and what follows an edit."""
+"""Figures that put runs side by side: how they learned, where they consolidate, what reads connections, and their claims."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,8 +67,8 @@ def formation(looks: pd.DataFrame) -> Figure:
 
 
 def readouts(features: pd.DataFrame) -> Figure:
-    """How well each readout tells connections apart at the consolidation site: best tree of every connection, by run."""
-    best = features.groupby(["run", "readout", "connection"], as_index=False).mcc.max()
+    """How well each readout tells connections apart at the consolidation site: deepest tree of every connection, by run."""
+    best = features[features.depth == features.groupby(["run", "readout", "connection"]).depth.transform("max")]
     order = ["latents", "linear_probe", "mean_difference", "neurons", "frozen_decoder", "untrained_model", "shuffled_labels"]
     figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
     sns.pointplot(
@@ -87,7 +87,7 @@ def readouts(features: pd.DataFrame) -> Figure:
     np.random.seed(0)  # seaborn draws the jitter from the global state
     sns.stripplot(best, y="readout", x="mcc", hue="run", order=order, dodge=True, alpha=0.25, size=3, jitter=0.12, legend=False, ax=axis)
     n = best.connection.nunique()
-    axis.set(xlabel="Matthews correlation of the best tree", ylabel=None, xlim=(-0.1, 1.05))
+    axis.set(xlabel="Matthews correlation of the deepest tree", ylabel=None, xlim=(-0.1, 1.05))
     axis.set_title(f"Which connection is this? Dots: {n} connections; points and bars: mean with 95 % interval", fontsize=11)
     axis.axvline(0, color=GREY, linewidth=0.8)
     axis.legend(title=None, frameon=False)

@@ -5,13 +5,15 @@ error stays (science, "Interventions"):
 
 * add: ``z' = max(z, dose * mean_on)`` for the latents of e; remove: ``z' = (1 - dose) z``, so that dose 1 zeroes them.
 * ``mean_difference``: plus (add) or minus (remove) ``dose`` times the supervised direction.
-* controls: ``no_op`` (z' = z), ``random_latents`` (as many latents, as often active, at the same values),
-  ``random_direction`` (the norm of the mean difference), ``other_connection`` (another absent connection's latents; to
-  remove: the strongest other latents of the same token, ``other_latents``).
+* controls: ``random_direction`` (of the same length as what the largest set of latents adds at that token),
+  ``random_latents`` (as many others, about as often active, at the same values), ``other_connection`` (another absent
+  connection's latents; to remove: ``other_latents``, the strongest others of the same token) and ``no_op`` (z' = z), which
+  checks the machinery and cannot follow. To remove, latents that are silent at the token have nothing to lose, so there
+  ``random_direction`` is the control that counts.
 * ``fixed_value`` uses one value for every connection, where ``latents`` uses each latent's own mean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -121,15 +123,16 @@ def delta(
 ) -> Float[Tensor, "batch pos d_model"]:
     """What the condition adds to the activations at the chosen positions."""
     sign = 1.0 if examples.kind == "add" else -1.0
-    if condition.method in ("mean_difference", "random_direction"):
+    if condition.method == "mean_difference":
         arrow = directions.mean_difference[examples.connection]
-        if condition.method == "random_direction":
-            random = rng.standard_normal(arrow.shape)
-            arrow = random / np.linalg.norm(random, axis=1, keepdims=True) * np.linalg.norm(arrow, axis=1, keepdims=True)
         return torch.from_numpy(sign * condition.dose * arrow).to(value)[:, None, :].expand_as(value)
     latents = directions.sae.encode(value)
-    edited = _edited(condition, examples, directions, latents, rng)
-    return (edited - latents) @ directions.sae.W_dec
+    if condition.method == "random_direction":
+        twin = replace(condition, method="latents", n_latents=max(directions.sets))
+        size = ((_edited(twin, examples, directions, latents, rng) - latents) @ directions.sae.W_dec).norm(dim=-1, keepdim=True)
+        random = torch.from_numpy(rng.standard_normal((len(value), 1, value.shape[2]))).to(value)
+        return random / random.norm(dim=-1, keepdim=True) * size
+    return (_edited(condition, examples, directions, latents, rng) - latents) @ directions.sae.W_dec
 
 
 def _edited(

@@ -23,6 +23,7 @@ from mazewm.params import Params
 from mazewm.tokens import Spelled, spell
 
 Count = Annotated[int, Field(gt=0)]
+Dose = Annotated[float, Field(gt=0)]
 
 
 class InterventionParams(Params):
@@ -31,9 +32,9 @@ class InterventionParams(Params):
     n_per_connection: Count  # examples of each connection, from test mazes
     n_per_connection_validation: Count  # and from validation mazes, where doses and places are chosen
     n_redrawn: Count  # times that origin and target of each maze are drawn anew to find examples
-    set_sizes: list[Count]  # how many latents of a connection are edited together
-    doses: list[Annotated[float, Field(gt=0)]]
-    paper_site_doses: list[Annotated[float, Field(gt=0)]]
+    set_sizes: Annotated[list[Count], Field(min_length=1)]  # how many latents of a connection are edited together
+    doses: Annotated[list[Dose], Field(min_length=1)]
+    paper_site_doses: Annotated[list[Dose], Field(min_length=1)]
     batch_size: Count
     n_threads: Count
 
@@ -49,7 +50,7 @@ class LedgerRow:
     where: tables.Text
     n_latents: tables.Int
     dose: tables.Real
-    example: tables.Int  # the same number is the same example in every condition
+    example: tables.Int  # within a split and kind, the same number is the same example in every condition
     maze_id: tables.Int
     connection: tables.Int
     original: tables.Cells  # the shortest path of the maze as spelled
@@ -64,7 +65,7 @@ def conditions_of(kind: str, split: str, is_found: bool, params: InterventionPar
     """What is done to examples of one kind; on validation mazes only that from which a choice is made.
 
     Where the paper's site is not the consolidation site that was found, it gets fewer doses, and additions are made at every one
-    of its tokens, which can only help them.
+    of its tokens, which is the most that can be done there.
     """
     doses = params.doses if is_found else params.paper_site_doses
     places: tuple[Where, ...] = ("own",)

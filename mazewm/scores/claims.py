@@ -1,7 +1,10 @@
 """The claims, each with the rule that decides it (science, section 4).
 
 ``supported``: the whole interval lies above the control. ``refuted``: the whole interval lies below it, or on it.
-``undecided``: the control lies inside the interval, or there was nothing to measure (n = 0).
+``undecided``: the control lies inside the interval, or there is no interval (n = 0). Where value and control were measured on
+the same connections or examples, the interval is that of their paired difference, set on the control.
+
+Heads (C2, C3) are picked and measured on the same held-out mazes; with hundreds of mazes and a few heads that bias is small.
 """
 
 from dataclasses import asdict, dataclass
@@ -9,7 +12,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from mazewm.features import deepest_trees
 from mazewm.scores.effects import Effect, strongest
 from mazewm.scores.statistics import NOTHING, Interval, bootstrap, rounded
 
@@ -37,6 +42,14 @@ class Claim:
         return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items() if name != "id"}
 
 
+def paired(own: pd.Series, control: pd.Series) -> Interval:
+    """The mean of ``own``, with the bootstrap interval of its difference from ``control`` (same index) set on control's mean."""
+    gap = bootstrap((own.astype(float) - control.astype(float)).dropna().to_numpy())
+    if gap.n == 0:
+        return NOTHING
+    return Interval(float(own.mean()), float(control.mean()) + gap.low, float(control.mean()) + gap.high, gap.n)
+
+
 def decide(interval: Interval, control: float) -> Verdict:
     """The rule of this module's docstring."""
     if interval.n == 0 or interval.low <= control < interval.high:
@@ -52,14 +65,13 @@ def claim(id: str, statement: str, measure: str, interval: Interval, control: fl
 
 
 def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
-    """C1: each connection's best tree on latents (Matthews correlation) beats the best control's."""
-    best = features[features.site == site].groupby(["readout", "connection"]).mcc.max()
-    controls = {name: float(best[name].mean()) for name in CONTROL_READOUTS if name in best.index.get_level_values(0)}
+    """C1: the deepest tree on latents (Matthews correlation, by connection) beats the best control's."""
+    trees = deepest_trees(features[features.site == site]).set_index(["readout", "connection"]).mcc.unstack("readout")
+    controls = {name: float(trees[name].mean()) for name in CONTROL_READOUTS if name in trees}
     name = max(controls, key=lambda control: controls[control])
-    return claim(
-        "C1", "SAE latents encode single connections", "MCC of the best tree on latents, mean over connections",
-        bootstrap(best["latents"].to_numpy()), controls[name], f"the same with {name}",
-    )  # fmt: skip
+    interval = paired(trees["latents"], trees[name])
+    measure = "MCC of the deepest tree on latents, mean over connections"
+    return claim("C1", "SAE latents encode single connections", measure, interval, controls[name], f"the same with {name}")
 
 
 def has_connectivity_heads(attention: pd.DataFrame, token_class: str, threshold: float) -> Claim:
@@ -96,24 +108,32 @@ def directions_agree(consistency: pd.DataFrame, site: str) -> Claim:
 
 
 def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
-    """C3b: without the binding heads e's latent goes out; without the others it stays, and so do other connections' latents."""
+    """C3b: without the binding heads e's latent goes out; without the block's other heads it stays.
+
+    Above block 0 other connections' latents at their own tokens must stay too; in block 0 nothing can reach them.
+    """
     rows = knockouts[(knockouts.site == site) & (knockouts.ablation == "mean")]
-    binding = rows[rows["heads"] == "binding"]
-    controls = {"without the other heads": rows[rows["heads"] == "others"].effect_own, "other connections' latents": binding.effect_other}
-    means = {name: float(effect.mean()) for name, effect in controls.items() if len(effect)}
-    name = max(means, key=lambda control: means[control]) if means else "nothing to compare with"
-    return claim(
-        "C3b", "binding heads drive their connection's latent and no other", "1 - z_ablated / z_clean without the binding heads",
-        bootstrap(binding.effect_own.to_numpy()) if len(binding) else NOTHING, means.get(name, 0.0), name,
-    )  # fmt: skip
+    effects = {name: part.set_index("connection") for name, part in rows.groupby("heads")}
+    statement, measure = "binding heads drive their connection's latent", "1 - z_ablated / z_clean without the binding heads"
+    if "binding" not in effects:
+        return claim("C3b", statement, measure, NOTHING, 0.0, "no binding head to remove")
+    own = effects["binding"].effect_own
+    controls = {"without the block's other heads": effects["others"].effect_own} if "others" in effects else {}
+    if not site.startswith("0."):
+        controls["other connections' latents"] = effects["binding"].effect_other
+    if not controls:
+        return claim("C3b", statement, measure, NOTHING, 0.0, "no other head to compare with")
+    name = max(controls, key=lambda control: float(controls[control].mean()))
+    return claim("C3b", statement, measure, paired(own, controls[name]), float(controls[name].mean()), name)
 
 
 def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Claim:
-    """C4: rollouts follow an edit of e's latents more than any control at the same place and dose."""
+    """C4: rollouts follow an edit of e's latents more than any control at the same place and dose, on the same examples."""
     control = strongest(controls)
     setting = f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
     statement = f"{verb} a connection's latents changes the path as predicted"
-    return claim(id, statement, f"follows_edit: {setting}", effect.follows, control.follows.value, control.method)
+    interval = paired(effect.flags, control.flags)
+    return claim(id, statement, f"follows_edit: {setting}", interval, control.follows.value, control.method)
 
 
 def is_asymmetric(added: Effect, removed: Effect) -> Claim:
@@ -127,18 +147,19 @@ def is_asymmetric(added: Effect, removed: Effect) -> Claim:
 def code_differs(latents_needed: dict[str, list[float]]) -> Claim:
     """C7: latents_per_connection differs between encodings by more than between seeds of one encoding.
 
-    Takes, for each encoding, its mean latents_per_connection with each seed. With fewer than two seeds of each encoding, seeds
-    and encodings cannot be told apart and the claim is undecided.
+    Takes, for each encoding, its mean latents_per_connection with each seed, and compares the two encodings that differ most, with
+    a Student interval (Bonferroni over all pairs). With fewer than three seeds of each encoding, seeds and encodings cannot be told
+    apart, there is no interval and the claim is undecided.
     """
     means = {name: float(np.mean(values)) for name, values in latents_needed.items()}
     high, low = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
     a, b = latents_needed[high], latents_needed[low]
-    n = min(map(len, latents_needed.values())) if len(latents_needed) > 1 else 0
-    difference = means[high] - means[low]
+    difference, n = means[high] - means[low], min(len(a), len(b))
+    n_pairs = len(means) * (len(means) - 1) // 2
     interval = Interval(difference, difference, difference, 0)
-    if n >= 2:
-        half = 1.96 * float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
+    if n >= 3 and n_pairs:
+        error = float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
+        half = float(stats.t.ppf(1 - 0.025 / n_pairs, n - 1)) * error
         interval = Interval(difference, difference - half, difference + half, n)
-    return claim(
-        "C7", "positional encodings change the code", f"latents_per_connection, {high} - {low}, over seeds", interval, 0.0, "no difference"
-    )
+    measure = f"latents_per_connection, {high} - {low}, over seeds" if n_pairs else "latents_per_connection, of one encoding"
+    return claim("C7", "positional encodings change the code", measure, interval, 0.0, "no difference")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mazewm import outputs
 from mazewm.scores.claims import code_differs
+from mazewm.scores.run import read_curve
 
 TABLES = ("history", "formation", "dose", "consolidation", "features")
 COMPARISON = "comparison"
@@ -34,8 +35,7 @@ def compare(keys: list[tuple[str, int]], runs: Path, tables: Path) -> Compared:
     code = code_differs(needed)
     claims[COMPARISON] = {code.id: code.as_json()}
     curves = {
-        name: pd.concat([pd.read_csv(tables / key / f"{name}.csv").assign(run=key) for key in metrics], ignore_index=True)
-        for name in TABLES
+        name: pd.concat([read_curve(tables / key / f"{name}.csv").assign(run=key) for key in metrics], ignore_index=True) for name in TABLES
     }
     return Compared({key: headline(one) for key, one in metrics.items()}, claims, curves)
 
@@ -55,7 +55,6 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
         "latents_per_connection": metrics["features"]["consolidation"]["latents_per_connection"]["value"],
         "follows_edit_add": added["latents"]["value"],
         "follows_edit_add_mean_difference": added["mean_difference"]["value"],
-        "recovered_effect_add": added.get("recovered_effect", 0.0),
         "follows_edit_remove": removed["latents"]["value"],
         "verdicts": {id: one["verdict"] for id, one in metrics["claims"].items()},
-    }
+    } | ({"recovered_effect_add": added["recovered_effect"]} if "recovered_effect" in added else {})

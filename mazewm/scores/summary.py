@@ -4,13 +4,17 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.features import latents_per_connection
+from mazewm.features import deepest_trees, latents_per_connection
 from mazewm.scores.effects import Effect, recovered_effect, strongest
 from mazewm.scores.statistics import bootstrap, rounded, share
 
 
 def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
-    """Solved and valid on held-out and overload mazes, by family and by path length."""
+    """Solved and valid on held-out and overload mazes, by family and by path length.
+
+    The intervals take mazes as independent. A small lattice has few connection sets (192 full 3x3 trees), so those of a family of
+    full small mazes are too narrow.
+    """
     test, overload = rows[rows.split == "test"], rows[rows.split == "overload"]
     return {
         "test": {name: share(test[name]).as_metrics() for name in ("solved", "valid")},
@@ -35,24 +39,23 @@ def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
 
 
 def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
-    """Each readout's best trees, mean over connections, and how many latents a connection takes."""
+    """Each readout's deepest trees, mean over connections, and how many latents a connection takes."""
     rows = features[features.site == site]
     result: dict[str, Any] = {}
     for readout, part in rows.groupby("readout"):
-        best = part.groupby("connection")[["balanced_accuracy", "mcc"]].max()
+        best = deepest_trees(part).set_index("connection")[["balanced_accuracy", "mcc"]]
         result[str(readout)] = {name: bootstrap(best[name].to_numpy()).as_metrics() for name in best.columns}
     needed = latents_per_connection(rows[rows.readout == "latents"])
     result["latents_per_connection"] = bootstrap(needed.to_numpy()).as_metrics()
     return result
 
 
-def intervention(latents: Effect, supervised: Effect, controls: list[Effect], tokens: Effect | None, n_unsolved: int) -> dict[str, Any]:
+def intervention(latents: Effect, supervised: Effect, controls: list[Effect], tokens: Effect, n_unsolved: int) -> dict[str, Any]:
     """The reported setting of latents and of the mean difference, and every control beside them."""
     recovered = recovered_effect(latents, supervised, strongest(controls))
     result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
     result |= {one.method: one.follows.as_metrics() for one in controls}
-    if tokens is not None:
-        result["tokens"] = tokens.follows.as_metrics()
+    result["tokens"] = tokens.follows.as_metrics()
     if recovered is not None:
         result["recovered_effect"] = rounded(recovered)
     return result | {"n_not_solved_before": n_unsolved}

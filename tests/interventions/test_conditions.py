@@ -94,10 +94,10 @@ def test_mean_difference_has_a_sign_and_a_dose(some, sign):
 def test_random_direction_has_the_norm_and_another_direction():
     value = values_of(ADDED, 3)
     added = delta(condition("random_direction", 0, 2.0), ADDED, DIRECTIONS, value, RNG(0)).numpy()
-    arrows = ARROWS[ADDED.connection]
-    assert np.allclose(np.linalg.norm(added, axis=2), 2 * np.linalg.norm(arrows, axis=1)[:, None], rtol=1e-5)
-    assert np.allclose(added, added[:, :1]), "the same at every position of a maze"
-    cosine = (added[:, 0] * arrows).sum(axis=1) / np.linalg.norm(added[:, 0], axis=1) / np.linalg.norm(arrows, axis=1)
+    largest = max(DIRECTIONS.sets)
+    edit = delta(condition("latents", largest, 2.0), ADDED, DIRECTIONS, value, RNG(0)).numpy()
+    assert np.allclose(np.linalg.norm(added, axis=2), np.linalg.norm(edit, axis=2), rtol=1e-5)
+    cosine = (added * edit).sum(axis=2)[:, 0] / np.linalg.norm(added[:, 0], axis=1) / np.linalg.norm(edit[:, 0], axis=1)
     assert abs(cosine.mean()) < 0.1 and np.abs(cosine).max() < 0.7
     again = delta(condition("random_direction", 0, 2.0), ADDED, DIRECTIONS, value, RNG(0)).numpy()
     assert np.array_equal(added, again)

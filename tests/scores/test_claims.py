@@ -93,7 +93,8 @@ def test_c3a_the_nearest_latent_against_chance_and_the_other_heads():
 def test_c3b_own_latent_out_and_no_other():
     found = claims.knockout_is_specific(knockout_rows({"binding": (0.9, 0.1), "others": (0.3, 0.0), "all": (1.0, 1.0)}), HERE)
     assert (found.id, found.verdict, found.n) == ("C3b", "supported", 12) and found.control == pytest.approx(0.3)
-    unspecific = claims.knockout_is_specific(knockout_rows({"binding": (0.9, 0.95), "others": (0.0, 0.0)}), HERE)
+    above = "1.resid_post at c2"
+    unspecific = claims.knockout_is_specific(knockout_rows({"binding": (0.9, 0.95), "others": (0.0, 0.0)}, site=above), above)
     assert unspecific.verdict == "refuted" and "other connections" in unspecific.control_name
     assert claims.knockout_is_specific(knockout_rows({"binding": (0.2, 0.0), "others": (0.9, 0.0)}), HERE).verdict == "refuted"
     for rows in (knockout_rows({}), knockout_rows({"others": (0.4, 0.0)}), knockout_rows({"binding": (0.9, 0.0)}, site="elsewhere")):
@@ -132,12 +133,13 @@ def test_c5_the_difference_of_two_rates():
 def test_c7_encodings_against_seeds():
     found = claims.code_differs({"learned": [2.0, 2.2, 1.8], "rotary": [1.0, 1.1, 0.9]})
     assert (found.id, found.verdict, found.n) == ("C7", "supported", 3) and found.value == pytest.approx(1.0)
-    half = 1.96 * (np.var([2.0, 2.2, 1.8], ddof=1) / 3 + np.var([1.0, 1.1, 0.9], ddof=1) / 3) ** 0.5
+    # Student's 97.5 % quantile with two degrees of freedom.
+    half = 4.302653 * (np.var([2.0, 2.2, 1.8], ddof=1) / 3 + np.var([1.0, 1.1, 0.9], ddof=1) / 3) ** 0.5
     assert found.high - found.low == pytest.approx(2 * half) and "learned - rotary" in found.measure
-    assert claims.code_differs({"learned": [1.0, 2.0], "rotary": [1.2, 2.4]}).verdict == "undecided"
-    assert claims.code_differs({"learned": [1.5, 1.5], "rotary": [1.5, 1.5]}).verdict == "refuted"
+    assert claims.code_differs({"learned": [1.0, 2.0, 1.5], "rotary": [1.2, 2.4, 1.9]}).verdict == "undecided"
+    assert claims.code_differs({"learned": [1.5] * 3, "rotary": [1.5] * 3}).verdict == "refuted"
     assert claims.code_differs({"learned": [2.0], "rotary": [1.0]}).verdict == "undecided", "one seed each"
-    assert claims.code_differs({"learned": [2.0, 2.1], "rotary": [1.0]}).verdict == "undecided"
+    assert claims.code_differs({"learned": [2.0, 2.1], "rotary": [1.0, 1.1]}).verdict == "undecided"
     assert claims.code_differs({"learned": [2.0, 1.0]}).verdict == "undecided", "one encoding"
 
 
