@@ -18,7 +18,8 @@ def main(
     from mazewm.interventions.ledger import LedgerRow
     from mazewm.maze import mazes
     from mazewm.sae.quality import DescriptionRow, SpliceRow
-    from mazewm.scores.run import RunTables, read_curve, score_run
+    from mazewm.scores.curves import read_curve
+    from mazewm.scores.run import RunTables, score_run
 
     threshold = load(CircuitParams, "circuits").connectivity_threshold
     traced = {name: tables.read(circuits / f"{name}.parquet", row_type) for name, row_type in tracing.ROW_TYPES.items()}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mazewm import outputs
 from mazewm.scores.claims import code_differs
-from mazewm.scores.run import read_curve
+from mazewm.scores.curves import read_curve
 
 TABLES = ("history", "formation", "dose", "consolidation", "features")
 COMPARISON = "comparison"

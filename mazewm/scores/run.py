@@ -1,13 +1,11 @@
 """One run's tables -> its metrics, its claims, and the curves that runs are compared by."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from mazewm.consolidation import PAPER_SITE, SpellingSite
-from mazewm.errors import BadInput
 from mazewm.scores import claims, summary
 from mazewm.scores.effects import SETTING, Effect, chosen, controls_beside, dose_curve, effect
 from mazewm.scores.statistics import rounded
@@ -36,16 +34,6 @@ class Scored(NamedTuple):
     metrics: dict[str, Any]
     claims: list[claims.Claim]
     dose: pd.DataFrame
-
-
-def read_curve(path: Path) -> pd.DataFrame:
-    """A small table that was written as CSV; BadInput if it is missing or no table."""
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: the file is missing; expected a table of the run.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a table in CSV ({error}).") from None
 
 
 def _reported(ledger: pd.DataFrame, kind: str, site: str) -> tuple[Effect, Effect, list[Effect]]:
