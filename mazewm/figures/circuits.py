@@ -150,7 +150,7 @@ def knockouts(rows: pd.DataFrame, sites: Sequence[str]) -> Figure:
             axis.invert_yaxis()
             n, mazes = here.connection.nunique(), int(here.groupby("heads").n.sum().max())
             axis.set_title(f"{site}, {ablation} ablation\n{n} connections, {mazes:,} mazes", fontsize=10)
-            axis.set_xlabel("effect 1 − z_ablated / z_clean (1 = knocked out)")
+            axis.set_xlabel("1 − z_ablated / z_clean  (1: out)")
     axes[0, 0].set_ylabel("heads ablated")
     axes[0, 0].legend(fontsize=9, loc="best")
     return figure
