@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mazewm.figures.style import BLUE, DIVERGING, GREY, SEQUENTIAL, VERMILION, WIDTH
 from mazewm.maze.lattice import lattice
+from mazewm.scores.statistics import bootstrap
 from mazewm.tokens import SPELLING_CLASSES
 
 OWN, OTHER = BLUE, VERMILION
@@ -140,7 +141,7 @@ def knockouts(rows: pd.DataFrame, sites: Sequence[str]) -> Figure:
             ):
                 values = [here[here["heads"] == name][column].to_numpy() for name in present]
                 centre = np.array([v.mean() for v in values])
-                low, high = np.array([_interval(v) for v in values]).T
+                low, high = np.array([bootstrap(v)[1:3] for v in values]).T
                 spread = np.maximum(0, np.stack([centre - low, high - centre]))
                 at = np.arange(len(present)) + shift
                 axis.errorbar(centre, at, xerr=spread, fmt=marker, color=colour, markersize=5, capsize=3, linestyle="none", label=label)
@@ -154,9 +155,3 @@ def knockouts(rows: pd.DataFrame, sites: Sequence[str]) -> Figure:
     axes[0, 0].set_ylabel("heads ablated")
     axes[0, 0].legend(fontsize=9, loc="best")
     return figure
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """A bootstrap 95 % interval of the mean over connections."""
-    means = np.random.default_rng(0).choice(values, (1000, len(values))).mean(axis=1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))

@@ -48,7 +48,7 @@ def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
     """
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
     validation = mine[mine.split == "validation"]
-    # Where no example is solved before the edit, nothing follows, and the first setting stands for all.
+    # Where no example is solved before the edit, nothing follows, and the gentlest setting stands for all.
     counts = (
         validation.assign(follows=validation.follows_edit & validation.solved_before).groupby(SETTING)[["follows", "solved_before"]].sum()
     )

@@ -36,26 +36,34 @@ class Scored(NamedTuple):
     dose: pd.DataFrame
 
 
-def _reported(ledger: pd.DataFrame, kind: str, site: str) -> tuple[Effect, Effect, list[Effect]]:
+class Reported(NamedTuple):
+    """What is reported of one kind of edit at one site."""
+
+    latents: Effect
+    supervised: Effect
+    controls: list[Effect]
+
+
+def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
     latents, supervised = (chosen(ledger, kind, site, method) for method in ("latents", "mean_difference"))
-    return latents, supervised, controls_beside(ledger, kind, site, latents)
+    return Reported(latents, supervised, controls_beside(ledger, kind, site, latents))
 
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
     """Metrics, claims C1 to C5 and dose curves of one run."""
     found, ledger = str(tables.site), tables.ledger
-    reported = {kind: _reported(ledger, kind, found) for kind in ("add", "remove")}
-    (added, _, add_controls), (removed, _, remove_controls) = reported["add"], reported["remove"]
+    sites = {"consolidation": found} | ({} if tables.site == PAPER_SITE else {"paper": str(PAPER_SITE)})
+    reported = {site: {kind: _reported(ledger, kind, site) for kind in ("add", "remove")} for site in sites.values()}
+    added, removed = reported[found]["add"], reported[found]["remove"]
     decided = [
         claims.encodes_connections(tables.features, found),
         claims.has_connectivity_heads(tables.attention, str(tables.site.token_class), threshold),
         claims.directions_agree(tables.ov_consistency, found),
         claims.knockout_is_specific(tables.knockouts, found),
-        claims.is_causal("C4a", "adding", added, add_controls),
-        claims.is_causal("C4b", "removing", removed, remove_controls),
-        claims.is_asymmetric(added, removed),
+        claims.is_causal("C4a", "adding", added.latents, added.controls),
+        claims.is_causal("C4b", "removing", removed.latents, removed.controls),
+        claims.is_asymmetric(added.latents, removed.latents),
     ]
-    sites = {"consolidation": found} | ({} if tables.site == PAPER_SITE else {"paper": str(PAPER_SITE)})
     here = tables.consolidation
     here = here[(here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))].iloc[0]
     metrics: dict[str, Any] = {
@@ -71,7 +79,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             row.circuit: {"value": rounded(row.faithfulness), "n_heads": int(row.n_heads), "n": int(row.n)}
             for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
         },
-        "interventions": {name: _interventions(ledger, site) for name, site in sites.items()},
+        "interventions": {name: _interventions(ledger, site, reported[site]) for name, site in sites.items()},
         "claims": {
             one.id: {
                 "value": rounded(one.value),
@@ -86,10 +94,9 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     return Scored(metrics, decided, dose_curve(ledger))
 
 
-def _interventions(ledger: pd.DataFrame, site: str) -> dict[str, Any]:
+def _interventions(ledger: pd.DataFrame, site: str, reported: dict[str, Reported]) -> dict[str, Any]:
     result = {}
-    for kind in ("add", "remove"):
-        latents, supervised, controls = _reported(ledger, kind, site)
+    for kind, (latents, supervised, controls) in reported.items():
         mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
         ceiling = mine[mine.method == "tokens"]
         where, n_latents, dose = ceiling[SETTING].iloc[0]
