@@ -42,7 +42,7 @@ def main(model: Path, folder: Path) -> None:
                 positions = torch.from_numpy(np.tile(spelling_positions(n, token), (len(index), 1)))
                 for nth, dose in enumerate(DOSES):
                     push = torch.from_numpy(dose * arrows[asked.connection[index]]).float()
-                    walked = rollout(transformer, prompt, Taps([add_at(place, positions, push)]))
+                    walked = rollout(transformer, prompt, Taps([add_at(place, positions, lambda value, push=push: push[:, None])]))
                     width = asked.edited.path.shape[1]
                     on_path = (walked[:, :width] == asked.edited.path[index]).all(axis=1)
                     followed[nth, index] = on_path & (walked[:, width:] == -1).all(axis=1)

@@ -118,9 +118,12 @@ class SpellingSite:
         """Read what ``save`` wrote."""
         content = outputs.read_json(path, "a spelling site")
         try:
-            return cls(int(content["layer"]), TokenClass(content["token_class"]))
+            site = cls(int(content["layer"]), TokenClass(content["token_class"]))
         except (KeyError, ValueError, TypeError):
             raise BadInput(f"{path}: expected a layer and a token_class, found {content!r}.") from None
+        if site.layer < 0 or site.token_class not in SPELLING_CLASSES:
+            raise BadInput(f"{path}: expected a layer from 0 and one of {[str(c) for c in SPELLING_CLASSES]}, found {content!r}.")
+        return site
 
 
 PAPER_SITE = SpellingSite(0, TokenClass.DELIMITER)

@@ -19,15 +19,14 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     import pandas as pd
     import torch
 
-    from mazewm import behaviour, consolidation
+    from mazewm import behaviour, consolidation, tokens
     from mazewm.model import positions, training, transformer
     from mazewm.model.transformer import Transformer, TransformerParams
-    from mazewm.tokens import Vocabulary
 
     architecture = load(TransformerParams, "transformer")
     params = load(training.TrainingParams, "training")
     sets = {name: mazes.read(mazes_in / f"{name}.parquet") for name in ("train", "validation", "test", "overload")}
-    vocabulary = Vocabulary(sets["train"].grid.n)
+    vocabulary = tokens.Vocabulary(sets["train"].grid.n)
     torch.manual_seed(seed)
     model = Transformer(architecture, encoding, len(vocabulary), vocabulary.max_length)
     model.silence()
@@ -39,7 +38,7 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
         formation = consolidation.look(growing, observed, seed, params.batch_size)
         return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
 
-    code = [inspect.getsource(module) for module in (training, transformer, positions)]
+    code = [inspect.getsource(module) for module in (training, transformer, positions, tokens)]
     data = outputs.file_hash(mazes_in / "train.parquet")
     identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, data, code])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ The ledger has one row for each (example, condition); every rate can be computed
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from pydantic import Field
 from mazewm import tables
 from mazewm.interventions.conditions import Condition, Directions, Where, delta, positions
 from mazewm.interventions.examples import Examples
-from mazewm.model.edits import Edit, Taps
+from mazewm.model.edits import Edit, Taps, add_at
 from mazewm.model.rollout import rollout
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
@@ -170,14 +171,7 @@ def _batches(examples: Examples, batch: int, seed: int) -> Iterator[tuple[np.nda
 
 
 def _edit(condition: Condition, examples: Examples, directions: Directions, at: torch.Tensor, rng: np.random.Generator) -> Edit:
-    def function(value: torch.Tensor) -> torch.Tensor:
-        edited = value.clone()
-        rows = torch.arange(len(value), device=value.device)[:, None]
-        here = value[rows, at]
-        edited[rows, at] = here + delta(condition, examples, directions, here, rng)
-        return edited
-
-    return Edit(directions.site.place, function)
+    return add_at(directions.site.place, at, partial(delta, condition, examples, directions, rng=rng))
 
 
 def _rollout_edited(model: Transformer, examples: Examples, rng: np.random.Generator) -> np.ndarray:

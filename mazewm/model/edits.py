@@ -16,6 +16,8 @@ from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.shapes import Logits, Tokens
 
+AtPositions = Float[Tensor, "batch pos d_model"]
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -81,13 +83,15 @@ def replace_heads(place: Place, heads: Sequence[int], positions: Int[Tensor, "ba
     return Edit(place, function)
 
 
-def add_at(place: Place, positions: Int[Tensor, "batch pos"], direction: Float[Tensor, "batch d_model"]) -> Edit:
-    """Add each maze's ``direction`` to a residual site at the given positions of that maze."""
+def add_at(place: Place, positions: Int[Tensor, "batch pos"], direction: Callable[[AtPositions], AtPositions]) -> Edit:
+    """At the given positions of each maze, add to a residual site what ``direction`` makes of the values there (or what
+    broadcasts to their shape); a position that is named twice is written once."""
 
     def function(value: Tensor) -> Tensor:
         edited = value.clone()
         rows = torch.arange(len(value), device=value.device)[:, None]
-        edited[rows, positions] += direction[:, None, :]
+        here = value[rows, positions]
+        edited[rows, positions] = here + direction(here)
         return edited
 
     return Edit(place, function)

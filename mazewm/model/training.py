@@ -41,7 +41,7 @@ class TrainingParams(Params):
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_steps: Count
     checkpoint_every: Count
-    n_observations: Count  # how often, evenly over the run, the growing model is looked at
+    n_observations: Count  # how often the growing model is looked at: k/n of the way at (k/n)^2 of the steps, most often at first
     n_observed_mazes: Count
     n_threads: Count  # part of the result: other thread counts add in another order
 
@@ -69,6 +69,12 @@ class Batches:
             plan = np.concatenate([index.reshape(-1, self.batch_size) for index in whole])
             self._epoch, self._plan = epoch, rng.permutation(plan)
         return spell(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
+
+
+def observation_steps(params: TrainingParams) -> list[int]:
+    """After which steps the model is looked at: quadratically spaced, for what forms does so early; the last step is among them."""
+    parts = (np.arange(params.n_observations) + 1) / params.n_observations
+    return sorted({max(1, round(params.n_steps * part**2)) for part in parts})
 
 
 def losses(model: Transformer, spelled: Spelled) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +133,7 @@ def train(
 ) -> Iterator[tuple[Progress, list[dict[str, Any]]]]:
     """Train ``model`` in place, yielding progress and all observations so far after each step.
 
-    ``observe`` looks at the model ``n_observations`` times; what it returns is kept in the checkpoint, with the weights.
+    ``observe`` looks at the model after each of ``observation_steps``; what it returns is kept in the checkpoint, with the weights.
     A checkpoint with another ``fingerprint`` is another run's and is ignored.
     """
     torch.set_num_threads(params.n_threads)
@@ -136,7 +142,7 @@ def train(
     opts = optimizers(model, params)
     full_rates = [opt.param_groups[0]["lr"] for opt in opts]
     other_weight = params.other_weight if params.loss_on == "all" else 0.0
-    observe_at = {round((k + 1) * params.n_steps / params.n_observations) for k in range(params.n_observations)}
+    observe_at = set(observation_steps(params))
     first, observations, sums = _resume(checkpoint, fingerprint, model, opts)
     since, done = time.perf_counter(), 0
     for step in range(first, params.n_steps):

@@ -218,6 +218,9 @@ class Transformer(nn.Module):
     def load(cls, path: Path) -> "Transformer":
         """Read what ``save`` wrote, ready for use."""
         config, tensors = weights.load(path, KIND)
+        missing = [key for key in ("params", "encoding", "d_vocab", "n_ctx") if key not in config]
+        if missing:
+            raise BadInput(f"{path}: config: the key {missing[0]} is missing.")
         params = check(TransformerParams, config["params"], f"{path}: config")
         try:
             model = cls(params, config["encoding"], config["d_vocab"], config["n_ctx"])

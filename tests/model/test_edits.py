@@ -121,7 +121,7 @@ def test_replace_heads_broadcasts_a_mean():
 def test_add_at_touches_what_it_says_and_nothing_else():
     before = torch.randn(5, 17, 30, generator=torch.Generator().manual_seed(2))
     kept, direction = before.clone(), torch.randn(5, 30, generator=torch.Generator().manual_seed(3))
-    after = add_at(Place(0, Site.RESID_POST), POSITIONS, direction).function(before)
+    after = add_at(Place(0, Site.RESID_POST), POSITIONS, lambda here: direction[:, None]).function(before)
     expected = kept.clone()
     for maze in range(5):
         for position in POSITIONS[maze]:
@@ -130,9 +130,17 @@ def test_add_at_touches_what_it_says_and_nothing_else():
     assert torch.equal(before, kept)
 
 
+def test_add_at_is_told_the_values_at_its_positions_and_writes_one_named_twice_once():
+    before = torch.randn(5, 17, 30, generator=torch.Generator().manual_seed(2))
+    twice = torch.cat([POSITIONS, POSITIONS[:, :1]], dim=1)
+    after = add_at(Place(0, Site.RESID_POST), twice, lambda here: 2 * here).function(before)
+    assert torch.equal(after[0, POSITIONS[0]], 3 * before[0, POSITIONS[0]])
+    assert (after != before).any(dim=2).sum() == POSITIONS.numel()
+
+
 def test_edits_at_later_positions_leave_earlier_logits(model):
     at = torch.full((5, 1), 9)
-    edit = add_at(Place(0, Site.RESID_POST), at, torch.ones(5, 30).cumsum(dim=1))
+    edit = add_at(Place(0, Site.RESID_POST), at, lambda here: torch.ones(5, 1, 30).cumsum(dim=2))
     clean, edited = run(model, tokens()).logits, run(model, tokens(), [edit]).logits
     assert torch.equal(edited[:, :9], clean[:, :9])
     assert (edited[:, 9:] - clean[:, 9:]).abs().amax(dim=(0, 2)).min() > 0

@@ -10,7 +10,7 @@ from toys import HOOK, batch
 from mazewm.errors import BadInput
 from mazewm.maze import datasets
 from mazewm.maze.lattice import lattice
-from mazewm.model.training import Batches, TrainingParams, losses, optimizers, rate, train
+from mazewm.model.training import Batches, TrainingParams, losses, observation_steps, optimizers, rate, train
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import PADDING, Vocabulary, prompt_length, spell
 
@@ -65,6 +65,11 @@ def run_to(model, mazes, checkpoint, params=PARAMS, fingerprint="a", stop=None, 
 def assert_same_bits(a, b):
     for (name, left), (_, right) in zip(a.state_dict().items(), b.state_dict().items(), strict=True):
         assert torch.equal(left, right), name
+
+
+@pytest.mark.parametrize(("n_steps", "n", "expected"), [(3600, 3, [400, 1600, 3600]), (7, 3, [1, 3, 7]), (4, 8, [1, 2, 3, 4]), (5, 1, [5])])
+def test_looks_come_most_often_at_first_and_end_with_the_last_step(n_steps, n, expected):
+    assert observation_steps(PARAMS.model_copy(update={"n_steps": n_steps, "n_observations": n})) == expected
 
 
 def same_bits(a, b):
@@ -155,7 +160,7 @@ def test_it_overfits_a_few_mazes(mazes, tmp_path):
     few = mazes[mazes.by_n_connections()[7][:7]]
     params = PARAMS.model_copy(update={"n_steps": 90, "batch_size": 7, "warmup_steps": 5, "loss_on": "path"})
     _, seen = run_to(new_model(), few, tmp_path / "c.pt", params)
-    assert [row["step"] for row in seen] == [30, 60, 90]
+    assert [row["step"] for row in seen] == [10, 40, 90]
     assert seen[-1]["loss_path"] < 0.3 * math.log(len(VOCABULARY))
 
 
@@ -178,7 +183,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(mazes, tmp_path, stop):
     assert steps == list(range(first, 8))
     assert_same_bits(whole, resumed)
     assert seen == expected
-    assert [row["step"] for row in seen] == [2, 5, 7]
+    assert [row["step"] for row in seen] == [1, 3, 7]
 
 
 def test_checkpoints_that_cannot_be_used_are_ignored(mazes, tmp_path):
