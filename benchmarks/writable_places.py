@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mazewm.features import mean_differences
-from mazewm.interventions.examples import additions, with_new_ends
+from mazewm.directions import mean_differences
 from mazewm.maze import mazes
+from mazewm.maze.examples import additions, with_new_ends
 from mazewm.model.edits import Taps, add_at
 from mazewm.model.rollout import rollout
 from mazewm.model.sites import Place, Site

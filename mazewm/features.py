@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from pydantic import Field
-from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 from sklearn.tree import DecisionTreeClassifier
 
 from mazewm import tables
+from mazewm.directions import mean_differences, probe_directions
 from mazewm.params import Params
 
 DEPTHS = (1, 2, 3)
@@ -107,21 +107,6 @@ def _row(site: str, readout: str, connection: int, depth: int, units: np.ndarray
     return FeatureRow(site, readout, connection, depth, [int(u) for u in units], float(accuracy), float(mcc), int(truth.sum()), len(truth))
 
 
-def mean_differences(
-    x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
-) -> Float[np.ndarray, "connection d_model"]:
-    """Mean activation at the tokens that spell a connection, less the mean at the site's other tokens (zero if never spelled)."""
-    x = x.astype(np.float64)
-    total, n = x.sum(axis=0), len(x)
-    directions = np.zeros((n_connections, x.shape[1]))
-    for e in range(n_connections):
-        on = connection == e
-        if on.any() and not on.all():
-            inside = x[on].sum(axis=0)
-            directions[e] = inside / on.sum() - (total - inside) / (n - on.sum())
-    return directions
-
-
 def map_directions(
     site: str, readout: str, directions: Float[np.ndarray, "connection d_model"], fit: Labelled, test: Labelled
 ) -> list[FeatureRow]:
@@ -134,14 +119,6 @@ def map_directions(
         tree = DecisionTreeClassifier(max_depth=1, class_weight="balanced", random_state=0).fit((fit.x @ direction)[:, None], label)
         rows.append(_row(site, readout, e, 1, np.empty(0, int), truth, tree.predict((test.x @ direction)[:, None])))
     return rows
-
-
-def probe_directions(fit: Labelled, n_connections: int) -> Float[np.ndarray, "connection d_model"]:
-    """Weights of a linear probe (ridge classifier) for "which connection is this"."""
-    probe = RidgeClassifier(class_weight="balanced").fit(fit.x.astype(np.float64), fit.connection)
-    directions = np.zeros((n_connections, fit.x.shape[1]))
-    directions[probe.classes_] = probe.coef_
-    return directions
 
 
 def rank_latents(site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int) -> list[LatentRow]:
@@ -211,5 +188,5 @@ def map_site(
     rows += map_connections(site, "shuffled_labels", *own, n_connections, params.n_candidates, shuffle_seed=seed)
     rows += map_connections(site, "neurons", *resid, n_connections, params.n_candidates)
     rows += map_directions(site, "mean_difference", mean_differences(*resid.fit, n_connections), *resid)
-    rows += map_directions(site, "linear_probe", probe_directions(resid.fit, n_connections), *resid)
+    rows += map_directions(site, "linear_probe", probe_directions(*resid.fit, n_connections), *resid)
     return rows, rank_latents(site, *own, n_connections, params.n_candidates)

@@ -14,8 +14,8 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     from mazewm.activations import read
     from mazewm.consolidation import PAPER_SITE, SpellingSite
     from mazewm.features import LatentRow
-    from mazewm.interventions import conditions, examples, ledger
-    from mazewm.maze import mazes
+    from mazewm.interventions import conditions, ledger
+    from mazewm.maze import examples, mazes
     from mazewm.model.transformer import Transformer
     from mazewm.sae.autoencoder import SparseAutoencoder
 

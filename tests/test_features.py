@@ -6,6 +6,7 @@ import pytest
 from planted import ranked
 
 from mazewm import tables
+from mazewm.directions import mean_differences, probe_directions
 from mazewm.features import (
     FeatureParams,
     FeatureRow,
@@ -18,8 +19,6 @@ from mazewm.features import (
     map_connections,
     map_directions,
     map_site,
-    mean_differences,
-    probe_directions,
     rank_latents,
 )
 
@@ -136,7 +135,7 @@ def clouds(seed):
 
 def test_probe_directions_separate():
     fit, test = clouds(0), clouds(1)
-    directions = probe_directions(fit, N + 1)
+    directions = probe_directions(*fit, N + 1)
     assert directions.shape == (N + 1, 11) and (directions[N] == 0).all()
     for e in range(N):
         along = test.x @ directions[e]

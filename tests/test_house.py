@@ -25,6 +25,7 @@ ROOMS = (
     "behaviour",
     "consolidation",
     "activations",
+    "directions",
     "sae",
     "features",
     "circuits",

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from mazewm.activations import Activations
 from mazewm.consolidation import SpellingSite
-from mazewm.features import mean_differences
-from mazewm.interventions.examples import Examples
+from mazewm.directions import mean_differences
+from mazewm.maze.examples import Examples
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.quality import encode
 from mazewm.tokens import Spelled, spelling_positions

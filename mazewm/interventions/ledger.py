@@ -16,7 +16,7 @@ from pydantic import Field
 
 from mazewm import tables
 from mazewm.interventions.conditions import Condition, Directions, Where, delta, positions
-from mazewm.interventions.examples import Examples
+from mazewm.maze.examples import Examples
 from mazewm.model.edits import Edit, Taps, add_at
 from mazewm.model.rollout import rollout
 from mazewm.model.transformer import Transformer

@@ -8,7 +8,6 @@ from planted import N_CONNECTIONS, SITE, plain_sae, ranked, sae_of, trees
 
 from mazewm.activations import Activations
 from mazewm.consolidation import SpellingSite
-from mazewm.interventions import examples
 from mazewm.interventions.conditions import (
     Condition,
     Directions,
@@ -19,6 +18,7 @@ from mazewm.interventions.conditions import (
     latent_sets,
     positions,
 )
+from mazewm.maze import examples
 from mazewm.tokens import TokenClass, spell
 
 D = 37

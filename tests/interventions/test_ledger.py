@@ -11,9 +11,10 @@ from toys import drawing_of, tiny
 
 from mazewm import tables
 from mazewm.consolidation import PAPER_SITE
-from mazewm.interventions import examples, ledger
+from mazewm.interventions import ledger
 from mazewm.interventions.conditions import Condition, Directions, LatentSets
 from mazewm.interventions.ledger import InterventionParams, Ledger, LedgerRow, conditions_of, n_steps, run_interventions
+from mazewm.maze import examples
 from mazewm.model.rollout import rollout
 from mazewm.tokens import Vocabulary, spell
 

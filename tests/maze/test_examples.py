@@ -5,7 +5,7 @@ import pytest
 from planted import trees
 from toys import Drawing, drawing_of
 
-from mazewm.interventions import examples
+from mazewm.maze import examples
 
 MAZES = trees(211)
 EVERY = [((r, c), (r + 1, c)) for r in range(2) for c in range(3)] + [((r, c), (r, c + 1)) for r in range(3) for c in range(2)]
