@@ -11,21 +11,26 @@ At a spelling site, the label of a token is the connection that it helps to spel
 Readouts compared: the SAE's ``latents``; controls that should fail, ``shuffled_labels``, ``frozen_decoder`` (an SAE with
 random directions) and ``untrained_model``; baselines that might win, ``neurons`` (residual dimensions),
 ``mean_difference`` and ``linear_probe`` (one supervised direction for each connection).
+
+A latent detects a connection if "it is active" says so; its F1 is that of the best of a few thresholds, SHARES of its maximum.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 from sklearn.tree import DecisionTreeClassifier
 
 from mazewm import tables
+from mazewm.activations import Activations
 from mazewm.directions import mean_differences, probe_directions
 from mazewm.params import Params
+from mazewm.tokens import TokenClass
 
 DEPTHS = (1, 2, 3)
 NEAR_BEST = 0.01
@@ -66,6 +71,20 @@ class LatentRow:
     f1: tables.Real  # on test mazes, at the threshold chosen on validation mazes
 
 
+@dataclass(frozen=True)
+class PositionRow:
+    """Whether a latent means the same connection early and late in the sequence."""
+
+    site: tables.Text
+    connection: tables.Int
+    found_on: tables.Text  # early or late: where, on validation mazes, the latent is the best by F1
+    measured_on: tables.Text  # early or late, on test mazes
+    latent: tables.Int
+    f1: tables.Real
+    n_positive: tables.Int  # tokens of that half that spell the connection
+    n_tokens: tables.Int
+
+
 class Labelled(NamedTuple):
     """Tokens of one site: what a readout sees, and which connection each spells."""
 
@@ -82,7 +101,14 @@ def candidates(x: Float[np.ndarray, "token unit"], label: np.ndarray, n: int) ->
 
 
 def map_connections(
-    site: str, readout: str, fit: Labelled, test: Labelled, n_connections: int, n_candidates: int, shuffle_seed: int | None = None
+    site: str,
+    readout: str,
+    fit: Labelled,
+    test: Labelled,
+    n_connections: int,
+    n_candidates: int,
+    shuffle_seed: int | None = None,
+    depths: Sequence[int] = DEPTHS,
 ) -> list[FeatureRow]:
     """Trees for every connection; with ``shuffle_seed`` the labels are shuffled among the tokens of each set."""
     if shuffle_seed is not None:
@@ -95,7 +121,7 @@ def map_connections(
             continue
         units = candidates(fit.x, label, n_candidates)
         x_fit, x_test = fit.x[:, units], test.x[:, units]
-        for depth in DEPTHS:
+        for depth in depths:
             tree = DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(x_fit, label)
             asked = units[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])]
             rows.append(_row(site, readout, e, depth, asked, truth, tree.predict(x_test)))
@@ -121,12 +147,23 @@ def map_directions(
     return rows
 
 
+def detector(
+    held_out: Activations, token_class: TokenClass, n_connections: int, n_candidates: int
+) -> Callable[[Float[np.ndarray, "token latent"]], list[float]]:
+    """A function of the latents of the ``held_out`` tokens: by connection, the Matthews correlation of the deepest tree at the tokens of
+    one class, fitted on the mazes of even number and measured on the others."""
+    at, is_fit = held_out.token_class == str(token_class), held_out.maze_id % 2 == 0
+
+    def mcc(latents: Float[np.ndarray, "token latent"]) -> list[float]:
+        fit, test = (Labelled(latents[at & half], held_out.connection[at & half]) for half in (is_fit, ~is_fit))
+        return [row.mcc for row in map_connections("", "", fit, test, n_connections, n_candidates, depths=DEPTHS[-1:])]
+
+    return mcc
+
+
 def rank_latents(site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int) -> list[LatentRow]:
-    """The ``n_best`` latents of every connection by F1 at the best of a few thresholds (shares of the latent's maximum), and
-    the ``n_best`` by ``mean_on - mean_off``."""
-    top = fit.x.max(axis=0)
-    f1 = np.stack([_f1(fit.x > share * top, fit.connection, n_connections) for share in SHARES])
-    shares, best = np.array(SHARES)[f1.argmax(axis=0)], f1.max(axis=0)
+    """The ``n_best`` latents of every connection by F1 at the best threshold, and the ``n_best`` by ``mean_on - mean_off``."""
+    best, threshold = best_f1(fit, n_connections)
     rows = []
     for e in range(n_connections):
         on = fit.connection == e
@@ -138,18 +175,47 @@ def rank_latents(site: str, fit: Labelled, test: Labelled, n_connections: int, n
         for rank, latent in enumerate(by_f1):
             if rank >= n_best and latent not in strongest:
                 continue
-            active = test.x[:, latent] > shares[latent, e] * top[latent]
-            truth = test.connection == e
-            held_out = 2 * (active & truth).sum() / max(1, active.sum() + truth.sum())
-            rows.append(LatentRow(site, e, rank, int(latent), float(mean_on[latent]), float(mean_off[latent]), float(held_out)))
+            held_out = f1(test.x[:, latent] > threshold[latent, e], test.connection == e)
+            rows.append(LatentRow(site, e, rank, int(latent), float(mean_on[latent]), float(mean_off[latent]), held_out))
     return rows
 
 
-def _f1(active: np.ndarray, connection: np.ndarray, n_connections: int) -> Float[np.ndarray, "latent connection"]:
-    """F1 of "the latent is active" as a detector of each connection."""
-    one_hot = (connection[:, None] == np.arange(n_connections)).astype(np.float32)
-    hits = active.T.astype(np.float32) @ one_hot
-    return 2 * hits / np.maximum(1, active.sum(axis=0)[:, None] + one_hot.sum(axis=0)[None, :])
+def best_f1(tokens: Labelled, n_connections: int) -> tuple[Float[np.ndarray, "latent connection"], Float[np.ndarray, "latent connection"]]:
+    """F1 of every latent as a detector of every connection at the best threshold, and that threshold."""
+    top = tokens.x.max(axis=0)
+    one_hot = (tokens.connection[:, None] == np.arange(n_connections)).astype(np.float32)
+    scores = []
+    for share in SHARES:
+        active = (tokens.x > share * top).astype(np.float32)
+        scores.append(2 * active.T @ one_hot / np.maximum(1, active.sum(axis=0)[:, None] + one_hot.sum(axis=0)[None, :]))
+    return np.max(scores, axis=0), np.array(SHARES)[np.argmax(scores, axis=0)] * top[:, None]
+
+
+def f1(active: Bool[np.ndarray, " token"], truth: Bool[np.ndarray, " token"]) -> float:
+    """Of one detector; 0 if it has nothing to find and finds nothing."""
+    return float(2 * (active & truth).sum() / max(1, active.sum() + truth.sum()))
+
+
+def early_and_late(
+    site: str, fit: Labelled, fit_position: np.ndarray, test: Labelled, test_position: np.ndarray, n_connections: int
+) -> list[PositionRow]:
+    """Each connection's best latent by F1 among the early tokens of ``fit``, measured on early and late tokens of ``test``, and the other
+    way round; early tokens stand before the median position of ``fit``."""
+    middle = np.median(fit_position)
+    parts = {
+        name: [(fit_position < middle) == early, (test_position < middle) == early] for name, early in (("early", True), ("late", False))
+    }
+    rows = []
+    for found_on, (keep, _) in parts.items():
+        half = Labelled(fit.x[keep], fit.connection[keep])
+        best, threshold = best_f1(half, n_connections)
+        for e in np.unique(half.connection):
+            latent = int(best[:, e].argmax())
+            for measured_on, (_, there) in parts.items():
+                truth = test.connection[there] == e
+                found = f1(test.x[there, latent] > threshold[latent, e], truth)
+                rows.append(PositionRow(site, int(e), found_on, measured_on, latent, found, int(truth.sum()), int(there.sum())))
+    return rows
 
 
 def latents_per_connection(rows: pd.DataFrame) -> pd.Series:

@@ -1,22 +1,26 @@
-"""Stage cache_activations: model + mazes -> the consolidation site, and labelled, shuffled activations there."""
+"""Stage cache_activations: model + mazes -> where connections are read and written, and labelled, shuffled activations there."""
 
 from mazewm import outputs, tables
+from mazewm.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.params import load
 from stages.command import Location, Seed, command, console
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None:
-    """Look for the consolidation site on validation mazes, then cache activations of the trained and of an untrained model."""
+    """Look for the consolidation site and the writing site on validation mazes, then cache activations of the trained and of an
+    untrained model."""
+    import numpy as np
     import torch
 
-    from mazewm import activations, consolidation
+    from mazewm import activations, consolidation, writing
+    from mazewm.maze.examples import additions
     from mazewm.model.sites import Place
     from mazewm.model.transformer import Transformer
 
     params = load(activations.ActivationParams, "activations")
     torch.set_num_threads(params.n_threads)
-    search = load(consolidation.ConsolidationParams, "consolidation")
+    search, pen = load(consolidation.ConsolidationParams, "consolidation"), load(writing.WritingParams, "writing")
     sets = {name: mazes.read(mazes_in / f"{name}.parquet") for name in ("train", "validation", "test")}
     trained = Transformer.load(model)
     n_layers = trained.params.n_layers
@@ -25,15 +29,24 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
 
     rows = consolidation.look(trained, sets["validation"][: search.n_mazes], seed, search.batch_size)
     site = consolidation.consolidation_site(tables.frame(rows, consolidation.FormationRow), search.tolerance)
-    console.print(f"consolidation site: {site}")
-    places = sorted({*places, site.place, consolidation.PAPER_SITE.place})
-    classes = list(dict.fromkeys([*classes, site.token_class, consolidation.PAPER_SITE.token_class]))
+    asked = additions(sets["validation"], np.random.default_rng([seed, 6]), pen.n_per_connection)
+    if len(asked) == 0:
+        raise BadInput(f"{mazes_in / 'validation.parquet'}: no maze to which a connection could be added; expected mazes of several sizes.")
+    arrows = writing.arrows(trained, sets["train"][: pen.n_mazes], seed, pen.batch_size)
+    written = writing.look(trained, arrows, asked, pen.doses, seed, pen.batch_size)
+    writing_site = writing.writing_site(tables.frame(written, writing.WritingRow), pen.tolerance)
+    console.print(f"consolidation site: {site}; writing site: {writing_site}")
+    sites = (site, writing_site, consolidation.PAPER_SITE)
+    places = sorted({*places, *(each.place for each in sites)})
+    classes = list(dict.fromkeys([*classes, *(each.token_class for each in sites)]))
 
     torch.manual_seed(seed)
     untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).eval().requires_grad_(False)
     with outputs.replacing(out) as folder:
         tables.write_rows(folder / "consolidation.parquet", consolidation.FormationRow, rows)
+        tables.write_rows(folder / "writing.parquet", writing.WritingRow, written)
         site.save(folder / "site.json")
+        writing_site.save(folder / "writing_site.json")
         sizes = {"train": params.n_train_mazes, "validation": params.n_held_out_mazes, "test": params.n_held_out_mazes}
         for split, size in sizes.items():
             batch = sets[split][:size]

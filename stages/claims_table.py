@@ -6,17 +6,18 @@ from rich.console import Console
 from rich.table import Table
 
 from mazewm import outputs
+from mazewm.params import read_yaml
 from stages.command import command
 
-CLAIMS, FIGURES = Path("metrics/claims.json"), Path("metrics/figures")
 COLOURS = {"supported": "green", "refuted": "red", "undecided": "yellow"}
 
 
 def main() -> None:
-    """Show metrics/claims.json and say where the pictures are."""
-    console = Console()
-    for run, some in outputs.read_json(CLAIMS, "the claims that the pipeline writes; run it first").items():
-        table = Table("claim", "value", "95 % interval", "control", "verdict", title=run, title_justify="left")
+    """Show claims.json of the folder that params.yaml names in ``results``, and say where the pictures are."""
+    console, results = Console(), Path(str(read_yaml(Path("params.yaml")).get("results", "metrics")))
+    claims = outputs.read_json(results / "claims.json", "the claims that the pipeline writes; run it first")
+    for title, some in [*claims["runs"].items(), *_of_several_seeds(claims["encodings"]), ("comparison", claims["comparison"])]:
+        table = Table("claim", "value", "95 % interval", "control", "verdict", title=title, title_justify="left")
         for id, one in some.items():
             verdict = f"[{COLOURS[one['verdict']]}]{one['verdict']}[/]"
             interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "none"
@@ -24,7 +25,14 @@ def main() -> None:
                 f"{id} {one['statement']}", f"{one['value']:.2f}", interval, f"{one['control']:.2f} {one['control_name']}", verdict
             )
         console.print(table)
-    console.print(f"Claims, with what each value measures: {CLAIMS}\nMetrics: metrics/summary.json\nPictures: {FIGURES}/")
+    console.print(
+        f"Claims, with what each value measures: {results}/claims.json\nMetrics: {results}/summary.json\nPictures: {results}/figures/"
+    )
+
+
+def _of_several_seeds(encodings: dict) -> list[tuple[str, dict]]:
+    """Encodings pooled over seeds, where there is more than one seed to pool."""
+    return [(f"{name}, all seeds", some) for name, some in encodings.items() if any(one["n_seeds"] > 1 for one in some.values())]
 
 
 if __name__ == "__main__":

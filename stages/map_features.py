@@ -1,4 +1,4 @@
-"""Stage map_features: latents + labelled tokens -> the feature map, with its controls and baselines."""
+"""Stage map_features: latents + labelled tokens -> the feature map with its controls and baselines, and what every latent stands for."""
 
 from mazewm import outputs, tables
 from mazewm.params import load
@@ -10,23 +10,27 @@ READOUTS = {
     "frozen_decoder": ("trained", ".frozen_decoder"),
     "untrained_model": ("untrained", ".untrained_model"),
 }
+# sae -> the same, for the taxonomy
+CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untrained_model"]}
 
 
 def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, out: Location) -> None:
-    """Map latents to connections at the consolidation site and at the paper's."""
+    """Map latents to connections where these are read and written and at the paper's site; give every latent its kind."""
     import numpy as np
 
-    from mazewm import features
-    from mazewm.activations import read
+    from mazewm import features, taxonomy
+    from mazewm.activations import cached_places, read
     from mazewm.consolidation import PAPER_SITE, SpellingSite
     from mazewm.maze import mazes
     from mazewm.sae.autoencoder import SparseAutoencoder
     from mazewm.sae.quality import encode
+    from mazewm.tokens import Vocabulary
 
     params = load(features.FeatureParams, "features")
-    n_connections = mazes.read(mazes_in / "test.parquet").grid.n_connections
-    feature_rows, latent_rows = [], []
-    for site in dict.fromkeys([SpellingSite.load(activations / "site.json"), PAPER_SITE]):
+    grid = mazes.read(mazes_in / "test.parquet").grid
+    feature_rows, latent_rows, position_rows, kind_rows = [], [], [], []
+    found = [SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")]
+    for site in dict.fromkeys([*found, PAPER_SITE]):
         place = str(site.place)
         seen = {
             (model, split): read(activations / model / split / place).at(site.token_class)
@@ -38,21 +42,30 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
             sae = SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
             parts = [seen[model, split] for split in ("validation", "test")]
             latents[readout] = features.SiteTokens(*(features.Labelled(encode(sae, p.values), p.connection) for p in parts))
-        resid = features.SiteTokens(
-            *(
-                features.Labelled(p.values.astype(np.float32), p.connection)
-                for p in (seen["trained", "validation"], seen["trained", "test"])
-            )
-        )
-        rows, ranked = features.map_site(str(site), latents, resid, n_connections, params, seed)
+        own = [seen["trained", split] for split in ("validation", "test")]
+        resid = features.SiteTokens(*(features.Labelled(p.values.astype(np.float32), p.connection) for p in own))
+        rows, ranked = features.map_site(str(site), latents, resid, grid.n_connections, params, seed)
         feature_rows += rows
         latent_rows += ranked
+        fit, test = latents["latents"]
+        position_rows += features.early_and_late(str(site), fit, own[0].position, test, own[1].position, grid.n_connections)
         frame = tables.frame(rows, features.FeatureRow)
         for readout, accuracy in frame.groupby(["readout", "connection"]).balanced_accuracy.max().groupby("readout").mean().items():
             console.print(f"{site}: {readout}: best tree's balanced accuracy {accuracy:.3f}")
+    for place in cached_places(activations / "trained" / "test"):
+        for name, (model, suffix) in CLASSIFIED.items():
+            folder = activations / model / "test" / place
+            tokens, sae = read(folder), SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
+            facts = taxonomy.labels(tokens, taxonomy.read_tokens(folder), Vocabulary(grid.n))
+            kinds = taxonomy.classify(place, name, encode(sae, tokens.values), facts)
+            kind_rows += kinds
+            counts = tables.frame(kinds, taxonomy.LatentKindRow).kind.value_counts()
+            console.print(f"{place} {name}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     with outputs.replacing(out) as folder:
         tables.write_rows(folder / "features.parquet", features.FeatureRow, feature_rows)
         tables.write_rows(folder / "latents.parquet", features.LatentRow, latent_rows)
+        tables.write_rows(folder / "positions.parquet", features.PositionRow, position_rows)
+        tables.write_rows(folder / "taxonomy.parquet", taxonomy.LatentKindRow, kind_rows)
 
 
 if __name__ == "__main__":

@@ -7,53 +7,63 @@ from stages.command import Location, Seed, command, console, progress_bar
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
-    """Add and remove connections at the consolidation site and at the paper's, with controls and baselines."""
+    """Add, remove and move connections at the writing site, with controls and baselines; add and remove them at the consolidation
+    site and at the paper's, if those are others."""
     import numpy as np
     import torch
 
     from mazewm.activations import read
     from mazewm.consolidation import PAPER_SITE, SpellingSite
     from mazewm.features import LatentRow
-    from mazewm.interventions import conditions, ledger
+    from mazewm.interventions import design, directions, ledger
     from mazewm.maze import examples, mazes
     from mazewm.model.transformer import Transformer
     from mazewm.sae.autoencoder import SparseAutoencoder
+    from mazewm.tokens import prompt_length
 
-    params = load(ledger.InterventionParams, "interventions")
+    params = load(design.InterventionParams, "interventions")
     torch.set_num_threads(params.n_threads)
     transformer = Transformer.load(model)
     sets = {split: mazes.read(mazes_in / f"{split}.parquet") for split in ("train", "validation", "test")}
+    grid = sets["test"].grid
     ranked = tables.read(features / "latents.parquet", LatentRow)
+    found = {}
+    for name in ("writing_site.json", "site.json"):
+        site = SpellingSite.load(activations / name)
+        if site.layer >= transformer.params.n_layers:
+            raise BadInput(f"{activations / name}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
+        found[name] = site
     sites = []
-    found = SpellingSite.load(activations / "site.json")
-    for site in dict.fromkeys([found, PAPER_SITE]):
+    for site in dict.fromkeys([*found.values(), PAPER_SITE]):
         sae = SparseAutoencoder.load(saes / f"{site.place}.safetensors")
         tokens = read(activations / "trained" / "train" / str(site.place)).at(site.token_class)
-        n_connections = sets["test"].grid.n_connections
-        sites.append(conditions.directions_at(site, site == found, sae, ranked, tokens, n_connections, params.set_sizes))
+        is_main = site == found["writing_site.json"]
+        sites.append(directions.directions_at(site, is_main, sae, ranked, tokens, grid, params.set_sizes))
 
-    max_connections = int(sets["train"].n_connections.max())
-    wanted = {"validation": params.n_per_connection_validation, "test": params.n_per_connection}
-    asked = {}
-    for number, (split, n) in enumerate(wanted.items()):
+    most = int(sets["train"].n_connections.max())
+    longest = prompt_length(min(most + max(params.n_added), grid.n_connections)) + grid.n_cells + 1
+    if longest > transformer.n_ctx:
+        raise BadInput(f"{model}: n_ctx: expected at least {longest} to hold the longest edited maze, found {transformer.n_ctx}.")
+    asked: list[tuple[str, examples.Examples]] = []
+    for number, (split, n) in enumerate({"validation": params.n_per_connection_validation, "test": params.n_per_connection}.items()):
         rng = np.random.default_rng([seed, number])
         pool = examples.with_new_ends(sets[split], rng, params.n_redrawn)
-        asked[split, "add"] = examples.additions(pool, rng, n)
-        asked[split, "remove"] = examples.removals(pool, rng, n, max_connections)
-    for (split, kind), some in asked.items():
-        if len(some) == 0:
-            raise BadInput(
-                f"{mazes_in / split}.parquet: no maze in which a connection could be taken for {kind!r}; expected mazes of several sizes."
-            )
-    book = ledger.Ledger()
+        some = [examples.additions(pool, rng, n), examples.removals(pool, rng, n, most)]
+        if split == "test":
+            some.append(examples.moves(pool, rng, n))
+            # Not every number can be had: small mazes have few absent connections between the cells that they mention.
+            some += [examples.several(pool, rng, k, params.n_several, most) for k in params.n_added]
+            some += [examples.overload(pool, rng, k, params.n_several, most) for k in (0, *params.n_added)]
+        for kind in dict.fromkeys(one.kind for one in some):
+            if not any(len(one) for one in some if one.kind == kind):
+                raise BadInput(f"{mazes_in / split}.parquet: no maze has an example of {kind!r}; expected mazes of several sizes.")
+        asked += [(split, one) for one in some if len(one)]
     with progress_bar() as bar:
-        total = sum(ledger.n_steps(some, split, sites, params) for (split, _), some in asked.items())
-        task = bar.add_task("interventions", total=total)
-        for (split, _), some in asked.items():
-            ledger.run_interventions(transformer, some, split, sites, params, seed, book, lambda: bar.advance(task))
-    console.print(f"{len(book.frame()):,} interventions on {sum(map(len, asked.values())):,} examples")
+        task = bar.add_task("interventions", total=ledger.n_steps(asked, sites, params))
+        book = ledger.run_interventions(transformer, asked, sites, params, seed, lambda: bar.advance(task))
+    console.print(f"{len(book):,} interventions on {sum(len(one) for _, one in asked):,} examples")
     with outputs.replacing(out) as folder:
-        book.write(folder / "ledger.parquet")
+        book.write(folder)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,33 @@ from stages.command import Location, command, console
 
 
 def main(
-    mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location,
-    circuits: Location, interventions: Location, metrics: Location, tables_out: Location, figures: Location,
+    mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, circuits: Location,
+    interventions: Location, beyond: Location, metrics: Location, tables_out: Location, figures: Location,
 ) -> None:  # fmt: skip
     """Score one transformer."""
-    from mazewm import behaviour, consolidation
+    from mazewm import behaviour, consolidation, taxonomy, writing
+    from mazewm.beyond.probes import BeyondRow
+    from mazewm.beyond.steering import SteerRow
     from mazewm.circuits import tracing
     from mazewm.circuits.attention import CircuitParams
-    from mazewm.features import FeatureRow
+    from mazewm.features import FeatureRow, PositionRow
     from mazewm.figures.run import draw_run
-    from mazewm.interventions.ledger import LedgerRow
+    from mazewm.interventions.ledger import ExampleRow, LedgerRow
     from mazewm.maze import mazes
     from mazewm.sae.quality import DescriptionRow, SpliceRow
+    from mazewm.sae.stability import StabilityRow
+    from mazewm.sae.sweep import FrontierRow
     from mazewm.scores.curves import read_curve
     from mazewm.scores.run import RunTables, score_run
+    from mazewm.scores.sets import with_connection_sets
 
     threshold = load(CircuitParams, "circuits").connectivity_threshold
+    held_out = {split: mazes.read(mazes_in / f"{split}.parquet") for split in ("validation", "test", "overload")}
     traced = {name: tables.read(circuits / f"{name}.parquet", row_type) for name, row_type in tracing.ROW_TYPES.items()}
     run = RunTables(
         site=consolidation.SpellingSite.load(activations / "site.json"),
-        behaviour=tables.read(model / "behaviour.parquet", behaviour.BehaviourRow),
+        writing_site=consolidation.SpellingSite.load(activations / "writing_site.json"),
+        behaviour=with_connection_sets(tables.read(model / "behaviour.parquet", behaviour.BehaviourRow), held_out),
         consolidation=tables.read(activations / "consolidation.parquet", consolidation.FormationRow),
         descriptions=tables.read(saes / "descriptions.parquet", DescriptionRow),
         splices=tables.read(saes / "splices.parquet", SpliceRow),
@@ -34,19 +41,27 @@ def main(
         ov_consistency=traced["ov_consistency"],
         knockouts=traced["knockouts"],
         faithfulness=traced["faithfulness"],
-        ledger=tables.read(interventions / "ledger.parquet", LedgerRow),
+        ledger=with_connection_sets(tables.read(interventions / "ledger.parquet", LedgerRow), held_out),
+        frontier=tables.read(saes / "frontier.parquet", FrontierRow),
+        stability=tables.read(saes / "stability.parquet", StabilityRow),
+        positions=tables.read(features / "positions.parquet", PositionRow),
+        taxonomy=tables.read(features / "taxonomy.parquet", taxonomy.LatentKindRow),
+        patch_pairs=traced["patch_pairs"],
+        patches=traced["patches"],
+        probes=tables.read(beyond / "probes.parquet", BeyondRow),
+        steering=with_connection_sets(tables.read(beyond / "steering.parquet", SteerRow), held_out),
     )
     scored = score_run(run, threshold)
     with outputs.replacing(tables_out) as folder:
         outputs.write_json(folder / "claims.json", {one.id: one.as_json() for one in scored.claims})
         for name in ("history", "formation"):
             read_curve(model / f"{name}.csv").round(6).to_csv(folder / f"{name}.csv", index=False)
-        scored.dose.round(6).to_csv(folder / "dose.csv", index=False)
-        run.consolidation.round(6).to_csv(folder / "consolidation.csv", index=False)
-        at_site = run.features[run.features.site == str(run.site)]
-        at_site.drop(columns=["site", "units"]).round(6).to_csv(folder / "features.csv", index=False)
+        curves = scored.curves | {"writing": tables.read(activations / "writing.parquet", writing.WritingRow)}
+        for name, curve in curves.items():
+            curve.round(6).to_csv(folder / f"{name}.csv", index=False)
     with outputs.replacing(figures) as folder:
-        draw_run(folder, run, scored.dose, traced, mazes.read(mazes_in / "test.parquet"))
+        examples = tables.read(interventions / "examples.parquet", ExampleRow)
+        draw_run(folder, model.name, run, scored.curves, traced, examples)
     outputs.write_json(metrics, scored.metrics)
     for one in scored.claims:
         console.print(

@@ -1,4 +1,4 @@
-"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, and what they write."""
+"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, what they write, and where it lives."""
 
 from mazewm import outputs, tables
 from mazewm.errors import BadInput
@@ -8,7 +8,7 @@ from stages.command import Location, Seed, command, console
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
-    """Measure attention, OV, knock-outs and faithfulness on test mazes, at the consolidation site and at the paper's."""
+    """Measure on test mazes, where connections are read and written and at the paper's site."""
     import torch
 
     from mazewm.circuits import tracing
@@ -22,18 +22,21 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     torch.set_num_threads(params.n_threads)
     held_out = mazes.read(mazes_in / "test.parquet")
     transformer = Transformer.load(model)
-    site = SpellingSite.load(activations / "site.json")
-    if site.layer >= transformer.params.n_layers:
-        raise BadInput(f"{activations / 'site.json'}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
+    found = {name: SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")}
+    for name, site in found.items():
+        if site.layer >= transformer.params.n_layers:
+            raise BadInput(f"{activations / name}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
     ranked = tables.read(features / "latents.parquet", LatentRow)
-    sites = dict.fromkeys([site, PAPER_SITE])
+    sites = list(dict.fromkeys([*found.values(), PAPER_SITE]))
     loaded = {str(s.place): SparseAutoencoder.load(saes / f"{s.place}.safetensors") for s in sites}
     best = {str(s): best_latents(ranked, str(s)) for s in sites}
-    traced = tracing.trace(transformer, loaded, best, site, held_out, params, seed)
+    traced = tracing.trace(transformer, loaded, best, sites, held_out, params, seed)
     for head in traced.heads:
         console.print(f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}")
     for circuit in traced.faithfulness:
         console.print(f"{circuit.site}: faithfulness of {circuit.circuit} ({circuit.heads or 'no heads'}) {circuit.faithfulness:.2f}")
+    right = sum(pair.is_right for pair in traced.patch_pairs)
+    console.print(f"activation patching: {len(traced.patch_pairs)} pairs of mazes, {right} with the right next cell in both")
     with outputs.replacing(out) as folder:
         for name, rows in traced._asdict().items():
             tables.write_rows(folder / f"{name}.parquet", tracing.ROW_TYPES[name], rows)

@@ -13,7 +13,6 @@ from circuits import planted_circuit
 from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.features import LatentRow
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
-from mazewm.sae.training import SaeParams
 from mazewm.scores.run import RunTables
 from mazewm.tokens import TokenClass
 
@@ -21,13 +20,6 @@ trees = planted_circuit.trees
 SITE = SpellingSite(0, TokenClass.C2)
 N_CONNECTIONS = 12  # of a 3 x 3 lattice
 D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
-
-
-def recipe(**changes: object) -> SaeParams:
-    """A recipe for small data; keywords replace what they name."""
-    values: dict[str, object] = {"activation": "topk", "n_latents": N_ATOMS, "k": N_ACTIVE, "l1": 0.0, "lr": 0.01, "aux_weight": 0.03125}
-    values |= {"dead_share": 0.05, "n_samples": 50_000, "n_control_samples": 10_000, "n_evaluated_mazes": 7, "rollout_batch_size": 7}
-    return SaeParams(**(values | {"batch_size": 127, "n_threads": 1} | changes))
 
 
 def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.ndarray:
@@ -90,13 +82,15 @@ def outcomes(
     keeps: list[int] | None = None,
     solved: list[int] | None = None,
     site: str = str(SITE),
+    sets: list[int] | None = None,
+    n_changed: int = 1,
 ) -> pd.DataFrame:
-    """Ledger rows of one condition: what happened to each example, 1 for yes."""
+    """Ledger rows of one condition: what happened to each example, 1 for yes; ``sets`` are the examples' connection sets."""
     n = len(follows)
     labels = {"split": split, "kind": kind, "site": site, "method": method, "where": where, "n_latents": n_latents, "dose": dose}
     flags = {"follows_edit": follows, "keeps_original": keeps or [0] * n, "solved_before": solved or [1] * n}
-    rows = pd.DataFrame({"example": range(n)}).assign(**labels, maze_id=range(n), connection=[e % N_CONNECTIONS for e in range(n)])
-    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "connection"), "int32"))  # as tables.read gives them
+    rows = pd.DataFrame({"example": range(n)}).assign(**labels, maze_id=range(n), n_changed=n_changed, connection_set=sets or range(n))
+    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32"))  # as tables.read gives them
     paths = {"original": [0, 1, 2], "predicted": [0, 3, 2], "measured": [0, 3, 2]}
     return rows.assign(
         **{name: np.array(column, bool) for name, column in flags.items()}, **{name: [np.array(path)] * n for name, path in paths.items()}
@@ -117,6 +111,12 @@ def ledger(adds: int = 17, removes: int = 3, controls: int = 2, n: int = 23, sol
             parts += [outcomes(method, [1] * hit + [0] * (n - hit), n_latents=n_latents, dose=dose, **common) for dose in (1.0, 2.0)]
         parts.append(outcomes("no_op", [0] * n, n_latents=0, **common))
         parts.append(outcomes("tokens", [1] * 5 + [0] * (n - 5), n_latents=0, **common))
+    for kind, where in (("move", "own"), ("several", "all"), ("overload", "all")):
+        common = {"kind": kind, "where": where, "solved": solved}
+        hits = {"latents": 11, "mean_difference": 13, "random_latents": 1, "random_direction": 0, "no_op": 0, "tokens": 5}
+        hits |= {"repeated": 7} if kind == "overload" else {}
+        for method, hit in hits.items():
+            parts.append(outcomes(method, [1] * hit + [0] * (n - hit), n_latents=int("latents" in method), dose=2.0, n_changed=2, **common))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -208,12 +208,79 @@ def consolidation_rows() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(n_mazes=53)
 
 
-def run_tables(site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
+def frontier_rows(place: str) -> pd.DataFrame:
+    """Two points of a sweep, the second chosen."""
+    rows = {"place": place, "token_class": "c2", "width": 7, "sparsity": [2.0, 3.0], "explained_variance": 0.9, "l0": [2.0, 3.0]}
+    rows |= {"n_dead": 0, "n_tokens": 101, "loss_recovered": 0.9, "solved_clean": 0.9, "solved_spliced": 0.8, "n_lost": 5, "n_gained": 2}
+    return pd.DataFrame(rows | {"n_mazes": 53, "mcc": [np.array([0.5, 0.7])] * 2, "is_chosen": [False, True]})
+
+
+def position_rows(site: str) -> pd.DataFrame:
+    """Latents that do as well where they were not looked for, but for a tenth."""
+    rows = [(site, e, found, measured, 3, 0.9 - 0.1 * (found != measured), 7, 101)
+            for e in range(5) for found in ("early", "late") for measured in ("early", "late")]  # fmt: skip
+    return pd.DataFrame(rows, columns=["site", "connection", "found_on", "measured_on", "latent", "f1", "n_positive", "n_tokens"])
+
+
+def patch_rows() -> dict[str, pd.DataFrame]:
+    """Seven pairs read right and one read wrong: after layer 0 all is at the connection's own c2, and the gradient knows it."""
+    pairs = pd.DataFrame({"pair": range(8), "connection_set": [0, 0, 1, 2, 3, 4, 5, 6], "metric_clean": 2.0, "metric_corrupted": -2.0})
+    patches = [
+        {
+            "pair": pair,
+            "layer": layer,
+            "site": "resid_post",
+            "token_group": group,
+            "metric_patched": 2.0 - 4.0 * hit,
+            "attribution": 3.0 * hit,
+        }
+        for pair in range(8)
+        for layer, group, hit in ((0, "own c2", 1), (0, "later c2", 0), (1, "own c2", 0), (1, "last path", 1))
+    ]
+    return {"patch_pairs": pairs.assign(is_right=pairs.pair < 7), "patches": pd.DataFrame(patches)}
+
+
+def probe_rows(
+    model: dict[tuple[str, int], float], other: float = 0.5, pairs: float = 0.6,
+    validation: dict[tuple[str, int], float] | None = None, facts: tuple[str, ...] = ("distance", "on_path", "toward_target"),
+) -> pd.DataFrame:  # fmt: skip
+    """Scores of seven units for each fact, by (token, depth); every other readout scores the same everywhere."""
+    rows = []
+    for fact in facts:
+        for split, scores in (("test", model), ("validation", validation or model)):
+            for (token, depth), score in scores.items():
+                for readout, value in (("model", score), ("untrained_model", other), ("shuffled_labels", 0.4)):
+                    rows += [(split, fact, token, depth, readout, unit, value + 0.01 * unit, 101) for unit in range(7)]
+            for readout, value in (("input", 0.55), ("input_pairs", pairs)):
+                rows += [(split, fact, "none", -1, readout, unit, value + 0.01 * unit, 101) for unit in range(7)]
+    return pd.DataFrame(rows, columns=["split", "fact", "token", "depth", "readout", "unit", "score", "n"])
+
+
+STEERED = {("validation", "given_target", 2.0): 3, ("validation", "given_target", 4.0): 8}
+STEERED |= {("test", "given_target", 2.0): 10, ("test", "given_target", 4.0): 9}
+STEERED |= {
+    ("test", name, dose): n for name, n in (("random_direction", 1), ("other_units", 2), ("shuffled_labels", 0)) for dose in (2.0, 4.0)
+}
+
+
+def steer_rows(went: dict[tuple[str, str, float], int], situation: str = "later") -> pd.DataFrame:
+    """How many of ten forks go as predicted, by split, method and dose; an eleventh fork was not solved before."""
+    common = {"situation": situation, "fact": "on_path", "where": "target", "depth": 2}
+    rows = [
+        common | {"split": split, "method": method, "dose": dose, "example": nth, "connection_set": nth}
+        | {"goes_as_predicted": nth < n or nth == 10, "solved_before": nth < 10}
+        for (split, method, dose), n in went.items()
+        for nth in range(11)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def run_tables(site: SpellingSite = SITE, writing_site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
     """All the tables of one run; keywords replace what they name."""
     here, paper = str(site), str(PAPER_SITE)
     place = str(site.place)
     behaviour = [
-        {"split": split, "maze_id": nth, "family": "drawn", "n_connections": 8, "path_length": 3 + nth % 2}
+        {"split": split, "maze_id": nth, "connection_set": nth, "family": "drawn", "n_connections": 8, "path_length": 3 + nth % 2}
         | {"solved": nth < n_solved, "valid": nth < n_solved + 1}
         for split, n_solved in (("test", 7), ("overload", 1))
         for nth in range(11)
@@ -243,5 +310,14 @@ def run_tables(site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
         "faithfulness": pd.DataFrame(circuits),
         "ledger": pd.concat([ledger().assign(site=here), ledger(adds=4).assign(site=paper)], ignore_index=True),
+        "frontier": frontier_rows(place),
+        "stability": pd.DataFrame(
+            {"place": place, "other": ["second_seed", "frozen_decoder"], "latent": 0, "matched": 1, "cosine": [0.9, 0.2]}
+        ),
+        "positions": pd.concat([position_rows(here)] + [position_rows(paper)] * (here != paper)),
+        "taxonomy": pd.DataFrame({"place": place, "sae": "trained", "latent": range(5), "kind": ["dead"] * 2 + ["cell"] * 3}),
+        **patch_rows(),
+        "probes": probe_rows({("target", 0): 0.5, ("target", 2): 0.9}),
+        "steering": steer_rows(STEERED),
     }
-    return RunTables(site=site, **(values | changes))
+    return RunTables(site=site, writing_site=writing_site, **(values | changes))

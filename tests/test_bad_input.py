@@ -301,7 +301,7 @@ def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys,
 
 
 def test_scores_without_tables_are_refused(inputs, monkeypatch, capsys):
-    tables = {name: f"nothing/{name}" for name in ("activations", "saes", "features", "circuits", "interventions")}
+    tables = {name: f"nothing/{name}" for name in ("activations", "saes", "features", "circuits", "interventions", "beyond")}
     outs = {"metrics": "run.json", "tables_out": "tables", "figures": "figures"}
     before = snapshot(inputs)
     assert_refused(*run(monkeypatch, capsys, "score", mazes_in="mazes", model="model", **tables, **outs), "nothing/circuits")

@@ -6,21 +6,28 @@ import pytest
 from planted import ranked
 
 from mazewm import tables
+from mazewm.activations import Activations
 from mazewm.directions import mean_differences, probe_directions
 from mazewm.features import (
     FeatureParams,
     FeatureRow,
     Labelled,
     LatentRow,
+    PositionRow,
     SiteTokens,
+    best_f1,
     best_latents,
     candidates,
+    detector,
+    early_and_late,
+    f1,
     latents_per_connection,
     map_connections,
     map_directions,
     map_site,
     rank_latents,
 )
+from mazewm.tokens import TokenClass
 
 PAIRS = [(a, b) for b in range(5) for a in range(b)]  # ten connections, each a pair of five latents
 N = len(PAIRS)
@@ -202,3 +209,64 @@ def test_a_site_is_mapped_by_every_readout():
     assert best[["mean_difference", "linear_probe"]].min() > 0.9
     assert best[["frozen_decoder", "untrained_model", "shuffled_labels"]].max() < 0.3
     assert {row.site for row in [*rows, *latents]} == {"here"}
+
+
+def test_a_detector_asks_the_deepest_tree_at_its_class():
+    """Latents that stand for the connection at c2 and for nothing at ;, over mazes of which every second one is measured."""
+    fit = composed(0)
+    noise = np.random.default_rng(0).random(fit.x.shape).astype(np.float32)
+    x, connection = np.concatenate([fit.x, noise]), np.tile(fit.connection, 2)
+    maze, classes = np.tile(np.arange(len(fit.x)) % 53, 2), np.repeat(["c2", ";"], len(fit.x))
+    tokens = Activations(x, maze, maze, classes, connection)
+    assert detector(tokens, TokenClass.C2, N, 5)(x) == [1.0] * N, "two latents are needed, so the tree is deep"
+    assert np.abs(detector(tokens, TokenClass.DELIMITER, N, 5)(x)).max() < 0.3
+    assert set(detector(tokens, TokenClass.C2, N, 5)(np.zeros_like(x))) == {0.0}
+
+
+def test_a_detector_measures_on_mazes_of_odd_number():
+    """Those of even number spell what is active; in the others it stands for the next connection."""
+    fit = one_each(0)
+    maze = np.arange(len(fit.x))
+    moved = np.where(maze % 2, (fit.connection + 1) % N, fit.connection)
+    tokens = Activations(fit.x, maze, maze, np.full(len(maze), "c2"), moved)
+    assert max(detector(tokens, TokenClass.C2, N, 5)(fit.x)) < 0
+
+
+def half_of_the_time(seed):
+    """Connection e is latent e at positions below 10, and latent e + N from there on."""
+    rng = np.random.default_rng(seed)
+    connection, position = rng.permutation(np.repeat(np.arange(N), N_EACH)), rng.permutation(np.arange(N * N_EACH) * 20 // (N * N_EACH))
+    x = np.zeros((len(connection), 2 * N), np.float32)
+    x[np.arange(len(x)), connection + N * (position >= 10)] = rng.uniform(1, 2, len(x))
+    return Labelled(x, connection), position
+
+
+def test_a_latent_that_works_early_only():
+    rows = tables.frame(early_and_late("here", *half_of_the_time(0), *half_of_the_time(1), N), PositionRow)
+    assert len(rows) == 4 * N and set(rows.site) == {"here"}
+    f1 = rows.set_index(["found_on", "measured_on", "connection"]).f1.unstack()
+    assert (f1.loc[("early", "early")] == 1).all() and (f1.loc[("late", "late")] == 1).all()
+    assert (f1.loc[("early", "late")] == 0).all() and (f1.loc[("late", "early")] == 0).all()
+    assert (rows.latent == rows.connection + N * (rows.found_on == "late")).all()
+
+
+def test_a_latent_that_works_everywhere_and_how_many_tokens_that_is():
+    fit, position = half_of_the_time(0)
+    test, test_position = half_of_the_time(1)
+    same = [Labelled(part.x[:, :N] + part.x[:, N:], part.connection) for part in (fit, test)]
+    rows = tables.frame(early_and_late("here", same[0], position, same[1], test_position, N), PositionRow)
+    assert (rows.f1 == 1).all() and (rows.latent == rows.connection).all()
+    assert (rows.n_tokens == N * N_EACH // 2).all()
+    at = rows.set_index(["found_on", "measured_on", "connection"]).n_positive
+    assert at["early", "late", 3] == ((test.connection == 3) & (test_position >= 10)).sum()
+    assert at["late", "early", 3] == ((test.connection == 3) & (test_position < 10)).sum()
+
+
+def test_best_f1_by_hand():
+    """Latent 0 is faint at two tokens of another connection; latent 1 misses one of two tokens."""
+    x = np.array([[10, 1], [8, 0], [0.5, 0], [0.5, 0]], np.float32)
+    scores, threshold = best_f1(Labelled(x, np.array([0, 0, 1, 1])), 2)
+    assert scores.tolist() == [[1, pytest.approx(4 / 6)], [pytest.approx(2 / 3), 0]]
+    assert threshold[0].tolist() == [1, 0] and threshold[1, 0] == 0
+    assert f1(np.array([True, False]), np.array([True, True])) == pytest.approx(2 / 3)
+    assert f1(np.zeros(3, bool), np.zeros(3, bool)) == 0

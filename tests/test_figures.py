@@ -16,18 +16,16 @@ from planted import (
     consolidation_rows,
     feature_rows,
     knockout_rows,
-    ledger,
-    outcomes,
     run_tables,
-    trees,
 )
 
 from mazewm.consolidation import PAPER_SITE
-from mazewm.figures import circuits, comparison, interventions, run, runs
+from mazewm.figures import circuits, claims, comparison, runs
 from mazewm.figures.style import save, use_style
+from mazewm.scores import comparison as comparison_scores
 from mazewm.scores import statistics
-from mazewm.scores.comparison import COMPARISON, Compared
-from mazewm.scores.effects import dose_curve
+from mazewm.scores.comparison import Compared
+from mazewm.scores.pooling import code_table
 from mazewm.scores.run import score_run
 
 HERE, PAPER = str(SITE), str(PAPER_SITE)
@@ -66,14 +64,20 @@ def cosines(path="heads+embedding"):
 
 
 def history():
-    rows = [(name, n, 2 / (1 + n), n / 10) for name in ("learned-0", "rotary-0") for n in range(4)]
-    return pd.DataFrame(rows, columns=["run", "n_mazes", "loss_path", "solved"])
+    rows = [(name, 5 * n, n, 2 / (1 + n), n / 10) for name in ("learned-0", "rotary-0") for n in range(2)]
+    return pd.DataFrame(rows, columns=["run", "step", "n_mazes", "loss_path", "solved"])
+
+
+def writing():
+    rows = [(name, layer, c, dose, 3, 7) for name in ("learned-0", "rotary-0") for layer in (0, 1) for c in ("<-->", "c2", ";")
+            for dose in (1.0, 2.0)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["run", "layer", "token_class", "dose", "n_follow", "n"])
 
 
 def formation():
     rows = [(name, step, layer, c, 0.3 + step / 10) for name in ("learned-0", "rotary-0") for step in (0, 5) for layer in (0, 1)
             for c in ("c1", "<-->", "c2", ";")]  # fmt: skip
-    return pd.DataFrame(rows, columns=["run", "step", "layer", "token_class", "probe_accuracy"])
+    return pd.DataFrame(rows, columns=["run", "step", "layer", "token_class", "probe_accuracy"]).assign(n_mazes=53)
 
 
 def of_both_runs(rows):
@@ -86,13 +90,20 @@ def scored():
 
 
 def claims_table():
-    claims = scored().claims
-    return of_both_runs(pd.DataFrame([one.as_json() | {"id": one.id} for one in claims]))
+    return of_both_runs(pd.DataFrame([one.as_json() | {"id": one.id} for one in scored().claims]))
 
 
-def example_rows(n):
-    follows = [nth % 3 == 0 for nth in range(n)]
-    return outcomes("latents", follows, keeps=[nth % 3 == 1 for nth in range(n)])
+@cache
+def compared(names=("learned-0", "rotary-0")):
+    """What ``compare`` makes of runs that are alike."""
+    one = scored()
+    curves = {name: pd.concat([rows.assign(run=run) for run in names], ignore_index=True) for name, rows in one.curves.items()}
+    curves |= {"history": history(), "formation": formation(), "writing": writing()}
+    curves = {name: rows[rows.run.isin(names)] for name, rows in curves.items()}
+    own = {claim.id: claim.as_json() for claim in one.claims}
+    metrics = {(name.split("-")[0], 0): one.metrics for name in names}
+    effects = comparison_scores.effects_table({name: one.metrics for name in names})
+    return Compared({}, {"runs": dict.fromkeys(names, own)}, curves, effects, 0.5, code_table(metrics))
 
 
 HEADS = {(0, 0): 0.9, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}
@@ -104,13 +115,15 @@ FIGURES = {
     "consistency without heads": lambda: circuits.consistency(consistency_rows({"other": 0.2}), cosines().head(0), HERE),
     "knockouts": lambda: circuits.knockouts(pd.concat([knockout_rows(KNOCKED), knockout_rows(KNOCKED, PAPER)]), [HERE, PAPER]),
     "knockouts at one site": lambda: circuits.knockouts(knockout_rows(KNOCKED), [HERE, PAPER]),
-    "dose_curves": lambda: interventions.dose_curves(dose_curve(ledger()), HERE),
-    "example_mazes": lambda: interventions.example_mazes(trees(29), example_rows(13), "a caption"),
-    "three example_mazes": lambda: interventions.example_mazes(trees(29), example_rows(3), "a caption"),
-    "no example_mazes": lambda: interventions.example_mazes(trees(29), example_rows(3).head(0), "a caption"),
+    "C2": lambda: claims.own_mass(compared().curves["attention"], 0.5),
+    "C3": lambda: claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
+    "C4": lambda: claims.edits(compared().effects),
+    "C5": lambda: claims.asymmetry(claims_table(), compared().effects),
+    "C7": lambda: claims.code(compared().code),
+    "writing": lambda: runs.writing(writing()),
     "training": lambda: runs.training(history()),
     "consolidation": lambda: runs.consolidation(of_both_runs(consolidation_rows())),
-    "formation": lambda: runs.formation(formation()),
+    "formation": lambda: runs.formation(formation(), history()),
     "readouts": lambda: runs.readouts(of_both_runs(feature_rows(READOUTS))),
     "claims": lambda: runs.claims(claims_table()),
 }
@@ -147,30 +160,29 @@ def test_heads_that_beat_both_controls_are_bold():
     plt.close("all")
 
 
-def test_dose_curves_have_a_line_for_each_method():
-    figure = interventions.dose_curves(dose_curve(ledger()), HERE)
-    titles = {axis.get_title() for axis in figure.axes}
-    assert titles == {"add, at all (n = 23)", "remove, at own (n = 23)"}
-    added = next(axis for axis in figure.axes if axis.get_title().startswith("add"))
-    lines = {line.get_label(): line.get_ydata() for line in added.lines}
-    assert set(lines) == {
-        "latents, 1 of e",
-        "mean difference",
-        "random latents",
-        "random direction",
-        "other connection",
-        "the tokens edited",
-    }
-    assert np.allclose(lines["latents, 1 of e"], [0, 17 / 23]) and np.allclose(lines["the tokens edited"], 5 / 23)
+def test_own_mass_stands_beside_its_controls_and_the_threshold():
+    figure = claims.own_mass(attention_rows(HEADS).drop(columns=["measure", "bin"]).assign(run="learned-0"), 0.4)
+    axis = next(axis for axis in figure.axes if axis.get_title() == "learned-0, at  c2")
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0.0", "0.1", "1.0", "1.1"]
+    own = axis.containers[0].lines[0].get_ydata()
+    assert np.allclose(own, list(HEADS.values()))
+    assert 0.4 in [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"]
     plt.close("all")
 
 
-def test_an_example_shows_what_was_walked():
-    """Axis 0 follows the edit, axis 1 keeps its path, axis 2 does neither."""
-    figure = interventions.example_mazes(trees(29), example_rows(3), "a caption")
-    assert [axis.get_title() for axis in figure.axes[:4]] == ["follows", "keeps", "other", ""]
-    walked = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.2]
-    assert len(walked) == 1 and np.allclose(walked[0].get_xdata(), np.array([0, 0, 2]) + 0.07)
+def test_edits_show_what_each_run_reports():
+    figure = claims.edits(compared().effects)
+    assert [axis.get_title().split()[0] for axis in figure.axes] == ["add", "remove", "move"]
+    shown = {container.get_label(): container.lines[0].get_xdata() for container in figure.axes[0].containers}
+    assert np.allclose(shown["latents of e"], 17 / 23) and np.allclose(shown["the tokens edited"], 5 / 23)
+    plt.close("all")
+
+
+def test_a_dot_for_every_seed_of_each_measure_of_the_code():
+    measures = pd.DataFrame({"id": "C7a", "measure": "m", "encoding": ["a", "a", "b"], "seed": [0, 1, 0], "value": [1.0, 2.0, 4.0]})
+    [axis] = claims.code(measures).axes
+    dots = np.concatenate([points.get_offsets() for points in axis.collections])
+    assert sorted(dots[:, 1].tolist()) == [1.0, 2.0, 4.0]
     plt.close("all")
 
 
@@ -178,9 +190,9 @@ def test_claims_without_examples_are_left_blank():
     figure = runs.claims(claims_table())
     [axis] = figure.axes
     labels = [text.get_text() for text in axis.get_yticklabels()]
-    assert [label.split()[0] for label in labels] == ["C1", "C2", "C3a", "C3b", "C4a", "C4b", "C5"]
+    assert [label.split()[0] for label in labels][:5] == ["C1", "C2", "C3a", "C3b", "C4a"]
     values = {container.get_label(): container.lines[0].get_ydata() for container in axis.containers}
-    assert set(values) == {"learned-0", "rotary-0"} and all(len(at) == 6 for at in values.values())
+    assert set(values) == {"learned-0", "rotary-0"} and all(len(at) == len(labels) - 1 for at in values.values())
     assert not any(round(float(y)) == labels.index(labels[3]) for at in values.values() for y in at)
     plt.close("all")
 
@@ -195,32 +207,13 @@ def drawn(monkeypatch):
         names.add(path.relative_to("pictures").as_posix())
         plt.close("all")
 
-    for module in (run, comparison):
-        monkeypatch.setattr(module, "save", note)
+    monkeypatch.setattr(comparison, "save", note)
     return names
-
-
-def test_all_pictures_of_a_run(drawn):
-    """draw_run finds what it needs in what the stages before it write."""
-    tables = run_tables()
-    traced = {
-        "attention": tables.attention,
-        "ov_norms": ov_norms(),
-        "ov_consistency": tables.ov_consistency,
-        "ov_cosines": cosines(),
-        "knockouts": tables.knockouts,
-    }
-    run.draw_run(Path("pictures"), tables, scored().dose, traced, trees(29))
-    names = {"own_mass", "ov_norms", "ov_consistency", "knockouts", "dose_curves", "example_mazes"}
-    assert drawn == {f"{name}.png" for name in names}
 
 
 @pytest.mark.parametrize("names", [("learned-0", "rotary-0"), ("learned-0",)], ids=["two", "one"])
 def test_all_pictures_of_runs(drawn, names):
     """One run alone can be drawn too."""
-    own = {one.id: one.as_json() for one in scored().claims}
-    claims = {name: own for name in names} | {COMPARISON: {"C7": own["C5"]}}
-    curves = {"history": history(), "formation": formation(), "consolidation": of_both_runs(consolidation_rows())}
-    curves = {name: rows[rows.run.isin(names)] for name, rows in (curves | {"features": of_both_runs(feature_rows(READOUTS))}).items()}
-    comparison.draw_comparison(Path("pictures"), Compared({}, claims, curves))
-    assert drawn == {f"{name}.png" for name in ("training", "consolidation", "formation", "readouts", "claims")}
+    comparison.draw_comparison(Path("pictures"), compared(names))
+    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8a", "C8b"} <= {name.split("_")[0] for name in drawn}
+    assert {"training.png", "formation.png", "patching.png", "writing.png", "frontier.png", "taxonomy.png", "several.png"} <= drawn

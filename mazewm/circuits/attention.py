@@ -40,6 +40,7 @@ class CircuitParams(Params):
     connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass of a connectivity head
     binding_ratio: Annotated[float, Field(ge=1)]  # own_mass of a binding head, in multiples of the larger control
     n_position_bins: Annotated[int, Field(gt=0)]
+    n_swaps: Annotated[int, Field(gt=0)]  # pairs of mazes for activation patching
     n_threads: Annotated[int, Field(gt=0)]  # part of the result: other thread counts add in another order
 
 

@@ -1,8 +1,11 @@
-"""The whole room at once: attention, OV, knock-outs and faithfulness, at the consolidation site and at the paper's."""
+"""The whole room at once: attention, OV, knock-outs and faithfulness, at the consolidation site and at the paper's; block 0's
+QK, and activation patching everywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from mazewm import tables
 from mazewm.circuits import consistency, faithfulness
@@ -11,8 +14,11 @@ from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
 from mazewm.circuits.faithfulness import FaithfulnessRow
 from mazewm.circuits.knockout import KnockoutRow, knock_out
 from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
-from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
+from mazewm.circuits.qk import QkRow, qk_by_offset
+from mazewm.consolidation import SpellingSite
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.swaps import swaps
 from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 
@@ -39,6 +45,9 @@ class Traced(NamedTuple):
     ov_cosines: list[OvCosineRow]
     knockouts: list[KnockoutRow]
     faithfulness: list[FaithfulnessRow]
+    qk: list[QkRow]
+    patch_pairs: list[PatchPairRow]
+    patches: list[PatchRow]
 
 
 ROW_TYPES: dict[str, type] = {
@@ -50,6 +59,9 @@ ROW_TYPES: dict[str, type] = {
     "ov_cosines": OvCosineRow,
     "knockouts": KnockoutRow,
     "faithfulness": FaithfulnessRow,
+    "qk": QkRow,
+    "patch_pairs": PatchPairRow,
+    "patches": PatchRow,
 }
 
 
@@ -57,22 +69,24 @@ def trace(
     model: Transformer,
     saes: Mapping[str, SparseAutoencoder],
     best_latent: Mapping[str, Mapping[int, int]],
-    site: SpellingSite,
+    sites: Sequence[SpellingSite],
     mazes: Mazes,
     params: CircuitParams,
     seed: int,
 ) -> Traced:
-    """Measure the first ``n_mazes`` mazes at ``site`` and at PAPER_SITE (once, if they are the same).
+    """Measure the first ``n_mazes`` mazes at each of ``sites`` (once, where two are the same).
 
     ``saes`` are named by place, and ``best_latent`` gives the latent of each connection by name of the site; a site of which
-    no latent is known has no rows that need one.
+    no latent is known has no rows that need one. Patching knows no site, and takes ``n_swaps`` swaps of these mazes.
     """
     mazes = mazes[: params.n_mazes]
     attention = attention_profile(model, mazes, seed, params)
-    layers = sorted({0, site.layer})
-    traced = Traced(attention, [], ov_norms(model, layers, mazes), ov_ranks(model), [], [], [], [])
+    layers = sorted({0, *(site.layer for site in sites)})
+    qk = qk_by_offset(model, int(np.median(mazes.n_connections)))
+    patched = patch(model, swaps(mazes, np.random.default_rng([seed, 6]), params.n_swaps), seed, params.batch_size)
+    traced = Traced(attention, [], ov_norms(model, layers, mazes), ov_ranks(model), [], [], [], [], qk, *patched)
     binding: dict[SpellingSite, list[BindingHead]] = {}
-    for each in dict.fromkeys([site, PAPER_SITE]):
+    for each in dict.fromkeys(sites):
         named: dict[str, list[BindingHead]] = {
             "binding": binding_heads(attention, each, params.binding_ratio),
             "connectivity": connectivity_heads(attention, each, params.connectivity_threshold),

@@ -1,22 +1,41 @@
-"""All pictures that put runs side by side."""
+"""All pictures that put runs side by side: how they learned, and one for each claim."""
 
 from pathlib import Path
 
 import matplotlib
 import pandas as pd
 
-from mazewm.figures import runs
+from mazewm.figures import beyond, claims, overload, patching, runs, saes
 from mazewm.figures.style import save, use_style
-from mazewm.scores.comparison import COMPARISON, Compared
+from mazewm.scores.comparison import Compared
 
 
 def draw_comparison(folder: Path, compared: Compared) -> None:
     """Draw the figures of all runs into ``folder``."""
     matplotlib.use("Agg")
     use_style()
-    save(runs.training(compared.curves["history"]), folder / "training.png")
-    save(runs.consolidation(compared.curves["consolidation"]), folder / "consolidation.png")
-    save(runs.formation(compared.curves["formation"]), folder / "formation.png")
-    save(runs.readouts(compared.curves["features"]), folder / "readouts.png")
-    table = [one | {"run": run, "id": id} for run, some in compared.claims.items() if run != COMPARISON for id, one in some.items()]
-    save(runs.claims(pd.DataFrame(table)), folder / "claims.png")
+    curves = compared.curves
+    table = pd.DataFrame([one | {"run": run, "id": id} for run, some in compared.claims["runs"].items() for id, one in some.items()])
+    figures = {
+        "training": lambda: runs.training(curves["history"]),
+        "consolidation": lambda: runs.consolidation(curves["consolidation"]),
+        "formation": lambda: runs.formation(curves["formation"], curves["history"]),
+        "writing": lambda: runs.writing(curves["writing"]),
+        "patching": lambda: patching.patching(curves["patching"]),
+        "frontier": lambda: saes.frontier(curves["frontier"]),
+        "taxonomy": lambda: saes.taxonomy(curves["taxonomy"]),
+        "early_late": lambda: saes.early_late(curves["positions"]),
+        "several": lambda: overload.several(curves["at_once"]),
+        "claims": lambda: runs.claims(table),
+        "C1_readouts": lambda: runs.readouts(curves["features"]),
+        "C2_own_mass": lambda: claims.own_mass(curves["attention"], compared.threshold),
+        "C3_knock_outs": lambda: claims.knock_outs(curves["knockouts"]),
+        "C4_edits": lambda: claims.edits(compared.effects),
+        "C5_asymmetry": lambda: claims.asymmetry(table, compared.effects),
+        "C6_overload": lambda: overload.overload(curves["at_once"]),
+        "C7_code": lambda: claims.code(compared.code),
+        "C8a_probes": lambda: beyond.probes(curves["beyond"]),
+        "C8b_steering": lambda: beyond.steering(curves["steering"], "toward_target"),
+    }
+    for name, draw in figures.items():
+        save(draw(), folder / f"{name}.png")

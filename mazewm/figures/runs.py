@@ -46,24 +46,46 @@ def consolidation(looks: pd.DataFrame) -> Figure:
     return figure
 
 
-def formation(looks: pd.DataFrame) -> Figure:
-    """Probe accuracy at c2 and ; of every layer over training, one panel for each run."""
-    shown = looks[looks.token_class.isin(["c2", ";"])].assign(layer=lambda rows: "layer " + rows.layer.astype(str))
-    grid = sns.relplot(
-        shown,
-        x="step",
-        y="probe_accuracy",
-        hue="layer",
-        style="token_class",
-        style_order=["c2", ";"],
-        col="run",
-        kind="line",
-        markers=True,
-        height=3.2,
-        aspect=1.2,
+def writing(looks: pd.DataFrame) -> Figure:
+    """Share of additions that are followed, by layer and token class, at the best dose of the mean difference; a heat map for each run."""
+    runs, classes = list(dict.fromkeys(looks.run)), ["<-->", "c2", ";"]
+    figure, axes = plt.subplots(1, len(runs), figsize=(WIDTH, 3.2), layout="constrained", squeeze=False, sharey=True)
+    rates = looks.assign(rate=looks.n_follow / looks.n.clip(lower=1)).groupby(["run", "layer", "token_class"], as_index=False).rate.max()
+    for axis, run in zip(axes[0], runs, strict=True):
+        here = rates[rates.run == run].pivot(index="layer", columns="token_class", values="rate")[classes]
+        last = axis is axes[0][-1]
+        sns.heatmap(here, vmin=0, vmax=1, cmap=SEQUENTIAL, annot=True, fmt=".2f", ax=axis, cbar=last, cbar_kws={"label": "follow the edit"})
+        axis.set(title=f"{run}  (n = {int(looks[looks.run == run].n.max())})", xlabel="written at all tokens of", ylabel="after layer")
+    figure.suptitle("Where can a connection be written?  Mean difference at its best dose, validation mazes solved unedited", fontsize=11)
+    return figure
+
+
+def formation(looks: pd.DataFrame, history: pd.DataFrame) -> Figure:
+    """When and where connections are bound: probe accuracy of every layer and token class at each look at the growing model, with the
+    share of mazes solved above; a column for each run. The looks are spaced quadratically: half of the width is the first quarter."""
+    runs = list(dict.fromkeys(looks.run))
+    sites = [(layer, c) for layer in sorted(looks.layer.unique()) for c in CLASSES]
+    figure, axes = plt.subplots(
+        2, len(runs), figsize=(WIDTH, 1.4 + 0.24 * len(sites)), layout="constrained", squeeze=False, height_ratios=[1, 3.2], sharey="row"
     )
-    grid.set_axis_labels("training step", "probe's balanced accuracy").set_titles("{col_name}").set(ylim=(0, 1.02))
-    return grid.figure
+    for (above, below), run in zip(axes.T, runs, strict=True):
+        solved = history[history.run == run].sort_values("step")
+        here = looks[looks.run == run].pivot(index=["layer", "token_class"], columns="step", values="probe_accuracy").loc[sites]
+        at = np.arange(len(here.columns))
+        above.plot(at, solved.solved, color="black", linewidth=1.5)
+        above.set(title=f"{run}  ({len(at)} looks)", ylim=(0, 1), xlim=(-0.5, len(at) - 0.5), xticks=[])
+        image = below.imshow(here.to_numpy(), vmin=0, vmax=1, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
+        marks = np.unique(np.linspace(0, len(at) - 1, 6).round().astype(int))
+        below.set_xticks(marks, [str(here.columns[m]) for m in marks])
+        below.set(xlabel="training step (quadratic)")
+        below.set_yticks(range(len(sites)), [f"{layer}  {c}" for layer, c in sites], fontsize=7)
+        for edge in range(len(CLASSES), len(sites), len(CLASSES)):
+            below.axhline(edge - 0.5, color="white", linewidth=1.5)
+    axes[0, 0].set_ylabel("solved")
+    axes[1, 0].set_ylabel("layer, token of the connection")
+    figure.colorbar(image, ax=axes[1], label="probe's balanced accuracy")
+    figure.suptitle(f'When is "which connection" decodable, and where?  {int(looks.n_mazes.max())} validation mazes', fontsize=11)
+    return figure
 
 
 def readouts(features: pd.DataFrame) -> Figure:

@@ -21,6 +21,14 @@ def use_style() -> None:
     )
 
 
+def empty(reason: str) -> Figure:
+    """A picture that says why there is none."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.2), layout="constrained")
+    axis.axis("off")
+    axis.text(0.5, 0.5, reason, ha="center", va="center", color=GREY)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """A PNG that has the same bytes every time, closed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)

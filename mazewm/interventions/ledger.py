@@ -1,43 +1,31 @@
 """Run every condition on every example and write down what was predicted and what happened.
 
-The ledger has one row for each (example, condition); every rate can be computed from it without the model.
+The ledger has one row for each (example, condition); every rate can be computed from it without the model. Beside it, the table of
+examples holds the mazes as they were spelled, so that every one can be drawn.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
+from jaxtyping import Bool, Int
 
 from mazewm import tables
-from mazewm.interventions.conditions import Condition, Directions, Where, delta, positions
+from mazewm.behaviour import judge
+from mazewm.interventions.conditions import PROMPTS, Condition, Method, delta, positions
+from mazewm.interventions.design import InterventionParams, conditions_of
+from mazewm.interventions.directions import Directions
+from mazewm.interventions.prompts import walk_prompt
+from mazewm.interventions.resuming import HalfRead, read_up_to, walk_on
 from mazewm.maze.examples import Examples
-from mazewm.model.edits import Edit, Taps, add_at
-from mazewm.model.rollout import rollout
+from mazewm.maze.mazes import Mazes
+from mazewm.model.edits import add_at
 from mazewm.model.transformer import Transformer
-from mazewm.params import Params
 from mazewm.tokens import Spelled, spell
-
-Count = Annotated[int, Field(gt=0)]
-Dose = Annotated[float, Field(gt=0)]
-
-
-class InterventionParams(Params):
-    """Which examples, and how strongly they are edited."""
-
-    n_per_connection: Count  # examples of each connection, from test mazes
-    n_per_connection_validation: Count  # and from validation mazes, where doses and places are chosen
-    n_redrawn: Count  # times that origin and target of each maze are drawn anew to find examples
-    set_sizes: Annotated[list[Count], Field(min_length=1)]  # how many latents of a connection are edited together
-    doses: Annotated[list[Dose], Field(min_length=1)]
-    paper_site_doses: Annotated[list[Dose], Field(min_length=1)]
-    batch_size: Count
-    n_threads: Count
 
 
 @dataclass(frozen=True)
@@ -45,7 +33,7 @@ class LedgerRow:
     """One example under one condition."""
 
     split: tables.Text
-    kind: tables.Text  # add or remove
+    kind: tables.Text  # add, remove, move, several or overload
     site: tables.Text
     method: tables.Text
     where: tables.Text
@@ -53,127 +41,178 @@ class LedgerRow:
     dose: tables.Real
     example: tables.Int  # within a split and kind, the same number is the same example in every condition
     maze_id: tables.Int
-    connection: tables.Int
+    added: tables.Cells  # connection numbers
+    removed: tables.Cells  # connection numbers
+    n_changed: tables.Int  # connections that are added, removed or moved
+    n_spelled: tables.Int  # connections in the prompt
     original: tables.Cells  # the shortest path of the maze as spelled
-    predicted: tables.Cells  # the shortest path of the edited maze, fixed before the run
+    predicted: tables.Cells  # the shortest path of the edited maze, fixed before the run; ``repeated`` and ``shifted``: the original
     measured: tables.Cells  # the cells that the model walked; -2 for a token that is no cell
     solved_before: tables.Flag  # without an edit the model takes the original path
     follows_edit: tables.Flag  # measured equals predicted
     keeps_original: tables.Flag  # measured equals original
 
 
-def conditions_of(kind: str, split: str, is_found: bool, params: InterventionParams) -> list[Condition]:
-    """What is done to examples of one kind; on validation mazes only that from which a choice is made.
+@dataclass(frozen=True)
+class ExampleRow:
+    """One maze as it was spelled before any edit."""
 
-    Where the paper's site is not the consolidation site that was found, it gets fewer doses, and additions are made at every one
-    of its tokens, which is the most that can be done there.
-    """
-    doses = params.doses if is_found else params.paper_site_doses
-    places: tuple[Where, ...] = ("own",)
-    if kind == "add":
-        places = ("all", "borrowed") if is_found else ("all",)
-    largest = max(params.set_sizes)
-    chosen = [Condition("latents", where, n, dose) for where in places for n in params.set_sizes for dose in doses]
-    chosen += [Condition("mean_difference", where, 0, dose) for where in places for dose in doses]
-    if split == "validation":
-        return chosen
-    controls = [Condition("tokens", places[0], 0, 1.0), Condition("no_op", places[0], 0, 1.0)]
-    for where in places:
-        for dose in doses:
-            controls.append(Condition("random_direction", where, 0, dose))
-            controls.append(Condition("random_latents", where, largest, dose))
-            controls.append(Condition("other_connection" if kind == "add" else "other_latents", where, largest, dose))
-    fixed = [Condition("fixed_value", where, params.set_sizes[0], dose) for where in places for dose in doses if kind == "add"]
-    return chosen + controls + fixed
+    split: tables.Text
+    kind: tables.Text
+    example: tables.Int  # the ledger's number
+    maze_id: tables.Int  # the maze from which it was made
+    connections: tables.Bits
+    origin: tables.Int
+    target: tables.Int
+
+
+LISTS = ("added", "removed", "original", "predicted", "measured")
 
 
 class Ledger:
     """Columns of LedgerRow, collected batch by batch."""
 
     def __init__(self) -> None:
-        self.parts: list[pd.DataFrame] = []
-        self.cells: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.flat: dict[str, list[np.ndarray]] = {}
+        self.lists: dict[str, list[np.ndarray]] = {name: [] for name in LISTS}  # padded with -1
+        self.examples: list[ExampleRow] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lists["measured"]))
 
     def add(
-        self, labels: dict[str, object], examples: Examples, numbers: np.ndarray, measured: np.ndarray, solved_before: np.ndarray
+        self,
+        labels: dict[str, object],
+        examples: Examples,
+        numbers: Int[np.ndarray, " maze"],
+        cells: Int[np.ndarray, "maze step"],
+        solved_before: Bool[np.ndarray, " maze"],
     ) -> None:
         """Append one condition's outcome for a batch of examples."""
-        width = measured.shape[1]
-        original, predicted = (
-            np.pad(m.path, ((0, 0), (0, width - m.path.shape[1])), constant_values=-1) for m in (examples.mazes, examples.edited)
-        )
-        columns = {"example": numbers, "maze_id": examples.mazes.maze_id, "connection": examples.connection, "solved_before": solved_before}
-        columns["follows_edit"] = (measured == predicted).all(axis=1)
-        columns["keeps_original"] = (measured == original).all(axis=1)
-        self.parts.append(pd.DataFrame(labels | columns))
-        self.cells.append((original, predicted, measured))
+        predicted = examples.mazes if labels["method"] in ("repeated", "shifted") else examples.edited
+        columns = {name: np.full(len(examples), value) for name, value in labels.items()}
+        columns |= {"example": numbers, "maze_id": examples.mazes.maze_id, "solved_before": solved_before}
+        columns["follows_edit"] = judge(predicted, cells).solved
+        columns["keeps_original"] = judge(examples.mazes, cells).solved
+        for name, column in columns.items():
+            self.flat.setdefault(name, []).append(column)
+        lists = (examples.added, examples.removed, examples.mazes.path, predicted.path, cells)
+        for name, column in zip(LISTS, lists, strict=True):
+            self.lists[name].append(column)
+
+    def add_examples(self, split: str, examples: Examples, first: int) -> None:
+        """Append the examples themselves, numbered from ``first``."""
+        mazes = examples.mazes
+        for nth, columns in enumerate(zip(mazes.maze_id, mazes.connections, mazes.origin, mazes.target, strict=True)):
+            maze_id, connections, origin, target = columns
+            row = ExampleRow(split, examples.kind, first + nth, int(maze_id), connections.tolist(), int(origin), int(target))
+            self.examples.append(row)
 
     def frame(self) -> pd.DataFrame:
-        """All rows without their paths."""
-        return pd.concat(self.parts, ignore_index=True)
+        """All rows without their lists."""
+        return pd.DataFrame({name: np.concatenate(parts) for name, parts in self.flat.items()})
 
-    def write(self, path: Path) -> None:
-        """All rows as parquet."""
-        original, predicted, measured = (tables.ragged(np.concatenate(column)) for column in zip(*self.cells, strict=True))
-        frame = self.frame()
-        columns = {name: frame[name].to_numpy() for name in frame.columns}
-        tables.write(path, LedgerRow, columns | {"original": original, "predicted": predicted, "measured": measured})
+    def write(self, folder: Path) -> None:
+        """All rows as ``ledger.parquet``, and the examples as ``examples.parquet``."""
+        columns = {name: np.concatenate(parts) for name, parts in self.flat.items()}
+        lists = {name: tables.ragged(_padded(parts)) for name, parts in self.lists.items()}
+        tables.write(folder / "ledger.parquet", LedgerRow, columns | lists)
+        tables.write_rows(folder / "examples.parquet", ExampleRow, self.examples)
 
 
-def n_steps(examples: Examples, split: str, sites: Sequence[Directions], params: InterventionParams) -> int:
+def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of any width below each other, padded with -1."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts])
+
+
+Asked = Sequence[tuple[str, Examples]]  # with the split that they are from
+
+
+def n_steps(asked: Asked, sites: Sequence[Directions], params: InterventionParams) -> int:
     """How often ``run_interventions`` will call ``advance``."""
-    batches = sum(-(-len(group) // params.batch_size) for group in examples.mazes.by_n_connections().values())
-    return batches * sum(len(conditions_of(examples.kind, split, directions.is_found, params)) for directions in sites)
+    total = 0
+    for split, examples in asked:
+        n_conditions = sum(len(conditions_of(examples.kind, examples.n_changed, split, site.is_main, params)) for site in sites)
+        total += n_conditions * sum(1 for _ in _batches(examples.mazes, params.batch_size))
+    return total
 
 
 def run_interventions(
+    model: Transformer, asked: Asked, sites: Sequence[Directions], params: InterventionParams, seed: int, advance: Callable[[], None]
+) -> Ledger:
+    """Every condition at every site on every example; calls ``advance`` after each condition of each batch."""
+    ledger = Ledger()
+    n_before: Counter[tuple[str, str]] = Counter()  # examples of one split and kind are numbered through
+    for split, examples in asked:
+        first = n_before[split, examples.kind]
+        ledger.add_examples(split, examples, first)
+        rng = np.random.default_rng([seed, first])
+        for index in _batches(examples.mazes, params.batch_size):
+            numbers = index + first
+            part = examples[index]
+            spelled = spell(part.mazes, rng)
+            _run_batch(model, split, numbers, part, spelled, sites, params, seed, ledger, advance)
+        n_before[split, examples.kind] += len(examples)
+    return ledger
+
+
+def _batches(mazes: Mazes, batch: int) -> Iterator[np.ndarray]:
+    for group in mazes.by_n_connections().values():
+        for start in range(0, len(group), batch):
+            yield group[start : start + batch]
+
+
+def _run_batch(
     model: Transformer,
-    examples: Examples,
     split: str,
+    numbers: np.ndarray,
+    part: Examples,
+    spelled: Spelled,
     sites: Sequence[Directions],
     params: InterventionParams,
     seed: int,
     ledger: Ledger,
     advance: Callable[[], None],
 ) -> None:
-    """Every condition at every site on every example, into ``ledger``; calls ``advance`` after each condition of each batch."""
-    for index, spelled, part in _batches(examples, params.batch_size, seed):
-        prompt = torch.from_numpy(spelled.prompt).to(model.device)
-        before = rollout(model, prompt)
-        solved = (before == np.pad(part.mazes.path, ((0, 0), (0, before.shape[1] - part.mazes.path.shape[1])), constant_values=-1)).all(
-            axis=1
-        )
-        for directions in sites:
-            for condition in conditions_of(examples.kind, split, directions.is_found, params):
-                # The same draw of positions for every method, so that methods differ in nothing else.
-                where = np.random.default_rng([seed, int(index[0]), 0])
-                random = np.random.default_rng([seed, int(index[0]), 1])
-                if condition.method == "tokens":
-                    measured = _rollout_edited(model, part, random)
-                else:
-                    at = torch.from_numpy(positions(condition, part, spelled, directions.site, where)).to(model.device)
-                    tap = Taps([_edit(condition, part, directions, at, random)])
-                    measured = rollout(model, prompt, tap)
-                    tap.check()
-                labels: dict[str, object] = {"split": split, "kind": examples.kind, "site": str(directions.site)}
-                labels |= {"method": condition.method, "where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
-                ledger.add(labels, part, index, measured, solved)
-                advance()
+    """Every condition at every site on one batch of equally long prompts."""
+    prompt = torch.from_numpy(spelled.prompt).to(model.device)
+    prompted: dict[Method, tuple[np.ndarray, int]] = {}  # what does not depend on the site
+    for site in sites:
+        conditions = conditions_of(part.kind, part.n_changed, split, site.is_main, params)
+        read = read_up_to(model, site.site.layer, prompt)
+        solved = judge(part.mazes, walk_on(model, read, read.resid)).solved
+        for condition in conditions:
+            # The same draw of positions for every method, so that methods differ in nothing else.
+            where, random = (np.random.default_rng([seed, int(numbers[0]), nth]) for nth in range(2))
+            n_spelled = spelled.n_connections
+            if condition.method in PROMPTS:
+                if condition.method not in prompted:
+                    prompted[condition.method] = walk_prompt(condition.method, model, part, spelled, random)
+                cells, n_spelled = prompted[condition.method]
+            else:
+                at = positions(condition.where, part, spelled, site.site, where)
+                cells = _walk_edited(model, read, condition, part, site, torch.from_numpy(at).to(model.device), random)
+            labels: dict[str, object] = {"split": split, "kind": part.kind, "site": str(site.site), "method": condition.method}
+            labels |= {"where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
+            labels |= {"n_changed": part.n_changed, "n_spelled": n_spelled}
+            ledger.add(labels, part, numbers, cells, solved)
+            advance()
 
 
-def _batches(examples: Examples, batch: int, seed: int) -> Iterator[tuple[np.ndarray, Spelled, Examples]]:
-    rng = np.random.default_rng(seed)
-    for group in examples.mazes.by_n_connections().values():
-        for start in range(0, len(group), batch):
-            index = group[start : start + batch]
-            part = Examples(examples.kind, examples.mazes[index], examples.connection[index], examples.edited[index])
-            yield index, spell(part.mazes, rng), part
+@torch.inference_mode()
+def _walk_edited(
+    model: Transformer,
+    read: HalfRead,
+    condition: Condition,
+    examples: Examples,
+    directions: Directions,
+    at: torch.Tensor,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The cells walked when a condition's delta is added at the given positions."""
 
+    def push(here: torch.Tensor) -> torch.Tensor:
+        return delta(condition, examples, directions, directions.sae.encode(here), rng)
 
-def _edit(condition: Condition, examples: Examples, directions: Directions, at: torch.Tensor, rng: np.random.Generator) -> Edit:
-    return add_at(directions.site.place, at, partial(delta, condition, examples, directions, rng=rng))
-
-
-def _rollout_edited(model: Transformer, examples: Examples, rng: np.random.Generator) -> np.ndarray:
-    """The edited mazes given as tokens: the ceiling, and for additions a longer input."""
-    return rollout(model, torch.from_numpy(spell(examples.edited, rng).prompt).to(model.device))
+    return walk_on(model, read, add_at(directions.site.place, at, push).function(read.resid))

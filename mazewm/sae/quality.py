@@ -1,10 +1,11 @@
 """How well an SAE describes activations, on held-out mazes (science, "SAE quality")."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch.nn import functional as F
 
 from mazewm import tables
@@ -62,23 +63,30 @@ def encode(sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], b
     return np.concatenate(parts)
 
 
+def description(
+    name: str,
+    place: Place,
+    token_class: str,
+    sae: SparseAutoencoder,
+    x: Float[np.ndarray, "token d_model"],
+    z: Float[np.ndarray, "token latent"],
+) -> DescriptionRow:
+    """Explained variance, L0 and dead latents over tokens ``x`` whose latents are ``z``."""
+    x_hat = sae.decode(torch.from_numpy(z)).numpy()
+    is_active = z > 0
+    n_dead = int((~is_active.any(axis=0)).sum())
+    l0 = float(is_active.sum(axis=1).mean())
+    return DescriptionRow(str(place), name, token_class, explained_variance(x.astype(np.float32), x_hat), l0, n_dead, len(z))
+
+
 def describe(name: str, place: Place, sae: SparseAutoencoder, held_out: Activations) -> list[DescriptionRow]:
-    """Explained variance, L0 and dead latents over all tokens and by token class."""
-    latents = encode(sae, held_out.values)
-    x = held_out.values.astype(np.float32)
-    x_hat = sae.decode(torch.from_numpy(latents)).numpy()
-    rows = []
-    for token_class in [ALL, *map(str, TokenClass)]:
-        keep = slice(None) if token_class == ALL else held_out.token_class == token_class
-        z = latents[keep]
-        if len(z) < 2:
-            continue
-        n_dead = int((~(z > 0).any(axis=0)).sum())
-        rows.append(
-            DescriptionRow(
-                str(place), name, token_class, explained_variance(x[keep], x_hat[keep]), float((z > 0).sum(axis=1).mean()), n_dead, len(z)
-            )
-        )
+    """The description over all tokens and by token class."""
+    z = encode(sae, held_out.values)
+    rows = [description(name, place, ALL, sae, held_out.values, z)]
+    for token_class in map(str, TokenClass):
+        keep = held_out.token_class == token_class
+        if keep.sum() > 1:
+            rows.append(description(name, place, token_class, sae, held_out.values[keep], z[keep]))
     return rows
 
 
@@ -98,32 +106,63 @@ def path_loss(model: Transformer, mazes: Mazes, tap: Tap | None, seed: int, batc
     return total / count
 
 
+class Unspliced(NamedTuple):
+    """What splices at one place are compared with."""
+
+    ce_clean: float  # nats per path token
+    ce_mean_ablated: float
+    ce_zero_ablated: float
+    solved: Bool[np.ndarray, " maze"]
+
+
+class Spliced(NamedTuple):
+    """The model with an SAE's reconstruction at every position."""
+
+    ce: float  # nats per path token
+    solved: Bool[np.ndarray, " maze"]
+
+
+def unspliced(place: Place, model: Transformer, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int) -> Unspliced:
+    """Loss and rollouts as they are, and loss without the place; ``mean`` is the mean activation."""
+    average = torch.from_numpy(mean.astype(np.float32))
+    without = {"mean": Edit(place, lambda value: average.expand_as(value)), "zero": Edit(place, torch.zeros_like)}
+    ce = {"clean": path_loss(model, mazes, None, seed, batch)}
+    for name, edit in without.items():
+        tap = Taps([edit])
+        ce[name] = path_loss(model, mazes, tap, seed, batch)
+        tap.check()
+    return Unspliced(ce["clean"], ce["mean"], ce["zero"], behave(model, mazes, np.random.default_rng(seed), batch).solved)
+
+
+def spliced(place: Place, model: Transformer, sae: SparseAutoencoder, mazes: Mazes, seed: int, batch: int) -> Spliced:
+    """Loss and rollouts with the reconstruction in place of the activation, on the same spellings as ``unspliced``."""
+    tap = Taps([reconstruction(place, sae)])
+    ce = path_loss(model, mazes, tap, seed, batch)
+    solved = behave(model, mazes, np.random.default_rng(seed), batch, tap, tap).solved
+    tap.check()
+    return Spliced(ce, solved)
+
+
+def loss_recovered(without: float, spliced: float, clean: float) -> float:
+    """1 if the splice costs nothing, 0 if it is as bad as going without the place."""
+    return (without - spliced) / (without - clean)
+
+
 def splice_quality(
     place: Place, model: Transformer, sae: SparseAutoencoder, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int
 ) -> SpliceRow:
     """Loss and rollouts with the reconstruction in place of the activation; ``mean`` is the mean activation."""
-    average = torch.from_numpy(mean.astype(np.float32))
-    taps = {
-        "spliced": Taps([reconstruction(place, sae)]),
-        "mean": Taps([Edit(place, lambda value: average.expand_as(value))]),
-        "zero": Taps([Edit(place, torch.zeros_like)]),
-    }
-    clean = path_loss(model, mazes, None, seed, batch)
-    ce = {name: path_loss(model, mazes, tap, seed, batch) for name, tap in taps.items()}
-    solved_clean = behave(model, mazes, np.random.default_rng(seed), batch).solved.mean()
-    solved_spliced = behave(model, mazes, np.random.default_rng(seed), batch, taps["spliced"], taps["spliced"]).solved.mean()
-    for tap in taps.values():
-        tap.check()
-    recovered = {name: (ce[name] - ce["spliced"]) / (ce[name] - clean) for name in ("mean", "zero")}
+    before = unspliced(place, model, mean, mazes, seed, batch)
+    after = spliced(place, model, sae, mazes, seed, batch)
     return SpliceRow(
         str(place),
         len(mazes),
-        clean,
-        ce["spliced"],
-        ce["mean"],
-        ce["zero"],
-        recovered["mean"],
-        recovered["zero"],
-        float(solved_clean),
-        float(solved_spliced),
+        before.ce_clean,
+        after.ce,
+        before.ce_mean_ablated,
+        before.ce_zero_ablated,
+        loss_recovered(before.ce_mean_ablated, after.ce, before.ce_clean),
+        loss_recovered(before.ce_zero_ablated, after.ce, before.ce_clean),
+        float(before.solved.mean()),
+        float(after.solved.mean()),
     )

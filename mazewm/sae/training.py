@@ -10,12 +10,12 @@
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from pydantic import Field
+from jaxtyping import Bool, Float
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,24 +23,43 @@ from mazewm.params import Params
 from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 
 Count = Annotated[int, Field(gt=0)]
+Sparsity = Annotated[float, Field(gt=0)]
+
+
+class Point(NamedTuple):
+    """What the sweep varies."""
+
+    width: int  # latents
+    sparsity: float  # active latents per token (k); for relu the weight of the L1 penalty
 
 
 class SaeParams(Params):
-    """The recipe of an SAE."""
+    """The recipe of SAEs, and which points of it are tried."""
 
     activation: Activation
-    n_latents: Count
-    k: Count
-    l1: Annotated[float, Field(ge=0)]
+    widths: Annotated[list[Count], Field(min_length=1)]
+    sparsities: Annotated[list[Sparsity], Field(min_length=1)]  # as in Point
     lr: Annotated[float, Field(gt=0)]
     aux_weight: Annotated[float, Field(ge=0)]
     dead_share: Annotated[float, Field(gt=0, lt=1)]
+    n_sweep_samples: Count  # for each point of the sweep
     n_samples: Count
     n_control_samples: Count  # for the SAEs that are controls
+    n_sweep_mazes: Count  # validation mazes that each point is judged on
     n_evaluated_mazes: Count
     rollout_batch_size: Count
     batch_size: Count
     n_threads: Count
+
+    @model_validator(mode="after")
+    def _k_is_whole(self) -> "SaeParams":
+        if self.activation != "relu" and any(sparsity % 1 for sparsity in self.sparsities):
+            raise ValueError("the sparsities of topk and batch_topk count latents, so they must be whole")
+        return self
+
+    def points(self) -> list[Point]:
+        """Every width with every sparsity."""
+        return [Point(width, sparsity) for width in self.widths for sparsity in self.sparsities]
 
 
 def batches(values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps: int) -> Iterator[Float[Tensor, "batch d_model"]]:
@@ -52,15 +71,14 @@ def batches(values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps
 
 
 def train(
-    values: Float[np.ndarray, "token d_model"], params: SaeParams, seed: int, n_samples: int, frozen_decoder: bool = False
+    values: Float[np.ndarray, "token d_model"], params: SaeParams, point: Point, seed: int, n_samples: int, frozen_decoder: bool = False
 ) -> SparseAutoencoder:
     """An SAE trained on ``n_samples`` activations; with ``frozen_decoder`` its directions stay random (a control)."""
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
     d_model = values.shape[1]
-    sae = SparseAutoencoder(
-        SaeShape(activation=params.activation, d_model=d_model, n_latents=params.n_latents, k=min(params.k, params.n_latents))
-    )
+    k = point.width if params.activation == "relu" else min(int(point.sparsity), point.width)
+    sae = SparseAutoencoder(SaeShape(activation=params.activation, d_model=d_model, n_latents=point.width, k=k))
     sample = torch.from_numpy(values[:20_000].astype(np.float32))
     mean = sample.mean(dim=0)
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()
@@ -68,19 +86,19 @@ def train(
     sae.W_dec.requires_grad_(not frozen_decoder)
     opt = torch.optim.Adam([p for p in sae.parameters() if p.requires_grad], lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
-    silent_for = torch.zeros(params.n_latents)
+    silent_for = torch.zeros(point.width)
     dead_after = params.dead_share * n_samples
     for step, batch in enumerate(batches(values, params.batch_size, n_steps)):
         opt.param_groups[0]["lr"] = params.lr * min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
         x = batch * scale
         pre = sae.pre_activation(x)
-        latents = _activate(sae, pre, step)
-        error = x - sae.decode(latents)
+        x_hat, is_active, length = _reconstruct(sae, pre, step)
+        error = x - x_hat
         loss = error.pow(2).mean()
         silent_for += len(x)
-        silent_for[(latents.detach() > 0).any(dim=0)] = 0
+        silent_for[is_active] = 0
         if params.activation == "relu":
-            loss = loss + params.l1 * latents.sum(dim=1).mean() / d_model
+            loss = loss + point.sparsity * length / d_model
         elif params.aux_weight:
             loss = loss + params.aux_weight * _aux_loss(sae, pre, error.detach(), silent_for > dead_after)
         loss.backward()
@@ -94,12 +112,28 @@ def train(
     return sae.eval().requires_grad_(False)
 
 
-def _activate(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> Float[Tensor, "batch latent"]:
-    """The activation as it is in training: for ``batch_topk`` the largest of the whole batch, which also move the threshold."""
-    if sae.shape.activation != "batch_topk":
-        return sae.activate(pre)
-    n_kept = sae.shape.k * len(pre)
-    smallest = pre.detach().flatten().topk(n_kept, sorted=False).values.min()
+class _Reconstruction(NamedTuple):
+    x_hat: Float[Tensor, "batch d_model"]
+    is_active: Bool[Tensor, " latent"]  # on any token of the batch
+    length: Float[Tensor, ""]  # sum of a token's latents, mean over tokens
+
+
+def _reconstruct(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> _Reconstruction:
+    """The reconstruction as it is in training."""
+    if sae.shape.activation == "topk":
+        # Adding up k directions for each token costs a half of a product with a matrix that is mostly zero.
+        kept = pre.topk(sae.shape.k, dim=-1, sorted=False)
+        x_hat = F.embedding_bag(kept.indices, sae.W_dec, per_sample_weights=kept.values, mode="sum") + sae.b_dec
+        is_active = torch.zeros(sae.shape.n_latents, dtype=torch.bool)
+        is_active[kept.indices[kept.values > 0]] = True
+        return _Reconstruction(x_hat, is_active, kept.values.detach().sum(dim=1).mean())
+    latents = sae.activate(pre) if sae.shape.activation == "relu" else _batch_topk(sae, pre, step)
+    return _Reconstruction(sae.decode(latents), (latents.detach() > 0).any(dim=0), latents.sum(dim=1).mean())
+
+
+def _batch_topk(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> Float[Tensor, "batch latent"]:
+    """The k-per-token largest of the whole batch, which also move the threshold."""
+    smallest = pre.detach().flatten().topk(sae.shape.k * len(pre), sorted=False).values.min()
     sae.threshold.lerp_(smallest, 1.0 if step == 0 else 0.01)
     return pre * (pre >= smallest)
 

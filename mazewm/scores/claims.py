@@ -12,11 +12,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from mazewm.features import deepest_trees
-from mazewm.scores.effects import Effect, strongest
-from mazewm.scores.statistics import NOTHING, Interval, bootstrap, rounded
+from mazewm.scores.effects import Effect, among, strongest
+from mazewm.scores.statistics import NOTHING, Clustered, Interval, bootstrap, cluster_bootstrap, rounded
 
 Verdict = Literal["supported", "refuted", "undecided"]
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model")
@@ -127,39 +126,54 @@ def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
     return claim("C3b", statement, measure, paired(own, controls[name]), float(controls[name].mean()), name)
 
 
+def paired_rates(own: Effect, control: Effect) -> Interval:
+    """follows_edit of ``own``, with the interval of its difference from ``control`` on the same examples set on control's rate;
+    connection sets are resampled whole."""
+    both = own.outcomes.join(control.outcomes.follows_edit.rename("control"), how="inner")
+    gap = cluster_bootstrap(Clustered(both.follows_edit.astype(float) - both.control.astype(float), both.connection_set))
+    if gap.n == 0:
+        return NOTHING
+    bar = control.follows.value
+    return Interval(own.follows.value, bar + gap.low, bar + gap.high, gap.n)
+
+
+def setting_of(effect: Effect) -> str:
+    """For people: where, how many latents, which dose."""
+    return f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
+
+
 def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Claim:
     """C4: rollouts follow an edit of e's latents more than any control at the same place and dose, on the same examples."""
     control = strongest(controls)
-    setting = f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
     statement = f"{verb} a connection's latents changes the path as predicted"
-    interval = paired(effect.flags, control.flags)
-    return claim(id, statement, f"follows_edit: {setting}", interval, control.follows.value, control.method)
+    interval = paired_rates(effect, control)
+    return claim(id, statement, f"follows_edit: {setting_of(effect)}", interval, control.follows.value, control.method)
 
 
-def is_asymmetric(added: Effect, removed: Effect) -> Claim:
-    """C5: follows_edit(add) - follows_edit(remove), among examples that the model solves before the edit."""
-    interval = bootstrap(added.flags.to_numpy(), removed.flags.to_numpy(), statistic=lambda a, b: float(a.mean() - b.mean()))
+def is_asymmetric(added: Effect, removed: Effect, added_as_tokens: Effect, removed_as_tokens: Effect) -> Claim:
+    """C5: follows_edit(add) - follows_edit(remove), at matched solvability: among examples that the model solves before the edit and
+    whose edited maze it solves when it is given as tokens, so that neither kind is judged by mazes beyond the model."""
+    pairs = ((added, added_as_tokens), (removed, removed_as_tokens))
+    one, other = (among(effect, tokens.outcomes.index[tokens.outcomes.follows_edit.astype(bool)]) for effect, tokens in pairs)
+    a, b = (Clustered(effect.outcomes.follows_edit, effect.outcomes.connection_set) for effect in (one, other))
+    interval = cluster_bootstrap(a, b)
+    measure = "follows_edit(add) - follows_edit(remove), where the edited tokens are solved too"
+    return claim("C5", "activating works better than suppressing", measure, interval, 0.0, "no difference")
+
+
+def holds_more_than_was_seen(latents: Effect, tokens: Effect, controls: list[Effect]) -> Claim:
+    """C6a: on mazes as long as the longest of training, more connections are followed as latents than as tokens, and than any
+    control; over all numbers of added connections together, on the same examples."""
+    control = strongest([tokens, *controls])
     return claim(
-        "C5", "activating works better than suppressing", "follows_edit(add) - follows_edit(remove)", interval, 0.0, "no difference"
-    )
+        "C6a", "connections beyond the training count work as latents where they fail as tokens", f"follows_edit: {setting_of(latents)}",
+        paired_rates(latents, control), control.follows.value, "the same as tokens" if control is tokens else control.method,
+    )  # fmt: skip
 
 
-def code_differs(latents_needed: dict[str, list[float]]) -> Claim:
-    """C7: latents_per_connection differs between encodings by more than between seeds of one encoding.
-
-    Takes, for each encoding, its mean latents_per_connection with each seed, and compares the two encodings that differ most, with
-    a Student interval (Bonferroni over all pairs). With fewer than three seeds of each encoding, seeds and encodings cannot be told
-    apart, there is no interval and the claim is undecided.
-    """
-    means = {name: float(np.mean(values)) for name, values in latents_needed.items()}
-    high, low = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
-    a, b = latents_needed[high], latents_needed[low]
-    difference, n = means[high] - means[low], min(len(a), len(b))
-    n_pairs = len(means) * (len(means) - 1) // 2
-    interval = Interval(difference, difference, difference, 0)
-    if n >= 3 and n_pairs:
-        error = float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
-        half = float(stats.t.ppf(1 - 0.025 / n_pairs, n - 1)) * error
-        interval = Interval(difference, difference - half, difference + half, n)
-    measure = f"latents_per_connection, {high} - {low}, over seeds" if n_pairs else "latents_per_connection, of one encoding"
-    return claim("C7", "positional encodings change the code", measure, interval, 0.0, "no difference")
+def fails_by_number(repeated: Effect, tokens: Effect) -> Claim:
+    """C6b: the model still walks its own path where as many tokens spell no more connections than in training (some are spelled twice), so
+    that its failure on more connections is one of their number and not of the prompt's length."""
+    statement = "what fails as tokens is the number of connections, not the length of the prompt"
+    measure = "own path walked on prompts with connections spelled twice"
+    return claim("C6b", statement, measure, paired_rates(repeated, tokens), tokens.follows.value, "as many different connections")

@@ -1,4 +1,4 @@
-"""Runs side by side: the summary that ``dvc metrics diff`` shows, the claims of every run, and C7, which is about all of them."""
+"""Runs side by side: the summary that ``dvc metrics diff`` shows, the claims of every run and of every encoding, and C7."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from mazewm import outputs
-from mazewm.scores.claims import code_differs
 from mazewm.scores.curves import read_curve
+from mazewm.scores.pooling import code_claims, code_table, pool
 
-TABLES = ("history", "formation", "dose", "consolidation", "features")
-COMPARISON = "comparison"
+TABLES = (
+    "history", "formation", "interventions", "at_once", "consolidation", "writing", "features", "attention", "knockouts",
+    "patching", "frontier", "taxonomy", "positions", "beyond", "steering",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,42 +21,61 @@ class Compared:
     """What the runs come down to together."""
 
     summary: dict[str, Any]
-    claims: dict[str, dict[str, Any]]  # by run and id, and COMPARISON for what is about all runs
+    claims: dict[str, dict[str, Any]]  # "runs" by run and id, "encodings" by encoding and id, "comparison" by id
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
+    effects: pd.DataFrame  # run, kind, method, value, low, high, n: what is reported at the writing site
+    threshold: float  # own_mass of a connectivity head
+    code: pd.DataFrame  # id, measure, encoding, seed, value: what C7 compares
 
 
 def compare(keys: list[tuple[str, int]], runs: Path, tables: Path) -> Compared:
     """Read the given (encoding, seed) runs and put them side by side."""
-    metrics = {f"{encoding}-{seed}": outputs.read_json(runs / f"{encoding}-{seed}.json", "the metrics of a run") for encoding, seed in keys}
-    claims = {key: outputs.read_json(tables / key / "claims.json", "the claims of a run") for key in metrics}
-    needed: dict[str, list[float]] = {}
-    for encoding, seed in keys:
-        needed.setdefault(encoding, []).append(
-            metrics[f"{encoding}-{seed}"]["features"]["consolidation"]["latents_per_connection"]["value"]
-        )
-    code = code_differs(needed)
-    claims[COMPARISON] = {code.id: code.as_json()}
-    curves = {
-        name: pd.concat([read_curve(tables / key / f"{name}.csv").assign(run=key) for key in metrics], ignore_index=True) for name in TABLES
+    names = {key: f"{key[0]}-{key[1]}" for key in keys}
+    metrics = {key: outputs.read_json(runs / f"{name}.json", "the metrics of a run") for key, name in names.items()}
+    of_runs = {key: outputs.read_json(tables / name / "claims.json", "the claims of a run") for key, name in names.items()}
+    encodings = list(dict.fromkeys(encoding for encoding, _ in keys))
+    claims = {
+        "runs": {names[key]: one for key, one in of_runs.items()},
+        "encodings": {encoding: pool([one for key, one in of_runs.items() if key[0] == encoding]) for encoding in encodings},
+        "comparison": {id: one.as_json() for id, one in code_claims(metrics).items()},
     }
-    return Compared({key: headline(one) for key, one in metrics.items()}, claims, curves)
+    curves = {
+        name: pd.concat([read_curve(tables / run / f"{name}.csv").assign(run=run) for run in names.values()], ignore_index=True)
+        for name in TABLES
+    }
+    summary = {names[key]: headline(one) for key, one in metrics.items()}
+    effects = effects_table({names[key]: one for key, one in metrics.items()})
+    threshold = next(iter(metrics.values()))["attention"]["connectivity_threshold"]
+    return Compared(summary, claims, curves, effects, threshold, code_table(metrics))
+
+
+def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """What each run reports of each kind of edit at its writing site, by method."""
+    rows = [
+        {"run": run, "kind": kind, "method": method} | {name: one[name] for name in ("value", "low", "high", "n")}
+        for run, of_run in metrics.items()
+        for kind, methods in of_run["interventions"]["writing"].items()
+        for method, one in methods.items()
+        if isinstance(one, dict)
+    ]
+    return pd.DataFrame(rows)
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
     """The few figures of a run that one looks at first."""
-    site = metrics["consolidation"]
-    place = f"{site['layer']}_resid_post"
-    added, removed = (metrics["interventions"]["consolidation"][kind] for kind in ("add", "remove"))
+    writing, site = (metrics["sites"][name] for name in ("writing", "consolidation"))
+    place = writing.partition(" ")[0].replace(".", "_")
+    at = metrics["interventions"]["writing"]
     return {
         "solved": metrics["behaviour"]["test"]["solved"]["value"],
         "solved_overload": metrics["behaviour"]["overload"]["solved"]["value"],
-        "consolidation": f"{site['layer']}.resid_post at {site['token_class']}",
+        "consolidation": site,
+        "writing": writing,
         "explained_variance": metrics["sae"][place]["trained"]["explained_variance"],
         "solved_spliced": metrics["sae"][place]["spliced"]["solved_spliced"],
         "mcc": metrics["features"]["consolidation"]["latents"]["mcc"]["value"],
         "latents_per_connection": metrics["features"]["consolidation"]["latents_per_connection"]["value"],
-        "follows_edit_add": added["latents"]["value"],
-        "follows_edit_add_mean_difference": added["mean_difference"]["value"],
-        "follows_edit_remove": removed["latents"]["value"],
+        **{f"follows_edit_{kind}": at[kind]["latents"]["value"] for kind in ("add", "remove", "move")},
+        "follows_edit_add_mean_difference": at["add"]["mean_difference"]["value"],
         "verdicts": {id: one["verdict"] for id, one in metrics["claims"].items()},
-    } | ({"recovered_effect_add": added["recovered_effect"]} if "recovered_effect" in added else {})
+    } | ({"recovered_effect_add": at["add"]["recovered_effect"]} if "recovered_effect" in at["add"] else {})

@@ -1,9 +1,11 @@
 """From the ledger to rates: what follows an edit, under which condition, and which condition is the one to report.
 
 Settings (where, how many latents, which dose) are chosen on validation mazes and reported on test mazes. Rates are over the
-examples whose unedited maze the model solves; the others are counted apart.
+examples whose unedited maze the model solves; the others are counted apart. The ledger's column ``connection_set`` says which examples
+are of one set of connections; intervals take these together.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,6 +14,7 @@ from mazewm.scores.statistics import Interval, share
 
 SETTING = ["where", "n_latents", "dose"]
 NEAR_BEST = 0.02
+VARIANTS = ("probe_direction", "fixed_value", "latents_and_cells")
 CONTROLS = ("no_op", "random_latents", "random_direction", "other_connection", "other_latents")
 
 
@@ -24,16 +27,16 @@ class Effect(NamedTuple):
     dose: float
     follows: Interval
     keeps: Interval
-    flags: pd.Series  # follows_edit of every example, by example
+    outcomes: pd.DataFrame  # follows_edit and connection_set of every example, by example
 
 
-def dose_curve(ledger: pd.DataFrame) -> pd.DataFrame:
-    """follows_edit with its interval for every condition, on the solved test examples."""
+def curve(ledger: pd.DataFrame) -> pd.DataFrame:
+    """follows_edit with its interval for every condition and number of changed connections, on the solved test examples."""
     rows = []
-    keys = ["kind", "site", "method", *SETTING]
+    keys = ["kind", "site", "method", *SETTING, "n_changed"]
     for key, group in ledger[ledger.split == "test"].groupby(keys):
         solved = group[group.solved_before]
-        follows, keeps = share(solved.follows_edit), share(solved.keeps_original)
+        follows, keeps = (share(solved[name], solved.connection_set) for name in ("follows_edit", "keeps_original"))
         rows.append(
             dict(zip(keys, key, strict=True))
             | {"follows_edit": follows.value, "low": follows.low, "high": follows.high, "keeps_original": keeps.value, "n": follows.n}
@@ -41,38 +44,79 @@ def dose_curve(ledger: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
-    """The effect of a method on test mazes, at a setting that was chosen on validation mazes.
-
-    Of the settings that come within NEAR_BEST of the best: the smallest dose, then the fewest latents, then one place before all.
-    """
-    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
-    validation = mine[mine.split == "validation"]
+def best_settings(validation: pd.DataFrame) -> pd.DataFrame:
+    """The settings of one method, the one to report first: of those that come within NEAR_BEST of the best on validation mazes the
+    smallest dose, then the fewest latents, then one place before all; behind them the others, best first."""
     # Where no example is solved before the edit, nothing follows, and the gentlest setting stands for all.
     counts = (
         validation.assign(follows=validation.follows_edit & validation.solved_before).groupby(SETTING)[["follows", "solved_before"]].sum()
     )
-    rates = counts.follows / counts.solved_before.clip(lower=1)
-    good = rates[rates >= rates.max() - NEAR_BEST].reset_index()
-    gentlest = good.sort_values(["dose", "n_latents", "where"], ascending=[True, True, False]).iloc[0]
-    return effect(mine[mine.solved_before], method, gentlest["where"], int(gentlest.n_latents), float(gentlest.dose))
+    rates = (counts.follows / counts.solved_before.clip(lower=1)).rename("rate").reset_index()
+    rates["rank"] = (rates.rate.max() - rates.rate).where(rates.rate < rates.rate.max() - NEAR_BEST, 0.0)
+    return rates.sort_values(["rank", "dose", "n_latents", "where"], ascending=[True, True, True, False])[SETTING]
+
+
+def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
+    """The effect of a method on test mazes, at the setting chosen on validation mazes."""
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
+    where, n_latents, dose = best_settings(mine[mine.split == "validation"]).iloc[0]
+    return effect(mine[mine.solved_before], method, where, int(n_latents), float(dose))
+
+
+def chosen_as(ledger: pd.DataFrame, kind: str, like: str, site: str, method: str) -> Effect:
+    """The effect of a method on examples of a ``kind`` that has no validation rows: at the best setting of the kind ``like``
+    among those that there are."""
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
+    there = set(mine[SETTING].itertuples(index=False, name=None))
+    of_like = ledger[(ledger.kind == like) & (ledger.site == site) & (ledger.method == method) & (ledger.split == "validation")]
+    ordered = [setting for setting in best_settings(of_like).itertuples(index=False, name=None) if setting in there]
+    where, n_latents, dose = ordered[0] if ordered else sorted(there)[0]
+    return effect(mine[mine.solved_before], method, where, int(n_latents), float(dose))
 
 
 def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: float) -> Effect:
     """The effect of one condition on test mazes, from rows of one kind, site and method."""
     test = rows[(rows.split == "test") & (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)]
-    flags = test.set_index("example").follows_edit.sort_index()
-    return Effect(method, where, n_latents, dose, share(flags), share(test.keeps_original), flags)
+    outcomes = test.set_index("example")[["follows_edit", "connection_set"]].sort_index()
+    follows, keeps = share(test.follows_edit, test.connection_set), share(test.keeps_original, test.connection_set)
+    return Effect(method, where, n_latents, dose, follows, keeps, outcomes)
 
 
-def controls_beside(ledger: pd.DataFrame, kind: str, site: str, beside: Effect) -> list[Effect]:
-    """Every control at the place and dose of another effect (the no-op has neither)."""
+def among(one: Effect, examples: pd.Index) -> Effect:
+    """The same effect over some of its examples only."""
+    outcomes = one.outcomes[one.outcomes.index.isin(examples)]
+    return one._replace(outcomes=outcomes, follows=share(outcomes.follows_edit, outcomes.connection_set))
+
+
+def shown(rows: pd.DataFrame, kind: str, latents: Effect, supervised: Effect) -> pd.DataFrame:
+    """Of one site's rows of ``curve``, those of a kind to be shown together: latents and the mean difference each at its setting, the
+    controls at the latents' place and dose, and whatever is done to the tokens or not at all."""
+    mine = rows[rows.kind == kind]
+    at_latents = (mine["where"] == latents.where) & (mine.dose == latents.dose)
+    keep = ~mine.method.isin(["latents", "mean_difference", *VARIANTS, *CONTROLS]) | (mine.method == "no_op")
+    keep |= mine.method.isin(CONTROLS) & at_latents
+    for one in (latents, supervised):
+        at = (mine["where"] == one.where) & (mine.n_latents == one.n_latents) & (mine.dose == one.dose)
+        keep |= (mine.method == one.method) & at
+    return mine[keep]
+
+
+def unedited(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
+    """What a prompt does by itself: ``tokens``, the edited mazes spelled (the ceiling); ``repeated``. Nothing is edited where k = 0."""
+    rows = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method) & ledger.solved_before & (ledger.n_changed > 0)]
+    settings = rows.loc[rows.split == "test", SETTING]
+    where, n_latents, dose = settings.iloc[0] if len(settings) else ("all", 0, 1.0)
+    return effect(rows, method, where, int(n_latents), float(dose))
+
+
+def beside(ledger: pd.DataFrame, kind: str, site: str, one: Effect, methods: Sequence[str]) -> list[Effect]:
+    """Each of the methods at the place and dose of another effect (the no-op has neither)."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
     found = []
-    for method in CONTROLS:
+    for method in methods:
         rows = mine[mine.method == method]
         if method != "no_op":
-            rows = rows[(rows["where"] == beside.where) & (rows.dose == beside.dose)]
+            rows = rows[(rows["where"] == one.where) & (rows.dose == one.dose)]
         for (where, n_latents, dose), group in rows.groupby(SETTING):
             found.append(effect(group[group.solved_before], method, where, int(n_latents), float(dose)))
     return found

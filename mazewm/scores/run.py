@@ -1,21 +1,26 @@
 """One run's tables -> its metrics, its claims, and the curves that runs are compared by."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from mazewm.consolidation import PAPER_SITE, SpellingSite
-from mazewm.scores import claims, summary
-from mazewm.scores.effects import SETTING, Effect, chosen, controls_beside, dose_curve, effect
+from mazewm.scores import beyond, claims, saes, summary
+from mazewm.scores.effects import CONTROLS, VARIANTS, Effect, beside, chosen, chosen_as, curve, shown, unedited
+from mazewm.scores.patching import attribution_agreement, patch_effects
 from mazewm.scores.statistics import rounded
+
+AT_CONSOLIDATION, AT_WRITING, AT_PAPER = "consolidation", "writing", "paper"
 
 
 @dataclass(frozen=True)
 class RunTables:
-    """Everything that the stages before wrote about one transformer."""
+    """Everything that the stages before wrote about one transformer. Rows about single mazes (behaviour, ledger) have a column
+    ``connection_set``, equal for mazes with equal connections."""
 
-    site: SpellingSite
+    site: SpellingSite  # where connections are read: the consolidation site
+    writing_site: SpellingSite
     behaviour: pd.DataFrame
     consolidation: pd.DataFrame
     descriptions: pd.DataFrame
@@ -26,6 +31,20 @@ class RunTables:
     knockouts: pd.DataFrame
     faithfulness: pd.DataFrame
     ledger: pd.DataFrame
+    frontier: pd.DataFrame
+    stability: pd.DataFrame
+    positions: pd.DataFrame
+    taxonomy: pd.DataFrame
+    patch_pairs: pd.DataFrame
+    patches: pd.DataFrame
+    probes: pd.DataFrame
+    steering: pd.DataFrame  # with connection_set, too
+
+    @property
+    def sites(self) -> dict[str, str]:
+        """The sites by what they are; the paper's only where it is none of the others."""
+        named = {AT_CONSOLIDATION: str(self.site), AT_WRITING: str(self.writing_site)}
+        return named | ({} if str(PAPER_SITE) in named.values() else {AT_PAPER: str(PAPER_SITE)})
 
 
 class Scored(NamedTuple):
@@ -33,7 +52,7 @@ class Scored(NamedTuple):
 
     metrics: dict[str, Any]
     claims: list[claims.Claim]
-    dose: pd.DataFrame
+    curves: dict[str, pd.DataFrame]  # small tables for git, by name
 
 
 class Reported(NamedTuple):
@@ -42,65 +61,101 @@ class Reported(NamedTuple):
     latents: Effect
     supervised: Effect
     controls: list[Effect]
+    variants: list[Effect]  # the probe's direction, a fixed value, cells too: at the latents' place and dose
+    tokens: Effect
 
 
 def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
-    latents, supervised = (chosen(ledger, kind, site, method) for method in ("latents", "mean_difference"))
-    return Reported(latents, supervised, controls_beside(ledger, kind, site, latents))
+    if kind in ("add", "remove"):
+        latents, supervised = (chosen(ledger, kind, site, method) for method in ("latents", "mean_difference"))
+    else:
+        latents, supervised = (chosen_as(ledger, kind, "add", site, method) for method in ("latents", "mean_difference"))
+    controls, variants = (beside(ledger, kind, site, latents, methods) for methods in (CONTROLS, VARIANTS))
+    return Reported(latents, supervised, controls, variants, unedited(ledger, kind, site, "tokens"))
 
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
-    """Metrics, claims C1 to C5 and dose curves of one run."""
-    found, ledger = str(tables.site), tables.ledger
-    sites = {"consolidation": found} | ({} if tables.site == PAPER_SITE else {"paper": str(PAPER_SITE)})
-    reported = {site: {kind: _reported(ledger, kind, site) for kind in ("add", "remove")} for site in sites.values()}
-    added, removed = reported[found]["add"], reported[found]["remove"]
+    """Metrics, claims (all but C7, which is about several runs) and curves of one run."""
+    found, main, ledger = str(tables.site), str(tables.writing_site), tables.ledger
+    reported = {
+        site: {kind: _reported(ledger, kind, site) for kind in ledger[ledger.site == site].kind.unique()}
+        for site in dict.fromkeys(tables.sites.values())
+    }
+    at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
     decided = [
         claims.encodes_connections(tables.features, found),
         claims.has_connectivity_heads(tables.attention, str(tables.site.token_class), threshold),
         claims.directions_agree(tables.ov_consistency, found),
         claims.knockout_is_specific(tables.knockouts, found),
-        claims.is_causal("C4a", "adding", added.latents, added.controls),
-        claims.is_causal("C4b", "removing", removed.latents, removed.controls),
-        claims.is_asymmetric(added.latents, removed.latents),
+        claims.is_causal("C4a", "adding", at["add"].latents, at["add"].controls),
+        claims.is_causal("C4b", "removing", at["remove"].latents, at["remove"].controls),
+        claims.is_causal("C4c", "moving", at["move"].latents, at["move"].controls),
+        claims.is_asymmetric(at["add"].latents, at["remove"].latents, at["add"].tokens, at["remove"].tokens),
+        claims.holds_more_than_was_seen(at["overload"].latents, at["overload"].tokens, at["overload"].controls),
+        claims.fails_by_number(unedited(ledger, "overload", main, "repeated"), at["overload"].tokens),
+        *(beyond.represents(tables.probes, fact) for fact in beyond.FACTS),
+        beyond.uses(tables.steering),
     ]
     here = tables.consolidation
     here = here[(here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))].iloc[0]
     metrics: dict[str, Any] = {
+        "sites": tables.sites,
         "behaviour": summary.behaviour(tables.behaviour),
         "consolidation": {
             "layer": tables.site.layer,
             "token_class": str(tables.site.token_class),
             "probe_accuracy": rounded(here.probe_accuracy),
         },
+        "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention, str(tables.site.token_class)),
         "sae": summary.saes(tables.descriptions, tables.splices),
-        "features": {name: summary.feature_map(tables.features, site) for name, site in sites.items()},
+        "seeds_of_saes": summary.seed_stability(tables.stability),
+        "latents": summary.taxonomy(tables.taxonomy),
+        "features": {
+            name: summary.feature_map(tables.features, site) | {"transfer": summary.transfer(tables.positions, site)}
+            for name, site in tables.sites.items()
+        },
         "faithfulness": {
             row.circuit: {"value": rounded(row.faithfulness), "n_heads": int(row.n_heads), "n": int(row.n)}
             for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
         },
-        "interventions": {name: _interventions(ledger, site, reported[site]) for name, site in sites.items()},
-        "claims": {
-            one.id: {
-                "value": rounded(one.value),
-                "low": rounded(one.low),
-                "high": rounded(one.high),
-                "control": rounded(one.control),
-                "verdict": one.verdict,
-            }
-            for one in decided
+        "interventions": {
+            name: {kind: _intervention(ledger, kind, site, one) for kind, one in reported[site].items()}
+            for name, site in tables.sites.items()
         },
+        "patching": summary.patching(effects, attribution_agreement(tables.patch_pairs, tables.patches)),
+        "beyond": beyond.summary(tables.probes),
+        "claims": {one.id: _figures(one) for one in decided},
     }
-    return Scored(metrics, decided, dose_curve(ledger))
+    curves = curves_of(tables, {kind: at[kind] for kind in ("several", "overload")})
+    return Scored(metrics, decided, curves | {"patching": effects})
 
 
-def _interventions(ledger: pd.DataFrame, site: str, reported: dict[str, Reported]) -> dict[str, Any]:
-    result = {}
-    for kind, (latents, supervised, controls) in reported.items():
-        mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
-        ceiling = mine[mine.method == "tokens"]
-        where, n_latents, dose = ceiling[SETTING].iloc[0]
-        tokens = effect(ceiling[ceiling.solved_before], "tokens", where, int(n_latents), float(dose))
-        n_unsolved = int((~mine[mine.method == "no_op"].solved_before).sum())
-        result[kind] = summary.intervention(latents, supervised, controls, tokens, n_unsolved)
-    return result
+def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:
+    """The tables that runs are compared by; ``at_once`` is what is reported where several connections are added."""
+    found, interventions = str(tables.site), curve(tables.ledger)
+    here = interventions[interventions.site == str(tables.writing_site)]
+    own_mass = tables.attention[tables.attention.measure == "own_mass"]
+    return {
+        "interventions": interventions,
+        "at_once": pd.concat([shown(here, kind, one.latents, one.supervised) for kind, one in at_once.items()], ignore_index=True),
+        "consolidation": tables.consolidation,
+        "features": tables.features[tables.features.site == found].drop(columns=["site", "units"]),
+        "attention": own_mass.drop(columns=["measure", "bin"]),
+        "knockouts": tables.knockouts[tables.knockouts.site == found],
+        "frontier": saes.frontier(tables.frontier),
+        "taxonomy": saes.kinds(tables.taxonomy),
+        "positions": tables.positions[tables.positions.site == found],
+        "beyond": beyond.probe_curves(tables.probes),
+        "steering": beyond.steering_curves(tables.steering),
+    }
+
+
+def _intervention(ledger: pd.DataFrame, kind: str, site: str, reported: Reported) -> dict[str, Any]:
+    mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test") & (ledger.method == "no_op")]
+    return summary.intervention(*reported, n_unsolved=int((~mine.solved_before).sum()))
+
+
+def _figures(one: claims.Claim) -> dict[str, Any]:
+    """The part of a claim that ``dvc metrics diff`` compares."""
+    values = asdict(one)
+    return {name: rounded(values[name]) for name in ("value", "low", "high", "control")} | {"verdict": one.verdict}

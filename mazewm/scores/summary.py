@@ -12,15 +12,33 @@ from mazewm.scores.statistics import bootstrap, rounded, share
 def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
     """Solved and valid on held-out and overload mazes, by family and by path length.
 
-    The intervals take mazes as independent. A small lattice has few connection sets (192 full 3x3 trees), so those of a family of
-    full small mazes are too narrow.
+    A small lattice has few connection sets (192 full 3x3 trees), so mazes of one set count together in the intervals.
     """
     test, overload = rows[rows.split == "test"], rows[rows.split == "overload"]
+
+    def rate(part: pd.DataFrame, name: str) -> dict[str, float]:
+        return share(part[name], part.connection_set).as_metrics()
+
     return {
-        "test": {name: share(test[name]).as_metrics() for name in ("solved", "valid")},
-        "overload": {name: share(overload[name]).as_metrics() for name in ("solved", "valid")},
-        "solved_by_family": {str(family): share(part.solved).as_metrics() for family, part in test.groupby("family")},
-        "solved_by_path_length": {str(length): share(part.solved).as_metrics() for length, part in test.groupby("path_length")},
+        "test": {name: rate(test, name) for name in ("solved", "valid")},
+        "overload": {name: rate(overload, name) for name in ("solved", "valid")},
+        "solved_by_family": {str(family): rate(part, "solved") for family, part in test.groupby("family")},
+        "solved_by_path_length": {str(length): rate(part, "solved") for length, part in test.groupby("path_length")},
+    }
+
+
+def attention(rows: pd.DataFrame, token_class: str) -> dict[str, Any]:
+    """The head of block 0 that looks most at its own coordinates from the consolidation token: how much, how differently at cells of
+    even and odd parity, and how much less at the connections spelled last than at those spelled first."""
+    mine = rows[(rows.layer == 0) & (rows.token_class == token_class) & (rows.control == "none")]
+    own = mine[mine.measure == "own_mass"]
+    head = int(own.loc[own["mean"].idxmax(), "head"])
+    parity, position = (mine[(mine["head"] == head) & (mine.measure == name)].sort_values("bin")["mean"] for name in ("parity", "position"))
+    return {
+        "head_block_0": head,
+        "own_mass_block_0": {"value": rounded(own["mean"].max()), "n": int(own.n.max())},
+        "parity_gap": rounded(parity.max() - parity.min()) if len(parity) else 0.0,
+        "late_loss": rounded(position.iloc[0] - position.iloc[-1]) if len(position) else 0.0,
     }
 
 
@@ -38,6 +56,42 @@ def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
     return result
 
 
+def seed_stability(rows: pd.DataFrame) -> dict[str, Any]:
+    """Mean |cos| of decoder directions with those of another seed's SAE and, as a control, with random directions."""
+    return {
+        str(place).replace(".", "_"): {str(other): bootstrap(part.cosine.to_numpy()).as_metrics() for other, part in at.groupby("other")}
+        for place, at in rows.groupby("place")
+    }
+
+
+def taxonomy(rows: pd.DataFrame) -> dict[str, Any]:
+    """How many latents of the trained SAE are of each kind, by place."""
+    own = rows[rows.sae == "trained"]
+    return {
+        str(place).replace(".", "_"): {str(k): int(n) for k, n in at.kind.value_counts().sort_index().items()}
+        for place, at in own.groupby("place")
+    }
+
+
+def transfer(rows: pd.DataFrame, site: str) -> dict[str, Any]:
+    """F1 in the half of the sequence where a connection's best latent was not looked for, less that in the half where it was, mean over
+    connections and both halves: 0 if latents mean the same early and late."""
+    mine = rows[rows.site == site]
+    same = mine.found_on == mine.measured_on
+    own, other = (part.set_index(["connection", "found_on"]).f1 for part in (mine[same], mine[~same]))
+    return bootstrap((other - own).dropna().groupby("connection").mean().to_numpy()).as_metrics()
+
+
+def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
+    """Effects of the residual stream at the connection's own tokens and elsewhere, and how well attribution foretells exact changes."""
+    stream = effects[effects.site == "resid_post"]
+    found: dict[str, Any] = {f"layer_{layer}": {} for layer in stream.layer.unique()}
+    for row in stream.itertuples():
+        found[f"layer_{row.layer}"][row.token_group] = rounded(row.effect)
+    places = agreement[agreement.site == "resid_post"].dropna()
+    return found | {"attribution_pearson": {f"layer_{row.layer}": rounded(row.pearson) for row in places.itertuples()}}
+
+
 def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
     """Each readout's deepest trees, mean over connections, and how many latents a connection takes."""
     rows = features[features.site == site]
@@ -50,11 +104,13 @@ def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
     return result
 
 
-def intervention(latents: Effect, supervised: Effect, controls: list[Effect], tokens: Effect, n_unsolved: int) -> dict[str, Any]:
-    """The reported setting of latents and of the mean difference, and every control beside them."""
+def intervention(
+    latents: Effect, supervised: Effect, controls: list[Effect], variants: list[Effect], tokens: Effect, n_unsolved: int
+) -> dict[str, Any]:
+    """The reported setting of latents and of the mean difference, and every control and variant beside them."""
     recovered = recovered_effect(latents, supervised, strongest(controls))
     result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
-    result |= {one.method: one.follows.as_metrics() for one in controls}
+    result |= {one.method: one.follows.as_metrics() for one in [*controls, *variants]}
     result["tokens"] = tokens.follows.as_metrics()
     if recovered is not None:
         result["recovered_effect"] = rounded(recovered)

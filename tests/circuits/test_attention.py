@@ -19,7 +19,7 @@ from mazewm.circuits.attention import (
 from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.tokens import SPELLING_CLASSES, TokenClass
 
-PARAMS = CircuitParams(n_mazes=97, batch_size=11, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
+PARAMS = CircuitParams(n_mazes=97, n_swaps=7, batch_size=11, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
 C2 = SpellingSite(0, TokenClass.C2)
 
 

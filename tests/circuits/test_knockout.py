@@ -116,9 +116,11 @@ def test_block_that_does_nothing_has_no_circuit():
 
 
 def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
-    params = CircuitParams(n_mazes=61, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
+    params = CircuitParams(
+        n_mazes=61, n_swaps=7, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1
+    )
     best = {str(C2): toy.BEST, str(PAPER_SITE): toy.BEST}
-    traced = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, C2, MAZES, params, 0)
+    traced = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, [C2, PAPER_SITE], MAZES, params, 0)
     assert {(row.site, row.kind) for row in traced.heads} == {(str(C2), "binding"), (str(C2), "connectivity")}
     assert {row.site for row in traced.faithfulness} == {str(C2), str(PAPER_SITE)}
     assert {row.site for row in traced.ov_consistency} == {str(C2), str(PAPER_SITE)}
@@ -129,13 +131,15 @@ def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
         path = tmp_path / f"{name}.parquet"
         tables.write_rows(path, tracing.ROW_TYPES[name], rows)
         assert len(tables.read(path, tracing.ROW_TYPES[name])) == len(rows)
-    again = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, C2, MAZES, params, 0)
+    again = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, [C2, PAPER_SITE], MAZES, params, 0)
     assert again == traced
 
 
 def test_paper_site_is_measured_once_if_it_is_the_consolidation_site():
-    params = CircuitParams(n_mazes=61, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
-    traced = tracing.trace(toy.planted(), {}, {}, PAPER_SITE, MAZES, params, 0)
+    params = CircuitParams(
+        n_mazes=61, n_swaps=7, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1
+    )
+    traced = tracing.trace(toy.planted(), {}, {}, [PAPER_SITE], MAZES, params, 0)
     assert [row.circuit for row in traced.faithfulness] == ["binding", "complement"]
     assert traced.knockouts == [] and traced.ov_consistency == []
     assert isinstance(traced.faithfulness[0], FaithfulnessRow)

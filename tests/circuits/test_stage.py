@@ -21,7 +21,7 @@ PARAMS = """
 scale: toy
 scales:
   toy:
-    circuits: {n_mazes: 43, batch_size: 17, connectivity_threshold: 0.5, binding_ratio: 2.0, n_position_bins: 3, n_threads: 1}
+    circuits: {n_mazes: 43, batch_size: 17, connectivity_threshold: 0.5, binding_ratio: 2.0, n_position_bins: 3, n_swaps: 7, n_threads: 1}
 """
 
 
@@ -35,6 +35,7 @@ def traced(tmp_path, monkeypatch):
     toy.planted().save(tmp_path / "model.safetensors")
     toy.planted_sae().save(tmp_path / "saes/0.resid_post.safetensors")
     C2.save(tmp_path / "activations/site.json")
+    C2.save(tmp_path / "activations/writing_site.json")
     rows = [LatentRow(str(site), e, 0, latent, 0.5, 0.0, 1.0) for site in (C2, PAPER_SITE) for e, latent in toy.BEST.items()]
     tables.write_rows(tmp_path / "features/latents.parquet", LatentRow, rows)
     app = typer.Typer()
@@ -52,6 +53,9 @@ def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):
     assert binding[["site", "layer", "head"]].values.tolist() == [[str(C2), 0, 0]]
     knocked = traced["knockouts"].query("heads == 'binding' and ablation == 'mean'")
     assert np.allclose(knocked.effect_own, 1)
+    assert len(traced["patch_pairs"]) == 7 and set(traced["patches"].pair) == set(range(7))
+    looked = traced["qk"].query("query_class == 'c2' and key_class == 'coordinate' and head == 0")
+    assert looked.loc[looked.score.idxmax()].offset == 2 and looked.offset.max() > 10  # as in mazes with six or seven connections
     consistency, cosines = traced["ov_consistency"], traced["ov_cosines"]
     figures = [
         circuits.own_mass(traced["attention"]),

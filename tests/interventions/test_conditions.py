@@ -1,23 +1,14 @@
 """What each condition adds, by hand: the SAE's latents are the dimensions themselves, so a delta shows the latents' change."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from planted import N_CONNECTIONS, SITE, plain_sae, ranked, sae_of, trees
+from planted import N_CONNECTIONS, SITE, plain_sae, sae_of, trees
 
-from mazewm.activations import Activations
 from mazewm.consolidation import SpellingSite
-from mazewm.interventions.conditions import (
-    Condition,
-    Directions,
-    LatentSets,
-    _absent_connection,
-    delta,
-    directions_at,
-    latent_sets,
-    positions,
-)
+from mazewm.interventions import conditions
+from mazewm.interventions.conditions import Condition, _other_connections, positions
+from mazewm.interventions.directions import Directions, LatentSets
 from mazewm.maze import examples
 from mazewm.tokens import TokenClass, spell
 
@@ -25,13 +16,27 @@ D = 37
 OWN = np.array([[(5 * e + 2) % 31, 31 + e % 5] for e in range(N_CONNECTIONS)])  # a first latent of its own, a second that is shared
 MEAN_ON = np.array([[1 + e / 4, 2.0] for e in range(N_CONNECTIONS)])
 ARROWS = np.random.default_rng(7).standard_normal((N_CONNECTIONS, D))
-SETS = {1: LatentSets(OWN[:, :1], MEAN_ON[:, :1]), 2: LatentSets(OWN, MEAN_ON)}
+CELLS = (OWN[:, :1] + np.array([3, 11, 17, 23])) % 36  # latents of the two cells, two each
+SETS = {1: LatentSets(OWN[:, :1], MEAN_ON[:, :1], CELLS[:, ::2]), 2: LatentSets(OWN, MEAN_ON, CELLS)}
+PROBES = np.random.default_rng(8).standard_normal((N_CONNECTIONS, D))
 DENSITY = np.where(np.arange(D) % 7 == 6, 0, np.arange(D) / D + 0.01)
-DIRECTIONS = Directions(SITE, True, plain_sae(D), SETS, ARROWS, DENSITY)
+DIRECTIONS = Directions(SITE, True, plain_sae(D), SETS, ARROWS, PROBES, DENSITY)
 MAZES = trees(211)
 ADDED = examples.additions(MAZES, np.random.default_rng(0), 5)
 REMOVED = examples.removals(MAZES, np.random.default_rng(0), 5, 8)
+MOVED = examples.moves(MAZES, np.random.default_rng(0), 5)
+SEVERAL = examples.overload(examples.with_new_ends(MAZES, np.random.default_rng(1), 5), np.random.default_rng(0), 3, 41, 7)
 RNG = np.random.default_rng
+
+
+def delta(condition, some, directions, value, rng):
+    """What is added where the residual stream is ``value``."""
+    return conditions.delta(condition, some, directions, directions.sae.encode(value), rng)
+
+
+def edited_of(some):
+    """The one connection that is added or removed."""
+    return np.concatenate([some.added, some.removed], axis=1)[:, 0]
 
 
 def values_of(some, n_pos, seed=0):
@@ -54,7 +59,7 @@ def test_adding_raises_to_the_dose_and_never_lowers(n_latents, dose):
     value = values_of(ADDED, 3)
     after = value.clamp(min=0) + delta(condition("latents", n_latents, dose), ADDED, DIRECTIONS, value, RNG(0))
     expected = value.clamp(min=0).clone()
-    for maze, e in enumerate(ADDED.connection):
+    for maze, e in enumerate(ADDED.added[:, 0]):
         for nth in range(n_latents):
             latent = OWN[e, nth]
             expected[maze, :, latent] = expected[maze, :, latent].clamp(min=dose * MEAN_ON[e, nth])
@@ -69,7 +74,7 @@ def test_removing_takes_the_dose_away(dose, left):
     after = value.clamp(min=0) + delta(condition("latents", 2, dose, "own"), REMOVED, DIRECTIONS, value, RNG(0))
     expected = value.clamp(min=0).clone()
     rows = torch.arange(len(REMOVED))[:, None]
-    expected[rows, 0, torch.from_numpy(OWN[REMOVED.connection])] *= left
+    expected[rows, 0, torch.from_numpy(OWN[REMOVED.removed[:, 0]])] *= left
     assert torch.allclose(after, expected, atol=1e-6)
 
 
@@ -78,7 +83,7 @@ def test_the_change_of_latents_passes_through_the_decoder():
     decoder = torch.randn(D, D, generator=torch.Generator().manual_seed(1))
     value, wanted = values_of(ADDED, 2), condition("latents", 2, 2.0)
     plain = delta(wanted, ADDED, DIRECTIONS, value, RNG(0))
-    turned = Directions(SITE, True, sae_of(torch.eye(D), decoder), SETS, ARROWS, DENSITY)
+    turned = Directions(SITE, True, sae_of(torch.eye(D), decoder), SETS, ARROWS, PROBES, DENSITY)
     assert torch.allclose(delta(wanted, ADDED, turned, value, RNG(0)), plain @ decoder, atol=1e-5)
 
 
@@ -87,7 +92,7 @@ def test_mean_difference_has_a_sign_and_a_dose(some, sign):
     value = values_of(some, 3)
     for dose in (0.5, 4.0):
         added = delta(condition("mean_difference", 0, dose), some, DIRECTIONS, value, RNG(0))
-        expected = sign * dose * ARROWS[some.connection][:, None, :].repeat(3, axis=1)
+        expected = sign * dose * ARROWS[edited_of(some)][:, None, :].repeat(3, axis=1)
         assert np.allclose(added.numpy(), expected, atol=1e-5)
 
 
@@ -118,27 +123,35 @@ def test_other_connection_is_absent_and_not_the_edited_one():
         for maze, latents in enumerate(found):
             [latent] = latents
             [other] = np.flatnonzero(OWN[:, 0] == latent)
-            assert other != ADDED.connection[maze] and not ADDED.mazes.connections[maze, other]
+            assert other != ADDED.added[:, 0][maze] and not ADDED.mazes.connections[maze, other]
             assert change[maze, latent] == pytest.approx(4 * MEAN_ON[other, 0] - 0.25)
             seen.add((maze, int(other)))
     assert len(seen) > 1.5 * len(ADDED), "another one each time"
 
 
-def test_absent_connections_are_drawn_evenly():
-    maze = np.zeros(4001, int)
-    many = examples.Examples("add", ADDED.mazes[maze], ADDED.connection[maze], ADDED.edited[maze])
-    drawn = np.bincount(_absent_connection(many, RNG(0)), minlength=N_CONNECTIONS) / 4001
-    free = ~ADDED.mazes.connections[0] & (np.arange(N_CONNECTIONS) != ADDED.connection[0])
+def test_other_connections_are_drawn_evenly():
+    many = ADDED[np.zeros(4001, int)]
+    drawn = np.bincount(_other_connections(many, RNG(0))[:, 0], minlength=N_CONNECTIONS) / 4001
+    free = ~ADDED.mazes.connections[0] & (np.arange(N_CONNECTIONS) != ADDED.added[0, 0])
     assert (drawn[~free] == 0).all() and np.allclose(drawn[free], 1 / free.sum(), atol=0.04)
+
+
+def test_as_many_other_connections_as_are_added():
+    """On mazes of seven connections, three more added, two are left; then one that is there must do."""
+    other = _other_connections(SEVERAL, RNG(0))
+    assert other.shape == SEVERAL.added.shape
+    for maze, drawn in enumerate(other):
+        assert len(set(drawn)) == 3 and not set(drawn) & set(SEVERAL.added[maze])
+        assert SEVERAL.mazes.connections[maze, drawn].tolist() == [False, False, True]
 
 
 def test_other_latents_are_the_strongest_that_are_not_the_edited_ones():
     value = values_of(REMOVED, 1)
     rows = np.arange(len(REMOVED))
-    value[rows[:, None], 0, torch.from_numpy(OWN[REMOVED.connection])] = 9.0  # the edited ones are the strongest of all
+    value[rows[:, None], 0, torch.from_numpy(OWN[REMOVED.removed[:, 0]])] = 9.0  # the edited ones are the strongest of all
     change = delta(condition("other_latents", 2, 1.0, "own"), REMOVED, DIRECTIONS, value, RNG(0))[:, 0].numpy()
     latents = value[:, 0].clamp(min=0).numpy()
-    for maze, e in enumerate(REMOVED.connection):
+    for maze, e in enumerate(REMOVED.removed[:, 0]):
         others = np.array([-1.0 if latent in OWN[e] else z for latent, z in enumerate(latents[maze])])
         strongest = np.argsort(-others)[:2]
         expected = np.zeros(D)
@@ -154,7 +167,7 @@ def test_random_latents_are_alive_alike_and_not_the_edited_one(some):
         found, _ = changed_latents("random_latents", some, dose=1.0, seed=seed)
         for maze, latents in enumerate(found):
             [latent] = latents
-            edited = OWN[some.connection[maze], 0]
+            edited = OWN[edited_of(some)[maze], 0]
             near = sorted(alive[alive != edited], key=lambda other: abs(DENSITY[other] - DENSITY[edited]))
             cut = abs(DENSITY[near[9]] - DENSITY[edited])
             assert latent != edited and DENSITY[latent] > 0
@@ -166,75 +179,120 @@ def test_random_latents_are_alive_alike_and_not_the_edited_one(some):
 def test_random_latents_get_the_values_of_the_edited_ones():
     found, change = changed_latents("random_latents", ADDED, dose=4.0)
     for maze, latents in enumerate(found):
-        assert change[maze, [*latents]] == pytest.approx(4 * MEAN_ON[ADDED.connection[maze], 0] - 0.25)
+        assert change[maze, [*latents]] == pytest.approx(4 * MEAN_ON[ADDED.added[:, 0][maze], 0] - 0.25)
 
 
-def test_fixed_value_is_one_for_all():
+def test_fixed_value_is_the_same_for_every_connection():
     _, change = changed_latents("fixed_value", ADDED, 2, dose=2.0)
-    for maze, e in enumerate(ADDED.connection):
+    for maze, e in enumerate(ADDED.added[:, 0]):
         assert np.flatnonzero(change[maze]).tolist() == sorted(OWN[e])
-        assert change[maze, OWN[e]] == pytest.approx(2 * MEAN_ON[:, 0].mean() - 0.25)
+        assert change[maze, OWN[e]] == pytest.approx(2 * MEAN_ON.mean(axis=0) - 0.25)
 
 
 def test_positions_of_every_connection_and_of_a_borrowed_one():
     n = 8
     some = ADDED.mazes.n_connections == n
-    part = examples.Examples("add", ADDED.mazes[some], ADDED.connection[some], ADDED.edited[some])
+    part = ADDED[some]
     spelled = spell(part.mazes, RNG(0))
     for token_class, first in ((TokenClass.C2, 3), (TokenClass.DELIMITER, 4), (TokenClass.C1, 1)):
         site = SpellingSite(1, token_class)
-        every = positions(condition("latents"), part, spelled, site, RNG(0))
+        every = positions("all", part, spelled, site, RNG(0))
         assert every.tolist() == [[first + 4 * k for k in range(n)]] * len(part)
-        draws = [positions(condition("latents", where="borrowed"), part, spelled, site, RNG(seed)) for seed in range(23)]
+        draws = [positions("borrowed", part, spelled, site, RNG(seed)) for seed in range(23)]
         assert all(draw.shape == (len(part), 1) for draw in draws)
         assert set(np.concatenate(draws).ravel().tolist()) == {first + 4 * k for k in range(n)}
-        assert np.array_equal(draws[0], positions(condition("no_op", where="borrowed"), part, spelled, site, RNG(0)))
+        assert np.array_equal(draws[0], positions("borrowed", part, spelled, site, RNG(0)))
 
 
 def test_its_own_position_is_where_the_connection_is_spelled():
     for n in np.unique(REMOVED.mazes.n_connections):
         some = REMOVED.mazes.n_connections == n
-        part = examples.Examples("remove", REMOVED.mazes[some], REMOVED.connection[some], REMOVED.edited[some])
+        part = REMOVED[some]
         spelled = spell(part.mazes, RNG(0))
-        own = positions(condition("latents", where="own"), part, spelled, SITE, RNG(0))
+        own = positions("own", part, spelled, SITE, RNG(0))
         assert own.shape == (len(part), 1)
         for maze, (at,) in enumerate(own):
             ends = {int(spelled.tokens[maze, at - 2]) - 11, int(spelled.tokens[maze, at]) - 11}
-            assert ends == set(part.mazes.grid.ends[part.connection[maze]].tolist())
+            assert ends == set(part.mazes.grid.ends[part.removed[maze, 0]].tolist())
 
 
-ROWS = [
-    (0, 0, 5, 1.0, 0.0),  # the best by F1, though others gain more
-    (0, 1, 6, 2.0, 1.5),
-    (0, 2, 7, 9.0, 1.0),
-    (0, 3, 8, 4.0, 0.0),
-    (2, 0, 1, 3.0, 0.0),
-]
+def test_borrowed_positions_are_as_many_as_are_added_and_different():
+    spelled = spell(SEVERAL.mazes, RNG(0))
+    at = positions("borrowed", SEVERAL, spelled, SITE, RNG(0))
+    assert at.shape == SEVERAL.added.shape and all(len(set(row)) == 3 for row in at.tolist())
+    assert set(at.ravel().tolist()) == {3 + 4 * k for k in range(7)}
+    assert np.array_equal(at, positions("borrowed", SEVERAL, spelled, SITE, RNG(0)))
 
 
-def test_a_set_is_the_best_latent_and_then_those_that_gain_most():
-    ids, mean_on = latent_sets(ranked(ROWS), 3, 3)
-    assert ids.tolist() == [[5, 7, 8], [0, 0, 0], [1, 1, 1]], "too few are filled with the best; never seen stays zero"
-    assert mean_on.tolist() == [[1, 9, 4], [0, 0, 0], [3, 3, 3]]
-    assert latent_sets(ranked(ROWS), 3, 1).ids.tolist() == [[5], [0], [1]]
+def raised(after, maze, at, connections, dose):
+    """Whether the latents there are exactly those of the connections, raised from a quarter."""
+    expected = np.full(D, 0.25)
+    for e in connections:
+        expected[OWN[e]] = np.maximum(expected[OWN[e]], dose * MEAN_ON[e])
+    return np.allclose(after[maze, at], expected, atol=1e-6)
 
 
-def test_a_repeated_latent_changes_nothing():
-    """A set that was filled up does what the set without the filling does."""
-    once = Directions(SITE, True, plain_sae(D), {1: SETS[1]}, ARROWS, DENSITY)
-    filled = {3: LatentSets(OWN[:, [0, 0, 0]], MEAN_ON[:, [0, 0, 0]])}
-    thrice = Directions(SITE, True, plain_sae(D), filled, ARROWS, DENSITY)
-    for some in (ADDED, REMOVED):
-        value = values_of(some, 2)
-        one = delta(condition("latents", 1, 2.0), some, once, value, RNG(0))
-        assert torch.equal(one, delta(condition("latents", 3, 2.0), some, thrice, value, RNG(0)))
+def test_several_are_written_together_at_every_token():
+    value = torch.full((len(SEVERAL), 7, D), 0.25)
+    after = (value + delta(condition("latents", 2, 2.0), SEVERAL, DIRECTIONS, value, RNG(0))).numpy()
+    assert all(raised(after, maze, at, added, 2.0) for maze, added in enumerate(SEVERAL.added) for at in range(7))
 
 
-def test_directions_are_measured_on_tokens():
-    values = np.array([[2, 0, -1], [4, 0, -1], [0, 1, -1], [0, 0, -1]], np.float16)
-    tokens = Activations(values, np.arange(4), np.arange(4), np.full(4, "c2", object), np.array([0, 0, 1, 2]))
-    rows = pd.concat([ranked(ROWS), ranked([(0, 0, 9, 7.0, 0.0)], "elsewhere")])
-    found = directions_at(SITE, True, plain_sae(3), rows, tokens, 3, [1, 2])
-    assert np.allclose(found.density, [0.5, 0.25, 0])
-    assert np.allclose(found.mean_difference, [[3, -0.5, 0], [-2, 1, 0], [-2, -1 / 3, 0]])
-    assert set(found.sets) == {1, 2} and found.sets[2].ids[0].tolist() == [5, 7]
+def test_several_are_written_one_at_each_borrowed_token():
+    value = torch.full((len(SEVERAL), 3, D), 0.25)
+    after = (value + delta(condition("latents", 2, 2.0, "borrowed"), SEVERAL, DIRECTIONS, value, RNG(0))).numpy()
+    assert all(raised(after, maze, nth, [e], 2.0) for maze, added in enumerate(SEVERAL.added) for nth, e in enumerate(added))
+
+
+@pytest.mark.parametrize(("method", "arrows"), [("mean_difference", ARROWS), ("probe_direction", PROBES)])
+def test_supervised_directions_add_up(method, arrows):
+    def pushed(some, n_pos, where):
+        return delta(condition(method, 0, 2.0, where), some, DIRECTIONS, values_of(some, n_pos), RNG(0)).numpy()
+
+    together = 2 * arrows[SEVERAL.added].sum(axis=1)[:, None].repeat(7, axis=1)
+    assert np.allclose(pushed(SEVERAL, 7, "all"), together, atol=1e-5)
+    assert np.allclose(pushed(SEVERAL, 3, "borrowed"), 2 * arrows[SEVERAL.added], atol=1e-5)
+    assert np.allclose(pushed(MOVED, 1, "own"), 2 * (arrows[MOVED.added] - arrows[MOVED.removed]), atol=1e-5)
+
+
+def test_moving_turns_one_off_and_the_other_on():
+    value = torch.full((len(MOVED), 1, D), 0.25)
+    after = (value + delta(condition("latents", 2, 1.0, "own"), MOVED, DIRECTIONS, value, RNG(0)))[:, 0].numpy()
+    for maze, (off, on) in enumerate(zip(MOVED.removed[:, 0], MOVED.added[:, 0], strict=True)):
+        expected = np.full(D, 0.25)
+        expected[OWN[off]] = 0
+        expected[OWN[on]] = MEAN_ON[on]  # what both have is on
+        assert np.allclose(after[maze], expected, atol=1e-6)
+
+
+def test_the_controls_of_a_move_move_something_else():
+    value = torch.full((len(MOVED), 1, D), 0.25)
+    latents = {method: delta(condition(method, 2, 1.0, "own"), MOVED, DIRECTIONS, value, RNG(0))[:, 0].numpy() + 0.25
+               for method in ("other_connection", "random_latents")}  # fmt: skip
+    for maze, (off, on) in enumerate(zip(MOVED.removed[:, 0], MOVED.added[:, 0], strict=True)):
+        changed = {method: np.flatnonzero(np.abs(after[maze] - 0.25) > 1e-6) for method, after in latents.items()}
+        [other] = [e for e in range(N_CONNECTIONS) if OWN[e, 0] in changed["other_connection"] and e not in (off, on)]
+        assert not MOVED.mazes.connections[maze, other] and set(changed["other_connection"]) == {*OWN[off], *OWN[other]}
+        assert not set(changed["random_latents"]) & {*OWN[off], *OWN[on]}
+        assert (latents["random_latents"][maze] < 0.1).sum() == 2, "as many are turned off"
+
+
+def test_cells_are_hidden_with_the_connection():
+    value = torch.full((len(REMOVED), 1, D), 0.5)
+    change = delta(condition("latents_and_cells", 2, 1.0, "own"), REMOVED, DIRECTIONS, value, RNG(0))[:, 0].numpy()
+    for maze, e in enumerate(REMOVED.removed[:, 0]):
+        assert set(np.flatnonzero(change[maze])) == {*OWN[e], *CELLS[e]} and (change[maze] <= 0).all()
+
+
+def test_random_directions_differ_between_borrowed_tokens():
+    value = torch.full((len(SEVERAL), 3, D), 0.25)
+    borrowed, edit = (
+        delta(condition(method, n, 2.0, "borrowed"), SEVERAL, DIRECTIONS, value, RNG(0)).numpy()
+        for method, n in (("random_direction", 0), ("latents", 2))
+    )
+    lengths = np.linalg.norm(borrowed, axis=2)
+    assert np.allclose(lengths, np.linalg.norm(edit, axis=2), rtol=1e-5)
+    unit = borrowed / lengths[..., None]
+    assert np.abs((unit[:, 0] * unit[:, 1]).sum(axis=1)).mean() < 0.3
+    everywhere = delta(condition("random_direction", 0, 2.0), SEVERAL, DIRECTIONS, value, RNG(0)).numpy()
+    assert np.allclose(everywhere, everywhere[:, :1])

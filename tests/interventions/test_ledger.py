@@ -1,105 +1,149 @@
-"""The ledger: every condition on every example once, predictions that are the drawings' own, and rates that a stub decides."""
+"""The ledger: every condition on every example once, predictions that are the drawings' own, and rates that a toy decides."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted import N_CONNECTIONS, SITE, random_sae, trees
+from planted import N_CONNECTIONS, SITE, plain_sae, random_sae, trees
 from toys import drawing_of, tiny
 
 from mazewm import tables
 from mazewm.consolidation import PAPER_SITE
-from mazewm.interventions import ledger
-from mazewm.interventions.conditions import Condition, Directions, LatentSets
-from mazewm.interventions.ledger import InterventionParams, Ledger, LedgerRow, conditions_of, n_steps, run_interventions
+from mazewm.interventions import ledger, prompts
+from mazewm.interventions.conditions import PROMPTS, Condition
+from mazewm.interventions.design import InterventionParams, conditions_of
+from mazewm.interventions.directions import Directions, LatentSets
+from mazewm.interventions.ledger import ExampleRow, LedgerRow, n_steps, run_interventions
+from mazewm.interventions.resuming import HalfRead
 from mazewm.maze import examples
 from mazewm.model.rollout import rollout
-from mazewm.tokens import Vocabulary, spell
+from mazewm.tokens import PATH_END, Vocabulary, spell
 
 VOCABULARY = Vocabulary(3)
 MODEL = tiny("learned", d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length)
 MODEL.W_U[:, : VOCABULARY.first_cell] = 0  # so that it walks from cell to cell
+MODEL.W_U[:, PATH_END] = 3 * MODEL.W_U[:, -1]  # and not for ever
 PARAMS = InterventionParams(
-    n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, set_sizes=[1, 3], doses=[1.0, 4.0], paper_site_doses=[2.0],
-    batch_size=5, n_threads=1,
+    n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, n_added=[1, 2], n_several=7, set_sizes=[1, 3], doses=[1.0, 4.0],
+    several_doses=[1.0], other_site_doses=[2.0], batch_size=5, n_threads=1,
 )  # fmt: skip
 MAZES = trees(101)
+MORE = examples.with_new_ends(MAZES, np.random.default_rng(1), 5)
 
 
 def some_of(found):
-    """Nine of the examples: two batches of one size, and one or more of others."""
-    index = np.argsort(-found.mazes.n_connections, kind="stable")[np.r_[:6, -3:0]]
-    return examples.Examples(found.kind, found.mazes[index], found.connection[index], found.edited[index])
+    """Some of the examples: two batches of one size, and one or more of others."""
+    return found[np.argsort(-found.mazes.n_connections, kind="stable")[np.r_[:6, -2:0]]]
 
 
-ASKED = {
-    "add": some_of(examples.additions(MAZES, np.random.default_rng(0), 1)),
-    "remove": some_of(examples.removals(MAZES, np.random.default_rng(0), 1, 8)),
-}
+RNG = np.random.default_rng
+ASKED = [
+    some_of(examples.additions(MAZES, RNG(0), 1)),
+    some_of(examples.removals(MAZES, RNG(0), 1, 8)),
+    some_of(examples.moves(MAZES, RNG(0), 1)),
+    *(examples.several(MORE, RNG(0), k, 3, 8) for k in (1, 2)),
+    *(examples.overload(MORE, RNG(0), k, 3, 7) for k in (0, 1, 2)),
+]
+BY_KIND = {kind: [some for some in ASKED if some.kind == kind] for kind in ("add", "remove", "move", "several", "overload")}
 
 
-def directions(site, is_found):
+def directions(site, is_main):
     rng = np.random.default_rng(0)
-    sets = {n: LatentSets((np.arange(12)[:, None] * 4 + np.arange(n)) % 53, np.full((12, n), 2.0)) for n in PARAMS.set_sizes}
-    return Directions(site, is_found, random_sae(30, 53), sets, rng.standard_normal((N_CONNECTIONS, 30)), rng.random(53))
+    sets = {n: LatentSets((np.arange(12)[:, None] * 4 + np.arange(n)) % 53, np.full((12, n), 2.0), (np.arange(12)[:, None] * 4 + 9 +
+            np.arange(2 * n)) % 53) for n in PARAMS.set_sizes}  # fmt: skip
+    arrows = rng.standard_normal((2, N_CONNECTIONS, 30))
+    return Directions(site, is_main, random_sae(30, 53), sets, *arrows, rng.random(53))
 
 
 SITES = [directions(SITE, True), directions(PAPER_SITE, False)]
 SPLITS = ("validation", "test")
 
 
-def filled(seed=0, splits=SPLITS, sites=SITES):
-    book, advanced = Ledger(), []
-    for split in splits:
-        for some in ASKED.values():
-            run_interventions(MODEL, some, split, sites, PARAMS, seed, book, lambda: advanced.append(1))
+def filled(seed=0, splits=SPLITS, sites=SITES, asked=ASKED, model=MODEL):
+    advanced = []
+    book = run_interventions(model, [(s, some) for s in splits for some in asked], sites, PARAMS, seed, lambda: advanced.append(1))
     return book, len(advanced)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     book, n = filled()
-    path = tmp_path_factory.mktemp("ledger") / "ledger.parquet"
-    book.write(path)
-    return book, n, path, tables.read(path, LedgerRow)
+    folder = tmp_path_factory.mktemp("ledger")
+    book.write(folder)
+    return book, n, folder, tables.read(folder / "ledger.parquet", LedgerRow)
 
 
 KEYS = ["split", "kind", "site", "method", "where", "n_latents", "dose"]
 
 
+def numbered():
+    """(kind, example number, its Examples, its row there)."""
+    for kind, parts in BY_KIND.items():
+        number = 0
+        for some in parts:
+            for nth in range(len(some)):
+                yield kind, number, some, nth
+                number += 1
+
+
 def test_every_condition_meets_every_example_once(written):
-    frame = written[3]
-    counts = Counter(frame[[*KEYS, "example"]].itertuples(index=False, name=None))
+    counts = Counter(written[3][[*KEYS, "example"]].itertuples(index=False, name=None))
     expected = {
-        (split, kind, str(site.site), c.method, c.where, c.n_latents, c.dose, example)
+        (split, kind, str(site.site), c.method, c.where, c.n_latents, c.dose, number)
+        for kind, number, some, _ in numbered()
         for split in SPLITS
-        for kind, some in ASKED.items()
         for site in SITES
-        for c in conditions_of(kind, split, site.is_found, PARAMS)
-        for example in range(len(some))
+        for c in conditions_of(kind, some.n_changed, split, site.is_main, PARAMS)
     }
     assert set(counts) == expected and set(counts.values()) == {1}
 
 
 def test_it_advances_as_often_as_it_said(written):
-    assert written[1] == sum(n_steps(some, split, SITES, PARAMS) for split in SPLITS for some in ASKED.values())
+    assert written[1] == n_steps([(split, some) for split in SPLITS for some in ASKED], SITES, PARAMS)
+    assert written[1] == sum(1 for _ in written[0].lists["measured"])
 
 
 def cells_of(path):
     return [divmod(int(cell), 3) for cell in path]
 
 
-@pytest.mark.parametrize("kind", ASKED)
-def test_predictions_are_the_shortest_paths_of_the_edited_mazes(written, kind):
-    frame, some = written[3], ASKED[kind]
-    mine = frame[frame.kind == kind]
-    for example, rows in mine.groupby("example"):
-        for mazes, column in ((some.mazes, "original"), (some.edited, "predicted")):
-            [path] = drawing_of(3, mazes.connections[example], mazes.origin[example], mazes.target[example]).shortest_paths()
-            assert all(cells_of(cells) == path for cells in rows[column])
-        assert set(rows.maze_id) == {some.mazes.maze_id[example]} and set(rows.connection) == {some.connection[example]}
+def test_predictions_are_the_shortest_paths_of_the_edited_mazes(written):
+    by_example = dict(list(written[3][written[3].split == "test"].groupby(["kind", "example"])))
+    for kind, number, some, nth in numbered():
+        rows = by_example[kind, number]
+        own = rows.method.isin(["repeated", "shifted"])
+        for mazes, paths in ((some.mazes, [*rows.original, *rows.predicted[own]]), (some.edited, rows.predicted[~own])):
+            [path] = drawing_of(3, mazes.connections[nth], mazes.origin[nth], mazes.target[nth]).shortest_paths()
+            assert all(cells_of(cells) == path for cells in paths)
+        assert set(rows.maze_id) == {some.mazes.maze_id[nth]} and set(rows.n_changed) == {some.n_changed}
+        assert all(list(e) == some.added[nth].tolist() for e in rows.added)
+        assert all(list(e) == some.removed[nth].tolist() for e in rows.removed)
+
+
+def test_how_many_connections_the_prompt_spells(written):
+    frame = written[3]
+    for kind, more in (("add", 1), ("remove", -1), ("move", 0)):
+        mine = frame[(frame.kind == kind) & (frame.split == "test") & (frame.site == str(SITE))].set_index("example")
+        plain = mine[mine.method == "no_op"].n_spelled
+        assert (mine[~mine.method.isin(PROMPTS)].n_spelled == plain.loc[mine[~mine.method.isin(PROMPTS)].index]).all()
+        assert (mine[mine.method == "tokens"].n_spelled == plain + more).all()
+    over = frame[frame.kind == "overload"]
+    assert set(zip(over.method, over.n_spelled - 7 - over.n_changed * over.method.isin(["tokens", "repeated"]), strict=True)) == {
+        (method, 0) for method in set(over.method)
+    }
+
+
+def test_examples_are_written_as_they_are_spelled(written):
+    kept = tables.read(written[2] / "examples.parquet", ExampleRow)
+    assert len(kept) == 2 * sum(map(len, ASKED))
+    kept = kept[kept.split == "test"].set_index(["kind", "example"])
+    for kind, number, some, nth in numbered():
+        row = kept.loc[kind, number]
+        assert list(row.connections) == some.mazes.connections[nth].tolist()
+        assert (row.maze_id, row.origin, row.target) == (some.mazes.maze_id[nth], some.mazes.origin[nth], some.mazes.target[nth])
 
 
 def test_flags_say_how_the_walk_compares(written):
@@ -112,8 +156,8 @@ def test_no_op_walks_as_without_an_edit(written):
     """Each example's unedited walk, with the spelling that the ledger gave it."""
     frame = written[3]
     no_op = frame[(frame.method == "no_op") & (frame.site == str(SITE))]
-    for kind, some in ASKED.items():
-        mine, rng = no_op[no_op.kind == kind].set_index("example").measured, np.random.default_rng(0)
+    for kind in ("add", "remove"):
+        [some], mine, rng = BY_KIND[kind], no_op[no_op.kind == kind].set_index("example").measured, RNG([0, 0])
         for group in some.mazes.by_n_connections().values():
             for start in range(0, len(group), PARAMS.batch_size):
                 index = group[start : start + PARAMS.batch_size]
@@ -132,101 +176,130 @@ def test_an_edit_changes_walks(written):
 
 
 def test_parquet_holds_what_the_frame_holds(written):
-    book, _, path, frame = written
+    book, _, folder, frame = written
     kept = book.frame()
-    assert len(kept) == len(frame) > 0
+    assert len(book) == len(kept) == len(frame) > 0
     for name in kept.columns:
         assert (kept[name].to_numpy() == frame[name].to_numpy()).all(), name
-    padded = np.concatenate([cells[2] for cells in book.cells])
-    assert all([c for c in row if c != -1] == list(cells) for row, cells in zip(padded, frame.measured, strict=True))
-    book.write(path.with_name("again"))
-    assert path.with_name("again").read_bytes() == path.read_bytes()
+    for name in ("measured", "added", "original"):
+        rows = [row for part in book.lists[name] for row in part]
+        assert all([c for c in row if c != -1] == list(cells) for row, cells in zip(rows, frame[name], strict=True))
+    (folder / "again").mkdir(exist_ok=True)
+    book.write(folder / "again")
+    for name in ("ledger.parquet", "examples.parquet"):
+        assert (folder / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_the_same_seed_gives_the_same_ledger():
-    one, same, other = (filled(seed, ["validation"], SITES[1:])[0] for seed in (0, 0, 1))
+    one, same, other = (filled(seed, ["validation"], SITES[1:], ASKED[:2])[0] for seed in (0, 0, 1))
     assert one.frame().equals(same.frame())
-    walks = [np.concatenate([cells[2] for cells in book.cells]) for book in (one, same, other)]
+    walks = [np.concatenate(book.lists["measured"]) for book in (one, same, other)]
     assert np.array_equal(walks[0], walks[1]) and not np.array_equal(walks[0], walks[2])
 
 
-def test_what_is_chosen_from_and_what_stands_beside():
-    found = conditions_of("add", "test", True, PARAMS)
-    assert len(set(found)) == len(found)
-    by_method = Counter(c.method for c in found)
-    # 2 places, 2 doses, 2 sizes
-    assert by_method == {"latents": 8, "mean_difference": 4, "tokens": 1, "no_op": 1, "fixed_value": 4} | dict.fromkeys(
-        ("random_direction", "random_latents", "other_connection"), 4
-    )
-    assert {c.n_latents for c in found if c.method in ("random_latents", "other_connection")} == {3}
-    chosen_from = conditions_of("add", "validation", True, PARAMS)
-    assert {c.method for c in chosen_from} == {"latents", "mean_difference"}
-    assert set(chosen_from) == {c for c in found if c.method in ("latents", "mean_difference")}
-    removing = conditions_of("remove", "test", True, PARAMS)
-    assert {c.where for c in removing} == {"own"}
-    assert {c.method for c in removing} == {m for m in by_method if m not in ("other_connection", "fixed_value")} | {"other_latents"}
-    paper = conditions_of("add", "test", False, PARAMS)
-    assert {c.where for c in paper} == {"all"} and {c.dose for c in paper if c.method not in ("no_op", "tokens")} == {2.0}
+D = 53  # of the toy's residual stream: the connections, then dimensions that mean nothing
+TOY = Directions(
+    SITE, True, plain_sae(D),
+    {n: LatentSets((np.arange(12)[:, None] + 12 * np.arange(n)), np.ones((12, n)), 37 + np.arange(12)[:, None] + np.arange(2 * n) % 4)
+     for n in PARAMS.set_sizes},
+    np.eye(12, D), np.eye(12, D), np.full(D, 0.1),
+)  # fmt: skip
 
 
-def solver(edited_taps=lambda tap: False):
-    """In place of a rollout: whoever reads the prompt and walks the shortest path, in other mazes' cells if the tap says so."""
-
-    def walk(model, prompt, tap=None):
-        if tap is not None:
-            tap(SITE.place, torch.zeros(*prompt.shape, 30))
-        cells = np.full((len(prompt), 10), -1, np.int16)
-        for row, tokens in zip(cells, prompt.numpy() - VOCABULARY.first_cell, strict=True):
-            n = (len(tokens) - 9) // 4
-            bits = np.zeros(12, bool)
-            for k in range(n):
-                pair = {int(tokens[1 + 4 * k]), int(tokens[3 + 4 * k])}
-                bits |= np.array([{int(a), int(b)} == pair for a, b in MAZES.grid.ends])
-            [path] = drawing_of(3, bits, tokens[-6], tokens[-3]).shortest_paths()
-            row[: len(path)] = [3 * r + c for r, c in path]
-        return cells
-
-    return walk
+def walk_shortest(bits, origin, target):
+    """The cells of a shortest path, or none, padded."""
+    paths = drawing_of(3, bits, origin, target).shortest_paths()
+    cells = [3 * r + c for r, c in paths[0]] if paths else [-2]
+    return np.pad(cells, (0, 10 - len(cells)), constant_values=-1)
 
 
-def test_a_solver_that_reads_tokens_only(monkeypatch):
-    """It solves every maze, follows edited tokens, and keeps to its path whatever is done to its activations."""
-    monkeypatch.setattr(ledger, "rollout", solver())
-    book = Ledger()
-    for some in ASKED.values():
-        run_interventions(MODEL, some, "test", SITES[:1], PARAMS, 0, book, lambda: None)
-    frame = book.frame()
-    assert frame.solved_before.all()
-    is_tokens = frame.method == "tokens"
-    assert frame.follows_edit[is_tokens].all() and not frame.keeps_original[is_tokens].any()
-    assert frame.keeps_original[~is_tokens].all() and not frame.follows_edit[~is_tokens].any()
+def spelled_bits(prompt):
+    bits = np.zeros((len(prompt), 12), bool)
+    for row, tokens in zip(bits, prompt.numpy() - VOCABULARY.first_cell, strict=True):
+        for k in range((len(tokens) - 9) // 4):
+            row |= [{int(a), int(b)} == {int(tokens[1 + 4 * k]), int(tokens[3 + 4 * k])} for a, b in MAZES.grid.ends]
+    return bits
 
 
-@pytest.mark.parametrize("method", ["mean_difference", "latents"])
-def test_only_the_chosen_positions_are_edited(method):
-    some = ASKED["add"]
-    value = torch.randn(len(some), 41, 30, generator=torch.Generator().manual_seed(0))
-    at = torch.randint(41, (len(some), 1), generator=torch.Generator().manual_seed(1))
-    before = value.clone()
-    edited = ledger._edit(Condition(method, "borrowed", 3, 4.0), some, SITES[0], at, np.random.default_rng(0)).function(value)
-    changed = (edited != value).any(dim=2)
-    assert torch.equal(value, before)
-    assert torch.equal(changed, torch.zeros_like(changed).scatter(1, at, True))
+def toy_read(model, layer, prompt):
+    """A model whose residual stream at c2 names the connection that is spelled, and at the end origin and target."""
+    resid = torch.zeros(*prompt.shape, D)
+    for at in range(1, prompt.shape[1] - 9, 4):
+        alone = torch.cat([prompt[:, :1], prompt[:, at : at + 4], prompt[:, -8:]], dim=1)
+        resid[:, at + 2, :12] = torch.from_numpy(spelled_bits(alone)).float()
+    resid[:, -1, 51], resid[:, -1, 52] = prompt[:, -6] - VOCABULARY.first_cell, prompt[:, -3] - VOCABULARY.first_cell
+    return HalfRead(layer, resid, None)
+
+
+def toy_walk(model, read, resid):
+    """And which walks the shortest path of the connections that are named anywhere."""
+    bits = (resid[:, :, :12] > 0.75).any(dim=1).numpy()
+    ends = read.resid[:, -1, 51:].int().numpy()
+    return np.stack([walk_shortest(*row) for row in zip(bits, *ends.T, strict=True)]).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """The toy's ledger; it walks edited prompts by what they spell, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "read_up_to", toy_read)
+        patch.setattr(ledger, "walk_on", toy_walk)
+
+        def walk(model, prompt):
+            ends = prompt.numpy()[:, [-6, -3]] - VOCABULARY.first_cell
+            return np.stack([walk_shortest(*row) for row in zip(spelled_bits(prompt), *ends.T, strict=True)])
+
+        patch.setattr(prompts, "rollout", walk)
+        return filled(splits=["test"], sites=[TOY])[0].frame()
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_a_toy_whose_latents_are_the_connections_follows(toy, kind):
+    """Every edit of the edited connections, at a dose of 1 or more, gives exactly the predicted path."""
+    mine = toy[
+        (toy.kind == kind)
+        & toy.method.isin(["latents", "latents_and_cells", "mean_difference", "probe_direction", "fixed_value", *PROMPTS])
+    ]
+    assert mine.solved_before.all() and len(set(mine.method)) >= 4 and mine.follows_edit.all()
+    changed = mine[(mine.n_changed > 0) & ~mine.method.isin(["repeated", "shifted"])]
+    assert not changed.keeps_original.any()
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_the_controls_do_nothing_to_the_toy(toy, kind):
+    """Where the edit is of others: no path is the predicted one. What says nothing of connections leaves the path as it is."""
+    mine = toy[(toy.kind == kind) & (toy.n_changed > 0)]
+    controls = mine[mine.method.isin(["no_op", "other_connection", "other_latents"])]
+    assert len(controls) and not controls.follows_edit.any()
+    assert mine[mine.method.isin(["no_op", "other_latents"])].keeps_original.all()
+
+
+def test_only_the_chosen_positions_are_edited(monkeypatch):
+    read = HalfRead(0, torch.randn(8, 41, 30, generator=torch.Generator().manual_seed(0)), None)
+    at = torch.randint(41, (8, 1), generator=torch.Generator().manual_seed(1))
+    seen = []
+    monkeypatch.setattr(ledger, "walk_on", lambda model, read, resid: seen.append(resid) or np.zeros((8, 10), np.int16))
+    for method in ("mean_difference", "latents"):
+        before = read.resid.clone()
+        ledger._walk_edited(MODEL, read, Condition(method, "borrowed", 3, 4.0), ASKED[0], SITES[0], at, RNG(0))
+        changed = (seen[-1] != read.resid).any(dim=2)
+        assert torch.equal(read.resid, before)
+        assert torch.equal(changed, torch.zeros_like(changed).scatter(1, at, True))
 
 
 def test_methods_differ_in_nothing_but_what_they_add(monkeypatch):
-    """At a borrowed place every method edits the same position of a maze."""
+    """At borrowed places every method edits the same positions of a maze."""
     seen = []
 
-    def spy(condition, part, directions, at, rng):
+    def spy(model, read, condition, part, directions, at, rng):
         if condition.where == "borrowed":
-            seen.append((tuple(part.mazes.maze_id.tolist()), tuple(part.connection.tolist()), at.ravel().tolist()))
-        return real(condition, part, directions, at, rng)
+            seen.append((part.mazes.maze_id.tolist(), part.added.tolist(), at.tolist(), condition.method))
+        return real(model, read, condition, part, directions, at, rng)
 
-    real = ledger._edit
-    monkeypatch.setattr(ledger, "_edit", spy)
-    run_interventions(MODEL, ASKED["add"], "test", SITES[:1], PARAMS, 0, Ledger(), lambda: None)
-    groups = pd.DataFrame(seen, columns=["maze", "connection", "at"]).groupby(["maze", "connection"])["at"]
-    assert len(groups) >= 2
-    for _, positions in groups:
-        assert len(positions) > 10 and all(at == positions.iloc[0] for at in positions)
+    real = ledger._walk_edited
+    monkeypatch.setattr(ledger, "_walk_edited", spy)
+    filled(splits=["test"], sites=SITES[:1], asked=[ASKED[0], *BY_KIND["several"]])
+    groups = pd.DataFrame([(str(maze) + str(added), at, method) for maze, added, at, method in seen]).groupby(0)
+    assert len(groups) >= 4
+    for _, group in groups:
+        assert len(set(group[2])) >= 6 and all(one == other for one, other in pairwise(group[1]))

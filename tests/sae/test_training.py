@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from planted import D_MODEL, N_ACTIVE, N_ATOMS, dictionary, recipe, sparse_sums
+from planted import D_MODEL, N_ACTIVE, N_ATOMS, dictionary, sparse_sums
+from sae.recipes import POINT, recipe
 from scipy.optimize import linear_sum_assignment
 
+from mazewm.errors import BadInput
+from mazewm.params import check
 from mazewm.sae import training
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
 
@@ -13,6 +16,11 @@ ATOMS = dictionary()
 VALUES = sparse_sums(ATOMS, 20011)
 HELD_OUT = torch.from_numpy(sparse_sums(ATOMS, 1009, seed=1))
 SHORT = recipe(n_samples=5_000)
+
+
+def of(activation):
+    """A point at which the activation trains."""
+    return training.Point(N_ATOMS, 0.01) if activation == "relu" else POINT
 
 
 def matched(sae):
@@ -27,11 +35,11 @@ def unexplained(sae):
 
 
 @pytest.mark.parametrize(
-    ("activation", "changes"),
-    [("topk", {}), ("relu", {"l1": 0.3, "lr": 0.003}), ("batch_topk", {"n_latents": 47})],
+    ("activation", "point", "changes"),
+    [("topk", POINT, {}), ("relu", training.Point(N_ATOMS, 0.3), {"lr": 0.003}), ("batch_topk", training.Point(47, N_ACTIVE), {})],
 )
-def test_a_planted_dictionary_is_recovered(activation, changes):
-    sae = training.train(VALUES, recipe(activation=activation, **changes), 0, 150_000)
+def test_a_planted_dictionary_is_recovered(activation, point, changes):
+    sae = training.train(VALUES, recipe(activation=activation, **changes), point, 0, 150_000)
     assert matched(sae).min() > 0.95
     assert unexplained(sae) < 0.1
     active = (sae.encode(HELD_OUT) > 0).float().sum(dim=1)
@@ -40,7 +48,7 @@ def test_a_planted_dictionary_is_recovered(activation, changes):
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
 def test_decoder_rows_have_unit_norm(activation):
-    sae = training.train(VALUES, recipe(activation=activation, l1=0.01), 0, 5_000)
+    sae = training.train(VALUES, recipe(activation=activation), of(activation), 0, 5_000)
     assert torch.allclose(sae.W_dec.norm(dim=1), torch.ones(N_ATOMS), atol=1e-6)
     assert not sae.training and not sae.W_dec.requires_grad
 
@@ -51,8 +59,8 @@ def untrained(seed):
 
 
 def test_a_frozen_decoder_stays_as_it_began():
-    frozen = training.train(VALUES, SHORT, 3, 5_000, frozen_decoder=True)
-    free = training.train(VALUES, SHORT, 3, 5_000)
+    frozen = training.train(VALUES, SHORT, POINT, 3, 5_000, frozen_decoder=True)
+    free = training.train(VALUES, SHORT, POINT, 3, 5_000)
     began = untrained(3)
     assert torch.equal(frozen.W_dec, began.W_dec)
     assert not torch.allclose(frozen.W_enc, began.W_enc, atol=1e-3), "the encoder is trained"
@@ -62,8 +70,7 @@ def test_a_frozen_decoder_stays_as_it_began():
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
 def test_the_scale_is_folded_away(activation):
-    params = recipe(activation=activation, l1=0.01)
-    plain, large = training.train(VALUES, params, 0, 2_000), training.train(7 * VALUES, params, 0, 2_000)
+    plain, large = (training.train(values, recipe(activation=activation), of(activation), 0, 2_000) for values in (VALUES, 7 * VALUES))
     assert torch.allclose(large(7 * HELD_OUT), 7 * plain(HELD_OUT), atol=1e-2)
     assert torch.allclose(large.encode(7 * HELD_OUT), 7 * plain.encode(HELD_OUT), atol=1e-2)
     assert torch.allclose(large.b_dec, 7 * plain.b_dec, atol=1e-3)
@@ -72,7 +79,7 @@ def test_the_scale_is_folded_away(activation):
 
 def test_the_mean_is_where_it_begins():
     """One step at a vanishing rate: b_dec is the mean, to scale, and the directions are the seed's."""
-    sae = training.train(VALUES, recipe(lr=1e-9), 0, 127)
+    sae = training.train(VALUES, recipe(lr=1e-9), POINT, 0, 127)
     assert torch.allclose(sae.b_dec, torch.from_numpy(VALUES[:20_000]).mean(dim=0), atol=1e-5)
     assert torch.allclose(sae.W_dec, untrained(0).W_dec, atol=1e-6)
 
@@ -109,7 +116,7 @@ def n_dead(sae):
 
 def test_aux_loss_revives_planted_dead_latents(monkeypatch):
     monkeypatch.setattr(training, "SparseAutoencoder", HalfDead)
-    without, revived = (training.train(VALUES, recipe(aux_weight=weight, dead_share=0.02), 0, 20_000) for weight in (0.0, 0.03125))
+    without, revived = (training.train(VALUES, recipe(aux_weight=weight, dead_share=0.02), POINT, 0, 20_000) for weight in (0.0, 0.03125))
     assert (n_dead(without), n_dead(revived)) == (N_PLANTED_DEAD, 0)
     assert unexplained(revived) < unexplained(without) / 3
 
@@ -117,19 +124,18 @@ def test_aux_loss_revives_planted_dead_latents(monkeypatch):
 def test_without_dead_latents_the_aux_loss_changes_nothing():
     """Nothing is silent for longer than the whole run."""
     params = {"dead_share": 0.999, "n_samples": 5_000}
-    one, other = (training.train(VALUES, recipe(aux_weight=weight, **params), 0, 5_000) for weight in (0.0, 10.0))
+    one, other = (training.train(VALUES, recipe(aux_weight=weight, **params), POINT, 0, 5_000) for weight in (0.0, 10.0))
     assert torch.equal(one.W_enc, other.W_enc)
 
 
 def test_the_penalty_of_relu_makes_it_sparser():
-    l0 = [
-        (training.train(VALUES, recipe(activation="relu", l1=l1), 0, 10_000).encode(HELD_OUT) > 0).float().sum(1).mean() for l1 in (0, 0.3)
-    ]
+    saes = [training.train(VALUES, recipe(activation="relu"), training.Point(N_ATOMS, l1), 0, 10_000) for l1 in (0.001, 0.3)]
+    l0 = [float((sae.encode(HELD_OUT) > 0).float().sum(1).mean()) for sae in saes]
     assert l0[1] < 0.8 * l0[0]
 
 
 def test_the_same_seed_gives_the_same_weights():
-    one, same, other = (training.train(VALUES, SHORT, seed, 5_000) for seed in (0, 0, 1))
+    one, same, other = (training.train(VALUES, SHORT, POINT, seed, 5_000) for seed in (0, 0, 1))
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, same.state_dict()[name]), name
     assert not torch.equal(one.W_dec, other.W_dec)
@@ -145,12 +151,60 @@ def test_rows_are_read_in_order_and_over_again():
 def test_training_threshold_keeps_k_per_token_of_the_batch():
     sae = SparseAutoencoder(SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)).requires_grad_(False)
     pre = torch.tensor([[5.0, 4.0, 0.0], [1.0, 3.0, 0.5]])
-    kept = training._activate(sae, pre, 0)
+    kept = training._batch_topk(sae, pre, 0)
     assert kept.tolist() == [[5.0, 4.0, 0.0], [0.0, 0.0, 0.0]]
     assert float(sae.threshold) == 4
-    training._activate(sae, pre + 1, 1)
+    training._batch_topk(sae, pre + 1, 1)
     assert float(sae.threshold) == pytest.approx(4.01)
 
 
 def test_k_is_never_more_than_there_are_latents():
-    assert training.train(VALUES, recipe(n_latents=5, k=11), 0, 500).shape.k == 5
+    assert training.train(VALUES, SHORT, training.Point(5, 11.0), 0, 500).shape.k == 5
+    assert training.train(VALUES, recipe(activation="relu"), training.Point(5, 0.1), 0, 500).shape.k == 5, "relu keeps all"
+
+
+def test_training_reconstructs_as_the_sae_does():
+    """Where k directions are added up, the sum and its gradients are those of the product with the whole dictionary."""
+    sae = untrained(0)
+    with torch.no_grad():
+        sae.W_enc *= torch.linspace(0.5, 1.5, N_ATOMS)
+        sae.b_enc -= 0.5
+    found = []
+    for summed in (True, False):
+        sae.zero_grad()
+        pre = sae.pre_activation(HELD_OUT)
+        x_hat = training._reconstruct(sae, pre, 0).x_hat if summed else sae.decode(sae.activate(pre))
+        (HELD_OUT - x_hat).pow(2).sum().backward()
+        found.append([x_hat.detach(), *(p.grad.clone() for p in sae.parameters())])
+    assert len(found[0]) == 5
+    for summed, whole in zip(*found, strict=True):
+        assert torch.allclose(summed, whole, rtol=1e-4, atol=1e-2 * float(whole.abs().mean()))
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
+def test_what_is_active_is_seen_in_training(activation):
+    """Latent 3 is never on, latent 4 for one token only."""
+    sae = SparseAutoencoder(SaeShape(activation=activation, d_model=3, n_latents=5, k=2))
+    pre = torch.tensor([[5.0, 4.0, 3.0, 0.0, 0.0], [6.0, 1.0, 2.0, 0.0, 7.0]])
+    seen = training._reconstruct(sae, pre, 0)
+    assert seen.is_active.tolist() == [True, True, activation == "relu", False, True]
+    kept = {"relu": 12 + 16, "topk": 9 + 13, "batch_topk": 5 + 4 + 6 + 7}[activation]
+    assert float(seen.length) == kept / 2
+
+
+def test_a_latent_that_is_kept_at_zero_is_silent():
+    sae = SparseAutoencoder(SaeShape(activation="topk", d_model=3, n_latents=3, k=2))
+    assert training._reconstruct(sae, torch.tensor([[5.0, 0.0, 0.0]]), 0).is_active.tolist() == [True, False, False]
+
+
+def test_the_points_are_every_width_with_every_sparsity():
+    params = recipe(widths=[7, 11], sparsities=[2.0, 3.0])
+    assert params.points() == [(7, 2), (7, 3), (11, 2), (11, 3)]
+
+
+def test_k_must_be_whole():
+    with pytest.raises(BadInput, match="params.yaml: sae: the sparsities of topk.*must be whole"):
+        check(training.SaeParams, recipe().model_dump() | {"sparsities": [4, 0.5]}, "params.yaml: sae")
+    with pytest.raises(BadInput, match="sae.widths"):
+        check(training.SaeParams, recipe().model_dump() | {"widths": []}, "params.yaml: sae")
+    assert recipe(activation="relu", sparsities=[0.5]).points() == [(N_ATOMS, 0.5)]

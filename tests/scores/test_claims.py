@@ -1,6 +1,5 @@
 """Every claim from made-up tables: supported, refuted, undecided."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from planted import READOUTS, SITE, attention_rows, consistency_rows, feature_rows, knockout_rows, outcomes
@@ -119,28 +118,51 @@ def test_c4_latents_against_the_strongest_control():
     assert claims.is_causal("C4a", "adding", made("latents", 0, n=0), [made("no_op", 0, n=0)]).verdict == "undecided"
 
 
+def everything(n=100):
+    return made("tokens", n, n)
+
+
 def test_c5_the_difference_of_two_rates():
-    better = claims.is_asymmetric(made("latents", 70), made("latents", 20, n=50, kind="remove"))
+    better = claims.is_asymmetric(made("latents", 70), made("latents", 20, n=50, kind="remove"), everything(), everything(50))
     assert (better.id, better.verdict, better.n) == ("C5", "supported", 50)
     assert better.value == pytest.approx(0.3) and better.control == 0
     half = 1.96 * (0.7 * 0.3 / 100 + 0.4 * 0.6 / 50) ** 0.5
     assert better.high - better.low == pytest.approx(2 * half, rel=0.1)
-    assert claims.is_asymmetric(made("latents", 20), made("latents", 70)).verdict == "refuted"
-    assert claims.is_asymmetric(made("latents", 20), made("latents", 22)).verdict == "undecided"
-    assert claims.is_asymmetric(made("latents", 20), made("latents", 0, n=0)).verdict == "undecided"
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 70), everything(), everything()).verdict == "refuted"
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 22), everything(), everything()).verdict == "undecided"
+    assert claims.is_asymmetric(made("latents", 20), made("latents", 0, n=0), everything(), everything(0)).verdict == "undecided"
 
 
-def test_c7_encodings_against_seeds():
-    found = claims.code_differs({"learned": [2.0, 2.2, 1.8], "rotary": [1.0, 1.1, 0.9]})
-    assert (found.id, found.verdict, found.n) == ("C7", "supported", 3) and found.value == pytest.approx(1.0)
-    # Student's 97.5 % quantile with two degrees of freedom.
-    half = 4.302653 * (np.var([2.0, 2.2, 1.8], ddof=1) / 3 + np.var([1.0, 1.1, 0.9], ddof=1) / 3) ** 0.5
-    assert found.high - found.low == pytest.approx(2 * half) and "learned - rotary" in found.measure
-    assert claims.code_differs({"learned": [1.0, 2.0, 1.5], "rotary": [1.2, 2.4, 1.9]}).verdict == "undecided"
-    assert claims.code_differs({"learned": [1.5] * 3, "rotary": [1.5] * 3}).verdict == "refuted"
-    assert claims.code_differs({"learned": [2.0], "rotary": [1.0]}).verdict == "undecided", "one seed each"
-    assert claims.code_differs({"learned": [2.0, 2.1], "rotary": [1.0, 1.1]}).verdict == "undecided"
-    assert claims.code_differs({"learned": [2.0, 1.0]}).verdict == "undecided", "one encoding"
+def test_c5_counts_only_where_the_edited_maze_is_solved_as_tokens():
+    # The first 40 tokens follow: of additions 40 of these, of removals (the first 70) 40 of these too.
+    found = claims.is_asymmetric(made("latents", 90), made("latents", 70), made("tokens", 40), made("tokens", 40))
+    assert (found.value, found.n) == (0.0, 40)
+
+
+def test_c6_latents_where_tokens_fail():
+    found = claims.holds_more_than_was_seen(made("latents", 60), made("tokens", 10), [made("random_latents", 20)])
+    assert (found.id, found.verdict, found.control, found.control_name) == ("C6a", "supported", 0.2, "random_latents")
+    assert claims.holds_more_than_was_seen(made("latents", 60), made("tokens", 90), [made("random_latents", 20)]).verdict == "refuted"
+    same = claims.holds_more_than_was_seen(made("latents", 60), made("tokens", 60), [made("random_latents", 2)])
+    assert same.control_name == "the same as tokens" and same.verdict == "refuted"
+
+
+def test_c6b_own_path_on_longer_prompts_against_more_connections():
+    assert claims.fails_by_number(made("repeated", 60), made("tokens", 10)).verdict == "supported"
+    assert claims.fails_by_number(made("repeated", 10), made("tokens", 10)).verdict == "refuted"
+    assert claims.fails_by_number(made("repeated", 5), made("tokens", 40)).id == "C6b"
+
+
+def test_pairs_that_share_a_connection_set_count_together():
+    sets = [e // 20 for e in range(100)]
+
+    def of(method, hits):
+        return effects.effect(outcomes(method, hits, dose=2.0, sets=sets), method, "all", 1, 2.0)
+
+    own, other = of("latents", [e % 20 < 4 * (e // 20) for e in range(100)]), of("no_op", [0] * 100)
+    wide = claims.paired_rates(own, other)
+    narrow = claims.paired_rates(made("latents", 40), made("no_op", 0))
+    assert wide.value == narrow.value == 0.4 and wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
 def test_nothing_is_undecided_whatever_the_control():

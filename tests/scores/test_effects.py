@@ -27,7 +27,7 @@ def test_the_setting_is_chosen_on_validation_and_reported_on_test():
     found = effects.chosen(disagreeing(), "add", HERE, "latents")
     assert (found.method, found.where, found.n_latents, found.dose) == ("latents", "all", 4, 2.0)
     assert found.follows == wilson(2, 7) and found.keeps == wilson(4, 7)
-    assert found.flags.tolist() == [True, False, True, False, False, False, False]
+    assert found.outcomes.follows_edit.tolist() == [True, False, True, False, False, False, False]
 
 
 def test_only_what_was_solved_before_counts():
@@ -39,13 +39,13 @@ def test_only_what_was_solved_before_counts():
     ]
     found = effects.chosen(pd.concat(parts), "add", HERE, "latents")
     assert found.dose == 2.0 and found.follows == wilson(1, 3)
-    assert found.flags.index.tolist() == [0, 1, 4]
+    assert found.outcomes.index.tolist() == [0, 1, 4]
 
 
 def test_nothing_solved_is_nothing_measured():
     parts = [outcomes("latents", [1, 1], split=split, dose=dose, solved=[0, 0]) for split in ("validation", "test") for dose in (1.0, 2.0)]
     found = effects.chosen(pd.concat(parts), "add", HERE, "latents")
-    assert found.follows == NOTHING and len(found.flags) == 0
+    assert found.follows == NOTHING and len(found.outcomes) == 0
 
 
 def validated(**hits):
@@ -92,7 +92,7 @@ def test_controls_stand_at_the_same_place_and_dose():
     ]
     everything = pd.concat([disagreeing(), *parts])
     beside = effects.chosen(everything, "add", HERE, "latents")
-    found = effects.controls_beside(everything, "add", HERE, beside)
+    found = effects.beside(everything, "add", HERE, beside, effects.CONTROLS)
     assert [one.method for one in found] == ["no_op", "random_latents", "random_direction", "other_connection"]
     assert {(one.where, one.dose) for one in found[1:]} == {("all", 2.0)}
     assert [one.follows for one in found] == [wilson(0, 3)] + [wilson(1, 3)] * 3
@@ -100,7 +100,7 @@ def test_controls_stand_at_the_same_place_and_dose():
 
 def test_controls_of_validation_mazes_are_no_controls():
     rows = pd.concat([disagreeing(), outcomes("random_latents", [1, 1], split="validation", dose=2.0)])
-    assert effects.controls_beside(rows, "add", HERE, effects.chosen(rows, "add", HERE, "latents")) == []
+    assert effects.beside(rows, "add", HERE, effects.chosen(rows, "add", HERE, "latents"), effects.CONTROLS) == []
 
 
 def made(rate, n=100):
@@ -119,12 +119,46 @@ def test_the_strongest_control():
     assert effects.strongest([made(3), made(11), made(7)]).follows == wilson(11, 100)
 
 
-def test_a_dose_curve_has_every_condition_of_the_test_mazes_once():
+def test_a_curve_has_every_condition_of_the_test_mazes_once():
     book = ledger(adds=17, removes=3, n=23, solved=[0] + [1] * 22)
-    curve = effects.dose_curve(book)
-    keys = ["kind", "site", "method", "where", "n_latents", "dose"]
+    curve = effects.curve(book)
+    keys = ["kind", "site", "method", "where", "n_latents", "dose", "n_changed"]
     assert not curve.duplicated(keys).any()
     assert len(curve) == len(book[book.split == "test"].drop_duplicates(keys))
     row = curve[(curve.kind == "add") & (curve.method == "latents") & (curve.dose == 2)].iloc[0]
     expected = wilson(16, 22)
     assert (row.follows_edit, row.low, row.high, row.n) == (expected.value, expected.low, expected.high, 22)
+
+
+def test_examples_of_one_connection_set_count_together():
+    alone = effects.curve(outcomes("latents", [1, 0] * 50)).iloc[0]
+    together = effects.curve(outcomes("latents", [1, 0] * 50, sets=[e // 10 * 2 + e % 2 for e in range(100)])).iloc[0]
+    assert alone.follows_edit == together.follows_edit == 0.5 and alone.n == together.n == 100
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def several(method, follows_of_k, where="all", dose=1.0):
+    """Examples of adding k connections at once, of which so many of ten follow; numbered through."""
+    parts = [
+        outcomes(method, [1] * hits + [0] * (10 - hits), kind="several", where=where, dose=dose, n_changed=k)
+        for k, hits in follows_of_k.items()
+    ]
+    return pd.concat([part.assign(example=part.example + 10 * k) for k, part in enumerate(parts)], ignore_index=True)
+
+
+def test_kinds_without_validation_rows_take_the_best_setting_of_another_kind_that_they_have():
+    parts = [
+        outcomes("latents", [1, 1, 1, 1], split="validation", dose=4.0),
+        outcomes("latents", [1, 1, 1, 0], split="validation", dose=2.0, where="borrowed"),
+        outcomes("latents", [0, 1, 0, 0], split="validation", dose=1.0),
+        several("latents", {1: 9, 2: 7}, where="borrowed", dose=2.0),
+        several("latents", {1: 10, 2: 10}, dose=1.0),
+    ]
+    found = effects.chosen_as(pd.concat(parts), "several", "add", HERE, "latents")
+    assert (found.where, found.dose) == ("borrowed", 2.0) and found.follows.value == 0.8 and found.follows.n == 20
+
+
+def test_the_ceiling_is_what_the_tokens_do():
+    found = effects.unedited(ledger(), "add", HERE, "tokens")
+    assert found.method == "tokens" and found.follows == wilson(5, 23)
+    assert effects.among(found, pd.Index([0, 1, 22])).follows == wilson(2, 3)

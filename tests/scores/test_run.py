@@ -13,7 +13,7 @@ from mazewm.scores import comparison, statistics
 from mazewm.scores.run import score_run
 from mazewm.scores.statistics import wilson
 
-IDS = ["C1", "C2", "C3a", "C3b", "C4a", "C4b", "C5"]
+IDS = ["C1", "C2", "C3a", "C3b", "C4a", "C4b", "C4c", "C5", "C6a", "C6b", "C8a", "C8b", "C8c", "C8d"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,18 +40,20 @@ def leaves(tree, way=()):
 def test_claims_of_a_run(scored):
     assert [one.id for one in scored.claims] == IDS
     verdicts = {one.id: one.verdict for one in scored.claims}
-    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each.
-    assert verdicts == dict.fromkeys(IDS, "supported") | {"C4b": "undecided"}
+    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each. Of the five whose tokens follow, all additions and
+    # three removals do. Own paths on longer prompts: 7 against 5 of 23.
+    assert verdicts == dict.fromkeys(IDS, "supported") | dict.fromkeys(("C4b", "C5", "C6b"), "undecided")
     by_id = {one.id: one for one in scored.claims}
     assert by_id["C4a"].value == pytest.approx(17 / 23) and by_id["C4a"].control_name == "other_connection"
-    assert by_id["C5"].value == pytest.approx(14 / 23)
+    assert (by_id["C5"].value, by_id["C5"].n) == (pytest.approx(2 / 5), 5)
+    assert by_id["C4c"].value == by_id["C6a"].value == pytest.approx(11 / 23)
 
 
 def test_claims_turn_with_the_tables():
     tables = run_tables(ledger=at_both_sites(ledger(adds=1, removes=19, controls=8)), knockouts=knockout_rows({}))
-    verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims}
+    verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims if one.id < "C5"}
     expected = {"C1": "supported", "C2": "refuted", "C3a": "supported", "C3b": "undecided", "C4a": "refuted", "C4b": "supported"}
-    assert verdicts == expected | {"C5": "refuted"}
+    assert verdicts == expected | {"C4c": "supported"}
 
 
 def test_a_run_that_solves_nothing_is_undecided():
@@ -82,11 +84,12 @@ def test_metrics_by_hand(scored):
 
 def test_the_papers_site_stands_beside_another_that_was_found(scored):
     metrics = scored.metrics
-    assert set(metrics["features"]) == set(metrics["interventions"]) == {"consolidation", "paper"}
+    assert set(metrics["features"]) == set(metrics["interventions"]) == {"consolidation", "writing", "paper"}
+    assert metrics["sites"] == {"consolidation": str(SITE), "writing": str(SITE), "paper": str(PAPER_SITE)}
     assert metrics["features"]["paper"]["latents"]["mcc"]["value"] == pytest.approx(0.1)
     assert metrics["interventions"]["paper"]["add"]["latents"]["value"] == pytest.approx(4 / 23, abs=1e-6)
-    same = score_run(run_tables(PAPER_SITE, ledger=ledger().assign(site=str(PAPER_SITE))), 0.5).metrics
-    assert set(same["features"]) == set(same["interventions"]) == {"consolidation"}
+    same = score_run(run_tables(PAPER_SITE, PAPER_SITE, ledger=ledger().assign(site=str(PAPER_SITE))), 0.5).metrics
+    assert set(same["features"]) == set(same["interventions"]) == {"consolidation", "writing"}
 
 
 def test_metrics_are_plain_scalars(scored):
@@ -119,7 +122,7 @@ def folders(tmp_path, scored):
 def test_only_the_configured_runs_are_read(folders):
     found = comparison.compare(KEYS, *folders)
     assert list(found.summary) == list(NEEDED)
-    assert list(found.claims) == [*NEEDED, comparison.COMPARISON]
+    assert list(found.claims["runs"]) == list(NEEDED) and list(found.claims["encodings"]) == ["learned", "rotary"]
     assert set(found.curves) == set(comparison.TABLES)
     for curve in found.curves.values():
         assert curve.run.tolist() == [name for name in NEEDED for _ in range(2)]
@@ -128,21 +131,30 @@ def test_only_the_configured_runs_are_read(folders):
     assert list(two.summary) == ["learned-1", "rotary-0"]
 
 
-def test_claims_are_keyed_by_id_and_c7_is_about_all_runs(folders):
+def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folders):
     found = comparison.compare(KEYS, *folders)
-    assert list(found.claims["rotary-1"]) == IDS
-    [(id, seven)] = found.claims[comparison.COMPARISON].items()
-    assert id == "C7" and seven["verdict"] == "undecided" and seven["value"] == pytest.approx(1.0) and seven["n"] == 0
-    alone = comparison.compare(KEYS[1:3], *folders).claims[comparison.COMPARISON]["C7"]
+    assert list(found.claims["runs"]["rotary-1"]) == list(found.claims["encodings"]["learned"]) == IDS
+    assert found.claims["encodings"]["learned"]["C1"]["n_seeds"] == 2
+    seven = found.claims["comparison"]["C7a"]
+    assert list(found.claims["comparison"]) == ["C7a", "C7b", "C7c", "C7d", "C7e"]
+    assert seven["verdict"] == "supported" and seven["value"] == pytest.approx(1.0) and seven["n"] == 2
+    alone = comparison.compare(KEYS[1:3], *folders).claims["comparison"]["C7a"]
     assert alone["verdict"] == "undecided" and alone["value"] == pytest.approx(1.1)
     json.dumps(found.claims, allow_nan=False)
     json.dumps(found.summary, allow_nan=False)
 
 
+def test_what_figures_draw_of_all_runs(folders):
+    found = comparison.compare(KEYS, *folders)
+    added = found.effects[(found.effects.kind == "add") & (found.effects.method == "latents")]
+    assert added.run.tolist() == list(NEEDED) and added.value.tolist() == pytest.approx([17 / 23] * 4, abs=1e-6)
+    assert found.code[found.code.id == "C7a"].value.tolist() == list(NEEDED.values()) and found.threshold == 0.5
+
+
 def test_the_headline_of_a_run(folders, scored):
     one = comparison.compare(KEYS, *folders).summary["learned-1"]
     assert one["solved"] == pytest.approx(7 / 11, abs=1e-6) and one["solved_overload"] == pytest.approx(1 / 11, abs=1e-6)
-    assert one["consolidation"] == str(SITE)
+    assert one["consolidation"] == one["writing"] == str(SITE)
     assert one["latents_per_connection"] == 2.1 and one["mcc"] == pytest.approx(0.9)
     assert one["follows_edit_add"] == pytest.approx(17 / 23, abs=1e-6)
     assert one["follows_edit_add_mean_difference"] == pytest.approx(19 / 23, abs=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mazewm.scores import statistics
-from mazewm.scores.statistics import NOTHING, Interval, bootstrap, rounded, share, wilson
+from mazewm.scores.statistics import NOTHING, Clustered, Interval, bootstrap, cluster_bootstrap, rounded, share, wilson
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,45 @@ def test_wilson_holds_the_truth_in_nineteen_of_twenty():
 def test_shares():
     assert share(np.array([True] * 8 + [False] * 2)) == wilson(8, 10)
     assert share(np.zeros(0, bool)) == wilson(0, 0) == NOTHING
+
+
+def test_a_share_of_clusters_by_hand():
+    flags = np.array([True] * 4 + [False] * 4)
+    assert share(flags, np.arange(8)) == pytest.approx(wilson(4, 8)), "alone, every example is its own cluster"
+    # Four clusters of two equal examples: variance 4/3 * 4 / 64 = 1/12 against 1/28; 8 / (7/3) = 24/7 examples in effect.
+    found, z, n = share(flags, np.repeat(np.arange(4), 2)), 1.959964, 24 / 7
+    half = z * (0.25 / n + z * z / (4 * n * n)) ** 0.5 / (1 + z * z / n)
+    assert (found.value, found.n) == (0.5, 8) and found.high - found.low == pytest.approx(2 * half, abs=1e-6)
+    # Each cluster half and half: less than the variance of independent examples is not believed.
+    assert share(np.array([True, False] * 4), np.repeat(np.arange(4), 2)) == pytest.approx(wilson(4, 8))
+    assert share(np.ones(8, bool), np.repeat(np.arange(4), 2)) == wilson(4, 4)._replace(n=8)
+    assert share(np.array([True, False]), np.zeros(2)) == Interval(0.5, 0.0, 1.0, 2), "one cluster says nothing about others"
+    assert share(np.zeros(0, bool), np.zeros(0)) == NOTHING
+
+
+def test_intervals_of_clusters_hold_the_truth_where_independent_ones_do_not():
+    rng = np.random.default_rng(0)
+    held = {"clusters": [], "independent": []}
+    for _ in range(199):
+        clusters = np.repeat(np.arange(43), 7)
+        flags = rng.random(len(clusters)) < rng.beta(1.2, 2.8, 43)[clusters]  # a share of 0.3 that differs between clusters
+        for name, found in (("clusters", share(flags, clusters)), ("independent", share(flags))):
+            held[name].append(found.low <= 0.3 <= found.high)
+    assert np.mean(held["clusters"]) > 0.9 > np.mean(held["independent"])
+
+
+def test_the_bootstrap_of_clusters_resamples_them_whole():
+    values, clusters = np.repeat([0.0, 1.0] * 23, 5), np.repeat(np.arange(46), 5)
+    found = cluster_bootstrap(Clustered(values, clusters))
+    assert (found.value, found.n) == (0.5, 230)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / 46**0.5, rel=0.1)
+    gap = cluster_bootstrap(Clustered(np.ones(7), np.arange(7)), Clustered(values, clusters))
+    assert gap.value == 0.5 and gap.n == 7 and gap.high - gap.low == pytest.approx(found.high - found.low, rel=0.1)
+    assert (
+        cluster_bootstrap(Clustered(np.zeros(0), np.zeros(0)))
+        == NOTHING
+        == cluster_bootstrap(Clustered(values, clusters), Clustered([], []))
+    )
 
 
 def test_bootstrap_holds_the_truth_and_is_seeded(monkeypatch):

@@ -1,0 +1,52 @@
+"""Edits of the prompt: the edited maze spelled, and two ways in which its prompt is longer without saying more.
+
+* ``tokens``: the edited maze is spelled, which is the ceiling and, for additions, a longer input.
+* ``repeated``: the maze itself with as many of its connections spelled twice as are added: as many tokens as the edited maze, and no
+  more connections. What is predicted is the original path.
+* ``shifted``: the maze itself, read at positions as much later as the edited maze is longer. Only encodings with a vector for each
+  absolute position know of it; the others see offsets. What is predicted is the original path.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import nn
+
+from mazewm.interventions.conditions import Method
+from mazewm.maze.examples import Examples
+from mazewm.maze.mazes import Mazes
+from mazewm.model.positions import Learned, Sinusoidal
+from mazewm.model.rollout import rollout
+from mazewm.model.transformer import Transformer
+from mazewm.tokens import TOKENS_PER_CONNECTION, Spelled, random_spelling, spell, spell_as
+
+
+def walk_prompt(
+    method: Method, model: Transformer, examples: Examples, spelled: Spelled, rng: np.random.Generator
+) -> tuple[Int[np.ndarray, "maze step"], int]:
+    """The cells walked after the changed prompt of each example, and how many connections it spells."""
+    k = examples.n_changed
+    if method == "shifted":
+        model = shifted(model, TOKENS_PER_CONNECTION * k)
+    else:
+        spelled = spell(examples.edited, rng) if method == "tokens" else repeated(examples.mazes, k, rng)
+    return rollout(model, torch.from_numpy(spelled.prompt).to(model.device)), spelled.n_connections
+
+
+def repeated(mazes: Mazes, k: int, rng: np.random.Generator) -> Spelled:
+    """Mazes with ``k`` of their connections spelled twice, all in random order and direction."""
+    order, _ = random_spelling(mazes, rng)
+    order = rng.permuted(np.concatenate([order, order[:, :k]], axis=1), axis=1)
+    return spell_as(mazes, order, rng.random(order.shape, dtype=np.float32) < 0.5)
+
+
+def shifted(model: Transformer, n: int) -> Transformer:
+    """The model as it reads ``n`` positions later; the last ``n`` positions are then beyond its context, and read as zero."""
+    if not isinstance(model.encoding, Learned | Sinusoidal):
+        return model
+    moved = copy.deepcopy(model)
+    table = torch.cat([model.encoding.W_pos[n:], torch.zeros_like(model.encoding.W_pos[:n])])
+    moved.encoding.W_pos = nn.Parameter(table, requires_grad=False) if isinstance(model.encoding, Learned) else table
+    return moved

@@ -1,0 +1,58 @@
+"""Does another seed find the same directions?
+
+Living latents of an SAE (active on some held-out token) are matched one to one with those of another, so that the sum of |cos| of
+their decoder directions is largest (the Hungarian algorithm; science, "Seed stability"). Control: as many random directions as the other
+SAE has living latents, those of the frozen decoder.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+
+from mazewm import tables
+from mazewm.model.sites import Place
+from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.quality import encode
+
+SECOND_SEED, RANDOM = "second_seed", "frozen_decoder"
+
+
+@dataclass(frozen=True)
+class StabilityRow:
+    """A latent of the trained SAE and its match in another; the mean of ``cosine`` is the stability."""
+
+    place: tables.Text
+    other: tables.Text  # second_seed, or frozen_decoder as the control
+    latent: tables.Int
+    matched: tables.Int  # the other SAE's latent
+    cosine: tables.Real  # |cos| of the two decoder directions
+
+
+def compare(
+    place: Place,
+    trained: SparseAutoencoder,
+    second: SparseAutoencoder,
+    frozen: SparseAutoencoder,
+    values: Float[np.ndarray, "token d_model"],
+) -> list[StabilityRow]:
+    """The trained SAE against its second seed and against random directions, on held-out ``values``."""
+    own, theirs = (np.flatnonzero(encode(sae, values).any(axis=0)) for sae in (trained, second))
+    rows = match(place, SECOND_SEED, trained, own, second, theirs)
+    return rows + match(place, RANDOM, trained, own, frozen, np.arange(len(theirs)))
+
+
+def match(
+    place: Place,
+    name: str,
+    one: SparseAutoencoder,
+    own: Int[np.ndarray, " own"],
+    other: SparseAutoencoder,
+    theirs: Int[np.ndarray, " their"],
+) -> list[StabilityRow]:
+    """One row for each matched pair of these latents: as many as there are of the fewer."""
+    # Decoder directions have unit norm, so their products are cosines.
+    cosine = np.abs(one.W_dec.numpy()[own] @ other.W_dec.numpy()[theirs].T)
+    pairs = zip(*linear_sum_assignment(cosine, maximize=True), strict=True)
+    return [StabilityRow(str(place), name, int(own[a]), int(theirs[b]), float(cosine[a, b])) for a, b in pairs]

@@ -1,0 +1,105 @@
+"""C8: facts that no single token states: whether the model represents them, and whether it uses them.
+
+Where to look (token, depth) and how to steer (what, where, depth, dose) is chosen on validation mazes and reported on test mazes.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from mazewm.scores.claims import Claim, claim, paired
+from mazewm.scores.statistics import NOTHING, Clustered, Interval, bootstrap, cluster_bootstrap, rounded, share
+
+FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
+STATEMENTS = {
+    "distance": "the model represents how far every cell is from the target",
+    "on_path": "the model represents which cells are on the path",
+    "toward_target": "the model represents which end of a connection at a fork is nearer to the target",
+}
+MODEL_FREE = ("input", "input_pairs")  # read off the maze itself, linearly and in pairs of bits
+STEERED, CONTROLS = "given_target", ("shuffled_labels", "other_units", "random_direction")
+HARD = "later"  # forks that are not the next step: what is written cannot be the next token's logit
+
+
+def represents(probes: pd.DataFrame, fact: str) -> Claim:
+    """C8a-c: at the token and depth where the probe does best on validation mazes it beats every control there, by unit: an untrained
+    model, shuffled labels, the embedding at that token, and linear readouts of the maze itself."""
+    rows = probes[probes.fact == fact]
+    own = rows[(rows.readout == "model") & (rows.depth > 0)]
+    means = own[own.split == "validation"].groupby(["token", "depth"]).score.mean()
+    kind = "R²" if fact == "distance" else "AUROC"
+    if means.empty or not (own.split == "test").any():
+        return claim(FACTS[fact], STATEMENTS[fact], f"{kind} of a linear probe", NOTHING, 0.0, "too few mazes to fit a probe")
+    token, depth = means.idxmax()
+    test = rows[rows.split == "test"]
+    here = test[(test.token == token) & (test.depth == depth)]
+    scores = {str(name): part.set_index("unit").score for name, part in here.groupby("readout")}
+    scores |= {name: test[test.readout == name].set_index("unit").score for name in MODEL_FREE}
+    embedding = test[(test.readout == "model") & (test.token == token) & (test.depth == 0)]
+    scores |= {"embedding": embedding.set_index("unit").score}
+    model = scores.pop("model")
+    name = max((n for n in scores if len(scores[n])), key=lambda control: float(scores[control].mean()))
+    measure = f"{kind} of a linear probe, mean over units: at {token}, depth {depth}"
+    return claim(FACTS[fact], STATEMENTS[fact], measure, paired(model, scores[name]), float(scores[name].mean()), name)
+
+
+def uses(steering: pd.DataFrame) -> Claim:
+    """C8d: pushed along a fact's mean difference among mazes with equal targets (so that nothing is said of the target), rollouts turn
+    the other way at a later fork more often than under any control of equal length at the same place; among mazes solved unedited."""
+    rows = steering[(steering.situation == HARD) & steering.solved_before]
+    keys = ["fact", "where", "depth", "dose"]
+    validation = rows[(rows.split == "validation") & (rows.method == STEERED)]
+    statement = "pushing along a fact's direction turns the path at a later fork"
+    if validation.empty:
+        return claim("C8d", statement, "rollouts that turn as predicted", NOTHING, 0.0, "no fork to steer at")
+    best = validation.groupby(keys).goes_as_predicted.mean().idxmax()
+    test = rows[(rows.split == "test") & (rows[keys] == pd.Series(dict(zip(keys, best, strict=True)))).all(axis=1)]
+    by_method = {str(name): part.set_index("example") for name, part in test.groupby("method")}
+    controls = {name: float(by_method[name].goes_as_predicted.mean()) for name in CONTROLS if name in by_method}
+    name = max(controls, key=lambda control: controls[control])
+    both = by_method[STEERED].join(by_method[name].goes_as_predicted.rename("control"), how="inner")
+    gap = cluster_bootstrap(Clustered(both.goes_as_predicted.astype(float) - both.control.astype(float), both.connection_set))
+    bar, value = controls[name], float(both.goes_as_predicted.mean())
+    fact, where, depth, dose = best
+    measure = f"rollouts that turn as predicted: {fact} written at {where}, depth {depth}, dose {dose:g}"
+    return claim("C8d", statement, measure, Interval(value, bar + gap.low, bar + gap.high, gap.n), bar, name)
+
+
+def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
+    """Mean score over units on test mazes with its bootstrap interval: by fact, token, depth and readout."""
+    rows = []
+    keys = ["fact", "token", "depth", "readout"]
+    for key, units in probes[probes.split == "test"].groupby(keys, sort=False):
+        found = bootstrap(units.score.to_numpy())
+        more = {"value": found.value, "low": found.low, "high": found.high, "n_units": found.n, "n": int(units.n.median())}
+        rows.append(dict(zip(keys, key, strict=True)) | more)
+    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n_units", "n"])
+
+
+def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Of test forks solved before the edit, the share that goes as predicted: by situation, fact, where, depth and method.
+
+    A method that is chosen from is shown at its best dose on validation forks (the smallest, if equal), a control at that one of the doses
+    at which it does best on test forks, which favours it.
+    """
+    solved = ledger[ledger.solved_before]
+    keys = ["situation", "fact", "where", "depth", "method"]
+    rows = []
+    for key, mine in solved.groupby(keys):
+        judged = mine[mine.split == "validation"]
+        rates = (judged if len(judged) else mine[mine.split == "test"]).groupby("dose").goes_as_predicted.mean()
+        test = mine[(mine.split == "test") & (mine.dose == rates.idxmax())]
+        found = share(test.goes_as_predicted, test.connection_set)
+        more = {"dose": rates.idxmax(), "value": found.value, "low": found.low, "high": found.high, "n": found.n}
+        rows.append(dict(zip(keys, key, strict=True)) | more)
+    return pd.DataFrame(rows, columns=[*keys, "dose", "value", "low", "high", "n"])
+
+
+def summary(probes: pd.DataFrame) -> dict[str, Any]:
+    """Each fact's value beside every readout's best mean on test mazes, for ``dvc metrics diff``."""
+    test = probes[probes.split == "test"]
+    means = test.groupby(["fact", "readout", "token", "depth"]).score.mean().groupby(["fact", "readout"]).max()
+    found: dict[str, Any] = {str(fact): {} for fact in means.index.get_level_values("fact").unique()}
+    for (fact, readout), value in means.items():
+        found[str(fact)][f"best_{readout}"] = rounded(value)
+    return found

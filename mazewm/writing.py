@@ -1,0 +1,112 @@
+"""Room 4e, writing: at which layer and token class a connection can be written into a transformer.
+
+Where a connection reads best (room ``consolidation``) need not be where writing it has an effect: later layers may go on reading
+from earlier places. So for every layer and the three token classes that can know a connection (``c1`` stands before its
+second cell), ``dose`` times the mean difference of an absent connection is added at all tokens of the class, and
+``follows_edit`` is the share of rollouts that take the predicted path, among mazes that are solved unedited.
+
+The **writing site** is the first (layer, token class) whose best dose comes within ``tolerance`` of the best of all.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from mazewm import tables
+from mazewm.behaviour import judge
+from mazewm.consolidation import SpellingSite
+from mazewm.directions import mean_differences
+from mazewm.maze.examples import Examples
+from mazewm.maze.mazes import Mazes
+from mazewm.model.edits import Taps, add_at
+from mazewm.model.rollout import rollout
+from mazewm.model.sites import Place, Site
+from mazewm.model.transformer import Transformer
+from mazewm.params import Params
+from mazewm.recording import record
+from mazewm.tokens import TokenClass, spell, spelling_positions
+
+CLASSES = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
+
+
+class WritingParams(Params):
+    """How the writing site is looked for."""
+
+    n_mazes: Annotated[int, Field(gt=0)]  # training mazes behind the mean differences
+    n_per_connection: Annotated[int, Field(gt=0)]  # additions of each connection, in validation mazes
+    doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    tolerance: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class WritingRow:
+    """One dose at one (layer, token class)."""
+
+    layer: tables.Int
+    token_class: tables.Text
+    dose: tables.Real  # of the mean difference
+    n_follow: tables.Int  # rollouts that take the predicted path
+    n: tables.Int  # examples solved unedited
+
+
+Arrows = dict[SpellingSite, Float[np.ndarray, "connection d_model"]]
+
+
+def arrows(model: Transformer, mazes: Mazes, seed: int, batch: int) -> Arrows:
+    """The mean difference of every connection at every layer and class."""
+    sites = [SpellingSite(layer, c) for layer in range(model.params.n_layers) for c in CLASSES]
+    values: dict[SpellingSite, list[np.ndarray]] = {site: [] for site in sites}
+    labels = []
+    places = [Place(layer, Site.RESID_POST) for layer in range(model.params.n_layers)]
+    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch):
+        labels.append(recorded.spelled.order.ravel())
+        for site in sites:
+            at = spelling_positions(recorded.spelled.n_connections, site.token_class)
+            values[site].append(recorded.values[site.place][:, at].flatten(0, 1).float().cpu().numpy())
+    connection = np.concatenate(labels)
+    return {site: mean_differences(np.concatenate(parts), connection, mazes.grid.n_connections) for site, parts in values.items()}
+
+
+def look(model: Transformer, known: Arrows, additions: Examples, doses: list[float], seed: int, batch: int) -> list[WritingRow]:
+    """Write each example's added connection at every site of ``known``, with every dose."""
+    follow = {(site, dose): 0 for site in known for dose in doses}
+    n_solved, rng = 0, np.random.default_rng(seed)
+    for n, index in additions.mazes.by_n_connections().items():
+        for start in range(0, len(index), batch):
+            part = index[start : start + batch]
+            prompt = torch.from_numpy(spell(additions.mazes[part], rng).prompt).to(model.device)
+            solved = judge(additions.mazes[part], rollout(model, prompt)).solved
+            part, prompt = part[solved], prompt[torch.from_numpy(solved).to(prompt.device)]
+            n_solved += len(part)
+            if len(part) == 0:
+                continue
+            edited = additions.edited[part]
+            for site, directions in known.items():
+                at = torch.from_numpy(np.tile(spelling_positions(n, site.token_class), (len(part), 1))).to(prompt.device)
+                arrow = torch.from_numpy(directions[additions.added[part, 0]]).float().to(prompt.device)[:, None]
+                for dose in doses:
+                    taps = Taps([add_at(site.place, at, partial(_always, dose * arrow))])
+                    follow[site, dose] += int(judge(edited, rollout(model, prompt, taps)).solved.sum())
+    return [WritingRow(site.layer, str(site.token_class), dose, count, n_solved) for (site, dose), count in follow.items()]
+
+
+def _always(push: Tensor, here: Tensor) -> Tensor:
+    """What is added, whatever is there."""
+    return push
+
+
+def writing_site(rows: pd.DataFrame, tolerance: float) -> SpellingSite:
+    """The first site whose best dose comes within ``tolerance`` of the best of all."""
+    best = rows.assign(rate=rows.n_follow / rows.n.clip(lower=1)).groupby(["layer", "token_class"], as_index=False).rate.max()
+    good = best[best.rate >= best.rate.max() - tolerance]
+    order = [str(c) for c in CLASSES]
+    first = min(good.itertuples(), key=lambda row: (row.layer, order.index(row.token_class)))
+    return SpellingSite(int(first.layer), TokenClass(first.token_class))

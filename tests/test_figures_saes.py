@@ -1,0 +1,99 @@
+"""Figures of SAEs draw from small made-up tables, without a warning, and the same bytes each time."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from mazewm import taxonomy
+from mazewm.figures import saes
+from mazewm.figures.style import VERMILION, save, use_style
+from mazewm.sae.sweep import TOLERANCE
+from mazewm.scores import statistics
+
+RUNS = ("learned-0", "rotary-0")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def style():
+    matplotlib.use("Agg")
+    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "N_RESAMPLES", 199)
+        use_style()
+        yield
+    plt.close("all")
+
+
+def frontier_rows(runs=RUNS):
+    rows = [
+        {"run": run, "place": "0.resid_post", "token_class": "c2", "width": width, "sparsity": k, "explained_variance": 0.8 + k / 100}
+        | {"l0": k, "solved_clean": 0.9, "n_lost": 5 + int(64 // k), "n_gained": 2, "n_mazes": 211, "n_connections": 12}
+        | {"mcc": 0.5, "mcc_low": 0.4, "mcc_high": 0.6, "is_chosen": (width, k) == (64, 8.0)}
+        for run in runs
+        for width in (32, 64, 128)
+        for k in (4.0, 8.0, 16.0)
+    ]
+    return pd.DataFrame(rows)
+
+
+def counts(runs=RUNS):
+    rows = [(run, "0.resid_post", sae, kind, 7 + nth) for run in runs for sae in ("trained", "untrained_model")
+            for nth, kind in enumerate(taxonomy.ALL_KINDS)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["run", "place", "sae", "kind", "n"])
+
+
+def positions(runs=RUNS, sites=("0.resid_post at c2",)):
+    rng = np.random.default_rng(0)
+    rows = [(run, site, e, found, measured, e, rng.random(), 7, 101 if measured == "early" else 211) for run in runs for site in sites
+            for e in range(12) for found in ("early", "late") for measured in ("early", "late")]  # fmt: skip
+    return pd.DataFrame(rows, columns=["run", "site", "connection", "found_on", "measured_on", "latent", "f1", "n_positive", "n_tokens"])
+
+
+FIGURES = {
+    "frontier": lambda: saes.frontier(frontier_rows()),
+    "frontier of one run": lambda: saes.frontier(frontier_rows(RUNS[:1])),
+    "frontier of relu": lambda: saes.frontier(
+        frontier_rows().assign(sparsity=lambda rows: rows.sparsity / 100, l0=lambda rows: 31.7 / rows.l0)
+    ),
+    "taxonomy": lambda: saes.taxonomy(counts()),
+    "taxonomy without some kinds": lambda: saes.taxonomy(counts().query("kind != 'dense'")),
+    "early_late": lambda: saes.early_late(positions()),
+    "early_late of three": lambda: saes.early_late(positions(RUNS[:1], ("0.resid_post at c2", "1.resid_post at ;", "0.resid_post at ;"))),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_drawn(tmp_path, name):
+    contents = []
+    for nth in range(2):
+        save(FIGURES[name](), tmp_path / f"{nth}.png")
+        plt.close("all")
+        contents.append((tmp_path / f"{nth}.png").read_bytes())
+    assert contents[0] == contents[1] and len(contents[0]) > 3000
+    assert int.from_bytes(contents[0][16:20], "big") == 900
+
+
+def test_the_chosen_point_is_ringed():
+    figure = saes.frontier(frontier_rows(RUNS[:1]))
+    left, right = figure.axes
+    for axis, at in ((left, (0.88, 0.5)), (right, (8, 100 * (13 - 2) / 211))):
+        [ring] = [line for line in axis.lines if line.get_fillstyle() == "none"]
+        assert ring.get_color() == VERMILION and (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx(at)
+
+
+def test_what_is_tolerated_is_what_the_rule_tolerates():
+    assert saes.TOLERATED == 100 * TOLERANCE
+
+
+def test_the_interval_of_a_paired_difference():
+    """30 of 1000 lost and 10 gained: 2 points, give or take 1.96 sqrt((0.04 - 0.02^2) / 1000)."""
+    assert saes._lost(30, 10, 1000) == (pytest.approx(2), pytest.approx(196 * (0.0396 / 1000) ** 0.5))
+
+
+def test_every_kind_has_its_colour_and_its_count():
+    assert set(saes.COLOURS) == set(taxonomy.ALL_KINDS)
+    figure = saes.taxonomy(counts(RUNS[:1]))
+    [axis] = figure.axes
+    assert {text.get_text() for text in axis.texts} == {str(7 + nth) for nth in range(len(taxonomy.ALL_KINDS))}
+    assert "84 latents" in axis.get_yticklabels()[0].get_text()
