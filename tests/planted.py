@@ -117,6 +117,8 @@ def ledger(adds: int = 17, removes: int = 3, controls: int = 2, n: int = 23, sol
         hits |= {"repeated": 7} if kind == "overload" else {}
         for method, hit in hits.items():
             parts.append(outcomes(method, [1] * hit + [0] * (n - hit), n_latents=int("latents" in method), dose=2.0, n_changed=2, **common))
+    unchanged = {"kind": "overload", "solved": solved, "n_latents": 0, "n_changed": 0}
+    parts += [outcomes(method, [1] * n, **unchanged).assign(example=range(n, 2 * n)) for method in ("no_op", "tokens")]
     return pd.concat(parts, ignore_index=True)
 
 

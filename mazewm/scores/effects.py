@@ -102,8 +102,8 @@ def shown(rows: pd.DataFrame, kind: str, latents: Effect, supervised: Effect) ->
 
 
 def unedited(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
-    """What a prompt does by itself: ``tokens``, the edited mazes spelled (the ceiling); ``repeated``. Nothing is edited where k = 0."""
-    rows = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method) & ledger.solved_before & (ledger.n_changed > 0)]
+    """What a prompt does by itself: ``tokens``, the edited mazes spelled (the ceiling); ``repeated``."""
+    rows = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method) & ledger.solved_before]
     settings = rows.loc[rows.split == "test", SETTING]
     where, n_latents, dose = settings.iloc[0] if len(settings) else ("all", 0, 1.0)
     return effect(rows, method, where, int(n_latents), float(dose))

@@ -76,7 +76,8 @@ def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
     """Metrics, claims (all but C7, which is about several runs) and curves of one run."""
-    found, main, ledger = str(tables.site), str(tables.writing_site), tables.ledger
+    found, main = str(tables.site), str(tables.writing_site)
+    ledger = tables.ledger[tables.ledger.n_changed > 0]  # where nothing is changed, there is nothing to follow
     reported = {
         site: {kind: _reported(ledger, kind, site) for kind in ledger[ledger.site == site].kind.unique()}
         for site in dict.fromkeys(tables.sites.values())

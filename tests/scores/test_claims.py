@@ -148,9 +148,11 @@ def test_c6_latents_where_tokens_fail():
 
 
 def test_c6b_own_path_on_longer_prompts_against_more_connections():
-    assert claims.fails_by_number(made("repeated", 60), made("tokens", 10)).verdict == "supported"
-    assert claims.fails_by_number(made("repeated", 10), made("tokens", 10)).verdict == "refuted"
-    assert claims.fails_by_number(made("repeated", 5), made("tokens", 40)).id == "C6b"
+    found = claims.fails_by_number(made("repeated", 90), made("tokens", 10))
+    assert (found.id, found.verdict, found.value, found.control) == ("C6b", "supported", 0.9, 0.55)
+    assert claims.fails_by_number(made("repeated", 30), made("tokens", 10)).verdict == "refuted", "length alone costs more than half"
+    assert claims.fails_by_number(made("repeated", 56), made("tokens", 10)).verdict == "undecided"
+    assert claims.fails_by_number(made("repeated", 0, n=0), made("tokens", 0, n=0)).verdict == "undecided"
 
 
 def test_pairs_that_share_a_connection_set_count_together():
