@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mazewm import outputs
+from mazewm.errors import BadInput
 from mazewm.params import read_yaml
 from stages.command import command
 
@@ -16,6 +17,8 @@ def main() -> None:
     """Show claims.json of the folder that params.yaml names in ``results``, and say where the pictures are."""
     console, results = Console(), Path(str(read_yaml(Path("params.yaml")).get("results", "metrics")))
     claims = outputs.read_json(results / "claims.json", "the claims that the pipeline writes; run it first")
+    if not isinstance(claims, dict) or set(claims) != {"runs", "encodings", "comparison"}:
+        raise BadInput(f"{results / 'claims.json'}: expected claims of runs, encodings and their comparison; run the pipeline again.")
     for title, some in [*claims["runs"].items(), *_of_several_seeds(claims["encodings"]), ("comparison", claims["comparison"])]:
         table = Table("claim", "value", "95 % interval", "control", "verdict", title=title, title_justify="left")
         for id, one in some.items():

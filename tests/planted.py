@@ -105,6 +105,9 @@ def ledger(adds: int = 17, removes: int = 3, controls: int = 2, n: int = 23, sol
         for split in ("validation", "test"):
             parts.append(outcomes("latents", [1] * hits + [0] * (n - hits), split=split, dose=2.0, **common))
             parts.append(outcomes("latents", [0] * n, split=split, dose=1.0, **common))
+            if kind == "add":
+                one = [0] * 4 + [int(adds > 2)] + [0] * (n - 5)
+                parts.append(outcomes("latents", one, split=split, dose=2.0, **(common | {"where": "borrowed"})))
             parts.append(outcomes("mean_difference", [1] * 19 + [0] * (n - 19), split=split, n_latents=0, **common))
         for method, n_latents in (("random_latents", 1), ("random_direction", 0), (other, 1)):
             hit = controls if method == other else 0

@@ -215,5 +215,5 @@ def drawn(monkeypatch):
 def test_all_pictures_of_runs(drawn, names):
     """One run alone can be drawn too."""
     comparison.draw_comparison(Path("pictures"), compared(names))
-    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8a", "C8b"} <= {name.split("_")[0] for name in drawn}
+    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8abc", "C8d"} <= {name.split("_")[0] for name in drawn}
     assert {"training.png", "formation.png", "patching.png", "writing.png", "frontier.png", "taxonomy.png", "several.png"} <= drawn

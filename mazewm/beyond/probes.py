@@ -10,8 +10,8 @@ Score of a unit: R^2 of a distance (predicting the unit's mean scores 0), area u
 
 Readouts: ``model``; ``untrained_model``, the same architecture; ``shuffled_labels``, the model's residual stream and the labels of
 other mazes. Without a model, so without a token and a depth: ``input``, connections, origin and target as bits, which is what can be
-read off the input linearly; ``input_pairs``, these bits and the product of every connection with every target, which is what one look
-from the target at the connections can give.
+read off the input linearly; ``input_pairs``, these bits and all products of connections, origins and targets, which is what one look
+at the input from the origin or from the target can give.
 """
 
 from collections.abc import Mapping, Sequence
@@ -124,9 +124,11 @@ def bits(mazes: Mazes) -> Float[np.ndarray, "maze bit"]:
 
 
 def pairs(mazes: Mazes) -> Float[np.ndarray, "maze pair"]:
-    """The bits, and of every connection and every target whether both are there."""
-    both = mazes.connections[:, :, None] & (mazes.target[:, None, None] == np.arange(mazes.grid.n_cells))
-    return np.concatenate([bits(mazes), both.reshape(len(mazes), -1)], axis=1, dtype=np.float32)
+    """The bits, and for every two of connection, origin and target whether both are there."""
+    cells = np.arange(mazes.grid.n_cells)
+    origin, target = mazes.origin[:, None] == cells, mazes.target[:, None] == cells
+    both = [a[:, :, None] & b[:, None] for a, b in ((mazes.connections, target), (mazes.connections, origin), (origin, target))]
+    return np.concatenate([bits(mazes), *(products.reshape(len(mazes), -1) for products in both)], axis=1, dtype=np.float32)
 
 
 def shuffled(fact: Fact, rng: np.random.Generator) -> Fact:

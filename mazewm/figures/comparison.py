@@ -34,8 +34,10 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "C5_asymmetry": lambda: claims.asymmetry(table, compared.effects),
         "C6_overload": lambda: overload.overload(curves["at_once"]),
         "C7_code": lambda: claims.code(compared.code),
-        "C8a_probes": lambda: beyond.probes(curves["beyond"]),
-        "C8b_steering": lambda: beyond.steering(curves["steering"], "toward_target"),
+        "C8abc_probes": lambda: beyond.probes(curves["beyond"]),
+        "C8d_steering_distance": lambda: beyond.steering(curves["steering"], "distance"),
+        "C8d_steering_on_path": lambda: beyond.steering(curves["steering"], "on_path"),
+        "C8d_steering_toward_target": lambda: beyond.steering(curves["steering"], "toward_target"),
     }
     for name, draw in figures.items():
         save(draw(), folder / f"{name}.png")

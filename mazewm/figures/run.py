@@ -8,7 +8,7 @@ import pandas as pd
 from mazewm.figures import attention, circuits, interventions, patching
 from mazewm.figures.style import save, use_style
 from mazewm.scores.effects import chosen, chosen_as
-from mazewm.scores.run import RunTables
+from mazewm.scores.run import LIKE, RunTables
 
 
 def draw_run(
@@ -47,7 +47,7 @@ def examples_of(run: RunTables, examples: pd.DataFrame) -> tuple[pd.DataFrame, s
         of_kind = ledger[ledger.kind == kind]
         if of_kind.empty:
             continue
-        one = chosen(ledger, kind, site, "latents") if kind != "move" else chosen_as(ledger, kind, "add", site, "latents")
+        one = chosen(ledger, kind, site, "latents") if kind != "move" else chosen_as(ledger, kind, LIKE.get(kind, "add"), site, "latents")
         rows = of_kind[(of_kind.site == site) & (of_kind.method == "latents") & (of_kind.split == "test") & of_kind.solved_before]
         rows = rows[(rows["where"] == one.where) & (rows.n_latents == one.n_latents) & (rows.dose == one.dose)]
         edited = rows.added.map(tuple) + rows.removed.map(tuple)

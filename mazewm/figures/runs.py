@@ -138,6 +138,6 @@ def claims(table: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(ids)), [f"{id}  {table[table.id == id].statement.iloc[0]}" for id in ids], fontsize=8)
     axis.invert_yaxis()
     axis.axvline(0, color=GREY, linewidth=0.8)
-    axis.set_xlabel("value with 95 % interval, in the claim's own measure")
-    axis.legend(frameon=False, fontsize=8, loc="best")
+    axis.set_xlabel("value (each claim's own measure), 95 % interval", fontsize=9)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs) + 1, frameon=False, fontsize=8)
     return figure

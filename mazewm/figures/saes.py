@@ -36,7 +36,7 @@ def frontier(rows: pd.DataFrame) -> Figure:
     mean over ``n_connections``, and the ends of its interval in ``mcc_low`` and ``mcc_high``."""
     groups = list(_groups(rows, "run", "place"))
     widths, sparsities = sorted(rows.width.unique()), sorted(rows.sparsity.unique())
-    marker = dict(zip(widths, MARKERS, strict=False))
+    marker = {width: MARKERS[nth % len(MARKERS)] for nth, width in enumerate(widths)}
     colour = dict(zip(sparsities, plt.get_cmap(SEQUENTIAL)(np.linspace(0, 0.9, len(sparsities))), strict=True))
     figure, axes = plt.subplots(len(groups), 2, figsize=(WIDTH, 0.8 + 3.0 * len(groups)), layout="constrained", squeeze=False)
     for ((run, place), here), (left, right) in zip(groups, axes, strict=True):

@@ -56,6 +56,8 @@ def uses(steering: pd.DataFrame) -> Claim:
     test = rows[(rows.split == "test") & (rows[keys] == pd.Series(dict(zip(keys, best, strict=True)))).all(axis=1)]
     by_method = {str(name): part.set_index("example") for name, part in test.groupby("method")}
     controls = {name: float(by_method[name].goes_as_predicted.mean()) for name in CONTROLS if name in by_method}
+    if STEERED not in by_method or not controls:
+        return claim("C8d", statement, "rollouts that turn as predicted", NOTHING, 0.0, "no test fork that is solved unedited")
     name = max(controls, key=lambda control: controls[control])
     both = by_method[STEERED].join(by_method[name].goes_as_predicted.rename("control"), how="inner")
     gap = cluster_bootstrap(Clustered(both.goes_as_predicted.astype(float) - both.control.astype(float), both.connection_set))
@@ -96,10 +98,11 @@ def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(probes: pd.DataFrame) -> dict[str, Any]:
-    """Each fact's value beside every readout's best mean on test mazes, for ``dvc metrics diff``."""
-    test = probes[probes.split == "test"]
-    means = test.groupby(["fact", "readout", "token", "depth"]).score.mean().groupby(["fact", "readout"]).max()
-    found: dict[str, Any] = {str(fact): {} for fact in means.index.get_level_values("fact").unique()}
-    for (fact, readout), value in means.items():
-        found[str(fact)][f"best_{readout}"] = rounded(value)
+    """Every readout's mean score on test mazes, at the token and depth where it does best on validation mazes, by fact."""
+    means = probes.groupby(["split", "fact", "readout", "token", "depth"]).score.mean()
+    found: dict[str, Any] = {}
+    for (fact, readout), by_place in means.loc["validation"].groupby(["fact", "readout"]) if "validation" in means.index else ():
+        place = by_place.idxmax()
+        if ("test", *place) in means.index:
+            found.setdefault(str(fact), {})[str(readout)] = rounded(means["test", *place])
     return found

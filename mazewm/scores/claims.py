@@ -18,6 +18,7 @@ from mazewm.scores.effects import Effect, among, strongest
 from mazewm.scores.statistics import NOTHING, Clustered, Interval, bootstrap, cluster_bootstrap, rounded
 
 Verdict = Literal["supported", "refuted", "undecided"]
+BOTH_KNOWN = ("c2", ";")
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model")
 
 
@@ -73,17 +74,19 @@ def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
     return claim("C1", "SAE latents encode single connections", measure, interval, controls[name], f"the same with {name}")
 
 
-def has_connectivity_heads(attention: pd.DataFrame, token_class: str, threshold: float) -> Claim:
-    """C2: in block 0 the head with most own_mass at the consolidation token exceeds its controls and the threshold."""
-    rows = attention[(attention.layer == 0) & (attention.token_class == token_class) & (attention.measure == "own_mass")]
+def has_connectivity_heads(attention: pd.DataFrame, threshold: float) -> Claim:
+    """C2: in block 0 the head with most own_mass at c2 or ``;``, the tokens at which both cells are known, exceeds its controls there and
+    the threshold. (At ``<-->`` a head that always looks one token back would do.)"""
+    rows = attention[(attention.layer == 0) & attention.token_class.isin(BOTH_KNOWN) & (attention.measure == "own_mass")]
     own = rows[rows.control == "none"]
     top = own.loc[own["mean"].idxmax()]
+    rows = rows[rows.token_class == top.token_class]
     half = 1.96 * top.sd / np.sqrt(top.n)
     beside = rows[(rows["head"] == top["head"]) & (rows.control != "none")].set_index("control")["mean"]
     bars = {"the threshold of a connectivity head": threshold} | {f"{kind} attention": float(mass) for kind, mass in beside.items()}
     name = max(bars, key=lambda bar: bars[bar])
     return claim(
-        "C2", "block 0 has connectivity heads", f"own_mass of head 0.{int(top['head'])} at {token_class}, mean over mazes",
+        "C2", "block 0 has connectivity heads", f"own_mass, mean over mazes: head 0.{int(top['head'])} at {top.token_class}",
         Interval(float(top["mean"]), float(top["mean"] - half), float(top["mean"] + half), int(top.n)), bars[name], name,
     )  # fmt: skip
 
@@ -151,13 +154,15 @@ def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Cla
 
 
 def is_asymmetric(added: Effect, removed: Effect, added_as_tokens: Effect, removed_as_tokens: Effect) -> Claim:
-    """C5: follows_edit(add) - follows_edit(remove), at matched solvability: among examples that the model solves before the edit and
-    whose edited maze it solves when it is given as tokens, so that neither kind is judged by mazes beyond the model."""
+    """C5: follows_edit(add) - follows_edit(remove), both at one token, and at matched solvability: among examples that the model solves
+    before the edit and whose edited maze it solves when it is given as tokens, so that neither kind is judged by mazes beyond it."""
     pairs = ((added, added_as_tokens), (removed, removed_as_tokens))
     one, other = (among(effect, tokens.outcomes.index[tokens.outcomes.follows_edit.astype(bool)]) for effect, tokens in pairs)
     a, b = (Clustered(effect.outcomes.follows_edit, effect.outcomes.connection_set) for effect in (one, other))
     interval = cluster_bootstrap(a, b)
-    measure = "follows_edit(add) - follows_edit(remove), where the edited tokens are solved too"
+    measure = (
+        f"follows_edit(add) - follows_edit(remove), where the edited tokens are solved too: {setting_of(added)}; {setting_of(removed)}"
+    )
     return claim("C5", "activating works better than suppressing", measure, interval, 0.0, "no difference")
 
 
@@ -166,21 +171,19 @@ def holds_more_than_was_seen(latents: Effect, tokens: Effect, controls: list[Eff
     control; over all numbers of added connections together, on the same examples."""
     control = strongest([tokens, *controls])
     return claim(
-        "C6a", "connections beyond the training count work as latents where they fail as tokens", f"follows_edit: {setting_of(latents)}",
+        "C6a", "connections beyond the training count work better as latents than as tokens", f"follows_edit: {setting_of(latents)}",
         paired_rates(latents, control), control.follows.value, "the same as tokens" if control is tokens else control.method,
     )  # fmt: skip
 
 
-def fails_by_number(repeated: Effect, tokens: Effect) -> Claim:
-    """C6b: of what is lost when k more connections are given as tokens, more is lost to their number than to the prompt's length.
+def fails_by_number(repeated: Effect, tokens: Effect, tokens_within: Effect) -> Claim:
+    """C6b: of what is lost when k more connections than in training are given as tokens, more is lost to their number than to the
+    prompt's length.
 
-    Prompts as long, with connections spelled twice in place of more connections, lose only what length costs (or saying things twice); the
-    claim holds if they keep more than half: own path walked > (1 + follows(tokens)) / 2, among mazes solved at their own length.
+    What is lost: ``tokens_within`` (k added as tokens within the training lengths) less ``tokens``. Prompts as long that spell no more
+    connections than in training, some of them twice (``repeated``, own path), must keep more than half of it.
     """
     statement = "failure as tokens is due to the number of connections rather than to the prompt's length"
     measure = "own path walked on prompts with connections spelled twice"
-    both = repeated.outcomes.join(tokens.outcomes.follows_edit.rename("tokens"), how="inner")
-    gap = cluster_bootstrap(Clustered(both.follows_edit.astype(float) - (1 + both.tokens.astype(float)) / 2, both.connection_set))
-    bar = (1 + tokens.follows.value) / 2
-    interval = Interval(repeated.follows.value, bar + gap.low, bar + gap.high, gap.n) if gap.n else NOTHING
-    return claim("C6b", statement, measure, interval, bar, "half of what is lost with as many different connections")
+    bar = (tokens_within.follows.value + tokens.follows.value) / 2
+    return claim("C6b", statement, measure, repeated.follows, bar, "half of what is lost with as many different connections")

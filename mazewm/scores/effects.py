@@ -56,16 +56,17 @@ def best_settings(validation: pd.DataFrame) -> pd.DataFrame:
     return rates.sort_values(["rank", "dose", "n_latents", "where"], ascending=[True, True, True, False])[SETTING]
 
 
-def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
-    """The effect of a method on test mazes, at the setting chosen on validation mazes."""
+def chosen(ledger: pd.DataFrame, kind: str, site: str, method: str, at: str | None = None) -> Effect:
+    """The effect of a method on test mazes, at the setting chosen on validation mazes (of those ``at`` one place, if it is given)."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
+    mine = mine if at is None else mine[mine["where"] == at]
     where, n_latents, dose = best_settings(mine[mine.split == "validation"]).iloc[0]
     return effect(mine[mine.solved_before], method, where, int(n_latents), float(dose))
 
 
 def chosen_as(ledger: pd.DataFrame, kind: str, like: str, site: str, method: str) -> Effect:
     """The effect of a method on examples of a ``kind`` that has no validation rows: at the best setting of the kind ``like``
-    among those that there are."""
+    among those that it has; at the first of its own if it has none of them."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
     there = set(mine[SETTING].itertuples(index=False, name=None))
     of_like = ledger[(ledger.kind == like) & (ledger.site == site) & (ledger.method == method) & (ledger.split == "validation")]
@@ -127,7 +128,8 @@ def strongest(effects: list[Effect]) -> Effect:
     return max(effects, key=lambda one: one.follows.value)
 
 
-def recovered_effect(latents: Effect, supervised: Effect, control: Effect) -> float | None:
-    """``(follows(latents) - control) / (follows(mean difference) - control)``; None if the supervised direction does nothing."""
-    room = supervised.follows.value - control.follows.value
+def recovered_effect(latents: Effect, control: Effect, supervised: Effect, control_there: Effect) -> float | None:
+    """``(follows(latents) - control) / (follows(mean difference) - control)``, each with the strongest control at its own place and
+    dose; None if the supervised direction does nothing."""
+    room = supervised.follows.value - control_there.follows.value
     return (latents.follows.value - control.follows.value) / room if room > 0 else None

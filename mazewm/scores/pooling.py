@@ -1,6 +1,7 @@
 """Claims over seeds: each encoding's runs pooled, and what differs between encodings (C7).
 
-Pooled: ``value`` and ``control`` are means over seeds, ``low`` and ``high`` the lowest and the highest end of the seeds' intervals.
+Pooled: ``value`` and ``control`` are means over those seeds that have any data for the claim, ``low`` and ``high`` the lowest and the
+highest end of their intervals.
 ``supported`` and ``refuted`` if every seed says so, ``undecided`` otherwise: one seed is never outvoted.
 """
 
@@ -21,20 +22,22 @@ def pool(seeds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str
     for id, first in seeds[0].items():
         same = [run[id] for run in seeds]
         verdicts = [one["verdict"] for one in same]
-        mean = {name: rounded(np.mean([one[name] for one in same])) for name in ("value", "control")}
+        with_data = [one for one in same if one["n"] > 0] or same
+        mean = {name: rounded(np.mean([one[name] for one in with_data])) for name in ("value", "control")}
         pooled[id] = {
             "statement": first["statement"],
-            "measure": f"mean over {len(same)} seeds; {_without_setting(first['measure'])}",
+            "measure": f"mean over {len(with_data)} of {len(same)} seeds; {_without_setting(first['measure'])}",
             **mean,
-            "low": min(one["low"] for one in same),
-            "high": max(one["high"] for one in same),
-            "sd_over_seeds": rounded(np.std([one["value"] for one in same], ddof=1)) if len(same) > 1 else 0.0,
+            "low": min(one["low"] for one in with_data),
+            "high": max(one["high"] for one in with_data),
             "control_name": " / ".join(dict.fromkeys(one["control_name"] for one in same)),
             "n": sum(one["n"] for one in same),
             "n_seeds": len(same),
             "verdict": verdicts[0] if len(set(verdicts)) == 1 else "undecided",
             "verdicts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
         }
+        if len(with_data) > 1:
+            pooled[id]["sd_over_seeds"] = rounded(np.std([one["value"] for one in with_data], ddof=1))
     return pooled
 
 
@@ -58,7 +61,8 @@ def code_differs(id: str, values: Mapping[str, Sequence[float]]) -> Claim:
 
     Takes, for each encoding, the number of each seed, and compares the two encodings that differ most, with a Student interval (Welch's
     degrees of freedom, Bonferroni over all pairs). With fewer than two seeds of each encoding, seeds and encodings cannot be told
-    apart, there is no interval and the claim is undecided.
+    apart, there is no interval and the claim is undecided. The difference is taken so that it is positive; so the claim can be supported
+    or left open, and refuted only where nothing differs at all.
     """
     statement, place = CODE[id]
     means = {name: float(np.mean(seeds)) for name, seeds in values.items()}

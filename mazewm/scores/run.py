@@ -55,12 +55,16 @@ class Scored(NamedTuple):
     curves: dict[str, pd.DataFrame]  # small tables for git, by name
 
 
+LIKE = {"move": "remove"}  # whose settings a kind without validation rows takes: a connection is moved at its own token; else add's
+
+
 class Reported(NamedTuple):
     """What is reported of one kind of edit at one site."""
 
     latents: Effect
     supervised: Effect
     controls: list[Effect]
+    controls_there: list[Effect]  # at the supervised direction's place and dose
     variants: list[Effect]  # the probe's direction, a fixed value, cells too: at the latents' place and dose
     tokens: Effect
 
@@ -69,9 +73,10 @@ def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
     if kind in ("add", "remove"):
         latents, supervised = (chosen(ledger, kind, site, method) for method in ("latents", "mean_difference"))
     else:
-        latents, supervised = (chosen_as(ledger, kind, "add", site, method) for method in ("latents", "mean_difference"))
+        latents, supervised = (chosen_as(ledger, kind, LIKE.get(kind, "add"), site, method) for method in ("latents", "mean_difference"))
     controls, variants = (beside(ledger, kind, site, latents, methods) for methods in (CONTROLS, VARIANTS))
-    return Reported(latents, supervised, controls, variants, unedited(ledger, kind, site, "tokens"))
+    there = beside(ledger, kind, site, supervised, CONTROLS)
+    return Reported(latents, supervised, controls, there, variants, unedited(ledger, kind, site, "tokens"))
 
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
@@ -85,15 +90,17 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
     decided = [
         claims.encodes_connections(tables.features, found),
-        claims.has_connectivity_heads(tables.attention, str(tables.site.token_class), threshold),
+        claims.has_connectivity_heads(tables.attention, threshold),
         claims.directions_agree(tables.ov_consistency, found),
         claims.knockout_is_specific(tables.knockouts, found),
         claims.is_causal("C4a", "adding", at["add"].latents, at["add"].controls),
         claims.is_causal("C4b", "removing", at["remove"].latents, at["remove"].controls),
         claims.is_causal("C4c", "moving", at["move"].latents, at["move"].controls),
-        claims.is_asymmetric(at["add"].latents, at["remove"].latents, at["add"].tokens, at["remove"].tokens),
+        claims.is_asymmetric(
+            chosen(ledger, "add", main, "latents", at="borrowed"), at["remove"].latents, at["add"].tokens, at["remove"].tokens
+        ),
         claims.holds_more_than_was_seen(at["overload"].latents, at["overload"].tokens, at["overload"].controls),
-        claims.fails_by_number(unedited(ledger, "overload", main, "repeated"), at["overload"].tokens),
+        claims.fails_by_number(unedited(ledger, "overload", main, "repeated"), at["overload"].tokens, at["several"].tokens),
         *(beyond.represents(tables.probes, fact) for fact in beyond.FACTS),
         beyond.uses(tables.steering),
     ]
@@ -107,7 +114,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             "token_class": str(tables.site.token_class),
             "probe_accuracy": rounded(here.probe_accuracy),
         },
-        "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention, str(tables.site.token_class)),
+        "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention),
         "sae": summary.saes(tables.descriptions, tables.splices),
         "seeds_of_saes": summary.seed_stability(tables.stability),
         "latents": summary.taxonomy(tables.taxonomy),

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mazewm.features import deepest_trees, latents_per_connection
+from mazewm.scores.claims import BOTH_KNOWN
 from mazewm.scores.effects import Effect, recovered_effect, strongest
 from mazewm.scores.statistics import bootstrap, rounded, share
 
@@ -27,15 +28,17 @@ def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def attention(rows: pd.DataFrame, token_class: str) -> dict[str, Any]:
-    """The head of block 0 that looks most at its own coordinates from the consolidation token: how much, how differently at cells of
-    even and odd parity, and how much less at the connections spelled last than at those spelled first."""
-    mine = rows[(rows.layer == 0) & (rows.token_class == token_class) & (rows.control == "none")]
+def attention(rows: pd.DataFrame) -> dict[str, Any]:
+    """The head of block 0 that looks most at its own coordinates from a token that knows both cells: how much, how differently at cells
+    of even and odd parity, and how much less at the connections spelled last than at those spelled first."""
+    mine = rows[(rows.layer == 0) & rows.token_class.isin(BOTH_KNOWN) & (rows.control == "none")]
     own = mine[mine.measure == "own_mass"]
-    head = int(own.loc[own["mean"].idxmax(), "head"])
+    top = own.loc[own["mean"].idxmax()]
+    head, mine = int(top["head"]), mine[mine.token_class == top.token_class]
     parity, position = (mine[(mine["head"] == head) & (mine.measure == name)].sort_values("bin")["mean"] for name in ("parity", "position"))
     return {
         "head_block_0": head,
+        "token_class": str(top.token_class),
         "own_mass_block_0": {"value": rounded(own["mean"].max()), "n": int(own.n.max())},
         "parity_gap": rounded(parity.max() - parity.min()) if len(parity) else 0.0,
         "late_loss": rounded(position.iloc[0] - position.iloc[-1]) if len(position) else 0.0,
@@ -105,10 +108,16 @@ def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
 
 
 def intervention(
-    latents: Effect, supervised: Effect, controls: list[Effect], variants: list[Effect], tokens: Effect, n_unsolved: int
+    latents: Effect,
+    supervised: Effect,
+    controls: list[Effect],
+    controls_there: list[Effect],
+    variants: list[Effect],
+    tokens: Effect,
+    n_unsolved: int,
 ) -> dict[str, Any]:
     """The reported setting of latents and of the mean difference, and every control and variant beside them."""
-    recovered = recovered_effect(latents, supervised, strongest(controls))
+    recovered = recovered_effect(latents, strongest(controls), supervised, strongest(controls_there))
     result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
     result |= {one.method: one.follows.as_metrics() for one in [*controls, *variants]}
     result["tokens"] = tokens.follows.as_metrics()

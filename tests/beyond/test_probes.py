@@ -129,9 +129,10 @@ def test_shuffling_deals_values_among_those_that_count():
 def test_pairs_are_bits_and_their_products():
     mazes = snakes(3, 0, [0])
     both = probes.pairs(mazes)
-    assert both.shape == (3, 24 + 16 + 16 + 24 * 16) and both.sum(axis=1).tolist() == [8 + 2 + 8] * 3
-    e, target = GRID.connection_of[0, 1], mazes.target[0]
+    assert both.shape == (3, 24 + 16 + 16 + 2 * 24 * 16 + 16 * 16) and both.sum(axis=1).tolist() == [8 + 2 + 8 + 8 + 1] * 3
+    e, target, origin = GRID.connection_of[0, 1], mazes.target[0], mazes.origin[0]
     assert both[0, 56 + 16 * e + target] == 1 and both[0, 56 + 16 * e + (target + 1) % 16] == 0
+    assert both[0, 56 + 384 + 16 * e + origin] == both[0, 56 + 768 + 16 * origin + target] == 1
 
 
 def test_a_connection_set_on_both_sides_is_refused():

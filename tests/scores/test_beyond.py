@@ -32,6 +32,12 @@ def test_steering_is_reported_at_the_dose_that_validation_forks_chose():
     assert uses(steer_rows(STEERED, situation="first")).verdict == "undecided", "the next step may be the output itself"
 
 
+def test_no_fork_to_steer_at_is_undecided():
+    unsolved = steer_rows(STEERED)
+    unsolved.loc[unsolved.split == "test", "solved_before"] = False
+    assert uses(unsolved).verdict == uses(steer_rows(STEERED).head(0)).verdict == "undecided"
+
+
 def test_curves_take_a_methods_dose_from_validation_and_a_controls_best():
     table = steering_curves(steer_rows(STEERED | {("test", "random_direction", 2.0): 3})).set_index("method")
     chosen = table.loc["given_target"]
@@ -43,4 +49,6 @@ def test_probe_curves_are_means_over_units_of_test_mazes():
     table = probe_curves(probe_rows(HIGH, validation={("target", 2): 0.0})).set_index(["fact", "token", "depth", "readout"])
     one = table.loc[("on_path", "target", 2, "model")]
     assert one.value == pytest.approx(0.93) and one.low < 0.93 < one.high and (one.n_units, one.n) == (UNITS, 101)
-    assert summary(probe_rows(HIGH))["on_path"]["best_model"] == pytest.approx(0.93)
+    assert summary(probe_rows(HIGH))["on_path"]["model"] == pytest.approx(0.93)
+    other = summary(probe_rows(HIGH, validation=HIGH | {("origin", 2): 0.95}))["on_path"]
+    assert other["model"] == pytest.approx(0.83), "the place is chosen on validation mazes"

@@ -108,11 +108,11 @@ def made(rate, n=100):
 
 
 def test_recovered_effect_by_hand():
-    assert effects.recovered_effect(made(50), made(70), made(10)) == pytest.approx(40 / 60)
-    assert effects.recovered_effect(made(80), made(70), made(10)) == pytest.approx(70 / 60)
-    assert effects.recovered_effect(made(5), made(70), made(10)) == pytest.approx(-5 / 60)
-    assert effects.recovered_effect(made(50), made(10), made(10)) is None
-    assert effects.recovered_effect(made(50), made(5), made(10)) is None
+    assert effects.recovered_effect(made(50), made(10), made(70), made(10)) == pytest.approx(40 / 60)
+    assert effects.recovered_effect(made(50), made(10), made(70), made(20)) == pytest.approx(40 / 50), "each has its own control"
+    assert effects.recovered_effect(made(5), made(10), made(70), made(10)) == pytest.approx(-5 / 60)
+    assert effects.recovered_effect(made(50), made(10), made(10), made(10)) is None
+    assert effects.recovered_effect(made(50), made(10), made(5), made(10)) is None
 
 
 def test_the_strongest_control():
@@ -156,6 +156,19 @@ def test_kinds_without_validation_rows_take_the_best_setting_of_another_kind_tha
     ]
     found = effects.chosen_as(pd.concat(parts), "several", "add", HERE, "latents")
     assert (found.where, found.dose) == ("borrowed", 2.0) and found.follows.value == 0.8 and found.follows.n == 20
+
+
+def test_a_setting_can_be_asked_for_at_one_place():
+    settings = (("all", 1.0, 5), ("borrowed", 1.0, 1), ("borrowed", 2.0, 3))
+    parts = [outcomes("latents", [1] * hits + [0] * (5 - hits), split=split, where=where, dose=dose)
+             for split in ("validation", "test") for where, dose, hits in settings]  # fmt: skip
+    found = effects.chosen(pd.concat(parts), "add", HERE, "latents", at="borrowed")
+    assert (found.where, found.dose) == ("borrowed", 2.0)
+
+
+def test_a_kind_that_shares_no_setting_takes_its_own_first():
+    parts = [outcomes("latents", [1, 1], split="validation"), several("latents", {1: 9}, where="own", dose=2.0)]
+    assert effects.chosen_as(pd.concat(parts), "several", "add", HERE, "latents").where == "own"
 
 
 def test_the_ceiling_is_what_the_tokens_do():

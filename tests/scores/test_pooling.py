@@ -20,11 +20,17 @@ def test_seeds_pool_to_their_mean_and_are_never_outvoted():
     one = pool([of_seed(0.5, "supported"), of_seed(0.8, "supported", n=7, control=0.3, name="noise")])["C1"]
     assert (one["value"], one["control"], one["low"], one["high"], one["n"], one["n_seeds"]) == (0.65, 0.2, 0.4, 1.0, 17, 2)
     assert one["verdict"] == "supported" and one["verdicts"] == {"supported": 2} and one["control_name"] == "chance / noise"
-    assert one["sd_over_seeds"] == pytest.approx(0.3 / 2**0.5, abs=1e-6) and one["measure"] == "mean over 2 seeds; how much"
+    assert one["sd_over_seeds"] == pytest.approx(0.3 / 2**0.5, abs=1e-6) and one["measure"] == "mean over 2 of 2 seeds; how much"
     mixed = pool([of_seed(0.5, "supported")] * 4 + [of_seed(0.1, "undecided")])["C1"]
     assert mixed["verdict"] == "undecided" and mixed["verdicts"] == {"supported": 4, "undecided": 1}
     assert pool([of_seed(0.5, "refuted")])["C1"]["verdict"] == "refuted"
-    assert pool([of_seed(0.5, "refuted")])["C1"]["sd_over_seeds"] == 0
+    assert "sd_over_seeds" not in pool([of_seed(0.5, "refuted")])["C1"]
+
+
+def test_a_seed_without_data_is_no_zero():
+    one = pool([of_seed(0.5, "supported"), of_seed(0.0, "undecided", n=0)])["C1"]
+    assert (one["value"], one["low"], one["n"], one["n_seeds"], one["verdict"]) == (0.5, 0.4, 10, 2, "undecided")
+    assert one["measure"].startswith("mean over 1 of 2 seeds") and "sd_over_seeds" not in one
 
 
 def test_c7_encodings_against_seeds():

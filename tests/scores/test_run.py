@@ -40,12 +40,13 @@ def leaves(tree, way=()):
 def test_claims_of_a_run(scored):
     assert [one.id for one in scored.claims] == IDS
     verdicts = {one.id: one.verdict for one in scored.claims}
-    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each. Of the five whose tokens follow, all additions and
-    # three removals do. Own paths on longer prompts: 7 of 23, where half of what tokens lose would be 14.
-    assert verdicts == dict.fromkeys(IDS, "supported") | dict.fromkeys(("C4b", "C5"), "undecided") | {"C6b": "refuted"}
+    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each. Of the five whose tokens follow, one addition at
+    # one token and three removals do. Own paths on longer prompts: 7 of 23; as tokens 5 of 23 follow, within
+    # the training lengths and beyond.
+    assert verdicts == dict.fromkeys(IDS, "supported") | dict.fromkeys(("C4b", "C5", "C6b"), "undecided")
     by_id = {one.id: one for one in scored.claims}
     assert by_id["C4a"].value == pytest.approx(17 / 23) and by_id["C4a"].control_name == "other_connection"
-    assert (by_id["C5"].value, by_id["C5"].n) == (pytest.approx(2 / 5), 5)
+    assert (by_id["C5"].value, by_id["C5"].n) == (pytest.approx(-2 / 5), 5)
     assert by_id["C4c"].value == by_id["C6a"].value == pytest.approx(11 / 23)
     # Unchanged mazes, all solved, are in the ledger too: they follow nothing, and control nothing.
     assert by_id["C6a"].control == pytest.approx(5 / 23) and by_id["C6a"].control_name == "the same as tokens"
