@@ -145,7 +145,7 @@ def code(measures: pd.DataFrame) -> Figure:
             here, x="encoding", y="value", hue="encoding", order=order, hue_order=order, size=6, jitter=False, legend=False, ax=axis
         )
         axis.set(title=f"{id}  {here.measure.iloc[0]}", xlabel=None, ylabel=None)
-        axis.set_ylim(min(0, axis.get_ylim()[0]), None)
+        axis.set_ylim(min(0, axis.get_ylim()[0]), max(0, axis.get_ylim()[1]))
         axis.title.set_fontsize(8)
     n = measures.groupby("encoding").seed.nunique()
     figure.suptitle(

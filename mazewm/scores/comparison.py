@@ -39,14 +39,17 @@ def compare(keys: list[tuple[str, int]], runs: Path, tables: Path) -> Compared:
         "encodings": {encoding: pool([one for key, one in of_runs.items() if key[0] == encoding]) for encoding in encodings},
         "comparison": {id: one.as_json() for id, one in code_claims(metrics).items()},
     }
-    curves = {
-        name: pd.concat([read_curve(tables / run / f"{name}.csv").assign(run=run) for run in names.values()], ignore_index=True)
-        for name in TABLES
-    }
+    curves = {name: _together([read_curve(tables / run / f"{name}.csv").assign(run=run) for run in names.values()]) for name in TABLES}
     summary = {names[key]: headline(one) for key, one in metrics.items()}
     effects = effects_table({names[key]: one for key, one in metrics.items()})
     threshold = next(iter(metrics.values()))["attention"]["connectivity_threshold"]
     return Compared(summary, claims, curves, effects, threshold, code_table(metrics))
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts. A part without rows has no types either, and would spoil the others'."""
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
 
 def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:

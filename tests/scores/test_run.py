@@ -134,6 +134,11 @@ def test_only_the_configured_runs_are_read(folders):
     assert list(two.summary) == ["learned-1", "rotary-0"]
 
 
+def test_a_run_without_rows_does_not_spoil_the_others(folders):
+    (folders[1] / "learned-1" / "steering.csv").write_text("value\n")
+    assert comparison.compare(KEYS, *folders).curves["steering"].value.dtype == float
+
+
 def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folders):
     found = comparison.compare(KEYS, *folders)
     assert list(found.claims["runs"]["rotary-1"]) == list(found.claims["encodings"]["learned"]) == IDS
