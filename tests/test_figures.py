@@ -170,6 +170,16 @@ def test_own_mass_stands_beside_its_controls_and_the_threshold():
     plt.close("all")
 
 
+def test_every_run_has_its_own_heads_beside_its_own_points():
+    few = knockout_rows({"0.0": (0.2, 0.0), "all": (1.0, 0.0)}).assign(run="a")
+    many = knockout_rows({"0.0": (0.5, 0.0), "0.1": (0.6, 0.0), "all": (0.7, 0.0)}).assign(run="b")
+    figure = claims.knock_outs(pd.concat([few, many]))
+    for axis, names, values in zip(figure.axes, (["0.0", "all"], ["0.0", "0.1", "all"]), ([0.2, 1.0], [0.5, 0.6, 0.7]), strict=True):
+        assert [label.get_text() for label in axis.get_yticklabels()] == names
+        assert np.allclose(axis.containers[0].lines[0].get_xdata(), values)
+    plt.close("all")
+
+
 def test_edits_show_what_each_run_reports():
     figure = claims.edits(compared().effects)
     assert [axis.get_title().split()[0] for axis in figure.axes] == ["add", "remove", "move"]

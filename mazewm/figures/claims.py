@@ -60,8 +60,12 @@ def knock_outs(knockouts: pd.DataFrame) -> Figure:
     runs = list(dict.fromkeys(rows.run))
     if rows.empty:
         return empty("no connection has a latent that fires")
-    figure, axes = plt.subplots(1, len(runs), figsize=(WIDTH, 3.4), layout="constrained", sharey=True, sharex=True, squeeze=False)
-    for axis, run in zip(axes[0], runs, strict=True):
+    n_cols = min(2, len(runs))
+    n_rows = -(-len(runs) // n_cols)
+    figure, axes = plt.subplots(n_rows, n_cols, figsize=(WIDTH, 0.8 + 3.0 * n_rows), layout="constrained", sharex=True, squeeze=False)
+    for axis in axes.flat[len(runs) :]:
+        axis.axis("off")
+    for axis, run in zip(axes.flat, runs, strict=False):
         here = rows[rows.run == run]
         names = [name for name in dict.fromkeys(here["heads"])]
         for shift, column, colour, marker, label in (
@@ -70,11 +74,13 @@ def knock_outs(knockouts: pd.DataFrame) -> Figure:
         ):
             _means(axis, [here.loc[here["heads"] == name, column].to_numpy() for name in names], shift, colour, marker, label)
         axis.set_yticks(range(len(names)), names)
+        axis.invert_yaxis()
         axis.axvline(0, color=GREY, linewidth=0.8, zorder=0)
         axis.axvline(1, color=GREY, linewidth=0.8, linestyle="--", zorder=0)
-        axis.set(title=f"{run}: {here.site.iloc[0]}\n{here.connection.nunique()} connections", xlabel="1 − z_ablated / z_clean  (1: out)")
-    axes[0, 0].invert_yaxis()
-    axes[0, 0].set_ylabel("heads ablated")
+        axis.set_title(f"{run}: {here.site.iloc[0]}, {here.connection.nunique()} connections", fontsize=10)
+        axis.set_ylabel("heads ablated", fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("1 − z_ablated / z_clean  (1: out)", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.suptitle("C3  Which heads does a connection's latent need?  Mean over connections, 95 % interval", fontsize=11)
     return figure
