@@ -46,7 +46,7 @@ def own_mass(attention: pd.DataFrame, threshold: float) -> Figure:
             axis.set_xticks(at, [f"{r.layer}.{r.head}" for r in own.itertuples()], rotation=90, fontsize=7)
             axis.set(ylim=(-0.03, 1.03), title=f"{run}, at  {token_class}" if len(classes) > 1 else run)
     for axis in axes[:, 0]:
-        axis.set_ylabel("attention to own cells")
+        axis.set_ylabel("own_mass")
     for axis in axes[-1]:
         axis.set_xlabel("layer.head")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
