@@ -56,7 +56,7 @@ def _scores(axis: Axes, rows: pd.DataFrame) -> None:
             control = here[here.readout == readout].sort_values("depth")
             label = readout.replace("_", " ") if token == "target" else None
             axis.plot(control.depth, control.value, style, color=colour, linewidth=1, label=label)
-    for readout, style, label in (("input", "--", "input's bits"), ("input_pairs", "-", "bits and products with target")):
+    for readout, style, label in (("input", "--", "input's bits"), ("input_pairs", "-", "bits and their products")):
         scores = rows[rows.readout == readout].value
         if len(scores):
             axis.axhline(scores.iloc[0], color="black", linestyle=style, linewidth=1.2, label=label)

@@ -132,7 +132,7 @@ def asymmetry(claims: pd.DataFrame, effects: pd.DataFrame) -> Figure:
     left.invert_yaxis()
     left.set(xlabel="rollouts that follow the edit", xlim=(-0.03, 1.03), title="each at its best setting")
     left.legend(frameon=False, fontsize=8)
-    right.set(xlabel="follows(add) − follows(remove)", xlim=(-1.03, 1.03), title="where the edited tokens are solved too")
+    right.set(xlabel="follows(add) − follows(remove)", xlim=(-1.03, 1.03), title="one token each, edited tokens solved too")
     figure.suptitle("C5  Does activating work better than suppressing?  95 % intervals", fontsize=11)
     return figure
 
