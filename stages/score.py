@@ -61,7 +61,7 @@ def main(
             curve.round(6).to_csv(folder / f"{name}.csv", index=False)
     with outputs.replacing(figures) as folder:
         examples = tables.read(interventions / "examples.parquet", ExampleRow)
-        draw_run(folder, model.name, run, scored.curves, traced, examples)
+        draw_run(folder, model.name, run, scored, traced, examples)
     outputs.write_json(metrics, scored.metrics)
     for one in scored.claims:
         console.print(

@@ -15,3 +15,20 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def style():
+    """Figures in the house style, without a screen and with few resamples; all are closed afterwards."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    from mazewm.figures.style import use_style
+    from mazewm.scores import statistics
+
+    matplotlib.use("Agg")
+    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "N_RESAMPLES", 199)
+        use_style()
+        yield
+    plt.close("all")

@@ -3,7 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,9 +20,8 @@ from planted import (
 
 from mazewm.consolidation import PAPER_SITE
 from mazewm.figures import circuits, claims, comparison, runs
-from mazewm.figures.style import save, use_style
+from mazewm.figures.style import save
 from mazewm.scores import comparison as comparison_scores
-from mazewm.scores import statistics
 from mazewm.scores.comparison import Compared
 from mazewm.scores.pooling import code_table
 from mazewm.scores.run import score_run
@@ -32,14 +30,7 @@ HERE, PAPER = str(SITE), str(PAPER_SITE)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def style():
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "N_RESAMPLES", 199)
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def saved(figure, path):

@@ -1,25 +1,14 @@
 """The figures of what lies beyond the input, from made-up tables."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from mazewm.figures import beyond
-from mazewm.figures.style import save, use_style
-from mazewm.scores import statistics
+from mazewm.figures.style import save
 from mazewm.scores.beyond import probe_curves
 
-
-@pytest.fixture(autouse=True)
-def style(monkeypatch):
-    matplotlib.use("Agg")
-    monkeypatch.setattr(statistics, "N_RESAMPLES", 99)
-    with matplotlib.rc_context():
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def probe_rows(runs):

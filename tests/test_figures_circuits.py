@@ -1,6 +1,5 @@
 """The figures of patching and of attention: drawn from small made-up tables, without a warning, and showing what the tables say."""
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,19 +7,13 @@ import pytest
 
 from mazewm.circuits.patching import TOKEN_GROUPS
 from mazewm.figures import attention, patching
-from mazewm.figures.style import save, use_style
+from mazewm.figures.style import save
 
 RUNS = ("learned-0", "rotary-0")
 PLACES = [(0, "resid_pre"), *[(layer, site) for layer in (0, 1) for site in ("attn_out", "mlp_out", "resid_post")]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def style():
-    matplotlib.use("Agg")
-    with matplotlib.rc_context():
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def effects(runs=RUNS):

@@ -1,24 +1,17 @@
 """The figures of interventions draw from small made-up tables what those tables say."""
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from mazewm.figures import interventions, overload
-from mazewm.figures.style import BLUE, VERMILION, save, use_style
+from mazewm.figures.style import BLUE, VERMILION, save
 
 SITE = "0.resid_post at c2"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def style():
-    matplotlib.use("Agg")
-    with matplotlib.rc_context():
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def curve(run, kind, method, values, first=1, where="borrowed", dose=2.0):

@@ -1,6 +1,5 @@
 """Figures of SAEs draw from small made-up tables, without a warning, and the same bytes each time."""
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,21 +7,13 @@ import pytest
 
 from mazewm import taxonomy
 from mazewm.figures import saes
-from mazewm.figures.style import VERMILION, save, use_style
+from mazewm.figures.style import VERMILION, save
 from mazewm.sae.sweep import TOLERANCE
-from mazewm.scores import statistics
 
 RUNS = ("learned-0", "rotary-0")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def style():
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "N_RESAMPLES", 199)
-        use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def frontier_rows(runs=RUNS):

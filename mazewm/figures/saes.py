@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mazewm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SEQUENTIAL, SKY, VERMILION, WIDTH
+from mazewm.sae.sweep import TOLERANCE
 from mazewm.scores.statistics import bootstrap
 
 MARKERS = "osD^vP"
-TOLERATED = 1.0  # percentage points that the operating point may lose; sae/sweep.py decides
+TOLERATED = 100 * TOLERANCE  # percentage points that the operating point may lose
 COLOURS = {
     "connection": BLUE,
     "cell": SKY,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.scores.claims import Claim, claim, paired
-from mazewm.scores.statistics import NOTHING, Clustered, Interval, bootstrap, cluster_bootstrap, rounded, share
+from mazewm.scores.claims import Claim, claim, paired, paired_shares
+from mazewm.scores.statistics import NOTHING, bootstrap, rounded, share
 
 FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
 STATEMENTS = {
@@ -59,12 +59,10 @@ def uses(steering: pd.DataFrame) -> Claim:
     if STEERED not in by_method or not controls:
         return claim("C8d", statement, "rollouts that turn as predicted", NOTHING, 0.0, "no test fork that is solved unedited")
     name = max(controls, key=lambda control: controls[control])
-    both = by_method[STEERED].join(by_method[name].goes_as_predicted.rename("control"), how="inner")
-    gap = cluster_bootstrap(Clustered(both.goes_as_predicted.astype(float) - both.control.astype(float), both.connection_set))
-    bar, value = controls[name], float(both.goes_as_predicted.mean())
+    interval = paired_shares(by_method[STEERED], by_method[name], "goes_as_predicted")
     fact, where, depth, dose = best
     measure = f"rollouts that turn as predicted: {fact} written at {where}, depth {depth}, dose {dose:g}"
-    return claim("C8d", statement, measure, Interval(value, bar + gap.low, bar + gap.high, gap.n), bar, name)
+    return claim("C8d", statement, measure, interval, controls[name], name)
 
 
 def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:

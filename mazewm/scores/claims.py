@@ -74,13 +74,18 @@ def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
     return claim("C1", "SAE latents encode single connections", measure, interval, controls[name], f"the same with {name}")
 
 
+def top_head(attention: pd.DataFrame) -> pd.Series:
+    """The own_mass row of the head of block 0 with most of it at a token that knows both cells."""
+    rows = attention[(attention.layer == 0) & attention.token_class.isin(BOTH_KNOWN) & (attention.measure == "own_mass")]
+    own = rows[rows.control == "none"]
+    return own.loc[own["mean"].idxmax()]
+
+
 def has_connectivity_heads(attention: pd.DataFrame, threshold: float) -> Claim:
     """C2: in block 0 the head with most own_mass at c2 or ``;``, the tokens at which both cells are known, exceeds its controls there and
     the threshold. (At ``<-->`` a head that always looks one token back would do.)"""
-    rows = attention[(attention.layer == 0) & attention.token_class.isin(BOTH_KNOWN) & (attention.measure == "own_mass")]
-    own = rows[rows.control == "none"]
-    top = own.loc[own["mean"].idxmax()]
-    rows = rows[rows.token_class == top.token_class]
+    top = top_head(attention)
+    rows = attention[(attention.layer == 0) & (attention.token_class == top.token_class) & (attention.measure == "own_mass")]
     half = 1.96 * top.sd / np.sqrt(top.n)
     beside = rows[(rows["head"] == top["head"]) & (rows.control != "none")].set_index("control")["mean"]
     bars = {"the threshold of a connectivity head": threshold} | {f"{kind} attention": float(mass) for kind, mass in beside.items()}
@@ -132,12 +137,17 @@ def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
 def paired_rates(own: Effect, control: Effect) -> Interval:
     """follows_edit of ``own``, with the interval of its difference from ``control`` on the same examples set on control's rate;
     connection sets are resampled whole."""
-    both = own.outcomes.join(control.outcomes.follows_edit.rename("control"), how="inner")
-    gap = cluster_bootstrap(Clustered(both.follows_edit.astype(float) - both.control.astype(float), both.connection_set))
+    return paired_shares(own.outcomes, control.outcomes, "follows_edit")
+
+
+def paired_shares(own: pd.DataFrame, control: pd.DataFrame, flag: str) -> Interval:
+    """The same for any ``flag`` of examples, from frames by example with a column ``connection_set``."""
+    both = own.join(control[flag].rename("control"), how="inner")
+    gap = cluster_bootstrap(Clustered(both[flag].astype(float) - both.control.astype(float), both.connection_set))
     if gap.n == 0:
         return NOTHING
-    bar = control.follows.value
-    return Interval(own.follows.value, bar + gap.low, bar + gap.high, gap.n)
+    bar = float(control[flag].mean())
+    return Interval(float(own[flag].mean()), bar + gap.low, bar + gap.high, gap.n)
 
 
 def setting_of(effect: Effect) -> str:

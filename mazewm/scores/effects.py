@@ -75,9 +75,14 @@ def chosen_as(ledger: pd.DataFrame, kind: str, like: str, site: str, method: str
     return effect(mine[mine.solved_before], method, where, int(n_latents), float(dose))
 
 
+def at_setting(rows: pd.DataFrame, where: str, n_latents: int, dose: float) -> pd.Series:
+    """Which rows are of one setting."""
+    return (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)
+
+
 def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: float) -> Effect:
     """The effect of one condition on test mazes, from rows of one kind, site and method."""
-    test = rows[(rows.split == "test") & (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)]
+    test = rows[(rows.split == "test") & at_setting(rows, where, n_latents, dose)]
     outcomes = test.set_index("example")[["follows_edit", "connection_set"]].sort_index()
     follows, keeps = share(test.follows_edit, test.connection_set), share(test.keeps_original, test.connection_set)
     return Effect(method, where, n_latents, dose, follows, keeps, outcomes)
@@ -97,8 +102,7 @@ def shown(rows: pd.DataFrame, kind: str, latents: Effect, supervised: Effect) ->
     keep = ~mine.method.isin(["latents", "mean_difference", *VARIANTS, *CONTROLS]) | (mine.method == "no_op")
     keep |= mine.method.isin(CONTROLS) & at_latents
     for one in (latents, supervised):
-        at = (mine["where"] == one.where) & (mine.n_latents == one.n_latents) & (mine.dose == one.dose)
-        keep |= (mine.method == one.method) & at
+        keep |= (mine.method == one.method) & at_setting(mine, one.where, one.n_latents, one.dose)
     return mine[keep]
 
 

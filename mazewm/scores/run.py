@@ -53,6 +53,7 @@ class Scored(NamedTuple):
     metrics: dict[str, Any]
     claims: list[claims.Claim]
     curves: dict[str, pd.DataFrame]  # small tables for git, by name
+    reported: dict[str, "Reported"]  # at the writing site, by kind of edit
 
 
 LIKE = {"move": "remove"}  # whose settings a kind without validation rows takes: a connection is moved at its own token; else add's
@@ -117,7 +118,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention),
         "sae": summary.saes(tables.descriptions, tables.splices),
         "seeds_of_saes": summary.seed_stability(tables.stability),
-        "latents": summary.taxonomy(tables.taxonomy),
+        "latents": summary.taxonomy(saes.kinds(tables.taxonomy)),
         "features": {
             name: summary.feature_map(tables.features, site) | {"transfer": summary.transfer(tables.positions, site)}
             for name, site in tables.sites.items()
@@ -135,7 +136,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         "claims": {one.id: _figures(one) for one in decided},
     }
     curves = curves_of(tables, {kind: at[kind] for kind in ("several", "overload")})
-    return Scored(metrics, decided, curves | {"patching": effects})
+    return Scored(metrics, decided, curves | {"patching": effects}, at)
 
 
 def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:

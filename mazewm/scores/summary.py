@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mazewm.features import deepest_trees, latents_per_connection
-from mazewm.scores.claims import BOTH_KNOWN
+from mazewm.scores.claims import top_head
 from mazewm.scores.effects import Effect, recovered_effect, strongest
 from mazewm.scores.statistics import bootstrap, rounded, share
 
@@ -31,15 +31,14 @@ def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
 def attention(rows: pd.DataFrame) -> dict[str, Any]:
     """The head of block 0 that looks most at its own coordinates from a token that knows both cells: how much, how differently at cells
     of even and odd parity, and how much less at the connections spelled last than at those spelled first."""
-    mine = rows[(rows.layer == 0) & rows.token_class.isin(BOTH_KNOWN) & (rows.control == "none")]
-    own = mine[mine.measure == "own_mass"]
-    top = own.loc[own["mean"].idxmax()]
-    head, mine = int(top["head"]), mine[mine.token_class == top.token_class]
+    top = top_head(rows)
+    head = int(top["head"])
+    mine = rows[(rows.layer == 0) & (rows.token_class == top.token_class) & (rows.control == "none")]
     parity, position = (mine[(mine["head"] == head) & (mine.measure == name)].sort_values("bin")["mean"] for name in ("parity", "position"))
     return {
         "head_block_0": head,
         "token_class": str(top.token_class),
-        "own_mass_block_0": {"value": rounded(own["mean"].max()), "n": int(own.n.max())},
+        "own_mass_block_0": {"value": rounded(top["mean"]), "n": int(top.n)},
         "parity_gap": rounded(parity.max() - parity.min()) if len(parity) else 0.0,
         "late_loss": rounded(position.iloc[0] - position.iloc[-1]) if len(position) else 0.0,
     }
@@ -67,12 +66,11 @@ def seed_stability(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def taxonomy(rows: pd.DataFrame) -> dict[str, Any]:
-    """How many latents of the trained SAE are of each kind, by place."""
-    own = rows[rows.sae == "trained"]
+def taxonomy(kinds: pd.DataFrame) -> dict[str, Any]:
+    """How many latents of the trained SAE are of each kind, by place (rows of ``saes.kinds``)."""
+    own = kinds[kinds.sae == "trained"].sort_values("kind")
     return {
-        str(place).replace(".", "_"): {str(k): int(n) for k, n in at.kind.value_counts().sort_index().items()}
-        for place, at in own.groupby("place")
+        str(place).replace(".", "_"): {str(k): int(n) for k, n in zip(at.kind, at.n, strict=True)} for place, at in own.groupby("place")
     }
 
 
