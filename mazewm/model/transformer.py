@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mazewm import weights
+from mazewm import devices, weights
 from mazewm.errors import BadInput
 from mazewm.model.positions import NoPositions, Positions, encoding_class
 from mazewm.model.sites import Place, Site, Tap, looks_inside_attention
@@ -216,7 +216,7 @@ class Transformer(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> "Transformer":
-        """Read what ``save`` wrote, ready for use."""
+        """Read what ``save`` wrote, ready for use on the best device."""
         config, tensors = weights.load(path, KIND)
         missing = [key for key in ("params", "encoding", "d_vocab", "n_ctx") if key not in config]
         if missing:
@@ -227,4 +227,4 @@ class Transformer(nn.Module):
         except BadInput as error:
             raise BadInput(f"{path}: config: {error}") from None
         weights.restore(path, model, tensors)
-        return model.eval().requires_grad_(False)
+        return model.to(devices.best()).eval().requires_grad_(False)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from mazewm import weights
+from mazewm import devices, weights
 from mazewm.params import Params, check
 
 KIND = "sparse autoencoder"
@@ -82,8 +82,8 @@ class SparseAutoencoder(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> "SparseAutoencoder":
-        """Read what ``save`` wrote, ready for use."""
+        """Read what ``save`` wrote, ready for use on the best device."""
         config, tensors = weights.load(path, KIND)
         sae = cls(check(SaeShape, config, f"{path}: config"))
         weights.restore(path, sae, tensors)
-        return sae.eval().requires_grad_(False)
+        return sae.to(devices.best()).eval().requires_grad_(False)
