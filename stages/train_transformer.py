@@ -19,8 +19,8 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     import pandas as pd
     import torch
 
-    from mazewm import behaviour, consolidation, tokens
-    from mazewm.model import positions, training, transformer
+    from mazewm import behaviour, consolidation, devices, tokens
+    from mazewm.model import batches, positions, training, transformer
     from mazewm.model.transformer import Transformer, TransformerParams
 
     architecture = load(TransformerParams, "transformer")
@@ -30,6 +30,7 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     torch.manual_seed(seed)
     model = Transformer(architecture, encoding, len(vocabulary), vocabulary.max_length)
     model.silence()
+    model.to(devices.best())  # made on the CPU, so that every device starts with the same weights
 
     observed = sets["validation"][: params.n_observed_mazes]
 
@@ -38,7 +39,7 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
         formation = consolidation.look(growing, observed, seed, params.batch_size)
         return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
 
-    code = [inspect.getsource(module) for module in (training, transformer, positions, tokens)]
+    code = [inspect.getsource(module) for module in (training, batches, transformer, positions, tokens)]
     data = outputs.file_hash(mazes_in / "train.parquet")
     identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, data, code])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]

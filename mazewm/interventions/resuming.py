@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.model.rollout import max_steps, walk
 from mazewm.model.transformer import KeysValues, Reading, Transformer
 from mazewm.shapes import Resid, Tokens
-from mazewm.tokens import PATH_END, SPECIALS, Vocabulary
 
 
 class HalfRead(NamedTuple):
@@ -38,24 +38,7 @@ def read_up_to(model: Transformer, layer: int, prompt: Tokens) -> HalfRead:
 @torch.inference_mode()
 def walk_on(model: Transformer, read: HalfRead, resid: Resid) -> Int[np.ndarray, "batch step"]:
     """``rollout`` of prompts whose residual stream after ``read.layer`` is ``resid``."""
-    vocabulary = Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))
-    max_steps = vocabulary.grid.n_cells + 1
-    logits, past = _finish(model, read, resid, max_steps)
-    cells = np.full((len(resid), max_steps), -1, np.int16)
-    walking = np.arange(len(resid))
-    for step in range(max_steps):
-        token = logits[:, -1].argmax(dim=-1)
-        is_cell = token >= vocabulary.first_cell
-        written = torch.where(is_cell, token - vocabulary.first_cell, torch.where(token == PATH_END, -1, -2))
-        cells[walking, step] = written.cpu().numpy()
-        if not is_cell.all():
-            past.keep(is_cell)
-            walking, token = walking[is_cell.cpu().numpy()], token[is_cell]
-        if len(walking) == 0 or step == max_steps - 1:
-            break
-        logits = model(token[:, None], None, past)
-    cells[walking, -1] = -2
-    return cells
+    return walk(model, *_finish(model, read, resid, max_steps(model)))
 
 
 def _finish(model: Transformer, read: HalfRead, resid: Resid, n_more: int) -> tuple[Float[Tensor, "batch 1 vocab"], KeysValues]:

@@ -4,7 +4,9 @@
 2. Cross-entropy on the path tokens, and (``loss_on: all``) on every other token with ``other_weight``.
 3. Muon (Jordan et al. 2024, ``torch.optim.Muon``) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear
    decay to zero.
-4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped.
+4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped, and may be
+   resumed on another device.
+5. A batch that does not fit the device's memory is read in parts, whose gradients add up to its own.
 """
 
 import os
@@ -17,16 +19,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 from torch.nn import functional as F
 
-from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
+from mazewm.model.batches import Batch, Batches, ahead, on_device
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
-from mazewm.tokens import PADDING, Spelled, prompt_length, spell
+from mazewm.shapes import Logits, Tokens
+from mazewm.tokens import PADDING, prompt_length
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
+MEMORY_SHARE = 0.7  # of a device's free memory, for what is kept between a forward pass and its backward pass
 
 
 class TrainingParams(Params):
@@ -44,31 +49,8 @@ class TrainingParams(Params):
     n_observations: Count  # how often the growing model is looked at: k/n of the way at (k/n)^2 of the steps, most often at first
     n_observed_mazes: Count
     n_threads: Count  # part of the result: other thread counts add in another order
-
-
-class Batches:
-    """Batch ``i`` of an endless, freshly spelled run through the training mazes."""
-
-    def __init__(self, mazes: Mazes, batch_size: int, seed: int) -> None:
-        self.mazes, self.seed = mazes, seed
-        self.groups = [index for index in mazes.by_n_connections().values() if len(index) >= batch_size]
-        self.batch_size = batch_size
-        self.per_epoch = sum(len(index) // batch_size for index in self.groups)
-        if self.per_epoch == 0:
-            raise BadInput(
-                f"params.yaml: training.batch_size: expected at most {max(map(len, mazes.by_n_connections().values()))}, "
-                f"the most training mazes with equally many connections, found {batch_size}."
-            )
-        self._epoch, self._plan = -1, np.empty((0, batch_size), int)
-
-    def __getitem__(self, i: int) -> Spelled:
-        epoch, nth = divmod(i, self.per_epoch)
-        if epoch != self._epoch:
-            rng = np.random.default_rng([self.seed, 1, epoch])
-            whole = [rng.permutation(index)[: len(index) // self.batch_size * self.batch_size] for index in self.groups]
-            plan = np.concatenate([index.reshape(-1, self.batch_size) for index in whole])
-            self._epoch, self._plan = epoch, rng.permutation(plan)
-        return spell(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
+    precision: Literal["fp32", "bf16"]  # of the matrix products of a training step; bf16 pays on a GPU only
+    compile: bool  # the training step, by torch.compile: a minute at the start, faster steps on a GPU
 
 
 def observation_steps(params: TrainingParams) -> list[int]:
@@ -77,14 +59,61 @@ def observation_steps(params: TrainingParams) -> list[int]:
     return sorted({max(1, round(params.n_steps * part**2)) for part in parts})
 
 
-def losses(model: Transformer, spelled: Spelled) -> tuple[torch.Tensor, torch.Tensor]:
+Forward = Callable[[Tokens], Logits]
+
+
+def losses(forward: Forward, tokens: Tokens, n_connections: int) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy, in nats per token, on the path's tokens (``<PATH_END>`` included) and on those before it."""
-    tokens = torch.from_numpy(spelled.tokens).to(model.device)
-    logits = model(tokens[:, :-1])
-    first = prompt_length(spelled.n_connections) - 1
+    logits = forward(tokens[:, :-1]).float()
+    first = prompt_length(n_connections) - 1
     path = F.cross_entropy(logits[:, first:].flatten(0, 1), tokens[:, first + 1 :].flatten(), ignore_index=PADDING)
     other = F.cross_entropy(logits[:, :first].flatten(0, 1), tokens[:, 1 : first + 1].flatten())
     return path, other
+
+
+def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -> Tensor:
+    """Add the gradient of a batch's loss, read ``n_rows`` sequences at a time; returns its two ``losses``."""
+    n_path, both = batch.n_path_tokens, []
+    for start in range(0, len(batch.tokens), n_rows):
+        part = batch.tokens[start : start + n_rows]
+        path, other = losses(forward, part, batch.n_connections)
+        path, other = path * float(n_path[start : start + n_rows].sum() / n_path.sum()), other * (len(part) / len(batch.tokens))
+        (path + other_weight * other if other_weight else path).backward()
+        both.append(torch.stack([path.detach(), other.detach()]))
+    return torch.stack(both).sum(dim=0) if len(both) > 1 else both[0]
+
+
+def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
+    """The largest half, quarter, ... of a batch whose activations fit; at least one row."""
+    parts = 1
+    while parts < batch_size and -(-batch_size // parts) * bytes_per_row > n_bytes:
+        parts *= 2
+    return -(-batch_size // parts)
+
+
+def forward_of(model: Transformer, params: TrainingParams) -> Forward:
+    """The forward pass of a training step, in the precision that the parameters ask for."""
+    run = torch.compile(model, dynamic=True) if params.compile else model
+
+    def forward(tokens: Tokens) -> Logits:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=params.precision == "bf16"):
+            return run(tokens)
+
+    return forward
+
+
+def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
+    """How many sequences to read at once: what free memory of the device allows, found by reading a few of the longest. On the CPU all."""
+    if model.device.type != "cuda":
+        return batches.batch_size
+    few = on_device(batches.longest(max(1, batches.batch_size // 16)), model.device)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    backward(forward, few, len(few.tokens), other_weight=1.0)
+    per_row = (torch.cuda.max_memory_allocated() - before) / len(few.tokens)
+    model.zero_grad(set_to_none=True)
+    torch.cuda.empty_cache()
+    return rows_that_fit(batches.batch_size, per_row, MEMORY_SHARE * torch.cuda.mem_get_info()[0])
 
 
 def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.Optimizer]:
@@ -144,24 +173,29 @@ def train(
     other_weight = params.other_weight if params.loss_on == "all" else 0.0
     observe_at = set(observation_steps(params))
     first, observations, sums = _resume(checkpoint, fingerprint, model, opts)
+    forward = forward_of(model, params)
+    n_rows = micro_batch(forward, model, batches)
+    recent: list[Tensor] = []  # losses that are still on the device: to ask for them at every step would make it wait
     since, done = time.perf_counter(), 0
-    for step in range(first, params.n_steps):
+    for step, batch in enumerate(ahead(batches, first, params.n_steps, model.device), first):
         for opt, full in zip(opts, full_rates, strict=True):
             opt.param_groups[0]["lr"] = full * rate(step, params)
-        path, other = losses(model, batches[step])
-        loss = path + other_weight * other if other_weight else path
-        loss.backward()
+        recent.append(backward(forward, batch, n_rows, other_weight))
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
-        sums = [sums[0] + path.item(), sums[1] + other.item(), sums[2] + 1]
         done += params.batch_size
+        is_checkpoint = (step + 1) % params.checkpoint_every == 0 and step + 1 < params.n_steps
         row = None
+        if is_checkpoint or step + 1 in observe_at:
+            for path, other in torch.stack(recent).tolist():
+                sums = [sums[0] + path, sums[1] + other, sums[2] + 1]
+            recent = []
         if step + 1 in observe_at:
             row = HistoryRow(step + 1, (step + 1) * params.batch_size, sums[0] / sums[2], sums[1] / sums[2])
             observations.append(observe(model, row))
             sums = [0.0, 0.0, 0]
-        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.n_steps:
+        if is_checkpoint:
             _save(checkpoint, fingerprint, model, opts, step + 1, observations, sums)
         yield Progress(step + 1, done / (time.perf_counter() - since), row), observations
 

@@ -1,6 +1,8 @@
 """Training: batches, optimisers, resumption, and that it learns."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from toys import HOOK, batch
 from mazewm.errors import BadInput
 from mazewm.maze import datasets
 from mazewm.maze.lattice import lattice
-from mazewm.model.training import Batches, TrainingParams, losses, observation_steps, optimizers, rate, train
+from mazewm.model.batches import N_AHEAD, Batches, ahead, on_device
+from mazewm.model.training import TrainingParams, backward, forward_of, losses, observation_steps, optimizers, rate, rows_that_fit, train
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import PADDING, Vocabulary, prompt_length, spell
+from tests.pipeline_deps import ROOT
 
 N = 3
 VOCABULARY = Vocabulary(N)
@@ -29,6 +33,8 @@ PARAMS = TrainingParams(
     n_observations=3,
     n_observed_mazes=5,
     n_threads=1,
+    precision="fp32",
+    compile=False,
 )
 
 
@@ -127,7 +133,8 @@ def test_the_loss_of_a_new_model_is_near_that_of_guessing(mazes):
     """Logits have unit variance, which costs half a nat more than the logarithm of the vocabulary."""
     group = max(mazes.by_n_connections().values(), key=len)
     for encoding in ("learned", "none"):
-        path, other = losses(new_model(encoding=encoding), spell(mazes[group], np.random.default_rng(0)))
+        spelled = spell(mazes[group], np.random.default_rng(0))
+        path, other = losses(new_model(encoding=encoding), torch.from_numpy(spelled.tokens), spelled.n_connections)
         for loss in (path, other):
             assert abs(loss.item() - math.log(len(VOCABULARY)) - 0.5) < 0.5
 
@@ -152,8 +159,104 @@ def test_the_loss_is_split_between_the_path_and_what_comes_before(mazes):
     spelled = spell(mazes[mazes.by_n_connections()[7]], np.random.default_rng(0))
     assert (spelled.tokens == PADDING).any()
     guess = math.log(len(VOCABULARY))
-    assert [loss.item() for loss in losses(Knowing(spelled, True), spelled)] == pytest.approx([0.0, guess], abs=1e-5)
-    assert [loss.item() for loss in losses(Knowing(spelled, False), spelled)] == pytest.approx([guess, 0.0], abs=1e-5)
+    for knows_path, expected in ((True, [0.0, guess]), (False, [guess, 0.0])):
+        both = losses(Knowing(spelled, knows_path), torch.from_numpy(spelled.tokens), spelled.n_connections)
+        assert [loss.item() for loss in both] == pytest.approx(expected, abs=1e-5)
+
+
+def gradients(forward, model, batch, n_rows, other_weight=0.3):
+    model.zero_grad()
+    both = backward(forward, batch, n_rows, other_weight)
+    return both, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("other_weight", [0.0, 0.3])
+def test_the_parts_of_a_batch_have_its_gradient(mazes, other_weight):
+    """Paths are not equally long, so that the mean of the parts' losses would be another loss."""
+    group = mazes.by_n_connections()[7][:11]
+    batch = on_device(spell(mazes[group], np.random.default_rng(0)), torch.device("cpu"))
+    assert len(set(batch.n_path_tokens.tolist())) > 1
+    model = new_model(encoding="learned")
+    torch.nn.init.normal_(model.layers[0].attn.O)
+    torch.use_deterministic_algorithms(True)
+    whole, expected = gradients(model, model, batch, 11, other_weight)
+    path, other = losses(model, batch.tokens, 7)
+    assert torch.equal(whole, torch.stack([path, other]))
+    for n_rows in (1, 4, 10):
+        both, gradient = gradients(model, model, batch, n_rows, other_weight)
+        assert torch.allclose(both, whole, rtol=1e-5)
+        assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+    assert expected.abs().max() > 0.01
+
+
+def test_a_batch_is_halved_until_it_fits():
+    assert rows_that_fit(64, 1.0, 64.0) == 64
+    assert rows_that_fit(64, 1.0, 63.0) == 32
+    assert rows_that_fit(64, 10.0, 159.0) == 8
+    assert rows_that_fit(7, 1.0, 6.0) == 4
+    assert rows_that_fit(64, 1e9, 1.0) == 1
+
+
+def test_bf16_is_fp32_but_for_its_rounding(mazes):
+    batch = on_device(spell(mazes[mazes.by_n_connections()[7]], np.random.default_rng(0)), torch.device("cpu"))
+    model = new_model()
+    for block in model.layers:
+        torch.nn.init.normal_(block.attn.O, std=0.2)
+    (exact, gradient), (rounded, other) = (
+        gradients(forward_of(model, PARAMS.model_copy(update={"precision": precision})), model, batch, 99) for precision in ("fp32", "bf16")
+    )
+    assert not torch.equal(exact, rounded)
+    assert torch.allclose(exact, rounded, rtol=0.02)
+    assert torch.nn.functional.cosine_similarity(gradient, other, dim=0) > 0.995
+    assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+GRAPHS = """
+import torch
+from mazewm.model.positions import ENCODINGS
+from mazewm.model.training import TrainingParams, forward_of
+from mazewm.model.transformer import Transformer, TransformerParams
+
+compiler = torch.compile
+for encoding in ENCODINGS:
+    graphs = []
+    keep = lambda graph, _: graphs.append(graph) or graph.forward
+    torch.compile = lambda model, dynamic: compiler(model, dynamic=dynamic, fullgraph=True, backend=keep)
+    torch._dynamo.reset()
+    model = Transformer(TransformerParams(n_layers=2, d_model=30, n_heads=3, d_mlp=37), encoding, 20, 60)
+    forward = forward_of(model, TrainingParams.model_construct(precision="fp32", compile=True))
+    for n_mazes, length in ((5, 40), (5, 44), (4, 37), (3, 41)):
+        tokens = torch.randint(20, (n_mazes, length))
+        assert torch.allclose(forward(tokens), model(tokens), atol=1e-5), encoding
+    assert len(graphs) == 1, (encoding, len(graphs))
+"""
+
+
+def test_a_compiled_step_is_one_graph_for_all_lengths():
+    """With the kernels of eager torch, since it is the graph that matters; ``fullgraph`` refuses a break in it. Apart from the checks of
+    shapes, which cannot be traced."""
+    done = subprocess.run([sys.executable, "-c", GRAPHS], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_batches_come_ahead_in_their_order(mazes):
+    batches = Batches(mazes, 5, 3)
+    last = 2 * N_AHEAD + 3
+    came = list(ahead(batches, 2, last, torch.device("cpu")))
+    assert len(came) == last - 2
+    for i, one in enumerate(came, 2):
+        spelled = Batches(mazes, 5, 3)[i]
+        assert np.array_equal(one.tokens.numpy(), spelled.tokens)
+        assert one.n_connections == spelled.n_connections
+        path = spelled.tokens[:, prompt_length(spelled.n_connections) :]
+        assert one.n_path_tokens.tolist() == [(row != PADDING).sum() for row in path]
+    assert list(ahead(batches, 4, 4, torch.device("cpu"))) == []
+
+
+def test_the_longest_batch_has_most_connections(mazes):
+    spelled = Batches(mazes, 5, 0).longest(3)
+    assert spelled.tokens.shape[0] == 3
+    assert spelled.n_connections == max(n for n, index in mazes.by_n_connections().items() if len(index) >= 5)
 
 
 def test_it_overfits_a_few_mazes(mazes, tmp_path):
