@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
+from scipy import linalg
 from scipy.stats import rankdata
 
 from mazewm import tables
@@ -167,12 +168,16 @@ def fit(x: Float[np.ndarray, "maze d"], fact: Fact, penalties: Sequence[float]) 
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> list[tuple[np.ndarray, float]]:
-    """Weight and bias for each penalty."""
+    """Weight and bias for each penalty. Products are of single precision, as x is; with fewer mazes than dimensions the smaller, dual
+    problem is solved (Saunders et al. 1998), which has the same solution."""
     mean = x.mean(axis=0, dtype=np.float64)
-    centred = x - mean
-    gram, projected = centred.T @ centred, centred.T @ (y - y.mean())
-    size = max(float(np.trace(gram)) / len(gram), 1e-9)  # at a constant token there is nothing to read
-    weights = [np.linalg.solve(gram + penalty * size * np.eye(len(gram)), projected) for penalty in penalties]
+    centred, wanted = x - mean.astype(x.dtype), (y - y.mean()).astype(x.dtype)
+    is_dual = x.shape[0] < x.shape[1]
+    gram = (centred @ centred.T if is_dual else centred.T @ centred).astype(np.float64)
+    size = max(float(np.trace(gram)) / x.shape[1], 1e-9)  # at a constant token there is nothing to read
+    right = wanted if is_dual else centred.T @ wanted
+    ridges = [linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="pos") for penalty in penalties]
+    weights = [ridge @ centred if is_dual else ridge for ridge in ridges]
     return [(weight, float(y.mean() - mean @ weight)) for weight in weights]
 
 

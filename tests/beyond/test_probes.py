@@ -111,6 +111,21 @@ def test_fit_chooses_the_penalty_on_mazes_that_are_held_out():
     assert strong < 1e-3 < mild
 
 
+@pytest.mark.parametrize("n_dimensions", [3, 40])
+def test_the_ridge_is_the_librarys_with_more_mazes_than_dimensions_and_with_fewer(n_dimensions):
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    x = (5 + rng.standard_normal((20, n_dimensions))).astype(np.float32)
+    y = x[:, 0] + rng.standard_normal(20)
+    penalties = [0.01, 1.0]
+    mean_eigenvalue = x.var(axis=0, dtype=np.float64).sum() * len(x) / n_dimensions
+    for penalty, (weight, bias) in zip(penalties, probes._ridge(x, y, penalties), strict=True):
+        library = Ridge(alpha=penalty * mean_eigenvalue).fit(x.astype(np.float64), y)
+        assert np.allclose(weight, library.coef_, rtol=1e-3, atol=1e-4)
+        assert bias == pytest.approx(library.intercept_, rel=1e-3)
+
+
 def test_scores_by_hand():
     assert probes.r_squared(np.array([1.0, 2, 3, 6]), np.array([3.0, 3, 3, 3])) == 0
     assert probes.r_squared(np.array([1.0, 2, 3, 6]), np.array([1.0, 2, 3, 5])) == pytest.approx(1 - 1 / 14)
