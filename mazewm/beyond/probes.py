@@ -168,15 +168,15 @@ def fit(x: Float[np.ndarray, "maze d"], fact: Fact, penalties: Sequence[float]) 
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> list[tuple[np.ndarray, float]]:
-    """Weight and bias for each penalty. Products are of single precision, as x is; with fewer mazes than dimensions the smaller, dual
-    problem is solved (Saunders et al. 1998), which has the same solution."""
+    """Weight and bias for each penalty. With fewer mazes than dimensions the smaller, dual problem is solved (Saunders et al. 1998), which
+    has the same solution."""
     mean = x.mean(axis=0, dtype=np.float64)
-    centred, wanted = x - mean.astype(x.dtype), (y - y.mean()).astype(x.dtype)
+    centred, wanted = x - mean, y - y.mean()
     is_dual = x.shape[0] < x.shape[1]
-    gram = (centred @ centred.T if is_dual else centred.T @ centred).astype(np.float64)
+    gram = centred @ centred.T if is_dual else centred.T @ centred
     size = max(float(np.trace(gram)) / x.shape[1], 1e-9)  # at a constant token there is nothing to read
     right = wanted if is_dual else centred.T @ wanted
-    ridges = [linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="pos") for penalty in penalties]
+    ridges = [linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="sym") for penalty in penalties]
     weights = [ridge @ centred if is_dual else ridge for ridge in ridges]
     return [(weight, float(y.mean() - mean @ weight)) for weight in weights]
 
