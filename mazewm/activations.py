@@ -60,6 +60,7 @@ class Activations(NamedTuple):
     values: Float[np.ndarray, "token d_model"]
     maze_id: np.ndarray
     position: np.ndarray
+    token: np.ndarray
     token_class: np.ndarray
     connection: np.ndarray
 
@@ -152,5 +153,5 @@ def read(folder: Path) -> Activations:
     table = pa.concat_tables(parts)
     width = table.schema.field("values").type.list_size
     chunks = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in table["values"].chunks]
-    names = ("maze_id", "position", "token_class", "connection")
-    return Activations(np.concatenate(chunks) if len(chunks) > 1 else chunks[0], *(table[name].to_numpy() for name in names))
+    labels = (table[name].to_numpy() for name in tables.schema_of(TokenLabels).names)
+    return Activations(np.concatenate(chunks) if len(chunks) > 1 else chunks[0], *labels)

@@ -41,16 +41,12 @@ def cached(tmp_path_factory):
     return folder
 
 
-def token_column(folder):
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.iterdir())])["token"].to_numpy()
-
-
-def sequence_of(rows, tokens, maze_id):
+def sequence_of(rows, maze_id):
     """What is cached of one maze, in reading order: (position, token name, class, connection)."""
     mine = np.flatnonzero(rows.maze_id == maze_id)
     mine = mine[np.argsort(rows.position[mine])]
     names = Vocabulary(3).names
-    return [(int(rows.position[i]), names[tokens[i]], str(rows.token_class[i]), int(rows.connection[i])) for i in mine]
+    return [(int(rows.position[i]), names[rows.token[i]], str(rows.token_class[i]), int(rows.connection[i])) for i in mine]
 
 
 def spelled_by_hand(drawing, found):
@@ -76,7 +72,7 @@ def spelled_by_hand(drawing, found):
 @pytest.mark.parametrize("maze_id", DRAWINGS)
 def test_labels_are_those_of_the_drawing(cached, maze_id):
     rows = activations.read(cached / str(EARLY))
-    found = sequence_of(rows, token_column(cached / str(EARLY)), maze_id)
+    found = sequence_of(rows, maze_id)
     assert found == spelled_by_hand(DRAWINGS[maze_id], found)
 
 
@@ -84,7 +80,7 @@ def test_every_token_stands_once_and_no_padding(cached):
     rows = activations.read(cached / str(EARLY))
     assert len(rows.values) == N_TOKENS
     assert len({*zip(rows.maze_id.tolist(), rows.position.tolist(), strict=True)}) == N_TOKENS
-    assert 0 not in token_column(cached / str(EARLY))
+    assert 0 not in rows.token
 
 
 def test_the_same_rows_at_every_place(cached):
@@ -92,7 +88,6 @@ def test_the_same_rows_at_every_place(cached):
     for a, b in zip(one[1:], other[1:], strict=True):
         assert np.array_equal(a, b)
     assert not np.array_equal(one.values, other.values)
-    assert np.array_equal(token_column(cached / str(EARLY)), token_column(cached / str(LATE)))
 
 
 def test_mazes_and_positions_are_mixed(cached):
@@ -105,14 +100,14 @@ def test_mazes_and_positions_are_mixed(cached):
 @pytest.mark.parametrize("place", [EARLY, LATE], ids=str)
 def test_values_are_what_the_model_holds(cached, place):
     """The sequences, rebuilt from the labels, run through the model in the batches that were cached."""
-    rows, tokens = activations.read(cached / str(place)), token_column(cached / str(place))
+    rows = activations.read(cached / str(place))
     assert rows.values.dtype == np.float16 and rows.values.shape == (N_TOKENS, 30)
     for group in ([53, 7], [101]):
         here = [rows.maze_id == maze for maze in group]
         length = 1 + max(int(rows.position[at].max()) for at in here)
         sequences = np.zeros((len(group), length), np.int64)
         for sequence, at in zip(sequences, here, strict=True):
-            sequence[rows.position[at]] = tokens[at]
+            sequence[rows.position[at]] = rows.token[at]
         with torch.inference_mode():
             held = run(MODEL, torch.from_numpy(sequences), record=[place]).values[place].half().numpy()
         for values, at in zip(held, here, strict=True):
