@@ -13,7 +13,8 @@ from mazewm import activations, tables
 from mazewm.errors import BadInput
 from mazewm.model.edits import run
 from mazewm.model.sites import Place, Site
-from mazewm.tokens import TokenClass, Vocabulary
+from mazewm.recording import record
+from mazewm.tokens import TokenClass, Vocabulary, token_classes
 
 SHORT = draw("""
     o-o-o
@@ -151,6 +152,62 @@ def test_one_shard_is_read_without_a_copy(cached):
         root = root.base
     assert not root.flags.owndata and not values.flags.writeable
     assert isinstance(root.base, pa.Array | pa.Buffer)
+
+
+def in_memory(places, classes, seed, n_batch):
+    """Every token's labels by name, and its values at each place, shuffled, with nothing but lists to hold them."""
+    rows, values = [], {place: [] for place in places}
+    for recorded in record(MODEL, MAZES, places, np.random.default_rng(seed), n_batch, whole=True):
+        n, order = recorded.spelled.n_connections, recorded.spelled.order
+        for i, maze in enumerate(recorded.mazes):
+            for position, token in enumerate(recorded.spelled.tokens[i]):
+                token_class = token_classes(n, position + 1)[-1]
+                if token == 0 or token_class not in classes:
+                    continue
+                connection = order[i, (position - 1) // 4] if 0 < position <= 4 * n else -1
+                rows.append((MAZES.maze_id[maze], position, token, str(token_class), connection))
+                for place in places:
+                    values[place].append(recorded.values[place][i, position].half().numpy())
+    shuffle = np.random.default_rng([seed, len(rows)]).permutation(len(rows))
+    names = ("maze_id", "position", "token", "token_class", "connection")
+    labels = {name: np.array(column)[shuffle] for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return labels, {place: np.stack(kept)[shuffle] for place, kept in values.items()}
+
+
+@pytest.mark.parametrize("classes", [CLASSES, [TokenClass.PATH, TokenClass.C2]], ids=["all", "two"])
+def test_the_bytes_are_those_of_a_write_from_memory(tmp_path, classes):
+    wide = Place(0, Site.MLP_POST)
+    n = write(tmp_path / "streamed", (EARLY, wide), classes, 3, 37, 2)
+    labels, values = in_memory((EARLY, wide), classes, 3, 2)
+    schema = tables.schema_of(activations.TokenLabels)
+    for place in (EARLY, wide):
+        kind = pa.list_(pa.float16(), values[place].shape[1])
+        metadata = {tables.ROW_TYPE: activations.ROW_TYPE_NAME}
+        full = pa.schema([*schema, pa.field("values", kind, nullable=False)], metadata=metadata)
+        for nth, start in enumerate(range(0, n, 37)):
+            arrays = [pa.array(labels[field.name][start : start + 37], type=field.type) for field in schema]
+            arrays.append(pa.array(list(values[place][start : start + 37]), type=kind))
+            expected, name = tmp_path / "expected.parquet", f"{place}/part-{nth:05d}.parquet"
+            table = pa.Table.from_arrays(arrays, schema=full)
+            tables.write_arrow(expected, table, use_dictionary=["token_class"], compression="none")
+            assert (tmp_path / "streamed" / name).read_bytes() == expected.read_bytes()
+        assert len(list((tmp_path / "streamed" / str(place)).iterdir())) == nth + 1
+
+
+def test_no_scratch_is_left_behind(tmp_path, monkeypatch):
+    write(tmp_path / "whole" / "train", rows_per_shard=37)
+    assert [path.name for path in (tmp_path / "whole").iterdir()] == ["train"]
+    seen = []
+
+    def fails(path, *args, **options):
+        seen.extend(other.name for other in tmp_path.joinpath("broken").rglob("*.npy"))
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tables, "write_arrow", fails)
+    with pytest.raises(OSError, match="no space left"):
+        write(tmp_path / "broken" / "train", (EARLY, LATE))
+    assert sorted(seen) == ["0.resid_post.npy", "1.resid_mid.npy"], "values wait there while shards are written"
+    assert list((tmp_path / "broken").iterdir()) == []
 
 
 def truncate(path):
