@@ -7,11 +7,12 @@ so that training reads them in order.
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from mazewm import tables
@@ -20,8 +21,8 @@ from mazewm.maze.mazes import Mazes
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
-from mazewm.recording import record
-from mazewm.tokens import PADDING, TOKENS_PER_CONNECTION, TokenClass, token_classes
+from mazewm.recording import record, spellings
+from mazewm.tokens import PADDING, TOKENS_PER_CONNECTION, Spelled, TokenClass, token_classes
 
 Count = Annotated[int, Field(gt=0)]
 NO_CONNECTION = -1
@@ -60,6 +61,7 @@ class Activations(NamedTuple):
     values: Float[np.ndarray, "token d_model"]
     maze_id: np.ndarray
     position: np.ndarray
+    token: np.ndarray
     token_class: np.ndarray
     connection: np.ndarray
 
@@ -95,37 +97,86 @@ def cache(
     rows_per_shard: int,
     batch: int,
 ) -> int:
-    """Write the activations of every place to ``folder/<place>/part-NNNNN.parquet``; returns the number of tokens."""
-    labels: list[list[np.ndarray]] = []
-    values: dict[Place, list[np.ndarray]] = {place: [] for place in places}
-    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch, whole=True):
-        tokens, n = recorded.spelled.tokens, recorded.spelled.n_connections
-        n_mazes, length = tokens.shape
-        kind = np.array([str(c) for c in token_classes(n, length)])
-        connection = np.full((n_mazes, length), NO_CONNECTION)
-        connection[:, 1 : 1 + TOKENS_PER_CONNECTION * n] = recorded.spelled.order.repeat(TOKENS_PER_CONNECTION, axis=1)
-        keep = (tokens != PADDING) & np.isin(kind, [str(c) for c in classes])
-        read = (mazes.maze_id[recorded.mazes][:, None], np.arange(length), tokens, kind, connection)
-        labels.append([np.broadcast_to(column, keep.shape)[keep] for column in read])
-        for place in places:
-            values[place].append(recorded.values[place].half().cpu().numpy()[keep])
-    columns = [np.concatenate(parts) for parts in zip(*labels, strict=True)]
-    order = np.random.default_rng([seed, len(columns[0])]).permutation(len(columns[0]))
+    """Write the activations of every place to ``folder/<place>/part-NNNNN.parquet``; returns the number of tokens.
+
+    Held in memory: the labels of every token (some 60 bytes each), one batch at all places, and one shard. Values wait on disk, in a
+    folder beside ``folder`` that takes as much room as the shards and is gone afterwards.
+    """
+    names = np.array([str(c) for c in classes])
+    labels = _labels(mazes, classes, np.random.default_rng(seed), batch)
+    n_tokens = labels.shape[1]
+    order = np.random.default_rng([seed, n_tokens]).permutation(n_tokens)
+    row = np.empty_like(order)  # of each token, where the shuffle puts it
+    row[order] = np.arange(n_tokens)
+    labels = labels[:, order]
     schema = tables.schema_of(TokenLabels)
-    for place in places:
-        together = np.concatenate(values.pop(place))
-        width = together.shape[1]
-        full = pa.schema(
-            [*schema, pa.field("values", pa.list_(pa.float16(), width), nullable=False)], metadata={tables.ROW_TYPE: ROW_TYPE_NAME}
-        )
-        for nth, start in enumerate(range(0, len(order), rows_per_shard)):
-            rows = order[start : start + rows_per_shard]
-            arrays = [pa.array(column[rows], type=field.type) for column, field in zip(columns, schema, strict=True)]
-            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(together[rows].ravel()), width))
-            table = pa.Table.from_arrays(arrays, schema=full)
-            # Half floats do not compress, and plain uncompressed pages are read back without decoding.
-            tables.write_arrow(folder / str(place) / f"part-{nth:05d}.parquet", table, use_dictionary=["token_class"], compression="none")
-    return len(order)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        waiting = _scatter(Path(scratch), model, mazes, places, classes, row, seed, batch)
+        for place, path in waiting.items():
+            values = np.load(path, mmap_mode="r")
+            width = values.shape[1]
+            full = pa.schema(
+                [*schema, pa.field("values", pa.list_(pa.float16(), width), nullable=False)], metadata={tables.ROW_TYPE: ROW_TYPE_NAME}
+            )
+            for nth, start in enumerate(range(0, n_tokens, rows_per_shard)):
+                rows = slice(start, start + rows_per_shard)
+                columns = dict(zip(schema.names, labels[:, rows], strict=True))
+                columns["token_class"] = names[columns["token_class"]]
+                arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
+                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(np.array(values[rows]).ravel()), width))
+                table = pa.Table.from_arrays(arrays, schema=full)
+                # Half floats do not compress, and plain uncompressed pages are read back without decoding.
+                shard = folder / str(place) / f"part-{nth:05d}.parquet"
+                tables.write_arrow(shard, table, use_dictionary=["token_class"], compression="none")
+            del values
+            path.unlink()
+    return n_tokens
+
+
+def _kept(spelled: Spelled, classes: list[TokenClass]) -> tuple[Bool[np.ndarray, "maze pos"], Int[np.ndarray, " pos"]]:
+    """Which tokens are cached, and of each position the number of its class among ``classes`` (-1: of none)."""
+    number = {c: nth for nth, c in enumerate(classes)}
+    kind = np.array([number.get(c, -1) for c in token_classes(spelled.n_connections, spelled.tokens.shape[1])])
+    return (spelled.tokens != PADDING) & (kind >= 0), kind
+
+
+def _labels(mazes: Mazes, classes: list[TokenClass], rng: np.random.Generator, batch: int) -> Int[np.ndarray, "label token"]:
+    """The columns of TokenLabels, of every token in the order in which it is read; a class is its number among ``classes``."""
+    parts = []
+    for index, spelled in spellings(mazes, rng, batch):
+        keep, kind = _kept(spelled, classes)
+        n = spelled.n_connections
+        connection = np.full(keep.shape, NO_CONNECTION)
+        connection[:, 1 : 1 + TOKENS_PER_CONNECTION * n] = spelled.order.repeat(TOKENS_PER_CONNECTION, axis=1)
+        read = (mazes.maze_id[index][:, None], np.arange(keep.shape[1]), spelled.tokens, kind, connection)
+        parts.append(np.stack([np.broadcast_to(column, keep.shape)[keep].astype(np.int32) for column in read]))
+    return np.concatenate(parts, axis=1)
+
+
+def _scatter(
+    scratch: Path,
+    model: Transformer,
+    mazes: Mazes,
+    places: list[Place],
+    classes: list[TokenClass],
+    row: Int[np.ndarray, " token"],
+    seed: int,
+    batch: int,
+) -> dict[Place, Path]:
+    """Read the mazes as ``_labels`` did and put the value of token i into line ``row[i]`` of its place's file."""
+    paths = {place: scratch / f"{place}.npy" for place in places}
+    held: dict[Place, np.memmap] = {}
+    done = 0
+    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch, whole=True):
+        keep, _ = _kept(recorded.spelled, classes)
+        at = row[done : done + int(keep.sum())]
+        done += len(at)
+        for place, values in recorded.values.items():
+            if place not in held:
+                held[place] = np.lib.format.open_memmap(paths[place], "w+", np.float16, (len(row), values.shape[-1]))
+            held[place][at] = values.half().cpu().numpy()[keep]
+    return paths
 
 
 def cached_places(folder: Path) -> list[str]:
@@ -152,5 +203,5 @@ def read(folder: Path) -> Activations:
     table = pa.concat_tables(parts)
     width = table.schema.field("values").type.list_size
     chunks = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in table["values"].chunks]
-    names = ("maze_id", "position", "token_class", "connection")
-    return Activations(np.concatenate(chunks) if len(chunks) > 1 else chunks[0], *(table[name].to_numpy() for name in names))
+    labels = (table[name].to_numpy() for name in tables.schema_of(TokenLabels).names)
+    return Activations(np.concatenate(chunks) if len(chunks) > 1 else chunks[0], *labels)

@@ -76,7 +76,7 @@ def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[Format
             uniform[c].append(np.broadcast_to(len(OWN_OFFSETS[c]) / (at + 1), recorded.spelled.order.shape).mean(axis=1))
             for layer in layers:
                 values = recorded.values[Place(layer, Site.RESID_POST)][:, at]
-                resid[layer, c].append(values.flatten(0, 1).double().cpu().numpy())
+                resid[layer, c].append(values.flatten(0, 1).cpu().double().numpy())
                 pattern = recorded.values[Place(layer, Site.PATTERN)]
                 own = sum(
                     (pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]), pattern.new_zeros(pattern.shape[0], pattern.shape[1], n)

@@ -25,15 +25,20 @@ class Recorded(NamedTuple):
     values: dict[Place, Tensor]
 
 
+def spellings(mazes: Mazes, rng: np.random.Generator, batch: int) -> Iterator[tuple[np.ndarray, Spelled]]:
+    """The mazes in batches of equally many connections, spelled at random: which mazes, and how."""
+    for index in mazes.by_n_connections().values():
+        for start in range(0, len(index), batch):
+            part = index[start : start + batch]
+            yield part, spell(mazes[part], rng)
+
+
 def record(
     model: Transformer, mazes: Mazes, places: Iterable[Place], rng: np.random.Generator, batch: int, whole: bool = False
 ) -> Iterator[Recorded]:
     """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and all, if ``whole``)."""
     wanted = list(places)
-    for index in mazes.by_n_connections().values():
-        for start in range(0, len(index), batch):
-            part = index[start : start + batch]
-            spelled = spell(mazes[part], rng)
-            tokens = torch.from_numpy(spelled.tokens if whole else spelled.prompt).to(model.device)
-            with torch.inference_mode():
-                yield Recorded(part, spelled, run(model, tokens, record=wanted).values)
+    for part, spelled in spellings(mazes, rng, batch):
+        tokens = torch.from_numpy(spelled.tokens if whole else spelled.prompt).to(model.device)
+        with torch.inference_mode():
+            yield Recorded(part, spelled, run(model, tokens, record=wanted).values)

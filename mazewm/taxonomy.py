@@ -22,16 +22,15 @@ tokens that it is measured on, cannot lift F1 from chance to THRESHOLD.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import sparse
 
 from mazewm import tables
-from mazewm.activations import ROW_TYPE_NAME, Activations
+from mazewm.activations import Activations
 from mazewm.features import SHARES
 from mazewm.tokens import SPECIALS, SPELLING_CLASSES, TokenClass, Vocabulary
 
@@ -62,31 +61,25 @@ class Labels(NamedTuple):
     holds: sparse.csr_matrix  # token x label, 1 where the fact holds
 
 
-def read_tokens(folder: Path) -> Int[np.ndarray, " token"]:
-    """What stands at each token of ``activations.read(folder)``."""
-    shards = [tables.read_arrow(shard, ROW_TYPE_NAME, columns=["token"]) for shard in sorted(folder.glob("part-*.parquet"))]
-    return np.concatenate([shard["token"].to_numpy() for shard in shards])
-
-
-def labels(seen: Activations, tokens: Int[np.ndarray, " token"], vocabulary: Vocabulary) -> Labels:
+def labels(seen: Activations, vocabulary: Vocabulary) -> Labels:
     """Every fact of these tokens; what holds for no token is left out."""
     kinds, names, columns = [], [], []
-    for kind, name, rows in _facts(seen, tokens, vocabulary):
+    for kind, name, rows in _facts(seen, vocabulary):
         if len(rows):
             kinds.append(kind)
             names.append(name)
             columns.append(rows)
     which = np.repeat(np.arange(len(columns)), [len(rows) for rows in columns])
     at = (np.concatenate(columns), which)
-    holds = sparse.csr_matrix((np.ones(len(which), np.float32), at), shape=(len(tokens), len(columns)))
+    holds = sparse.csr_matrix((np.ones(len(which), np.float32), at), shape=(len(seen.token), len(columns)))
     return Labels(pd.DataFrame({"kind": kinds, "of": names}), holds)
 
 
-def _facts(seen: Activations, tokens: np.ndarray, vocabulary: Vocabulary) -> Iterator[tuple[str, str, np.ndarray]]:
+def _facts(seen: Activations, vocabulary: Vocabulary) -> Iterator[tuple[str, str, np.ndarray]]:
     """(kind, of, tokens for which it holds)."""
     grid, cells = vocabulary.grid, vocabulary.names[vocabulary.first_cell :]
     in_class = {c: seen.token_class == str(c) for c in TokenClass}
-    cell = tokens - vocabulary.first_cell
+    cell = seen.token - vocabulary.first_cell
     ends = grid.ends[seen.connection]  # of no use where connection is -1
     for c in SPELLING_CLASSES:
         for e in range(grid.n_connections):
@@ -109,7 +102,7 @@ def _facts(seen: Activations, tokens: np.ndarray, vocabulary: Vocabulary) -> Ite
         for c in TokenClass:
             yield "position", f"{name} at {c}", np.flatnonzero(in_class[c] & (bins == nth))
     for token in range(len(SPECIALS)):
-        yield "special", SPECIALS[token], np.flatnonzero(tokens == token)
+        yield "special", SPECIALS[token], np.flatnonzero(seen.token == token)
     for c in TokenClass:
         kind = "path" if c is TokenClass.PATH else "special"
         yield kind, f"every {c}", np.flatnonzero(in_class[c])

@@ -41,7 +41,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     classes = list(dict.fromkeys([*classes, *(each.token_class for each in sites)]))
 
     torch.manual_seed(seed)
-    untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).eval().requires_grad_(False)
+    # Drawn on the CPU, so that it is the same model on every device.
+    untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).to(trained.device)
+    untrained.eval().requires_grad_(False)
     with outputs.replacing(out) as folder:
         tables.write_rows(folder / "consolidation.parquet", consolidation.FormationRow, rows)
         tables.write_rows(folder / "writing.parquet", writing.WritingRow, written)

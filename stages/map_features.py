@@ -54,9 +54,9 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
             console.print(f"{site}: {readout}: best tree's balanced accuracy {accuracy:.3f}")
     for place in cached_places(activations / "trained" / "test"):
         for name, (model, suffix) in CLASSIFIED.items():
-            folder = activations / model / "test" / place
-            tokens, sae = read(folder), SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
-            facts = taxonomy.labels(tokens, taxonomy.read_tokens(folder), Vocabulary(grid.n))
+            tokens = read(activations / model / "test" / place)
+            sae = SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
+            facts = taxonomy.labels(tokens, Vocabulary(grid.n))
             kinds = taxonomy.classify(place, name, encode(sae, tokens.values), facts)
             kind_rows += kinds
             counts = tables.frame(kinds, taxonomy.LatentKindRow).kind.value_counts()

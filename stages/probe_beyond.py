@@ -24,7 +24,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     trained = Transformer.load(model)
     n_layers = trained.params.n_layers
     torch.manual_seed(seed)
-    untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).eval().requires_grad_(False)
+    # Drawn on the CPU, so that it is the same model on every device.
+    untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).to(trained.device)
+    untrained.eval().requires_grad_(False)
     held_out = {split: sets[split][: params.n_held_out_mazes] for split in ("validation", "test")}
     measured = probes.measure(trained, untrained, sets["train"][: params.n_fit_mazes], held_out, params, seed)
 

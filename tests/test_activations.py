@@ -13,7 +13,8 @@ from mazewm import activations, tables
 from mazewm.errors import BadInput
 from mazewm.model.edits import run
 from mazewm.model.sites import Place, Site
-from mazewm.tokens import TokenClass, Vocabulary
+from mazewm.recording import record
+from mazewm.tokens import TokenClass, Vocabulary, token_classes
 
 SHORT = draw("""
     o-o-o
@@ -41,16 +42,12 @@ def cached(tmp_path_factory):
     return folder
 
 
-def token_column(folder):
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.iterdir())])["token"].to_numpy()
-
-
-def sequence_of(rows, tokens, maze_id):
+def sequence_of(rows, maze_id):
     """What is cached of one maze, in reading order: (position, token name, class, connection)."""
     mine = np.flatnonzero(rows.maze_id == maze_id)
     mine = mine[np.argsort(rows.position[mine])]
     names = Vocabulary(3).names
-    return [(int(rows.position[i]), names[tokens[i]], str(rows.token_class[i]), int(rows.connection[i])) for i in mine]
+    return [(int(rows.position[i]), names[rows.token[i]], str(rows.token_class[i]), int(rows.connection[i])) for i in mine]
 
 
 def spelled_by_hand(drawing, found):
@@ -76,7 +73,7 @@ def spelled_by_hand(drawing, found):
 @pytest.mark.parametrize("maze_id", DRAWINGS)
 def test_labels_are_those_of_the_drawing(cached, maze_id):
     rows = activations.read(cached / str(EARLY))
-    found = sequence_of(rows, token_column(cached / str(EARLY)), maze_id)
+    found = sequence_of(rows, maze_id)
     assert found == spelled_by_hand(DRAWINGS[maze_id], found)
 
 
@@ -84,7 +81,7 @@ def test_every_token_stands_once_and_no_padding(cached):
     rows = activations.read(cached / str(EARLY))
     assert len(rows.values) == N_TOKENS
     assert len({*zip(rows.maze_id.tolist(), rows.position.tolist(), strict=True)}) == N_TOKENS
-    assert 0 not in token_column(cached / str(EARLY))
+    assert 0 not in rows.token
 
 
 def test_the_same_rows_at_every_place(cached):
@@ -92,7 +89,6 @@ def test_the_same_rows_at_every_place(cached):
     for a, b in zip(one[1:], other[1:], strict=True):
         assert np.array_equal(a, b)
     assert not np.array_equal(one.values, other.values)
-    assert np.array_equal(token_column(cached / str(EARLY)), token_column(cached / str(LATE)))
 
 
 def test_mazes_and_positions_are_mixed(cached):
@@ -105,14 +101,14 @@ def test_mazes_and_positions_are_mixed(cached):
 @pytest.mark.parametrize("place", [EARLY, LATE], ids=str)
 def test_values_are_what_the_model_holds(cached, place):
     """The sequences, rebuilt from the labels, run through the model in the batches that were cached."""
-    rows, tokens = activations.read(cached / str(place)), token_column(cached / str(place))
+    rows = activations.read(cached / str(place))
     assert rows.values.dtype == np.float16 and rows.values.shape == (N_TOKENS, 30)
     for group in ([53, 7], [101]):
         here = [rows.maze_id == maze for maze in group]
         length = 1 + max(int(rows.position[at].max()) for at in here)
         sequences = np.zeros((len(group), length), np.int64)
         for sequence, at in zip(sequences, here, strict=True):
-            sequence[rows.position[at]] = tokens[at]
+            sequence[rows.position[at]] = rows.token[at]
         with torch.inference_mode():
             held = run(MODEL, torch.from_numpy(sequences), record=[place]).values[place].half().numpy()
         for values, at in zip(held, here, strict=True):
@@ -156,6 +152,62 @@ def test_one_shard_is_read_without_a_copy(cached):
         root = root.base
     assert not root.flags.owndata and not values.flags.writeable
     assert isinstance(root.base, pa.Array | pa.Buffer)
+
+
+def in_memory(places, classes, seed, n_batch):
+    """Every token's labels by name, and its values at each place, shuffled, with nothing but lists to hold them."""
+    rows, values = [], {place: [] for place in places}
+    for recorded in record(MODEL, MAZES, places, np.random.default_rng(seed), n_batch, whole=True):
+        n, order = recorded.spelled.n_connections, recorded.spelled.order
+        for i, maze in enumerate(recorded.mazes):
+            for position, token in enumerate(recorded.spelled.tokens[i]):
+                token_class = token_classes(n, position + 1)[-1]
+                if token == 0 or token_class not in classes:
+                    continue
+                connection = order[i, (position - 1) // 4] if 0 < position <= 4 * n else -1
+                rows.append((MAZES.maze_id[maze], position, token, str(token_class), connection))
+                for place in places:
+                    values[place].append(recorded.values[place][i, position].half().numpy())
+    shuffle = np.random.default_rng([seed, len(rows)]).permutation(len(rows))
+    names = ("maze_id", "position", "token", "token_class", "connection")
+    labels = {name: np.array(column)[shuffle] for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    return labels, {place: np.stack(kept)[shuffle] for place, kept in values.items()}
+
+
+@pytest.mark.parametrize("classes", [CLASSES, [TokenClass.PATH, TokenClass.C2]], ids=["all", "two"])
+def test_the_bytes_are_those_of_a_write_from_memory(tmp_path, classes):
+    wide = Place(0, Site.MLP_POST)
+    n = write(tmp_path / "streamed", (EARLY, wide), classes, 3, 37, 2)
+    labels, values = in_memory((EARLY, wide), classes, 3, 2)
+    schema = tables.schema_of(activations.TokenLabels)
+    for place in (EARLY, wide):
+        kind = pa.list_(pa.float16(), values[place].shape[1])
+        metadata = {tables.ROW_TYPE: activations.ROW_TYPE_NAME}
+        full = pa.schema([*schema, pa.field("values", kind, nullable=False)], metadata=metadata)
+        for nth, start in enumerate(range(0, n, 37)):
+            arrays = [pa.array(labels[field.name][start : start + 37], type=field.type) for field in schema]
+            arrays.append(pa.array(list(values[place][start : start + 37]), type=kind))
+            expected, name = tmp_path / "expected.parquet", f"{place}/part-{nth:05d}.parquet"
+            table = pa.Table.from_arrays(arrays, schema=full)
+            tables.write_arrow(expected, table, use_dictionary=["token_class"], compression="none")
+            assert (tmp_path / "streamed" / name).read_bytes() == expected.read_bytes()
+        assert len(list((tmp_path / "streamed" / str(place)).iterdir())) == nth + 1
+
+
+def test_no_scratch_is_left_behind(tmp_path, monkeypatch):
+    write(tmp_path / "whole" / "train", rows_per_shard=37)
+    assert [path.name for path in (tmp_path / "whole").iterdir()] == ["train"]
+    seen = []
+
+    def fails(path, *args, **options):
+        seen.extend(other.name for other in tmp_path.joinpath("broken").rglob("*.npy"))
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tables, "write_arrow", fails)
+    with pytest.raises(OSError, match="no space left"):
+        write(tmp_path / "broken" / "train", (EARLY, LATE))
+    assert sorted(seen) == ["0.resid_post.npy", "1.resid_mid.npy"], "values wait there while shards are written"
+    assert list((tmp_path / "broken").iterdir()) == []
 
 
 def truncate(path):

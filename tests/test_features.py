@@ -217,7 +217,7 @@ def test_a_detector_asks_the_deepest_tree_at_its_class():
     noise = np.random.default_rng(0).random(fit.x.shape).astype(np.float32)
     x, connection = np.concatenate([fit.x, noise]), np.tile(fit.connection, 2)
     maze, classes = np.tile(np.arange(len(fit.x)) % 53, 2), np.repeat(["c2", ";"], len(fit.x))
-    tokens = Activations(x, maze, maze, classes, connection)
+    tokens = Activations(x, maze, maze, maze, classes, connection)
     assert detector(tokens, TokenClass.C2, N, 5)(x) == [1.0] * N, "two latents are needed, so the tree is deep"
     assert np.abs(detector(tokens, TokenClass.DELIMITER, N, 5)(x)).max() < 0.3
     assert set(detector(tokens, TokenClass.C2, N, 5)(np.zeros_like(x))) == {0.0}
@@ -228,7 +228,7 @@ def test_a_detector_measures_on_mazes_of_odd_number():
     fit = one_each(0)
     maze = np.arange(len(fit.x))
     moved = np.where(maze % 2, (fit.connection + 1) % N, fit.connection)
-    tokens = Activations(fit.x, maze, maze, np.full(len(maze), "c2"), moved)
+    tokens = Activations(fit.x, maze, maze, maze, np.full(len(maze), "c2"), moved)
     assert max(detector(tokens, TokenClass.C2, N, 5)(fit.x)) < 0
 
 

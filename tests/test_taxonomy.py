@@ -22,12 +22,13 @@ def seen(tmp_path_factory):
     """Labelled tokens of 211 mazes, and which token each is."""
     folder = tmp_path_factory.mktemp("activations")
     cache(folder, looks_two_back(3), trees(211), [PLACE], list(TokenClass), 0, 1009, 100)
-    return read(folder / str(PLACE)), taxonomy.read_tokens(folder / str(PLACE))
+    tokens = read(folder / str(PLACE))
+    return tokens, tokens.token
 
 
 @pytest.fixture(scope="module")
 def facts(seen):
-    return taxonomy.labels(*seen, VOCABULARY)
+    return taxonomy.labels(seen[0], VOCABULARY)
 
 
 def planted(seen):

@@ -108,11 +108,11 @@ def directions(model: Transformer, heads: Sequence[BindingHead], site: SpellingS
 
 def centred_cosines(d: Float[Tensor, "left d_model"], w: Float[Tensor, "right d_model"]) -> Float[np.ndarray, "left right"]:
     """Cosines of all pairs after each side's mean is taken away; 0 where nothing is left."""
-    d, w = d.double(), w.double()
+    d, w = d.cpu().double(), w.cpu().double()  # MPS has no float64
     d, w = d - d.mean(dim=0), w - w.mean(dim=0)
     # Equal rows leave rounding errors, which have a direction but no meaning.
     left, right = (F.normalize(torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, 0.0), dim=1) for x in (d, w))
-    return (left @ right.T).cpu().numpy()
+    return (left @ right.T).numpy()
 
 
 def other_heads(model: Transformer, heads: Sequence[BindingHead], rng: np.random.Generator) -> list[BindingHead]:

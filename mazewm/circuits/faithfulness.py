@@ -120,4 +120,4 @@ def _log_probability(model: Transformer, resid: Tensor, layer: int, kept: tuple[
     resid = blocks(model, resid, range(layer, model.params.n_layers), Taps(edits), {layer} if gone else set())
     path = model.norm_final(resid[:, -target.shape[1] :]) @ model.W_U
     chosen = path.log_softmax(dim=-1).gather(2, target[..., None])[..., 0]
-    return float((chosen * (target != PADDING)).double().sum())
+    return float((chosen * (target != PADDING)).cpu().double().sum())

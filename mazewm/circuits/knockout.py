@@ -133,7 +133,7 @@ class _Knockout:
         """``[connection, own | other]``: summed latents, without ablation if ``heads`` is None."""
         total = np.zeros((self.n_connections, 2))
         for b in self.batches:
-            latents = (b.clean if heads is None else self._ablated(b, heads, ablation)).double().cpu().numpy()
+            latents = (b.clean if heads is None else self._ablated(b, heads, ablation)).cpu().double().numpy()
             rows = np.arange(len(latents))
             own = latents[rows, b.nth]
             np.add.at(total, b.spelled.order[rows, b.nth], np.stack([own, latents.sum(axis=1) - own], axis=1))

@@ -78,7 +78,7 @@ def ov_ranks(model: Transformer) -> list[OvRankRow]:
     block: Any
     for layer, block in enumerate(model.blocks):
         for head, (W_V, W_O) in enumerate(zip(block.attn.W_V, block.attn.W_O, strict=True)):
-            sigma = torch.linalg.svdvals(W_V.double() @ W_O.double())
+            sigma = torch.linalg.svdvals(W_V.cpu().double() @ W_O.cpu().double())
             total = sigma.sum().item()
             rank = torch.special.entr(sigma / total).sum().exp().item() if total > 0 else 0.0
             rows.append(OvRankRow(layer, head, rank, W_V.shape[1]))

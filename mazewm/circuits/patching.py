@@ -204,9 +204,9 @@ class _Study:
         self.clean = {place: value.detach() for place, value in self.clean.items()}
         with torch.inference_mode():
             self.corrupted, other = self._read(pairs.corrupted, [])
-        self.metric = torch.stack([metric.detach(), self._metric(other)], dim=1)
+        self.metric = torch.stack([metric.detach(), self._metric(other)], dim=1).cpu()
         right = torch.stack([logits.argmax(dim=1), other.argmax(dim=1)], dim=1) == self.towards
-        self.is_right = right.all(dim=1)
+        self.is_right = right.all(dim=1).cpu()
 
     def _read(self, tokens: np.ndarray, edits: list[Edit]) -> tuple[dict[Place, Tensor], Float[Tensor, "pair vocab"]]:
         taps = Taps(edits, self.places)

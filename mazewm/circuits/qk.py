@@ -65,7 +65,7 @@ def qk_by_offset(model: Transformer, n_connections: int) -> list[QkRow]:
             k = _projected(model, normed[key_class], attn.W_K, positions)
             scores = q @ k.transpose(1, 2) * q.shape[2] ** -0.5
             scores = scores if bias is None else scores + bias
-            found = scores[:, at[:, None], at[:, None] - offsets].double()
+            found = scores[:, at[:, None], at[:, None] - offsets].cpu().double()
             mean, sd = found.mean(dim=1), found.std(dim=1, correction=0)
             rows += [
                 QkRow(0, head, str(query_class), str(key_class), int(offset), float(mean[head, offset]), float(sd[head, offset]))

@@ -51,6 +51,10 @@ class SparseAutoencoder(nn.Module):
         self.b_dec = nn.Parameter(torch.zeros(shape.d_model))
         self.register_buffer("threshold", torch.zeros(()))
 
+    @property
+    def device(self) -> torch.device:
+        return self.W_enc.device
+
     def pre_activation(self, x: Acts) -> LatentActs:
         """Latents before the activation, cut at zero."""
         return torch.relu((x - self.b_dec) @ self.W_enc + self.b_enc)

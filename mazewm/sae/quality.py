@@ -59,8 +59,8 @@ def explained_variance(x: Float[np.ndarray, "token d_model"], x_hat: Float[np.nd
 @torch.inference_mode()
 def encode(sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], batch: int = 8192) -> Float[np.ndarray, "token latent"]:
     """Latents of many tokens."""
-    parts = [sae.encode(torch.from_numpy(values[i : i + batch].astype(np.float32))).numpy() for i in range(0, len(values), batch)]
-    return np.concatenate(parts)
+    parts = (torch.from_numpy(values[i : i + batch].astype(np.float32)).to(sae.device) for i in range(0, len(values), batch))
+    return np.concatenate([sae.encode(part).cpu().numpy() for part in parts])
 
 
 def description(
@@ -72,7 +72,7 @@ def description(
     z: Float[np.ndarray, "token latent"],
 ) -> DescriptionRow:
     """Explained variance, L0 and dead latents over tokens ``x`` whose latents are ``z``."""
-    x_hat = sae.decode(torch.from_numpy(z)).numpy()
+    x_hat = sae.decode(torch.from_numpy(z).to(sae.device)).cpu().numpy()
     is_active = z > 0
     n_dead = int((~is_active.any(axis=0)).sum())
     l0 = float(is_active.sum(axis=1).mean())
@@ -124,7 +124,7 @@ class Spliced(NamedTuple):
 
 def unspliced(place: Place, model: Transformer, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int) -> Unspliced:
     """Loss and rollouts as they are, and loss without the place; ``mean`` is the mean activation."""
-    average = torch.from_numpy(mean.astype(np.float32))
+    average = torch.from_numpy(mean.astype(np.float32)).to(model.device)
     without = {"mean": Edit(place, lambda value: average.expand_as(value)), "zero": Edit(place, torch.zeros_like)}
     ce = {"clean": path_loss(model, mazes, None, seed, batch)}
     for name, edit in without.items():

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
+from mazewm import devices
 from mazewm.params import Params
 from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 
@@ -62,18 +63,23 @@ class SaeParams(Params):
         return [Point(width, sparsity) for width in self.widths for sparsity in self.sparsities]
 
 
-def batches(values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps: int) -> Iterator[Float[Tensor, "batch d_model"]]:
+def batches(
+    values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps: int, device: torch.device
+) -> Iterator[Float[Tensor, "batch d_model"]]:
     """Slices of the (already shuffled) rows in order, starting over when they are used up."""
     per_pass = max(1, len(values) // batch_size)
     for step in range(n_steps):
         start = step % per_pass * batch_size
-        yield torch.from_numpy(values[start : start + batch_size].astype(np.float32))
+        batch = torch.from_numpy(values[start : start + batch_size].astype(np.float32))
+        # Only a copy out of pinned memory need not wait for the steps before it.
+        yield batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
 
 
 def train(
     values: Float[np.ndarray, "token d_model"], params: SaeParams, point: Point, seed: int, n_samples: int, frozen_decoder: bool = False
 ) -> SparseAutoencoder:
-    """An SAE trained on ``n_samples`` activations; with ``frozen_decoder`` its directions stay random (a control)."""
+    """An SAE trained on ``n_samples`` activations, on the best device; with ``frozen_decoder`` its directions stay random (a control)."""
+    device = devices.best()
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
     d_model = values.shape[1]
@@ -83,12 +89,14 @@ def train(
     mean = sample.mean(dim=0)
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()
     sae.b_dec.data = mean * scale
+    # Drawn and centred on the CPU, so that training starts from the same weights on every device.
+    sae, scale = sae.to(device), scale.to(device)
     sae.W_dec.requires_grad_(not frozen_decoder)
     opt = torch.optim.Adam([p for p in sae.parameters() if p.requires_grad], lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
-    silent_for = torch.zeros(point.width)
+    silent_for = torch.zeros(point.width, device=device)
     dead_after = params.dead_share * n_samples
-    for step, batch in enumerate(batches(values, params.batch_size, n_steps)):
+    for step, batch in enumerate(batches(values, params.batch_size, n_steps, device)):
         opt.param_groups[0]["lr"] = params.lr * min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
         x = batch * scale
         pre = sae.pre_activation(x)
@@ -96,7 +104,7 @@ def train(
         error = x - x_hat
         loss = error.pow(2).mean()
         silent_for += len(x)
-        silent_for[is_active] = 0
+        silent_for.masked_fill_(is_active, 0)
         if params.activation == "relu":
             loss = loss + point.sparsity * length / d_model
         elif params.aux_weight:
@@ -124,9 +132,8 @@ def _reconstruct(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], ste
         # Adding up k directions for each token costs a half of a product with a matrix that is mostly zero.
         kept = pre.topk(sae.shape.k, dim=-1, sorted=False)
         x_hat = F.embedding_bag(kept.indices, sae.W_dec, per_sample_weights=kept.values, mode="sum") + sae.b_dec
-        is_active = torch.zeros(sae.shape.n_latents, dtype=torch.bool)
-        is_active[kept.indices[kept.values > 0]] = True
-        return _Reconstruction(x_hat, is_active, kept.values.detach().sum(dim=1).mean())
+        largest = pre.new_zeros(sae.shape.n_latents).scatter_reduce(0, kept.indices.flatten(), kept.values.detach().flatten(), "amax")
+        return _Reconstruction(x_hat, largest > 0, kept.values.detach().sum(dim=1).mean())
     latents = sae.activate(pre) if sae.shape.activation == "relu" else _batch_topk(sae, pre, step)
     return _Reconstruction(sae.decode(latents), (latents.detach() > 0).any(dim=0), latents.sum(dim=1).mean())
 
@@ -140,10 +147,17 @@ def _batch_topk(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step
 
 def _aux_loss(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], error: Float[Tensor, "batch d_model"], dead: Tensor) -> Tensor:
     """AuxK: normalised squared error of the dead latents' prediction of the error."""
-    n_dead = int(dead.sum())
-    if n_dead == 0:
-        return pre.new_zeros(())
-    among = pre[:, dead]
-    kept = among.topk(min(sae.shape.d_model // 2, n_dead), dim=1)
-    prediction = torch.zeros_like(among).scatter(1, kept.indices, kept.values) @ sae.W_dec[dead]
+    n_most = sae.shape.d_model // 2
+    if pre.device.type == "cpu":
+        n_dead = int(dead.sum())
+        if n_dead == 0:
+            return pre.new_zeros(())
+        among = pre[:, dead]
+        kept = among.topk(min(n_most, n_dead), dim=1)
+        prediction = torch.zeros_like(among).scatter(1, kept.indices, kept.values) @ sae.W_dec[dead]
+    else:
+        # The same with all latents, the living ones at zero: counting the dead would wait for the device at every step.
+        among = pre * dead
+        kept = among.topk(min(n_most, len(dead)), dim=1)
+        prediction = torch.zeros_like(among).scatter(1, kept.indices, kept.values) @ sae.W_dec
     return (prediction - error).pow(2).mean() / error.pow(2).mean().clamp_min(1e-12)

@@ -55,7 +55,7 @@ def test_gain_of_a_cell_is_the_mean_where_it_is_touched_less_that_elsewhere():
 
 def test_directions_are_measured_on_tokens():
     values = np.array([[2, 0, -1], [4, 0, -1], [0, 1, -1], [0, 0, -1]], np.float16)
-    tokens = Activations(values, np.arange(4), np.arange(4), np.full(4, "c2", object), np.array([0, 0, 1, 2]))
+    tokens = Activations(values, *(np.arange(4),) * 3, np.full(4, "c2", object), np.array([0, 0, 1, 2]))
     rows = pd.concat([ranked([(0, 0, 1, 1.0, 0.0), (0, 1, 0, 2.0, 0.0)]), ranked([(0, 0, 2, 7.0, 0.0)], "elsewhere")])
     found = directions_at(SITE, True, plain_sae(3), rows, tokens, GRID, [1, 2])
     assert np.allclose(found.density, [0.5, 0.25, 0])

@@ -41,7 +41,7 @@ def held_out():
     """Three dimensions. c2 has latents 0 and 1, path has latent 0 only, frame is one token alone; latent 2 is never on."""
     values = np.array([[1, 2, -1], [2, 0, -3], [4, 0, -1], [3, -1, 0], [5, 5, -5]], np.float16)
     classes = np.array(["c2", "c2", "path", "path", "frame"], object)
-    return Activations(values, np.arange(5), np.arange(5), classes, np.full(5, -1))
+    return Activations(values, *(np.arange(5),) * 3, classes, np.full(5, -1))
 
 
 def test_dead_latents_and_l0_are_counted_by_class():

@@ -58,7 +58,7 @@ MAZES = trees(53)
 MODEL = tiny("learned", d_vocab=len(Vocabulary(3)), n_ctx=Vocabulary(3).max_length)
 MODEL.W_U[:, : Vocabulary(3).first_cell] = 0  # so that it walks from cell to cell
 VALUES = np.random.default_rng(0).standard_normal((1009, 30)).astype(np.float16)
-HELD_OUT = Activations(VALUES[:211], *(np.zeros(211, int),) * 2, np.full(211, "c2"), np.zeros(211, int))
+HELD_OUT = Activations(VALUES[:211], *(np.zeros(211, int),) * 3, np.full(211, "c2"), np.zeros(211, int))
 
 
 @pytest.fixture(scope="module")

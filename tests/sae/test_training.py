@@ -143,9 +143,9 @@ def test_the_same_seed_gives_the_same_weights():
 
 def test_rows_are_read_in_order_and_over_again():
     values = np.arange(11, dtype=np.float16)[:, None]
-    seen = [batch[:, 0].tolist() for batch in training.batches(values, 3, 5)]
+    seen = [batch[:, 0].tolist() for batch in training.batches(values, 3, 5, torch.device("cpu"))]
     assert seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 1, 2], [3, 4, 5]]
-    assert [batch[:, 0].tolist() for batch in training.batches(values[:2], 3, 2)] == [[0, 1], [0, 1]]
+    assert [batch[:, 0].tolist() for batch in training.batches(values[:2], 3, 2, torch.device("cpu"))] == [[0, 1], [0, 1]]
 
 
 def test_training_threshold_keeps_k_per_token_of_the_batch():

@@ -1,0 +1,231 @@
+"""Every analysis on a pretend accelerator, which refuses what a real one refuses, comes to what it comes to on the CPU."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from planted import N_CONNECTIONS, SITE, dictionary, random_sae, sparse_sums, trees
+from pretend_device import DEVICE, NAME, Walled, best_device, same
+from sae.recipes import POINT, recipe
+from toys import tiny
+
+from mazewm import activations, behaviour, consolidation, writing
+from mazewm.beyond import probes, steering
+from mazewm.beyond.facts import FACTS
+from mazewm.beyond.forks import forks
+from mazewm.circuits import tracing
+from mazewm.circuits.attention import CircuitParams
+from mazewm.consolidation import PAPER_SITE
+from mazewm.interventions.design import InterventionParams
+from mazewm.interventions.directions import Directions, LatentSets
+from mazewm.interventions.ledger import run_interventions
+from mazewm.maze import examples
+from mazewm.model.positions import ENCODINGS
+from mazewm.model.sites import Place, Site
+from mazewm.sae import quality, stability, training
+from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.tokens import PATH_END, TokenClass, Vocabulary
+
+VOCABULARY, MAZES = Vocabulary(3), trees(53)
+PLACE = Place(0, Site.RESID_POST)
+VALUES = sparse_sums(dictionary(), 2003)
+
+
+def walker(encoding="learned"):
+    """A random model that walks from cell to cell, though not for ever."""
+    model = tiny(encoding, d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length)
+    model.W_U[:, : VOCABULARY.first_cell] = 0
+    model.W_U[:, PATH_END] = 3 * model.W_U[:, -1]
+    return model
+
+
+def there(module):
+    return copy.deepcopy(module).to(DEVICE)
+
+
+def agree(function, *modules):
+    """What a function makes of modules on the CPU is what it makes of them on the pretend device."""
+    here = function(*modules)
+    with best_device(NAME):
+        other = function(*map(there, modules))
+    assert same(here, other)
+    return here
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x: x + torch.ones(1),
+        lambda x: torch.ones(3) * x,
+        lambda x: torch.ones(3).add_(x),
+        lambda x: torch.ones(3)[x.long()],
+        lambda x: torch.cat([x, torch.ones(3)]),
+        lambda x: x.numpy(),
+        lambda x: np.asarray(x),
+        lambda x: x.double(),
+        lambda x: torch.from_numpy(np.ones(3)).to(x.device),
+        lambda x: torch.randn(3, device=x.device),
+        lambda x: tiny("rotary").to(DEVICE).norm_final(torch.ones(3, 30)),
+        lambda x: setattr(x, "data", torch.ones(3)),
+    ],
+)
+def test_the_wall_stands(wrong):
+    with pytest.raises((RuntimeError, TypeError)):
+        wrong(torch.ones(3, device=DEVICE))
+
+
+def test_the_wall_has_doors():
+    x = torch.arange(3.0).to(DEVICE)
+    assert isinstance(x, Walled) and x.device == DEVICE
+    assert x.cpu().numpy().tolist() == x.tolist() == [0, 1, 2]
+    assert (x * 2 + torch.tensor(1.0))[torch.tensor([2, 0])].tolist() == [5, 1], "scalars and indices may come from the CPU"
+    assert x.sum().item() == float(x[1:].sum()) == 3
+    view = x[:2]
+    view += 1
+    x.data = x * 10
+    assert x.tolist() == [10, 20, 20]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_behaviour_and_consolidation(encoding):
+    rows = agree(lambda model: behaviour.measure(model, MAZES, "test", 0, 17), walker(encoding))
+    assert len(rows) == len(MAZES)
+    agree(lambda model: behaviour.behave(model, MAZES, np.random.default_rng(0), 17).cells.tolist(), walker(encoding))
+    agree(lambda model: consolidation.look(model, MAZES, 0, 17), walker(encoding))
+
+
+def test_writing():
+    some = examples.additions(MAZES, np.random.default_rng(0), 1)
+
+    def written(model):
+        arrows = writing.arrows(model, MAZES, 0, 17)
+        return writing.look(model, arrows, some, [1.0, 4.0], 0, 17), [list(arrow.ravel()) for arrow in arrows.values()]
+
+    agree(written, walker())
+
+
+def test_activations(tmp_path):
+    def cached(model):
+        folder = tmp_path / model.device.type
+        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 307, 17)
+        return [
+            column.astype(float).tolist() if column.dtype.kind == "f" else column.tolist()
+            for column in activations.read(folder / "0.resid_post")
+        ]
+
+    agree(cached, walker())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("activation", ["topk", "relu", "batch_topk"])
+def test_training_an_sae(activation, frozen):
+    """With latents that die, so that the two ways to revive them are compared."""
+    point = training.Point(47, 0.01) if activation == "relu" else POINT._replace(width=47)
+    params = recipe(activation=activation, dead_share=0.02, aux_weight=0.5)
+
+    def trained(name):
+        with best_device(name):
+            sae = training.train(VALUES, params, point, 0, 60 * params.batch_size, frozen)
+        assert sae.device.type == name
+        return {key: value.cpu().numpy() for key, value in sae.state_dict().items()}
+
+    here, other = trained("cpu"), trained(NAME)
+    for key, value in here.items():
+        assert np.allclose(value, other[key], rtol=1e-3, atol=1e-4), key
+
+
+def cached_values(model, folder):
+    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 5000, 17)
+    return activations.read(folder / str(PLACE))
+
+
+def test_describing_and_splicing(tmp_path):
+    held_out = cached_values(walker(), tmp_path)
+    mean = held_out.values.mean(axis=0, dtype=np.float64)
+    for activation in ("topk", "relu", "batch_topk"):
+        sae = random_sae(30, 47, activation)
+        agree(lambda sae: quality.describe("trained", PLACE, sae, held_out), sae)
+        agree(lambda model, sae: quality.splice_quality(PLACE, model, sae, mean, MAZES, 0, 17), walker(), sae)
+
+
+@pytest.mark.xfail(strict=True, reason="sae/stability.py: match calls .numpy() on W_dec; .cpu() must come before it")
+def test_stability(tmp_path):
+    held_out = cached_values(walker(), tmp_path)
+    agree(lambda *saes: stability.compare(PLACE, *saes, held_out.values), *(random_sae(30, 47, seed=seed) for seed in range(3)))
+
+
+def test_saving_and_loading(tmp_path):
+    sae, model = random_sae(30, 47), walker()
+    there(sae).save(tmp_path / "sae")
+    there(model).save(tmp_path / "model")
+    with best_device(NAME):
+        for path, module in ((tmp_path / "sae", sae), (tmp_path / "model", model)):
+            found = type(module).load(path)
+            assert found.device == DEVICE
+            assert all(torch.equal(value.cpu(), module.state_dict()[key]) for key, value in found.state_dict().items())
+
+
+@pytest.mark.parametrize("encoding", ["learned", "alibi"])
+def test_circuits(encoding):
+    """All that is traced, with thresholds so low that there are heads of each kind."""
+    params = CircuitParams(
+        n_mazes=43, batch_size=17, connectivity_threshold=0.01, binding_ratio=1.0, n_position_bins=3, n_swaps=7, n_threads=1
+    )
+    best = {str(site): {e: 3 * e + 1 for e in range(N_CONNECTIONS)} for site in (SITE, PAPER_SITE)}
+
+    def traced(model, sae):
+        return tracing.trace(model, {str(PLACE): sae}, best, [SITE, PAPER_SITE], MAZES, params, 0)
+
+    found = agree(traced, walker(encoding), random_sae(30, 47))
+    assert all(found), "every table has rows"
+
+
+INTERVENTIONS = InterventionParams(
+    n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, n_added=[1], n_several=3, set_sizes=[1, 3], doses=[1.0, 4.0],
+    several_doses=[1.0], other_site_doses=[2.0], batch_size=5, n_threads=1,
+)  # fmt: skip
+
+
+def directions(site, is_main, sae: SparseAutoencoder):
+    rng = np.random.default_rng(0)
+    ids = np.arange(N_CONNECTIONS)[:, None] * 3
+    sets = {n: LatentSets((ids + np.arange(n)) % 47, np.full((12, n), 2.0), (ids + 9 + np.arange(2 * n)) % 47) for n in (1, 3)}
+    return Directions(site, is_main, sae, sets, *rng.standard_normal((2, N_CONNECTIONS, 30)), rng.random(47))
+
+
+@pytest.mark.xfail(strict=True, reason="interventions/conditions.py: _at_positions moves float64 to the device, which MPS has not")
+def test_the_ledger():
+    rng = np.random.default_rng
+    made = [examples.additions(MAZES, rng(0), 1), examples.removals(MAZES, rng(0), 1, 8), examples.moves(MAZES, rng(0), 1),
+            examples.overload(MAZES, rng(0), 1, 3, 7)]  # fmt: skip
+    asked = [("test", some[np.arange(min(7, len(some)))]) for some in made]
+
+    def booked(model, sae):
+        sites = [directions(SITE, True, sae), directions(PAPER_SITE, False, sae)]
+        ledger = run_interventions(model, asked, sites, INTERVENTIONS, 0, lambda: None)
+        return ledger.frame().values.tolist(), [part.tolist() for part in ledger.lists["measured"]]
+
+    rows, _ = agree(booked, walker(), random_sae(30, 47))
+    assert len(rows) > 100
+
+
+def test_beyond_the_input():
+    mazes = trees(211)
+    agree(lambda model: list(probes.read(model, mazes, np.random.default_rng(0), 53).ravel()), walker())
+    rng = np.random.default_rng(0)
+    n_units = {"distance": VOCABULARY.grid.n_cells, "on_path": VOCABULARY.grid.n_cells, "toward_target": N_CONNECTIONS}
+    known = {
+        (fact, token, depth): probes.Directions(*rng.standard_normal((4, n_units[fact], 30)), np.ones(n_units[fact], bool))
+        for fact in FACTS
+        for token in probes.TOKENS
+        for depth in (1, 2)
+    }
+    chosen = forks(mazes, "first", np.random.default_rng(0), 7)
+    assert len(chosen) == 7
+
+    def steered(model):
+        rows = steering.steer(model, chosen, "test", known, steering.every_dose(2, [3.0]), 5, 0, lambda: None)
+        return rows.drop(columns="measured").values.tolist(), [list(cells) for cells in rows.measured]
+
+    agree(steered, walker())
