@@ -13,7 +13,6 @@ import yaml
 
 from mazewm.errors import BadInput
 from mazewm.params import read_yaml
-from stages import without_dvc
 from stages.without_dvc import stamps_of, steps, with_settings
 from tests.pipeline_deps import ROOT
 
