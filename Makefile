@@ -1,4 +1,4 @@
-# make repro | study | test | check | fix | bench | env | env-peers | clean
+# make repro | study | paper | test | check | fix | bench | env | env-peers | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers repro study test check fix bench clean
+.PHONY: env env-peers repro study paper test check fix bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -68,6 +68,16 @@ study: env
 		sed -i.before -e 's|^seeds: [^#]*|seeds: $(SEEDS)  |' -e 's|^results: [^#]*|results: $(RESULTS)  |' -e 's|^  loss_on: [a-z]*|  loss_on: $(LOSS_ON)|' \
 		params.yaml && rm params.yaml.before && $(MAKE) repro
 	@$(MAKE) repro
+
+# Scale paper, for one GPU, without DVC; a call that was stopped goes on where it was. In an environment of one's own, with its torch:
+# PAPER_PYTHON=python3 make paper.
+PAPER := artifacts/paper
+PAPER_PYTHON ?= $(BIN)/python
+paper: $(if $(filter $(BIN)/python,$(PAPER_PYTHON)),env)
+	@"$(PAPER_PYTHON)" -m stages.without_dvc --folder $(PAPER) --set scale=paper --set results=metrics/paper $(if $(BRING_BACK),--bring-back $(BRING_BACK))
+	@rm -rf metrics/paper.part && mkdir -p metrics && cp -R $(PAPER)/metrics/paper metrics/paper.part
+	@rm -rf metrics/paper && mv metrics/paper.part metrics/paper
+	@echo "metrics and pictures of scale paper are in metrics/paper/"
 
 # With the peers where there are any, and always in CI.
 test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)

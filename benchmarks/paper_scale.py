@@ -1,0 +1,209 @@
+"""What scale paper takes: python benchmarks/paper_scale.py [MAZES]
+
+MAZES is such as artifacts/paper/artifacts/mazes; without it, some mazes of the scale are drawn. Prints the tables of docs/scale.md:
+parameters, FLOPs of a sequence, time on several devices at a stated utilisation, disk and memory; then larger mazes. Where there is a
+GPU, the training step is timed on it, too: precision fp32 and bf16, eager and compiled, and the optimizers alone.
+
+FLOPs of training on a sequence of T tokens: 6 N T + 12 L d T^2, with N parameters in the blocks' matrices and the unembedding, L blocks
+of width d (forward and backward; attention over the whole square, as in Chowdhery et al. 2022, appendix B). Muon's orthogonalisation of
+an m x n matrix, m <= n, is 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
+"""
+
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+
+from mazewm import devices
+from mazewm.maze import datasets, mazes
+from mazewm.model.training import Batches, TrainingParams, losses, optimizers
+from mazewm.model.transformer import Transformer, TransformerParams
+from mazewm.tokens import Vocabulary, prompt_length
+
+ROOT = Path(__file__).parent.parent
+PEAK = {"H200": 989e12, "H100 SXM": 989e12, "A100": 312e12, "RTX 4090": 165e12}  # dense bf16 with fp32 sums, from the vendor's data sheets
+UTILISATION = 0.3  # assumed, of the peak
+N_STEPS, N_WARM = 20, 5
+# Larger studies: vocabulary, full maze, sparse maze with its cells. Their models are assumptions.
+LARGER: dict[str, tuple[dict, dict, dict, dict]] = {
+    "9x9": (
+        {"vocabulary_size": 10},
+        {"size": 8},
+        {"size": 9, "min_cells": 40, "max_cells": 64},
+        {"n_layers": 8, "d_model": 768, "n_heads": 12, "d_mlp": 3072},
+    ),
+    "12x12": (
+        {"vocabulary_size": 13},
+        {"size": 11},
+        {"size": 12, "min_cells": 80, "max_cells": 121},
+        {"n_layers": 12, "d_model": 1024, "n_heads": 16, "d_mlp": 4096},
+    ),
+}
+
+
+class Cost(NamedTuple):
+    """Arithmetic of one study."""
+
+    n_params: int  # with learned positions
+    n_matrix: int  # in matrix products
+    n_tokens: float  # of a sequence, on average
+    flops: float  # of training on one sequence
+    muon: float  # FLOPs of one step
+
+
+def settings() -> dict[str, Any]:
+    """Scale paper's sections, as its stages see them."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sized = params["scales"]["paper"]
+    return {name: (params.get(name) or {}) | section for name, section in sized.items()}
+
+
+def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
+    """What training on mazes like these takes."""
+    L, d, hidden = architecture.n_layers, architecture.d_model, architecture.d_mlp
+    vocabulary = Vocabulary(batch.grid.n)
+    model = Transformer(architecture, "learned", len(vocabulary), vocabulary.max_length)
+    lengths = prompt_length(1) - 4 + 4 * batch.n_connections + batch.path_length
+    n_matrix = L * (4 * d * d + 2 * d * hidden) + d * len(vocabulary)
+    flops = float((6 * n_matrix * lengths + 12 * L * d * lengths.astype(float) ** 2).mean())
+    pairs = [(d, d)] * 4 + [(d, hidden)] * 2
+    muon = L * sum(5 * (4 * min(p) ** 2 * max(p) + 2 * min(p) ** 3) for p in pairs)
+    return Cost(sum(p.numel() for p in model.parameters()), n_matrix, float(lengths.mean()), flops, float(muon))
+
+
+def drawn(params: datasets.MazeParams, n: int) -> mazes.Mazes:
+    """A few mazes of the families in their shares."""
+    rng = np.random.default_rng(0)
+    return datasets.fill(rng, datasets.lattice(params.vocabulary_size), params.families, None, params.held_out_share, n)
+
+
+def table(rows: list[list[str]]) -> None:
+    """Markdown."""
+    print("| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
+    print("".join("| " + " | ".join(row) + " |\n" for row in rows[1:]))
+
+
+def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
+    """Scale paper on paper."""
+    one, training, caches = cost(TransformerParams(**sections["transformer"]), batch), sections["training"], sections["activations"]
+    n = training["n_steps"] * training["batch_size"]
+    d, per_step = sections["transformer"]["d_model"], training["batch_size"] * one.flops
+    mazes_read = caches["n_train_mazes"] + caches["n_untrained_mazes"] + 4 * caches["n_held_out_mazes"]
+    state = one.n_params * 4 * 3  # weights, gradients and Muon's momentum; AdamW, which has two, trains few of them
+    table(
+        [
+            ["what", "how much"],
+            ["parameters (learned positions)", f"{one.n_params / 1e6:.1f} million, {one.n_matrix / 1e6:.1f} of them in matrix products"],
+            ["tokens of a sequence, mean", f"{one.n_tokens:.0f}"],
+            ["FLOPs to train on a sequence", f"{one.flops / 1e9:.1f} G"],
+            ["of which attention's scores", f"{1 - 6 * one.n_matrix * one.n_tokens / one.flops:.1%}"],
+            ["sequences", f"{n / 1e6:.2f} million ({training['n_steps']:,} steps of {training['batch_size']})"],
+            ["how often each maze is seen", f"{n / sections['mazes']['n_train']:.1f} times"],
+            ["FLOPs of a training", f"{n * one.flops / 1e15:.0f} P"],
+            ["Muon, of a step's FLOPs", f"{one.muon / per_step:.1%}"],
+            ["disk for activations, each place of a run", f"{mazes_read * one.n_tokens * d * 2 / 1e9:.1f} GB"],
+            ["memory for weights, gradients and optimizers", f"{state / 1e9:.2f} GB"],
+        ]
+    )
+    by_device(n, one)
+    return one
+
+
+def by_device(n: float, one: Cost) -> None:
+    """Time for ``n`` sequences at the assumed utilisation."""
+    rows = [["device", "peak, dense bf16", f"sequences/s at {UTILISATION:.0%}", "minutes of a training"]]
+    for name, peak in PEAK.items():
+        rate = UTILISATION * peak / one.flops
+        rows.append([name, f"{peak / 1e12:.0f} TFLOP/s", f"{rate:,.0f}", f"{n / rate / 60:.1f}"])
+    table(rows)
+
+
+def larger(sections: dict[str, Any], base: Cost) -> None:
+    """Larger mazes: the same number of sequences for each token of context is assumed."""
+    n_base = sections["training"]["n_steps"] * sections["training"]["batch_size"]
+    rows = [["mazes", "model", "parameters", "tokens", "GFLOPs each", "million sequences", "hours on one H200", "the same on 8"]]
+    for name, (vocabulary, full, sparse, architecture) in LARGER.items():
+        cells = full["size"] ** 2
+        families = {
+            "full": {"generator": "dfs", **full, "min_cells": cells, "max_cells": cells, "share": 0.4},
+            "sparse": {"generator": "dfs", **sparse, "share": 0.6},
+        }
+        one = cost(
+            TransformerParams(**architecture), drawn(datasets.MazeParams(**sections["mazes"] | vocabulary | {"families": families}), 500)
+        )
+        n = n_base * (one.n_tokens / base.n_tokens) ** 2
+        hours = n * one.flops / (UTILISATION * PEAK["H200"]) / 3600
+        shape = f"{architecture['n_layers']} x {architecture['d_model']}"
+        rows.append(
+            [
+                name,
+                shape,
+                f"{one.n_params / 1e6:.0f} M",
+                f"{one.n_tokens:.0f}",
+                f"{one.flops / 1e9:.0f}",
+                f"{n / 1e6:.0f}",
+                f"{hours:.1f}",
+                f"{hours / 8:.1f}",
+            ]
+        )
+    table(rows)
+
+
+def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
+    """The training step on the device that is there, side by side."""
+    device, vocabulary = devices.best(), Vocabulary(batch.grid.n)
+    name = torch.cuda.get_device_name()
+    peak = next((value for known, value in PEAK.items() if known.split()[-1] in name or known.split()[0] in name), None)
+    params = TrainingParams(**sections["training"])
+    chunks = [Batches(batch, params.batch_size, 0)[i] for i in range(8)]
+    rows = [["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "memory, GB"]]
+    for precision, compiled in (("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)):
+        torch.manual_seed(0)
+        torch.cuda.reset_peak_memory_stats()
+        model = Transformer(TransformerParams(**sections["transformer"]), "learned", len(vocabulary), vocabulary.max_length).to(device)
+        opts = optimizers(model, params)
+        if compiled:
+            torch._dynamo.reset()
+            model.compile(dynamic=True)
+        spent = {"step": 0.0, "optimizers": 0.0}
+        for nth in range(N_WARM + N_STEPS):
+            if nth == N_WARM:
+                spent = dict.fromkeys(spent, 0.0)
+            since = now()
+            with torch.autocast("cuda", torch.bfloat16) if precision == "bf16" else nullcontext():
+                path, other = losses(model, chunks[nth % len(chunks)])
+            (path + other).backward()
+            between = now()
+            for opt in opts:
+                opt.step()
+                opt.zero_grad(set_to_none=True)
+            spent = {"step": spent["step"] + now() - since, "optimizers": spent["optimizers"] + now() - between}
+        rate = N_STEPS * params.batch_size / spent["step"]
+        share = f"{rate * one.flops / peak:.1%}" if peak else "unknown"
+        times = [f"{1000 * value / N_STEPS:.1f}" for value in spent.values()]
+        rows.append(
+            [precision, "yes" if compiled else "no", f"{rate:,.0f}", share, *times, f"{torch.cuda.max_memory_allocated() / 1e9:.1f}"]
+        )
+    table(rows)
+
+
+def now() -> float:
+    """Seconds, once the device has done all that it was asked."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    sections = settings()
+    some = mazes.read(Path(sys.argv[1]) / "train.parquet") if len(sys.argv) > 1 else drawn(datasets.MazeParams(**sections["mazes"]), 20_000)
+    base = plan(sections, some)
+    larger(sections, base)
+    if torch.cuda.is_available():
+        measure(sections, some, base)
+    else:
+        print("No CUDA device is here, so that no training step was timed.")
