@@ -149,7 +149,6 @@ def test_describing_and_splicing(tmp_path):
         agree(lambda model, sae: quality.splice_quality(PLACE, model, sae, mean, MAZES, 0, 17), walker(), sae)
 
 
-@pytest.mark.xfail(strict=True, reason="sae/stability.py: match calls .numpy() on W_dec; .cpu() must come before it")
 def test_stability(tmp_path):
     held_out = cached_values(walker(), tmp_path)
     agree(lambda *saes: stability.compare(PLACE, *saes, held_out.values), *(random_sae(30, 47, seed=seed) for seed in range(3)))
@@ -194,7 +193,6 @@ def directions(site, is_main, sae: SparseAutoencoder):
     return Directions(site, is_main, sae, sets, *rng.standard_normal((2, N_CONNECTIONS, 30)), rng.random(47))
 
 
-@pytest.mark.xfail(strict=True, reason="interventions/conditions.py: _at_positions moves float64 to the device, which MPS has not")
 def test_the_ledger():
     rng = np.random.default_rng
     made = [examples.additions(MAZES, rng(0), 1), examples.removals(MAZES, rng(0), 1, 8), examples.moves(MAZES, rng(0), 1),

@@ -171,13 +171,16 @@ def _ridge(x: np.ndarray, y: np.ndarray, penalties: Sequence[float]) -> list[tup
     """Weight and bias for each penalty. With fewer mazes than dimensions the smaller, dual problem is solved (Saunders et al. 1998), which
     has the same solution."""
     mean = x.mean(axis=0, dtype=np.float64)
-    centred, wanted = x - mean, y - y.mean()
-    is_dual = x.shape[0] < x.shape[1]
+    varies = (x != x[0]).any(axis=0)  # of the products of the input, about half do among the mazes of one unit
+    centred, wanted = x[:, varies] - mean[varies], y - y.mean()
+    is_dual = centred.shape[0] < centred.shape[1]
     gram = centred @ centred.T if is_dual else centred.T @ centred
     size = max(float(np.trace(gram)) / x.shape[1], 1e-9)  # at a constant token there is nothing to read
     right = wanted if is_dual else centred.T @ wanted
-    ridges = [linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="sym") for penalty in penalties]
-    weights = [ridge @ centred if is_dual else ridge for ridge in ridges]
+    weights = np.zeros((len(penalties), x.shape[1]))
+    for weight, penalty in zip(weights, penalties, strict=True):
+        ridge = linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="sym")
+        weight[varies] = ridge @ centred if is_dual else ridge
     return [(weight, float(y.mean() - mean @ weight)) for weight in weights]
 
 

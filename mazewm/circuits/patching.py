@@ -36,7 +36,9 @@ from mazewm.tokens import PADDING, SPECIALS, SPELLING_CLASSES, TOKENS_PER_CONNEC
 OWN = tuple(f"own {c}" for c in SPELLING_CLASSES)  # of the swapped connection
 LATER = tuple(f"later {c}" for c in SPELLING_CLASSES)  # of all connections that are spelled after it
 FRAME = ("<ADJLIST_END>", "origin", "target", "<PATH_START>")  # origin and target with the markers around them
-TOKEN_GROUPS = (*OWN, *LATER, *FRAME, "earlier path", "last path")  # in reading order; the last group's logits are read
+JOINT = ("own, all", "later, all", "frame, all")  # the groups of one kind at once: what is spread over them shows only here
+# In reading order; the last group's logits are read.
+TOKEN_GROUPS = (*OWN, JOINT[0], *LATER, JOINT[1], *FRAME, JOINT[2], "earlier path", "last path")
 SITES = (Site.ATTN_OUT, Site.MLP_OUT, Site.RESID_POST)
 
 
@@ -127,7 +129,8 @@ def token_groups(
     spans = [(start - 8, start - 7), (start - 7, start - 4), (start - 4, start - 1), (start - 1, start)]
     frame = [np.broadcast_to((first <= pos) & (pos < end), own[0].shape) for first, end in spans]
     last = (start + n_common - 1)[:, None]
-    return np.stack([*own, *later, *frame, (start <= pos) & (pos < last), pos == last], axis=1)
+    kinds = [[*each, np.any(each, axis=0)] for each in (own, later, frame)]
+    return np.stack([*kinds[0], *kinds[1], *kinds[2], (start <= pos) & (pos < last), pos == last], axis=1)
 
 
 def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:

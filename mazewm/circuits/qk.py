@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mazewm import tables
@@ -49,11 +49,12 @@ def occurs(query_class: str, key_class: str, offset: int) -> bool:
 
 
 @torch.inference_mode()
-def qk_by_offset(model: Transformer, n_connections: int) -> list[QkRow]:
-    """Rows for every head of block 0, in mazes with ``n_connections``; offsets end where the list of connections begins."""
+def qk_by_offset(model: Transformer, n_connections: int, cells: Int[np.ndarray, " cell"]) -> list[QkRow]:
+    """Rows for every head of block 0, in mazes with ``n_connections`` and coordinates among ``cells``; offsets end where the list of
+    connections begins."""
     attn: Any = model.blocks[0].attn
     positions = torch.arange(1 + TOKENS_PER_CONNECTION * n_connections, device=model.device)
-    embedded = {COORDINATE: model.W_E[len(SPECIALS) :], "<-->": model.W_E[[CONNECTOR]], ";": model.W_E[[DELIMITER]]}
+    embedded = {COORDINATE: model.W_E[torch.from_numpy(len(SPECIALS) + cells)], "<-->": model.W_E[[CONNECTOR]], ";": model.W_E[[DELIMITER]]}
     normed = {name: _mean_normed(model, embeddings, positions) for name, embeddings in embedded.items()}
     bias = model.encoding.on_scores(positions, positions)
     rows = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from mazewm import tables
 from mazewm.circuits import consistency, faithfulness
@@ -19,6 +20,7 @@ from mazewm.circuits.qk import QkRow, qk_by_offset
 from mazewm.consolidation import SpellingSite
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.swaps import swaps
+from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 
@@ -82,7 +84,7 @@ def trace(
     mazes = mazes[: params.n_mazes]
     attention = attention_profile(model, mazes, seed, params)
     layers = sorted({0, *(site.layer for site in sites)})
-    qk = qk_by_offset(model, int(np.median(mazes.n_connections)))
+    qk = qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes))
     patched = patch(model, swaps(mazes, np.random.default_rng([seed, 6]), params.n_swaps), seed, params.batch_size)
     traced = Traced(attention, [], ov_norms(model, layers, mazes), ov_ranks(model), [], [], [], [], qk, *patched)
     binding: dict[SpellingSite, list[BindingHead]] = {}
@@ -102,3 +104,8 @@ def trace(
             traced.knockouts.extend(knock_out(model, sae, latents, each, named, mazes, seed, params.batch_size))
     traced.faithfulness.extend(faithfulness.measure(model, binding, mazes, seed, params.batch_size))
     return traced
+
+
+def _mentioned(mazes: Mazes) -> Int[np.ndarray, " cell"]:
+    """The cells that some of the mazes mention; the embeddings of others were never trained."""
+    return np.flatnonzero(touched_cells(mazes.grid, mazes.connections).any(axis=0))

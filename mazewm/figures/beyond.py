@@ -28,6 +28,8 @@ PANELS = {
 def probes(rows: pd.DataFrame) -> Figure:
     """Test scores by depth: a panel for each fact, a row for each run; solid: the model by token, dashed: untrained, dotted: shuffled."""
     runs = list(dict.fromkeys(rows.run))
+    if not runs:
+        return empty("no cell or connection has mazes enough for a probe")
     figure, axes = plt.subplots(
         len(runs), len(FACTS), figsize=(WIDTH, 1.2 + 2.5 * len(runs)), layout="constrained", squeeze=False, sharex=True, sharey="col"
     )

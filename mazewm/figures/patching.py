@@ -11,11 +11,11 @@ from matplotlib.image import AxesImage
 
 from mazewm.circuits.patching import TOKEN_GROUPS
 from mazewm.figures.style import DIVERGING, GREY, PALETTE, WIDTH, empty
-from mazewm.scores.patching import attribution_agreement, right_patches
+from mazewm.scores.patching import attribution_agreement, one_group, right_patches
 
 SHORT = {"<ADJLIST_END>": "list end", "<PATH_START>": "path start"}
-LABELS = [SHORT.get(group, group).replace(" ", "\n", 1) for group in TOKEN_GROUPS]
-BOUNDARIES = (3.5, 7.5, 11.5)  # after the swapped connection, after the list of connections, before the path
+LABELS = [SHORT.get(group, group).replace(", ", "\n").replace(" ", "\n", 1) for group in TOKEN_GROUPS]
+BOUNDARIES = (4.5, 9.5, 14.5)  # after the swapped connection, after the list of connections, before the path
 NO_PAIR = "no pair of mazes is read right before and after the swap"
 SITES = ("attn_out", "mlp_out", "resid_post")
 
@@ -48,7 +48,10 @@ def _heat_maps(effects: pd.DataFrame, panels: Sequence[tuple[str, tuple[str, ...
         image = _heat_map(axis, table)
         axis.set_title(f"{run}: {text} (n = {table.n.min()}–{table.n.max()} pairs, {table.n_wrong.max()} more read wrongly)", fontsize=10)
     axes[-1, 0].set_xticks(range(len(TOKEN_GROUPS)), LABELS, fontsize=8)
-    axes[-1, 0].set_xlabel("tokens patched, in reading order (own: of the swapped connection; later: of those after it)", fontsize=9)
+    axes[-1, 0].set_xlabel(
+        "tokens patched, in reading order (own: of the swapped connection; later: of those after it; all: the four before at once)",
+        fontsize=9,
+    )
     figure.colorbar(image, ax=axes, label="effect  (1: as if the other maze were read)", shrink=0.8)
     figure.suptitle(title + "\n± half of the 95 % interval; blank: nothing that could matter", fontsize=11)
     return figure
@@ -69,7 +72,7 @@ def _heat_map(axis: Axes, table: pd.DataFrame) -> AxesImage:
             f"{one.effect:.2f}\n±{(one.high - one.low) / 2:.2f}".replace("-0.00", "0.00"),
             ha="center",
             va="center",
-            fontsize=7,
+            fontsize=6.5,
             color=ink,
         )
     image = axis.imshow(shown, vmin=-1, vmax=1, cmap=DIVERGING, aspect="auto")
@@ -91,7 +94,7 @@ def attribution(pairs: pd.DataFrame, patches: pd.DataFrame) -> Figure:
     )
     for line, run in zip(axes, runs, strict=True):
         mine = (pairs[pairs.run == run], patches[patches.run == run])
-        agreement, changes = attribution_agreement(*mine), right_patches(*mine)
+        agreement, changes = attribution_agreement(*mine), right_patches(mine[0], one_group(mine[1]))
         for axis, site in zip(line, SITES, strict=True):
             here = changes[changes.site == site]
             for layer, found in agreement[agreement.site == site].set_index("layer").sort_index().iterrows():

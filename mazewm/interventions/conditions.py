@@ -25,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mazewm.consolidation import SpellingSite
@@ -108,10 +108,11 @@ def _edited(condition: Condition, examples: Examples, directions: Directions, la
     if condition.method == "no_op":
         return latents
     known = directions.sets[condition.n_latents]
-    added = _other_connections(examples, rng) if condition.method == "other_connection" else examples.added
+    is_seen = np.any(known.mean_on > 0, axis=1)  # a connection that no training maze has stands for nothing
+    added = _other_connections(examples, is_seen, rng) if condition.method == "other_connection" else examples.added
     on, off, values = known.ids[added], known.ids[examples.removed], known.mean_on[added]
     if condition.method == "fixed_value":
-        values = np.broadcast_to(known.mean_on.mean(axis=0), values.shape)
+        values = np.broadcast_to(known.mean_on[is_seen].mean(axis=0), values.shape)
     elif condition.method == "latents_and_cells":
         off = np.concatenate([off, known.of_cells[examples.removed]], axis=2)
     elif condition.method == "random_latents":
@@ -132,15 +133,14 @@ def _edited(condition: Condition, examples: Examples, directions: Directions, la
 
 def _at_positions(x: np.ndarray, where: Where, latents: Latents) -> Tensor:
     """``[maze, nth, n]`` as ``[maze, pos, unit]``: the nth connection's at the nth borrowed position, all of them at any other."""
-    at = torch.from_numpy(np.ascontiguousarray(x)).to(latents.device)
-    if at.is_floating_point():
-        at = at.to(latents)
+    at = torch.from_numpy(np.ascontiguousarray(x))
+    at = at.to(latents) if at.is_floating_point() else at.to(latents.device)
     return at if where == "borrowed" else at.flatten(1)[:, None].expand(-1, latents.shape[1], -1)
 
 
-def _other_connections(examples: Examples, rng: np.random.Generator) -> Int[np.ndarray, "maze n"]:
-    """For each maze as many other connections as are added, none of which it has (it may, where no other is left)."""
-    keys = rng.random(examples.mazes.connections.shape) - examples.mazes.connections
+def _other_connections(examples: Examples, is_seen: Bool[np.ndarray, " connection"], rng: np.random.Generator) -> Int[np.ndarray, "maze n"]:
+    """For each maze as many other connections as it gets, of those that training mazes have and it has not (others, if none is left)."""
+    keys = rng.random(examples.mazes.connections.shape) - examples.mazes.connections - ~is_seen
     np.put_along_axis(keys, np.concatenate([examples.added, examples.removed], axis=1), -2, axis=1)
     return np.argsort(-keys, axis=1)[:, : examples.added.shape[1]]
 

@@ -53,6 +53,6 @@ def match(
 ) -> list[StabilityRow]:
     """One row for each matched pair of these latents: as many as there are of the fewer."""
     # Decoder directions have unit norm, so their products are cosines.
-    cosine = np.abs(one.W_dec.numpy()[own] @ other.W_dec.numpy()[theirs].T)
+    cosine = np.abs(one.W_dec.cpu().numpy()[own] @ other.W_dec.cpu().numpy()[theirs].T)
     pairs = zip(*linear_sum_assignment(cosine, maximize=True), strict=True)
     return [StabilityRow(str(place), name, int(own[a]), int(theirs[b]), float(cosine[a, b])) for a, b in pairs]

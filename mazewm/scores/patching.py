@@ -10,9 +10,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mazewm.circuits.patching import JOINT
 from mazewm.scores.statistics import bootstrap
 
 PLACE = ["layer", "site"]
+
+
+def one_group(patches: pd.DataFrame) -> pd.DataFrame:
+    """Without patches at several groups at once, whose effects would be counted twice."""
+    return patches[~patches.token_group.isin(JOINT)]
 
 
 def right_patches(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +53,7 @@ def _ratio(change_and_span: np.ndarray) -> float:
 def attribution_agreement(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
     """How well attribution foretells the exact change at each place: Pearson and Spearman over pairs x groups."""
     rows = []
-    for key, group in right_patches(pairs, patches).groupby(PLACE, sort=False):
+    for key, group in right_patches(pairs, one_group(patches)).groupby(PLACE, sort=False):
         varies = group.change.nunique() > 1 and group.attribution.nunique() > 1
         pearson = stats.pearsonr(group.attribution, group.change).statistic if varies else np.nan
         spearman = stats.spearmanr(group.attribution, group.change).statistic if varies else np.nan

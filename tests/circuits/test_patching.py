@@ -9,6 +9,7 @@ from toys import tiny
 from mazewm import tables
 from mazewm.circuits.patching import (
     FRAME,
+    JOINT,
     LATER,
     OWN,
     TOKEN_GROUPS,
@@ -95,7 +96,9 @@ def test_information_is_found_where_it_was_put(of_c2):
     holds = {(0, "resid_pre"): "own c1", (0, "resid_post"): "own c2", (1, "resid_post"): "own c2", (2, "resid_post"): "last path"}
     holds |= {(0, "attn_out"): "own c2", (2, "attn_out"): "last path"}
     for row in patches.itertuples():
-        expected = row.metric_corrupted if holds.get((row.layer, row.site)) == row.token_group else row.metric_clean
+        group = holds.get((row.layer, row.site))
+        is_there = row.token_group == group or (row.token_group == "own, all" and group == "own c2")
+        expected = row.metric_corrupted if is_there else row.metric_clean
         assert row.metric_patched == pytest.approx(expected, abs=1e-3), row
 
 
@@ -118,7 +121,11 @@ def test_attribution_is_exact_where_the_model_is_linear(encoding):
     assert np.allclose(patches.attribution, change, atol=1e-3)
     assert change.abs().max() > 0.1
     # What the groups of one place change adds up to the whole difference between the runs.
-    sums = patches.assign(change=change).groupby(["layer", "site", "pair"]).agg({"change": "sum", "metric_clean": "first"})
+    sums = (
+        patches.assign(change=change)[~patches.token_group.isin(JOINT)]
+        .groupby(["layer", "site", "pair"])
+        .agg({"change": "sum", "metric_clean": "first"})
+    )
     span = patches.groupby("pair").apply(lambda rows: (rows.metric_clean - rows.metric_corrupted).iloc[0], include_groups=False)
     for place in ((0, "resid_pre"), (0, "resid_post"), (1, "resid_post"), (2, "resid_post")):
         assert np.allclose(sums.loc[place].change, span.loc[sums.loc[place].index], atol=1e-3)
@@ -195,11 +202,14 @@ def test_pairs_are_spelled_alike_but_for_one_slot():
 
 def test_groups_part_the_sequence_from_the_slot_on():
     groups = token_groups(5, np.array([1, 4]), np.array([3, 1]), 5 * 4 + 9 + 3)
-    assert (groups.sum(axis=1) == [[0] * 5 + [1] * 27, [0] * 17 + [1] * 13 + [0, 0]]).all()
+    single = [nth for nth, name in enumerate(TOKEN_GROUPS) if name not in JOINT]
+    assert (groups[:, single].sum(axis=1) == [[0] * 5 + [1] * 27, [0] * 17 + [1] * 13 + [0, 0]]).all()
     where = {name: [np.flatnonzero(row).tolist() for row in groups[:, nth]] for nth, name in enumerate(TOKEN_GROUPS)}
     assert [where[name] for name in OWN] == [[[5 + k], [17 + k]] for k in range(4)]
     assert [where[name] for name in LATER] == [[[9 + k, 13 + k, 17 + k], []] for k in range(4)]
     assert [where[name] for name in FRAME] == [[[21]] * 2, [[22, 23, 24]] * 2, [[25, 26, 27]] * 2, [[28]] * 2]
+    for name, parts in zip(JOINT, (OWN, LATER, FRAME), strict=True):
+        assert where[name] == [sorted(sum((where[part][pair] for part in parts), [])) for pair in range(2)]
     assert where["earlier path"] == [[29, 30], []] and where["last path"] == [[31], [29]]
 
 

@@ -18,7 +18,8 @@ N_CONNECTIONS = 11  # eleven connections have their later half beyond MAX_OFFSET
 
 
 def profile(model, n_connections=N_CONNECTIONS):
-    return tables.frame(qk_by_offset(model, n_connections), QkRow)
+    cells = np.arange(model.d_vocab - len(SPECIALS))
+    return tables.frame(qk_by_offset(model, n_connections, cells), QkRow)
 
 
 def one_direction(encoding: str) -> Transformer:
@@ -92,3 +93,12 @@ def test_what_can_stand_where():
     """c1 <--> c2 ; c1 <--> c2 ;"""
     assert [[offset for offset in range(8) if occurs("c2", key, offset)] for key in KEY_CLASSES] == [[0, 2, 4, 6], [1, 5], [3, 7]]
     assert [[offset for offset in range(8) if occurs(";", key, offset)] for key in KEY_CLASSES] == [[1, 3, 5, 7], [2, 6], [0, 4]]
+
+
+def test_cells_that_no_maze_mentions_do_not_count():
+    model = tiny("none", d_vocab=20, n_ctx=60)
+    few = tables.frame(qk_by_offset(model, 7, np.array([0, 3])), QkRow)
+    model.W_E[[len(SPECIALS) + cell for cell in (1, 2, 4, 5, 6, 7, 8)]] = 99.0
+    again = tables.frame(qk_by_offset(model, 7, np.array([0, 3])), QkRow)
+    assert few.equals(again)
+    assert not few.equals(profile(model, 7))

@@ -1,5 +1,7 @@
 """What each condition adds, by hand: the SAE's latents are the dimensions themselves, so a delta shows the latents' change."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,7 @@ REMOVED = examples.removals(MAZES, np.random.default_rng(0), 5, 8)
 MOVED = examples.moves(MAZES, np.random.default_rng(0), 5)
 SEVERAL = examples.overload(examples.with_new_ends(MAZES, np.random.default_rng(1), 5), np.random.default_rng(0), 3, 41, 7)
 RNG = np.random.default_rng
+ALL_SEEN = np.ones(N_CONNECTIONS, bool)
 
 
 def delta(condition, some, directions, value, rng):
@@ -131,14 +134,27 @@ def test_other_connection_is_absent_and_not_the_edited_one():
 
 def test_other_connections_are_drawn_evenly():
     many = ADDED[np.zeros(4001, int)]
-    drawn = np.bincount(_other_connections(many, RNG(0))[:, 0], minlength=N_CONNECTIONS) / 4001
+    drawn = np.bincount(_other_connections(many, ALL_SEEN, RNG(0))[:, 0], minlength=N_CONNECTIONS) / 4001
     free = ~ADDED.mazes.connections[0] & (np.arange(N_CONNECTIONS) != ADDED.added[0, 0])
     assert (drawn[~free] == 0).all() and np.allclose(drawn[free], 1 / free.sum(), atol=0.04)
 
 
+def test_connections_that_no_training_maze_has_are_not_drawn_and_do_not_count():
+    is_seen = ALL_SEEN.copy()
+    [first, *others] = np.flatnonzero(~ADDED.mazes.connections[0] & (np.arange(N_CONNECTIONS) != ADDED.added[0, 0]))
+    is_seen[first] = False
+    drawn = _other_connections(ADDED[np.zeros(301, int)], is_seen, RNG(0))[:, 0]
+    assert set(drawn) == set(others)
+    values = np.where(is_seen[:, None], MEAN_ON, 0.0)
+    known = replace(DIRECTIONS, sets={2: LatentSets(OWN, values, CELLS)})
+    only = [n for n in range(len(ADDED)) if ADDED.added[n, 0] != first][:1]
+    change = delta(condition("fixed_value", 2, 1.0, "all"), ADDED[only], known, values_of(ADDED[only], 1) * 0, RNG(0))
+    assert change[0, 0, OWN[ADDED.added[only[0], 0], 0]] == pytest.approx(MEAN_ON[is_seen, 0].mean(), abs=1e-5)
+
+
 def test_as_many_other_connections_as_are_added():
     """On mazes of seven connections, three more added, two are left; then one that is there must do."""
-    other = _other_connections(SEVERAL, RNG(0))
+    other = _other_connections(SEVERAL, ALL_SEEN, RNG(0))
     assert other.shape == SEVERAL.added.shape
     for maze, drawn in enumerate(other):
         assert len(set(drawn)) == 3 and not set(drawn) & set(SEVERAL.added[maze])
