@@ -12,15 +12,16 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     import numpy as np
 
     from mazewm.activations import cached_places, read
-    from mazewm.consolidation import PAPER_SITE, SpellingSite
+    from mazewm.consolidation import PAPER_SITE
     from mazewm.features import FeatureParams, detector
     from mazewm.model.sites import Place
     from mazewm.model.transformer import Transformer
     from mazewm.sae import quality, stability, sweep, training
+    from mazewm.writing import Sites
 
     params, n_candidates = load(training.SaeParams, "sae"), load(FeatureParams, "features").n_candidates
     transformer = Transformer.load(model)
-    sites = [SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")]
+    sites = Sites.load(activations, transformer.params.n_layers).studied
     judged_on = mazes.read(mazes_in / "validation.parquet")[: params.n_sweep_mazes]
     held_out = mazes.read(mazes_in / "test.parquet")[: params.n_evaluated_mazes]
     frontier, descriptions, splices, pairs = [], [], [], []
