@@ -48,9 +48,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
             # Not every number can be had: small mazes have few absent connections between the cells that they mention.
             some += [examples.several(pool, rng, k, params.n_several, most) for k in params.n_added]
             some += [examples.overload(pool, rng, k, params.n_several, most) for k in (0, *params.n_added)]
-        for kind in dict.fromkeys(one.kind for one in some):
-            if not any(len(one) for one in some if one.kind == kind):
-                raise BadInput(f"{mazes_in / split}.parquet: no maze has an example of {kind!r}; expected mazes of several sizes.")
+        design.check_every_kind(some, mazes_in / f"{split}.parquet")
         asked += [(split, one) for one in some if len(one)]
     with progress_bar() as bar:
         task = bar.add_task("interventions", total=ledger.n_steps(asked, sites, params))
