@@ -5,11 +5,13 @@ from earlier places. So for every layer and the three token classes that can kno
 second cell), ``dose`` times the mean difference of an absent connection is added at all tokens of the class, and
 ``follows_edit`` is the share of rollouts that take the predicted path, among mazes that are solved unedited.
 
-The **writing site** is the first (layer, token class) whose best dose comes within ``tolerance`` of the best of all.
+The **writing site** is the first (layer, token class) whose best dose comes within ``tolerance`` of the best of all. It is handed
+on beside the consolidation site, the reading one: ``Sites``.
 """
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -21,8 +23,9 @@ from torch import Tensor
 
 from mazewm import tables
 from mazewm.behaviour import judge
-from mazewm.consolidation import SpellingSite
+from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.directions import mean_differences
+from mazewm.errors import BadInput
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
 from mazewm.model.edits import Taps, add_at
@@ -110,3 +113,32 @@ def writing_site(rows: pd.DataFrame, tolerance: float) -> SpellingSite:
     order = [str(c) for c in CLASSES]
     first = min(good.itertuples(), key=lambda row: (row.layer, order.index(row.token_class)))
     return SpellingSite(int(first.layer), TokenClass(first.token_class))
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Where one transformer's connections are read, the consolidation site, and where they are written."""
+
+    reading: SpellingSite
+    writing: SpellingSite
+
+    @property
+    def studied(self) -> list[SpellingSite]:
+        """Both and the paper's, each once."""
+        return list(dict.fromkeys([self.reading, self.writing, PAPER_SITE]))
+
+    def save(self, folder: Path) -> None:
+        """Write ``site.json`` and ``writing_site.json``."""
+        self.reading.save(folder / "site.json")
+        self.writing.save(folder / "writing_site.json")
+
+    @classmethod
+    def load(cls, folder: Path, n_layers: int) -> "Sites":
+        """Read what ``save`` wrote; BadInput for a layer that a transformer of ``n_layers`` does not have."""
+        found = []
+        for path in (folder / "site.json", folder / "writing_site.json"):
+            site = SpellingSite.load(path)
+            if site.layer >= n_layers:
+                raise BadInput(f"{path}: layer: expected one below {n_layers}, found {site.layer}.")
+            found.append(site)
+        return cls(*found)

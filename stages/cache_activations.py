@@ -36,9 +36,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     written = writing.look(trained, arrows, asked, pen.doses, seed, pen.batch_size)
     writing_site = writing.writing_site(tables.frame(written, writing.WritingRow), pen.tolerance)
     console.print(f"consolidation site: {site}; writing site: {writing_site}")
-    sites = (site, writing_site, consolidation.PAPER_SITE)
-    places = sorted({*places, *(each.place for each in sites)})
-    classes = list(dict.fromkeys([*classes, *(each.token_class for each in sites)]))
+    sites = writing.Sites(site, writing_site)
+    places = sorted({*places, *(each.place for each in sites.studied)})
+    classes = list(dict.fromkeys([*classes, *(each.token_class for each in sites.studied)]))
 
     torch.manual_seed(seed)
     # Drawn on the CPU, so that it is the same model on every device.
@@ -47,8 +47,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     with outputs.replacing(out) as folder:
         tables.write_rows(folder / "consolidation.parquet", consolidation.FormationRow, rows)
         tables.write_rows(folder / "writing.parquet", writing.WritingRow, written)
-        site.save(folder / "site.json")
-        writing_site.save(folder / "writing_site.json")
+        sites.save(folder)
         sizes = {"train": params.n_train_mazes, "validation": params.n_held_out_mazes, "test": params.n_held_out_mazes}
         for split, size in sizes.items():
             batch = sets[split][:size]

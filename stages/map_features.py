@@ -20,17 +20,18 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
 
     from mazewm import features, taxonomy
     from mazewm.activations import cached_places, read
-    from mazewm.consolidation import PAPER_SITE, SpellingSite
+    from mazewm.consolidation import FormationRow
     from mazewm.maze import mazes
     from mazewm.sae.autoencoder import SparseAutoencoder
     from mazewm.sae.quality import encode
     from mazewm.tokens import Vocabulary
+    from mazewm.writing import Sites
 
     params = load(features.FeatureParams, "features")
     grid = mazes.read(mazes_in / "test.parquet").grid
     feature_rows, latent_rows, position_rows, kind_rows = [], [], [], []
-    found = [SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")]
-    for site in dict.fromkeys([*found, PAPER_SITE]):
+    n_layers = int(tables.read(activations / "consolidation.parquet", FormationRow).layer.max()) + 1  # the model itself is not needed here
+    for site in Sites.load(activations, n_layers).studied:
         place = str(site.place)
         seen = {
             (model, split): read(activations / model / split / place).at(site.token_class)

@@ -13,13 +13,13 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     import torch
 
     from mazewm.activations import read
-    from mazewm.consolidation import PAPER_SITE, SpellingSite
     from mazewm.features import LatentRow
     from mazewm.interventions import design, directions, ledger
     from mazewm.maze import examples, mazes
     from mazewm.model.transformer import Transformer
     from mazewm.sae.autoencoder import SparseAutoencoder
     from mazewm.tokens import prompt_length
+    from mazewm.writing import Sites
 
     params = load(design.InterventionParams, "interventions")
     torch.set_num_threads(params.n_threads)
@@ -27,18 +27,12 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     sets = {split: mazes.read(mazes_in / f"{split}.parquet") for split in ("train", "validation", "test")}
     grid = sets["test"].grid
     ranked = tables.read(features / "latents.parquet", LatentRow)
-    found = {}
-    for name in ("writing_site.json", "site.json"):
-        site = SpellingSite.load(activations / name)
-        if site.layer >= transformer.params.n_layers:
-            raise BadInput(f"{activations / name}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
-        found[name] = site
+    found = Sites.load(activations, transformer.params.n_layers)
     sites = []
-    for site in dict.fromkeys([*found.values(), PAPER_SITE]):
+    for site in dict.fromkeys([found.writing, *found.studied]):
         sae = SparseAutoencoder.load(saes / f"{site.place}.safetensors")
         tokens = read(activations / "trained" / "train" / str(site.place)).at(site.token_class)
-        is_main = site == found["writing_site.json"]
-        sites.append(directions.directions_at(site, is_main, sae, ranked, tokens, grid, params.set_sizes))
+        sites.append(directions.directions_at(site, site == found.writing, sae, ranked, tokens, grid, params.set_sizes))
 
     most = int(sets["train"].n_connections.max())
     longest = prompt_length(min(most + max(params.n_added), grid.n_connections)) + grid.n_cells + 1
@@ -54,9 +48,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
             # Not every number can be had: small mazes have few absent connections between the cells that they mention.
             some += [examples.several(pool, rng, k, params.n_several, most) for k in params.n_added]
             some += [examples.overload(pool, rng, k, params.n_several, most) for k in (0, *params.n_added)]
-        for kind in dict.fromkeys(one.kind for one in some):
-            if not any(len(one) for one in some if one.kind == kind):
-                raise BadInput(f"{mazes_in / split}.parquet: no maze has an example of {kind!r}; expected mazes of several sizes.")
+        design.check_every_kind(some, mazes_in / f"{split}.parquet")
         asked += [(split, one) for one in some if len(one)]
     with progress_bar() as bar:
         task = bar.add_task("interventions", total=ledger.n_steps(asked, sites, params))

@@ -29,11 +29,13 @@ def main(
     threshold = load(CircuitParams, "circuits").connectivity_threshold
     held_out = {split: mazes.read(mazes_in / f"{split}.parquet") for split in ("validation", "test", "overload")}
     traced = {name: tables.read(circuits / f"{name}.parquet", row_type) for name, row_type in tracing.ROW_TYPES.items()}
+    formed = tables.read(activations / "consolidation.parquet", consolidation.FormationRow)
+    sites = writing.Sites.load(activations, int(formed.layer.max()) + 1)
     run = RunTables(
-        site=consolidation.SpellingSite.load(activations / "site.json"),
-        writing_site=consolidation.SpellingSite.load(activations / "writing_site.json"),
+        site=sites.reading,
+        writing_site=sites.writing,
         behaviour=with_connection_sets(tables.read(model / "behaviour.parquet", behaviour.BehaviourRow), held_out),
-        consolidation=tables.read(activations / "consolidation.parquet", consolidation.FormationRow),
+        consolidation=formed,
         descriptions=tables.read(saes / "descriptions.parquet", DescriptionRow),
         splices=tables.read(saes / "splices.parquet", SpliceRow),
         features=tables.read(features / "features.parquet", FeatureRow),

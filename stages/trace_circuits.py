@@ -1,7 +1,6 @@
 """Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, what they write, and where it lives."""
 
 from mazewm import outputs, tables
-from mazewm.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.params import load
 from stages.command import Location, Seed, command, console
@@ -13,21 +12,17 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
 
     from mazewm.circuits import tracing
     from mazewm.circuits.attention import CircuitParams
-    from mazewm.consolidation import PAPER_SITE, SpellingSite
     from mazewm.features import LatentRow, best_latents
     from mazewm.model.transformer import Transformer
     from mazewm.sae.autoencoder import SparseAutoencoder
+    from mazewm.writing import Sites
 
     params = load(CircuitParams, "circuits")
     torch.set_num_threads(params.n_threads)
     held_out = mazes.read(mazes_in / "test.parquet")
     transformer = Transformer.load(model)
-    found = {name: SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")}
-    for name, site in found.items():
-        if site.layer >= transformer.params.n_layers:
-            raise BadInput(f"{activations / name}: layer: expected one below {transformer.params.n_layers}, found {site.layer}.")
+    sites = Sites.load(activations, transformer.params.n_layers).studied
     ranked = tables.read(features / "latents.parquet", LatentRow)
-    sites = list(dict.fromkeys([*found.values(), PAPER_SITE]))
     loaded = {str(s.place): SparseAutoencoder.load(saes / f"{s.place}.safetensors") for s in sites}
     best = {str(s): best_latents(ranked, str(s)) for s in sites}
     traced = tracing.trace(transformer, loaded, best, sites, held_out, params, seed)

@@ -8,19 +8,20 @@ from stages.command import Location, Seed, command, console
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, out: Location) -> None:
     """At every cached place, sweep width and sparsity on validation mazes; at the point chosen, train an SAE, the same with another seed,
-    and two that should fail: with random directions, and on an untrained model."""
+    and two that should fail: with random directions (of a third seed), and on an untrained model."""
     import numpy as np
 
     from mazewm.activations import cached_places, read
-    from mazewm.consolidation import PAPER_SITE, SpellingSite
+    from mazewm.consolidation import PAPER_SITE
     from mazewm.features import FeatureParams, detector
     from mazewm.model.sites import Place
     from mazewm.model.transformer import Transformer
     from mazewm.sae import quality, stability, sweep, training
+    from mazewm.writing import Sites
 
     params, n_candidates = load(training.SaeParams, "sae"), load(FeatureParams, "features").n_candidates
     transformer = Transformer.load(model)
-    sites = [SpellingSite.load(activations / name) for name in ("site.json", "writing_site.json")]
+    sites = Sites.load(activations, transformer.params.n_layers).studied
     judged_on = mazes.read(mazes_in / "validation.parquet")[: params.n_sweep_mazes]
     held_out = mazes.read(mazes_in / "test.parquet")[: params.n_evaluated_mazes]
     frontier, descriptions, splices, pairs = [], [], [], []
@@ -46,10 +47,11 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
             frontier += rows
             console.print(f"{name}: {point.width} latents and sparsity {point.sparsity:g} are chosen")
 
+            second, third = (seed + stability.SEEDS[kind] for kind in (stability.SECOND_SEED, stability.RANDOM))
             saes = {
                 "trained": training.train(train["trained"], params, point, seed, params.n_samples),
-                stability.SECOND_SEED: training.train(train["trained"], params, point, seed + 1, params.n_samples),
-                stability.RANDOM: training.train(train["trained"], params, point, seed, params.n_control_samples, frozen_decoder=True),
+                stability.SECOND_SEED: training.train(train["trained"], params, point, second, params.n_samples),
+                stability.RANDOM: training.train(train["trained"], params, point, third, params.n_control_samples, frozen_decoder=True),
                 "untrained_model": training.train(train["untrained"], params, point, seed, params.n_control_samples),
             }
             for kind, sae in saes.items():

@@ -17,7 +17,10 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from mazewm import weights
+from mazewm import tables, weights
+from mazewm.consolidation import PAPER_SITE, FormationRow, SpellingSite
+from mazewm.tokens import TokenClass
+from mazewm.writing import Sites
 from stages.command import command
 from tests.pipeline_deps import ROOT
 
@@ -277,7 +280,7 @@ def test_the_parameters_of_the_project_are_json_like():
 
 LATER = {
     "train_sae": ({"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"}, ["activations"], "activations"),
-    "map_features": ({"seed": 0, "mazes_in": "mazes"}, ["activations", "saes"], "site.json"),
+    "map_features": ({"seed": 0, "mazes_in": "mazes"}, ["activations", "saes"], "activations/consolidation.parquet"),
     "trace_circuits": (
         {"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"},
         ["activations", "saes", "features"],
@@ -298,6 +301,17 @@ def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys,
     refused = run(monkeypatch, capsys, stage, **options, **{folder: f"nothing/{folder}" for folder in folders}, out="out")
     assert_refused(*refused, name)
     assert snapshot(inputs) == before
+
+
+@pytest.mark.parametrize("stage", ["train_sae", "map_features", "trace_circuits"])
+def test_a_site_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys, stage):
+    (inputs / "activations").mkdir()
+    row = FormationRow(1, "c2", 1.0, 1.0, 0.1, 60)
+    tables.write_rows(inputs / "activations" / "consolidation.parquet", FormationRow, [row])
+    Sites(PAPER_SITE, SpellingSite(2, TokenClass.C2)).save(inputs / "activations")
+    options, folders, _ = LATER[stage]
+    refused = run(monkeypatch, capsys, stage, **options, **{folder: folder for folder in folders}, out="out")
+    assert_refused(*refused, "activations/writing_site.json", "below 2, found 2")
 
 
 def test_scores_without_tables_are_refused(inputs, monkeypatch, capsys):

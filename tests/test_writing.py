@@ -8,11 +8,12 @@ from circuits import planted_circuit
 from toys import tiny
 
 from mazewm import tables, writing
-from mazewm.consolidation import SpellingSite
+from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.errors import BadInput
 from mazewm.maze.examples import additions
 from mazewm.model.sites import Place, Site
 from mazewm.tokens import TokenClass, spelling_positions
-from mazewm.writing import CLASSES, WritingRow, arrows, look, writing_site
+from mazewm.writing import CLASSES, Sites, WritingRow, arrows, look, writing_site
 
 MAZES = planted_circuit.trees(61, seed=3)
 ASKED = additions(MAZES, np.random.default_rng(0), 2)
@@ -87,3 +88,20 @@ def test_the_first_of_what_is_nearly_best_is_the_writing_site():
     assert writing_site(made(rates), 0.02) == SpellingSite(0, TokenClass.DELIMITER)
     assert writing_site(made(rates), 0.001) == SpellingSite(1, TokenClass.C2), "its best dose counts"
     assert writing_site(made({(1, ";", 1.0): 0, (0, "<-->", 1.0): 0}).assign(n=0), 0.02) == SpellingSite(0, TokenClass.CONNECTOR)
+
+
+def test_both_sites_are_read_as_they_are_written(tmp_path):
+    sites = Sites(SpellingSite(1, TokenClass.C2), SpellingSite(2, TokenClass.CONNECTOR))
+    sites.save(tmp_path)
+    assert Sites.load(tmp_path, 3) == sites
+    assert SpellingSite.load(tmp_path / "site.json") == sites.reading
+    assert sites.studied == [sites.reading, sites.writing, PAPER_SITE]
+    assert Sites(PAPER_SITE, PAPER_SITE).studied == [PAPER_SITE]
+
+
+@pytest.mark.parametrize("name", ["site.json", "writing_site.json"])
+def test_a_site_of_a_layer_that_is_not_there_is_refused(tmp_path, name):
+    Sites(PAPER_SITE, PAPER_SITE).save(tmp_path)
+    SpellingSite(4, TokenClass.C2).save(tmp_path / name)
+    with pytest.raises(BadInput, match=f"/{name}: layer: expected one below 4, found 4"):
+        Sites.load(tmp_path, 4)

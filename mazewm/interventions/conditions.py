@@ -10,8 +10,9 @@ error stays (science, "Interventions"):
 * ``mean_difference``, ``probe_direction``: plus (add) and minus (remove) ``dose`` times the supervised direction.
 * controls: ``random_direction`` (of the same length as what the largest set of latents adds at that token), ``random_latents``
   (as many others, about as often active, at the same values), ``other_connection`` (as many other absent connections in place of
-  the added ones), ``other_latents`` (to remove: the strongest others of the same token) and ``no_op`` (z' = z), which checks the
-  machinery and cannot follow. To remove, latents that are silent at the token have nothing to lose, so there
+  the added ones), ``other_latents`` (to remove: the strongest others of the token, as many as the set holds; with a TopK SAE whose k is
+  no larger these are all the others that are active, often more than are active of e's own, so it errs on the safe side) and ``no_op``
+  (z' = z), which checks the machinery and cannot follow. To remove, latents that are silent at the token have nothing to lose, so there
   ``random_direction`` is the control that counts.
 
 Where: at the tokens of ``all`` connections; at ``borrowed`` ones, the tokens of as many random connections as are added, one for each; at

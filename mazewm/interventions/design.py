@@ -1,11 +1,14 @@
 """Which conditions examples of each kind meet, at each site and on each split."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from mazewm.errors import BadInput
 from mazewm.interventions.conditions import Condition, Method, Where
-from mazewm.maze.examples import Kind
+from mazewm.maze.examples import Examples, Kind
 from mazewm.params import Params
 
 Count = Annotated[int, Field(gt=0)]
@@ -71,3 +74,10 @@ def conditions_of(kind: Kind, n_changed: int, split: str, is_main: bool, params:
     variants: dict[Kind, list[tuple[Method, int]]] = {"add": [("fixed_value", largest)], "remove": [("latents_and_cells", largest)]}
     beside = [Condition(method, where, n, dose) for method, n in (*controls, *variants.get(kind, [])) for where, dose in every]
     return chosen + beside + unedited
+
+
+def check_every_kind(asked: Sequence[Examples], path: Path) -> None:
+    """BadInput if the mazes of ``path`` have no example of some kind; one in which nothing is changed does not count."""
+    for kind in dict.fromkeys(one.kind for one in asked):
+        if not any(len(one) and one.n_changed for one in asked if one.kind == kind):
+            raise BadInput(f"{path}: no maze has an example of {kind!r}; expected mazes of several sizes.")

@@ -89,6 +89,11 @@ def directions_at(
     """What there is to know at a site: latents from the feature map (all LatentRows); the rest from the site's tokens of training
     mazes."""
     latents = encode(sae, tokens.values)
+    density = (latents > 0).mean(axis=0)
+    if not density.any():
+        raise BadInput(
+            f"{site}: the SAE is dead, for none of its latents is active at any token of training mazes; expected some that are."
+        )
     gains = cell_gains(latents, tokens.connection, grid)
     mine = ranked[ranked.site == str(site)]
     sets = {n: latent_sets(mine, gains, grid, n) for n in set_sizes}
@@ -96,4 +101,4 @@ def directions_at(
     probe = probe_directions(tokens.values, tokens.connection, grid.n_connections)
     length = np.linalg.norm(probe, axis=1, keepdims=True)
     scale = np.linalg.norm(difference, axis=1, keepdims=True) / np.where(length > 0, length, 1)
-    return Directions(site, is_main, sae, sets, difference, probe * scale, (latents > 0).mean(axis=0))
+    return Directions(site, is_main, sae, sets, difference, probe * scale, density)

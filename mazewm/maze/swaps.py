@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from mazewm.maze.examples import openable, steps_of
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.truths import shortest_paths, touched_cells
+from mazewm.maze.truths import shortest_paths
 
 MOST_PER_MAZE = 3  # swaps, so that no few mazes stand for many
 
@@ -37,10 +38,8 @@ class Swaps:
 def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
     """``n`` swaps drawn at random, or as many as there are: a second one of a maze only when all mazes have given a first."""
     grid = mazes.grid
-    touched = touched_cells(grid, mazes.connections)
-    a, b = grid.ends.T
-    can_open = ~mazes.connections & touched[:, a] & touched[:, b]
-    maze, removed, added = np.nonzero(_on_path(mazes)[:, :, None] & can_open[:, None, :])
+    on_path = (steps_of(mazes)[:, :, None] == np.arange(grid.n_connections)).any(axis=1)
+    maze, removed, added = np.nonzero(on_path[:, :, None] & openable(mazes)[:, None, :])
     rows = np.arange(len(maze))
     connections = mazes.connections[maze]
     connections[rows, removed], connections[rows, added] = False, True
@@ -53,14 +52,6 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
     before = mazes[maze[kept]]
     swapped = Mazes(grid, before.maze_id, before.family, connections[kept], before.origin, before.target, after.cells[kept])
     return Swaps(before, removed[kept], added[kept], swapped)
-
-
-def _on_path(mazes: Mazes) -> np.ndarray:
-    """``[maze, connection]``: whether the shortest path takes it."""
-    row, nth = np.nonzero(mazes.path[:, 1:] >= 0)
-    on_path = np.zeros_like(mazes.connections)
-    on_path[row, mazes.grid.connection_of[mazes.path[row, nth], mazes.path[row, nth + 1]]] = True
-    return on_path
 
 
 def _nth_of_its_kind(values: np.ndarray) -> np.ndarray:

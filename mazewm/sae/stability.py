@@ -2,7 +2,8 @@
 
 Living latents of an SAE (active on some held-out token) are matched one to one with those of another, so that the sum of |cos| of
 their decoder directions is largest (the Hungarian algorithm; science, "Seed stability"). Control: as many random directions as the other
-SAE has living latents, those of the frozen decoder.
+SAE has living latents, those of a frozen decoder. That has a third seed: with the trained SAE's it would have the directions from which
+this one started.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.quality import encode
 
 SECOND_SEED, RANDOM = "second_seed", "frozen_decoder"
+SEEDS = {SECOND_SEED: 1, RANDOM: 2}  # counted from the trained SAE's
 
 
 @dataclass(frozen=True)

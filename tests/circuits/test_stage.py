@@ -13,6 +13,7 @@ from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.features import LatentRow
 from mazewm.maze import mazes
 from mazewm.tokens import TokenClass
+from mazewm.writing import Sites
 from stages.trace_circuits import main
 
 matplotlib.use("Agg")
@@ -34,8 +35,7 @@ def traced(tmp_path, monkeypatch):
     mazes.write(tmp_path / "mazes/test.parquet", toy.trees(47))
     toy.planted().save(tmp_path / "model.safetensors")
     toy.planted_sae().save(tmp_path / "saes/0.resid_post.safetensors")
-    C2.save(tmp_path / "activations/site.json")
-    C2.save(tmp_path / "activations/writing_site.json")
+    Sites(C2, C2).save(tmp_path / "activations")
     rows = [LatentRow(str(site), e, 0, latent, 0.5, 0.0, 1.0) for site in (C2, PAPER_SITE) for e, latent in toy.BEST.items()]
     tables.write_rows(tmp_path / "features/latents.parquet", LatentRow, rows)
     app = typer.Typer()

@@ -175,6 +175,14 @@ def test_other_latents_are_the_strongest_that_are_not_the_edited_ones():
         assert np.allclose(change[maze], expected, atol=1e-6)
 
 
+def test_other_latents_are_all_others_where_few_are_active():
+    value = torch.full((len(REMOVED), 1, D), -1.0)
+    value[:, 0, [3, 30]] = 2.0  # as after a TopK of two
+    change = delta(condition("other_latents", 2, 1.0, "own"), REMOVED, DIRECTIONS, value, RNG(0))[:, 0].numpy()
+    for maze, e in enumerate(REMOVED.removed[:, 0]):
+        assert set(np.flatnonzero(change[maze])) == {3, 30} - set(OWN[e])
+
+
 @pytest.mark.parametrize("some", [ADDED, REMOVED], ids=["add", "remove"])
 def test_random_latents_are_alive_alike_and_not_the_edited_one(some):
     alive = np.flatnonzero(DENSITY > 0)

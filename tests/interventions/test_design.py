@@ -1,11 +1,18 @@
 """Which conditions stand beside which."""
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
+from planted import trees
+from toys import RING, batch
 
+from mazewm.errors import BadInput
 from mazewm.interventions.conditions import Condition
-from mazewm.interventions.design import InterventionParams, conditions_of
+from mazewm.interventions.design import InterventionParams, check_every_kind, conditions_of
+from mazewm.maze import examples
+from mazewm.maze.mazes import Mazes
 
 PARAMS = InterventionParams(
     n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, n_added=[1, 2], n_several=1, set_sizes=[1, 3], doses=[1.0, 4.0],
@@ -60,3 +67,17 @@ def test_more_than_one_is_changed_at_the_main_site_and_on_test_mazes_only(kind):
 
 def test_where_nothing_is_added_there_is_nothing_to_edit():
     assert conditions_of("overload", 0, "test", True, PARAMS) == [Condition(m, "all", 0, 1.0) for m in ("tokens", "no_op")]
+
+
+def test_examples_in_which_nothing_is_changed_are_not_enough():
+    """A ring lacks no connection: nothing can be added to it, but it can be asked about as it is."""
+    ring, rng = batch(RING), np.random.default_rng(0)
+    ring = Mazes(ring.grid, ring.maze_id, ring.family, ring.connections, ring.origin, ring.origin + 1, np.array([[0, 1, -1, -1]]))
+    unedited, none = (examples.overload(ring, rng, k, 5, 4) for k in (0, 1))
+    assert (len(unedited), len(none), unedited.n_changed) == (1, 0, 0)
+    with pytest.raises(BadInput, match=r"^mazes/test.parquet: no maze has an example of 'overload'.*\.$"):
+        check_every_kind([unedited, none], Path("mazes/test.parquet"))
+    some = examples.overload(trees(53), rng, 1, 5, 7)
+    check_every_kind([unedited, none, some], Path("mazes/test.parquet"))
+    with pytest.raises(BadInput, match="'add'"):
+        check_every_kind([some, examples.additions(ring, rng, 5)], Path("mazes/test.parquet"))

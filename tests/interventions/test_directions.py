@@ -64,3 +64,11 @@ def test_directions_are_measured_on_tokens():
     length = np.linalg.norm(found.mean_difference, axis=1)
     assert np.allclose(np.linalg.norm(found.probe_direction, axis=1), length)
     assert found.probe_direction[0, 0] > 0.9 * length[0] and found.probe_direction[1, 1] > 0
+
+
+def test_a_dead_sae_is_refused():
+    """Nothing could stand in for its latents as a control."""
+    tokens = Activations(np.full((4, 3), -1, np.float16), np.arange(4), np.arange(4), np.full(4, "c2", object), np.array([0, 0, 1, 2]))
+    rows = ranked([(0, 0, 1, 0.0, 0.0), (1, 0, 0, 0.0, 0.0)])
+    with pytest.raises(BadInput, match=rf"^{SITE}: the SAE is dead.*\.$"):
+        directions_at(SITE, True, plain_sae(3), rows, tokens, GRID, [1])

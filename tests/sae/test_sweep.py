@@ -135,6 +135,17 @@ def test_dead_latents_are_not_matched():
     assert len(control) == 8 and max(row.matched for row in control) <= 10
 
 
+def test_the_control_does_not_know_where_the_trained_sae_started():
+    """An SAE that is hardly trained still has its first directions: what stands in for other seeds must not have them."""
+    began, second, control = (
+        train(TOKENS, recipe(batch_size=101), Point(7, 2.0), nth, 101, frozen_decoder=True)
+        for nth in (0, stability.SEEDS["second_seed"], stability.SEEDS["frozen_decoder"])
+    )
+    for one, other in ((began, second), (began, control), (second, control)):
+        rows = stability.match(PLACE, "frozen_decoder", one, np.arange(7), other, np.arange(7))
+        assert np.mean([row.cosine for row in rows]) < 0.7
+
+
 def test_the_whole_matching_is_the_best_not_each_pair():
     """Latent 0 is a little nearer to direction 0 than latent 1 is, but for latent 1 there is no other."""
     one = plain_sae(3)
