@@ -147,7 +147,7 @@ def test_connections_that_no_training_maze_has_are_not_drawn_and_do_not_count():
     assert set(drawn) == set(others)
     values = np.where(is_seen[:, None], MEAN_ON, 0.0)
     known = replace(DIRECTIONS, sets={2: LatentSets(OWN, values, CELLS)})
-    only = [n for n in range(len(ADDED)) if ADDED.added[n, 0] != first][:1]
+    only = np.flatnonzero(ADDED.added[:, 0] != first)[:1]
     change = delta(condition("fixed_value", 2, 1.0, "all"), ADDED[only], known, values_of(ADDED[only], 1) * 0, RNG(0))
     assert change[0, 0, OWN[ADDED.added[only[0], 0], 0]] == pytest.approx(MEAN_ON[is_seen, 0].mean(), abs=1e-5)
 
