@@ -16,8 +16,8 @@ Labels:
 * ``position``: one position; or a bin of BIN positions (anywhere, or in one class).
 * ``path``: the tokens after ``<PATH_START>``.
 
-There are at least dozens of tokens behind a label and thousands of others, so that the choice among labels and thresholds, made on the
-tokens that it is measured on, cannot lift F1 from chance to THRESHOLD.
+A label holds for at least MIN_TOKENS tokens, and there are thousands of others, so that the choice among labels and thresholds, made on
+the tokens that it is measured on, cannot lift F1 from chance to THRESHOLD.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,15 @@ from scipy import sparse
 
 from mazewm import tables
 from mazewm.activations import Activations
+from mazewm.errors import BadInput
 from mazewm.features import SHARES
 from mazewm.tokens import SPECIALS, SPELLING_CLASSES, TokenClass, Vocabulary
 
 KINDS = ("connection", "cell", "special", "position", "path")  # the most specific first
-ALL_KINDS = (*KINDS, "other", "dense", "dead")
 THRESHOLD = 0.7  # of F1
 DENSE = 0.5  # of the tokens
 BIN = 8  # positions
+MIN_TOKENS = 30  # behind a label
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,17 @@ class Labels(NamedTuple):
 
 
 def labels(seen: Activations, vocabulary: Vocabulary) -> Labels:
-    """Every fact of these tokens; what holds for no token is left out."""
+    """Every fact of these tokens; what holds for fewer than MIN_TOKENS is left out."""
     kinds, names, columns = [], [], []
     for kind, name, rows in _facts(seen, vocabulary):
-        if len(rows):
+        if len(rows) >= MIN_TOKENS:
             kinds.append(kind)
             names.append(name)
             columns.append(rows)
+    if not columns:
+        raise BadInput(
+            f"params.yaml: activations.n_held_out_mazes: expected more mazes, for no label holds for {MIN_TOKENS} of their tokens."
+        )
     which = np.repeat(np.arange(len(columns)), [len(rows) for rows in columns])
     at = (np.concatenate(columns), which)
     holds = sparse.csr_matrix((np.ones(len(which), np.float32), at), shape=(len(seen.token), len(columns)))

@@ -17,6 +17,7 @@ CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untra
 def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, out: Location) -> None:
     """Map latents to connections where these are read and written and at the paper's site; give every latent its kind."""
     import numpy as np
+    import torch
 
     from mazewm import features, taxonomy
     from mazewm.activations import cached_places, read
@@ -24,10 +25,12 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
     from mazewm.maze import mazes
     from mazewm.sae.autoencoder import SparseAutoencoder
     from mazewm.sae.quality import encode
+    from mazewm.sae.training import SaeParams
     from mazewm.tokens import Vocabulary
     from mazewm.writing import Sites
 
     params = load(features.FeatureParams, "features")
+    torch.set_num_threads(load(SaeParams, "sae").n_threads)  # torch encodes with the SAEs, and does nothing else here
     grid = mazes.read(mazes_in / "test.parquet").grid
     feature_rows, latent_rows, position_rows, kind_rows = [], [], [], []
     n_layers = int(tables.read(activations / "consolidation.parquet", FormationRow).layer.max()) + 1  # the model itself is not needed here

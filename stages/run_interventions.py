@@ -1,4 +1,4 @@
-"""Stage run_interventions: feature map -> a ledger of predicted and measured effects."""
+"""Stage run_interventions: model + SAEs + feature map -> a ledger of predicted and measured effects of switching connections on and off."""
 
 from mazewm import outputs, tables
 from mazewm.errors import BadInput
@@ -7,8 +7,8 @@ from stages.command import Location, Seed, command, console, progress_bar
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
-    """Add, remove and move connections at the writing site, with controls and baselines; add and remove them at the consolidation
-    site and at the paper's, if those are others."""
+    """Add, remove and move connections at the writing site, add several at once, within the training lengths and beyond them
+    (overload), with controls and baselines; add and remove them at the consolidation site and at the paper's, if those are others."""
     import numpy as np
     import torch
 

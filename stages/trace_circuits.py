@@ -1,4 +1,5 @@
-"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, what they write, and where it lives."""
+"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, what they look for and write, what is lost
+without them, and where a connection's information lives."""
 
 from mazewm import outputs, tables
 from mazewm.maze import mazes
@@ -7,7 +8,7 @@ from stages.command import Location, Seed, command, console
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
-    """Measure on test mazes, where connections are read and written and at the paper's site."""
+    """Measure on test mazes, where connections are read and written and at the paper's site; patch activations everywhere."""
     import torch
 
     from mazewm.circuits import tracing

@@ -10,6 +10,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     """At every cached place, sweep width and sparsity on validation mazes; at the point chosen, train an SAE, the same with another seed,
     and two that should fail: with random directions (of a third seed), and on an untrained model."""
     import numpy as np
+    import torch
 
     from mazewm.activations import cached_places, read
     from mazewm.consolidation import PAPER_SITE
@@ -20,6 +21,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     from mazewm.writing import Sites
 
     params, n_candidates = load(training.SaeParams, "sae"), load(FeatureParams, "features").n_candidates
+    torch.set_num_threads(params.n_threads)
     transformer = Transformer.load(model)
     sites = Sites.load(activations, transformer.params.n_layers).studied
     judged_on = mazes.read(mazes_in / "validation.parquet")[: params.n_sweep_mazes]

@@ -193,3 +193,9 @@ stages:
         "    deps:\n      - stages/one.py\n      - mazewm/new.py\n      # why\n",
         1,
     )
+
+
+@pytest.mark.parametrize("stage", sorted({*STAGES} - {"generate_mazes", "train_transformer", "score", "compare"}))
+def test_a_stage_that_computes_says_on_how_many_threads(stage):
+    """Runs go beside each other, one to a core, and another number of threads gives other bits (the training's is set in the library)."""
+    assert "torch.set_num_threads(" in (ROOT / "stages" / f"{stage}.py").read_text()

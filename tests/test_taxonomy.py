@@ -9,6 +9,7 @@ from toys import looks_two_back
 
 from mazewm import taxonomy
 from mazewm.activations import Activations, cache, read
+from mazewm.errors import BadInput
 from mazewm.model.sites import Place, Site
 from mazewm.sae.quality import encode
 from mazewm.tokens import DELIMITER, PATH_START, TokenClass, Vocabulary
@@ -75,7 +76,7 @@ def test_every_kind_is_recognised(seen, facts):
             assert row.f1 == pytest.approx(1)
     assert [row.latent for row in rows] == list(range(len(rows))) and {(row.place, row.sae) for row in rows} == {("a place", "trained")}
     assert rows[-1].f1 == rows[-1].density == 0
-    assert {kind for kind, *_ in planted(seen)} == set(taxonomy.ALL_KINDS)
+    assert {kind for kind, *_ in planted(seen)} == {*taxonomy.KINDS, "other", "dense", "dead"}
 
 
 def test_an_sae_whose_latents_are_planted(seen, facts):
@@ -133,6 +134,19 @@ def test_labels_hold_for_the_tokens_that_they_name(seen, facts):
     assert "special <PADDING>" not in count, "what holds for no token is left out"
     assert set(facts.holds.data) == {1}
     assert len(what) == facts.holds.shape[0] == len(tokens.values)
+
+
+def test_labels_of_few_tokens_are_left_out(seen):
+    """A latent that is on at seven tokens could be theirs by chance."""
+    tokens, what = seen
+    rare = np.flatnonzero((tokens.token_class == "c2") & (tokens.connection == 3))
+    for n, is_there in ((taxonomy.MIN_TOKENS - 1, False), (taxonomy.MIN_TOKENS, True)):
+        keep = np.setdiff1d(np.arange(len(what)), rare[n:])
+        facts = taxonomy.labels(Activations(*(column[keep] for column in tokens)), VOCABULARY)
+        assert np.asarray(facts.holds.sum(axis=0)).min() >= taxonomy.MIN_TOKENS
+        assert (f"{GRID.name(3)} at c2" in facts.names.of.tolist()) == is_there
+    with pytest.raises(BadInput, match="n_held_out_mazes"):
+        taxonomy.labels(Activations(*(column[:7] for column in tokens)), VOCABULARY)
 
 
 def test_tokens_are_read_in_the_order_of_the_activations(seen):

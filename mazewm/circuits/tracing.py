@@ -1,5 +1,11 @@
-"""The whole room at once: attention, OV, knock-outs and faithfulness, at the consolidation site and at the paper's; block 0's
-QK, and activation patching everywhere."""
+"""The whole room at once.
+
+* Of the model, whatever the site: attention by offset, position and parity; block 0's QK, from the weights; ranks of OV, and its
+  norms in block 0 and the sites' blocks; activation patching between mazes that differ in one connection.
+* At each site, where connections are read, where they are written and the paper's: its binding and connectivity heads; where latents of
+  connections are known, whether the heads' directions are those of the SAE, and what is left of a latent without the heads.
+* Faithfulness of the binding heads of each site.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -68,7 +68,9 @@ def test_directions_are_measured_on_tokens():
 
 def test_a_dead_sae_is_refused():
     """Nothing could stand in for its latents as a control."""
-    tokens = Activations(np.full((4, 3), -1, np.float16), np.arange(4), np.arange(4), np.full(4, "c2", object), np.array([0, 0, 1, 2]))
+    tokens = Activations(
+        np.full((4, 3), -1, np.float16), np.arange(4), np.arange(4), np.full(4, 11), np.full(4, "c2", object), np.array([0, 0, 1, 2])
+    )
     rows = ranked([(0, 0, 1, 0.0, 0.0), (1, 0, 0, 0.0, 0.0)])
     with pytest.raises(BadInput, match=rf"^{SITE}: the SAE is dead.*\.$"):
         directions_at(SITE, True, plain_sae(3), rows, tokens, GRID, [1])
