@@ -1,9 +1,9 @@
-"""ReLU + L1, TopK and BatchTopK side by side on validation mazes: python benchmarks/sae_activations.py FOLDER PLACE CLASS
+"""SAE recipes side by side on validation mazes: python benchmarks/sae_recipes.py FOLDER PLACE CLASS
 
 FOLDER is such as artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2. The sweep of the stage train_sae
-varies width and sparsity of one activation; this varies the activation, at the first width of params.yaml. For each recipe:
-explained variance, L0, dead latents, the deepest tree's Matthews correlation over connections at the tokens of the class, and seconds of
-training. The activation in params.yaml was chosen from this table.
+varies width and sparsity of one recipe; this varies the activation, and then batch size and learning rate of the activation in
+params.yaml, at its first width. For each: explained variance, L0, dead latents, the deepest tree's Matthews correlation over connections
+at the tokens of the class, and seconds of training. The recipe in params.yaml was chosen from such tables.
 """
 
 import sys
@@ -21,26 +21,34 @@ from mazewm.sae.quality import ALL, description, encode
 from mazewm.sae.training import Point, SaeParams, train
 from mazewm.tokens import TokenClass
 
+SPARSITY = 16.0
+ACTIVATIONS = [(activation, k) for activation in ("batch_topk", "topk") for k in (4.0, 8.0, SPARSITY)] + [
+    ("relu", l1) for l1 in (0.3, 1.0, 3.0)
+]
+RATES = [(1024, 0.001), (1024, 0.003), (256, 0.001), (256, 0.003), (256, 0.005), (256, 0.01), (256, 0.02)]
+
 
 def main(folder: Path, place: str, token_class: TokenClass) -> None:
     """Print one row for each recipe."""
     base = load(SaeParams, "sae")
     fit, validation = read(folder / "train" / place), read(folder / "validation" / place)
     mcc = detector(validation, token_class, int(validation.connection.max()) + 1, 16)
-    recipes = [(activation, float(k)) for activation in ("batch_topk", "topk") for k in (4, 8, 16)]
-    recipes += [("relu", l1) for l1 in (0.3, 1.0, 3.0)]
+    recipes = [({"activation": activation}, sparsity) for activation, sparsity in ACTIVATIONS]
+    recipes += [({"batch_size": batch_size, "lr": lr}, SPARSITY) for batch_size, lr in RATES]
     rows = []
-    for activation, sparsity in recipes:
-        params = base.model_copy(update={"activation": activation})
+    for changed, sparsity in recipes:
+        params = base.model_copy(update=changed)
         since = time.perf_counter()
         sae = train(fit.values, params, Point(base.widths[0], sparsity), 0, params.n_sweep_samples)
         seconds = time.perf_counter() - since
         z = encode(sae, validation.values)
-        described = description(activation, Place.parse(place, 1000, "PLACE"), ALL, sae, validation.values, z)
+        described = description(params.activation, Place.parse(place, 1000, "PLACE"), ALL, sae, validation.values, z)
         rows.append(
             {
-                "activation": activation,
+                "activation": params.activation,
                 "sparsity": sparsity,
+                "batch_size": params.batch_size,
+                "lr": params.lr,
                 "explained_variance": described.explained_variance,
                 "l0": described.l0,
                 "n_dead": described.n_dead,
@@ -48,7 +56,7 @@ def main(folder: Path, place: str, token_class: TokenClass) -> None:
                 "seconds": seconds,
             }
         )
-        print(pd.DataFrame(rows).tail(1).round(3).to_string(header=len(rows) == 1), flush=True)
+        print(pd.DataFrame(rows).tail(1).round(4).to_string(header=len(rows) == 1), flush=True)
 
 
 if __name__ == "__main__":
