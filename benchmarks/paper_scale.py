@@ -11,7 +11,7 @@ an m x n matrix, m <= n, is 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
 
 import sys
 import time
-from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ import yaml
 
 from mazewm import devices
 from mazewm.maze import datasets, mazes
-from mazewm.model.training import Batches, TrainingParams, losses, optimizers
+from mazewm.model.batches import Batches, ahead
+from mazewm.model.training import TrainingParams, backward, forward_of, micro_batch, optimizers
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import Vocabulary, prompt_length
 
@@ -159,25 +160,24 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
     device, vocabulary = devices.best(), Vocabulary(batch.grid.n)
     name = torch.cuda.get_device_name()
     peak = next((value for known, value in PEAK.items() if known.split()[-1] in name or known.split()[0] in name), None)
-    params = TrainingParams(**sections["training"])
-    chunks = [Batches(batch, params.batch_size, 0)[i] for i in range(8)]
-    rows = [["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "memory, GB"]]
-    for precision, compiled in (("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)):
+    recipe = TrainingParams(**sections["training"])
+    batches = Batches(batch, recipe.batch_size, 0)
+    rows = [["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "read at once", "memory, GB"]]
+    for precision, compiled in product(("fp32", "bf16"), (False, True)):
         torch.manual_seed(0)
         torch.cuda.reset_peak_memory_stats()
         model = Transformer(TransformerParams(**sections["transformer"]), "learned", len(vocabulary), vocabulary.max_length).to(device)
-        opts = optimizers(model, params)
-        if compiled:
-            torch._dynamo.reset()
-            model.compile(dynamic=True)
+        params = recipe.model_copy(update={"precision": precision, "compile": compiled})
+        torch._dynamo.reset()
+        opts, forward = optimizers(model, params), forward_of(model, params)
+        n_rows = micro_batch(forward, model, batches)
         spent = {"step": 0.0, "optimizers": 0.0}
+        reading = ahead(batches, 0, N_WARM + N_STEPS, device)
         for nth in range(N_WARM + N_STEPS):
             if nth == N_WARM:
                 spent = dict.fromkeys(spent, 0.0)
             since = now()
-            with torch.autocast("cuda", torch.bfloat16) if precision == "bf16" else nullcontext():
-                path, other = losses(model, chunks[nth % len(chunks)])
-            (path + other).backward()
+            backward(forward, next(reading), n_rows, params.other_weight)
             between = now()
             for opt in opts:
                 opt.step()
@@ -187,7 +187,7 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
         share = f"{rate * one.flops / peak:.1%}" if peak else "unknown"
         times = [f"{1000 * value / N_STEPS:.1f}" for value in spent.values()]
         rows.append(
-            [precision, "yes" if compiled else "no", f"{rate:,.0f}", share, *times, f"{torch.cuda.max_memory_allocated() / 1e9:.1f}"]
+            [precision, "yes" if compiled else "no", f"{rate:,.0f}", share, *times, str(n_rows), f"{torch.cuda.max_memory_allocated() / 1e9:.1f}"]
         )
     table(rows)
 

@@ -23,6 +23,7 @@ from mazewm.interventions.ledger import run_interventions
 from mazewm.maze import examples
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.sites import Place, Site
+from mazewm.model.training import TrainingParams, train
 from mazewm.sae import quality, stability, training
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.tokens import PATH_END, TokenClass, Vocabulary
@@ -227,3 +228,27 @@ def test_beyond_the_input():
         return rows.drop(columns="measured").values.tolist(), [list(cells) for cells in rows.measured]
 
     agree(steered, walker())
+
+
+def test_a_training_moves_between_devices(tmp_path):
+    """Three steps here, the rest there, from the checkpoint that was kept here: the weights are those of a training that stayed."""
+    mazes = trees(151)
+    params = TrainingParams.model_construct(
+        n_steps=7, batch_size=5, loss_on="all", other_weight=0.3, muon_lr=0.003, adamw_lr=0.003, weight_decay=0.01, warmup_steps=2,
+        checkpoint_every=3, n_observations=2, n_observed_mazes=5, n_threads=1, precision="fp32", compile=False,
+    )  # fmt: skip
+
+    def start():
+        return tiny("rotary", d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length).requires_grad_()
+
+    def to(model, checkpoint, last):
+        for progress, seen in train(model, mazes, params, 0, checkpoint, "a", lambda _, row: {"step": row.step, "loss": row.loss_path}):
+            if progress.step == last:
+                return list(seen)
+
+    stayed, left, came = start(), start(), there(start())
+    losses = to(stayed, tmp_path / "whole.pt", 7)
+    to(left, tmp_path / "moved.pt", 4)
+    assert to(came, tmp_path / "moved.pt", 7) == [pytest.approx(row, rel=1e-4) for row in losses]
+    for (name, weight), other in zip(stayed.named_parameters(), came.parameters(), strict=True):
+        assert torch.allclose(weight, other.cpu(), rtol=1e-3, atol=1e-4), name
