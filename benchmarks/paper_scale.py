@@ -162,7 +162,9 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
     peak = next((value for known, value in PEAK.items() if known.split()[-1] in name or known.split()[0] in name), None)
     recipe = TrainingParams(**sections["training"])
     batches = Batches(batch, recipe.batch_size, 0)
-    rows = [["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "read at once", "memory, GB"]]
+    rows = [
+        ["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "read at once", "memory, GB"]
+    ]
     for precision, compiled in product(("fp32", "bf16"), (False, True)):
         torch.manual_seed(0)
         torch.cuda.reset_peak_memory_stats()
@@ -187,7 +189,15 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
         share = f"{rate * one.flops / peak:.1%}" if peak else "unknown"
         times = [f"{1000 * value / N_STEPS:.1f}" for value in spent.values()]
         rows.append(
-            [precision, "yes" if compiled else "no", f"{rate:,.0f}", share, *times, str(n_rows), f"{torch.cuda.max_memory_allocated() / 1e9:.1f}"]
+            [
+                precision,
+                "yes" if compiled else "no",
+                f"{rate:,.0f}",
+                share,
+                *times,
+                str(n_rows),
+                f"{torch.cuda.max_memory_allocated() / 1e9:.1f}",
+            ]
         )
     table(rows)
 

@@ -242,13 +242,12 @@ def test_a_training_moves_between_devices(tmp_path):
         return tiny("rotary", d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length).requires_grad_()
 
     def to(model, checkpoint, last):
-        for progress, seen in train(model, mazes, params, 0, checkpoint, "a", lambda _, row: {"step": row.step, "loss": row.loss_path}):
-            if progress.step == last:
-                return list(seen)
+        steps = train(model, mazes, params, 0, checkpoint, "a", lambda _, row: {"step": row.step, "loss": row.loss_path})
+        return next(list(seen) for progress, seen in steps if progress.step == last)
 
     stayed, left, came = start(), start(), there(start())
     losses = to(stayed, tmp_path / "whole.pt", 7)
     to(left, tmp_path / "moved.pt", 4)
     assert to(came, tmp_path / "moved.pt", 7) == [pytest.approx(row, rel=1e-4) for row in losses]
     for (name, weight), other in zip(stayed.named_parameters(), came.parameters(), strict=True):
-        assert torch.allclose(weight, other.cpu(), rtol=1e-3, atol=1e-4), name
+        assert torch.allclose(weight, other.cpu(), atol=1e-3), name  # Muon orthogonalises in bf16
