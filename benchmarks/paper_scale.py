@@ -27,7 +27,10 @@ from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import Vocabulary, prompt_length
 
 ROOT = Path(__file__).parent.parent
-PEAK = {"H200": 989e12, "H100 SXM": 989e12, "A100": 312e12, "RTX 4090": 165e12}  # dense bf16 with fp32 sums, from the vendor's data sheets
+# Dense bf16 with fp32 sums, from the vendor's data sheets, and the names that the devices give themselves.
+PEAK = {"H200": 989e12, "H100 SXM": 989e12, "A100": 312e12, "RTX 4090": 165e12}
+NAMES = {"NVIDIA H200": "H200", "NVIDIA H100 80GB HBM3": "H100 SXM", "NVIDIA GeForce RTX 4090": "RTX 4090"}
+NAMES |= {f"NVIDIA A100-{kind}": "A100" for kind in ("SXM4-40GB", "SXM4-80GB", "PCIE-40GB")}
 UTILISATION = 0.3  # assumed, of the peak
 N_STEPS, N_WARM = 20, 5
 # Larger studies: vocabulary, full maze, sparse maze with its cells. Their models are assumptions.
@@ -159,15 +162,16 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
     """The training step on the device that is there, side by side."""
     device, vocabulary = devices.best(), Vocabulary(batch.grid.n)
     name = torch.cuda.get_device_name()
-    peak = next((value for known, value in PEAK.items() if known.split()[-1] in name or known.split()[0] in name), None)
+    peak = PEAK.get(NAMES.get(name, ""))
     recipe = TrainingParams(**sections["training"])
     batches = Batches(batch, recipe.batch_size, 0)
+    torch.set_num_threads(recipe.n_threads)
+    torch.use_deterministic_algorithms(True)  # as in training
     rows = [
         ["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "read at once", "memory, GB"]
     ]
     for precision, compiled in product(("fp32", "bf16"), (False, True)):
         torch.manual_seed(0)
-        torch.cuda.reset_peak_memory_stats()
         model = Transformer(TransformerParams(**sections["transformer"]), "learned", len(vocabulary), vocabulary.max_length).to(device)
         params = recipe.model_copy(update={"precision": precision, "compile": compiled})
         torch._dynamo.reset()
@@ -213,7 +217,7 @@ if __name__ == "__main__":
     some = mazes.read(Path(sys.argv[1]) / "train.parquet") if len(sys.argv) > 1 else drawn(datasets.MazeParams(**sections["mazes"]), 20_000)
     base = plan(sections, some)
     larger(sections, base)
-    if torch.cuda.is_available():
+    if devices.best().type == "cuda":
         measure(sections, some, base)
     else:
         print("No CUDA device is here, so that no training step was timed.")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mazewm.activations import read
-from mazewm.features import detector
+from mazewm.features import FeatureParams, detector
 from mazewm.model.sites import Place
 from mazewm.params import load
 from mazewm.sae.quality import ALL, description, encode
@@ -32,7 +32,7 @@ def main(folder: Path, place: str, token_class: TokenClass) -> None:
     """Print one row for each recipe."""
     base = load(SaeParams, "sae")
     fit, validation = read(folder / "train" / place), read(folder / "validation" / place)
-    mcc = detector(validation, token_class, int(validation.connection.max()) + 1, 16)
+    mcc = detector(validation, token_class, int(validation.connection.max()) + 1, load(FeatureParams, "features").n_candidates)
     recipes = [({"activation": activation}, sparsity) for activation, sparsity in ACTIVATIONS]
     recipes += [({"batch_size": batch_size, "lr": lr}, SPARSITY) for batch_size, lr in RATES]
     rows = []

@@ -31,7 +31,7 @@ NO_CONNECTION = -1
 class ActivationParams(Params):
     """What is cached."""
 
-    places: list[str]  # LAYER.SITE; the consolidation site's place is added
+    places: list[str]  # LAYER.SITE; those of the consolidation site, the writing site and the paper's site are added
     token_classes: list[str]
     n_train_mazes: Count
     n_held_out_mazes: Count  # of validation and of test

@@ -29,7 +29,7 @@ from mazewm.errors import BadInput
 from mazewm.params import read_yaml
 from stages.command import Location, command, console
 
-SMALL = 100 * 2**20  # bytes: what is larger is not brought back; caches of activations are, weights are not
+SMALL = 500 * 2**20  # bytes; a larger out, such as a cache of activations at scale paper, is not brought back
 Settings = Annotated[
     list[str],
     typer.Option("--set", default_factory=list, help="KEY=VALUE of params.yaml, as in dvc exp run -S; may be given several times."),
@@ -56,25 +56,33 @@ def main(folder: Location, settings: Settings, bring_back: BringBack = None) -> 
     folder.mkdir(parents=True, exist_ok=True)
     outputs.write_text(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False))
     # As an exception, so that the command that runs is ended, too.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    for step in todo:
-        kept = Path(".stamps") / f"{step.name}.json"
-        if is_done(step, stamps[step.name], folder / kept, folder):
-            console.print(f"{step.name}: up to date", highlight=False)
-        else:
-            (folder / kept).unlink(missing_ok=True)
-            console.print(f"{step.name}: running", highlight=False)
-            since = time.perf_counter()
-            exit_code = run(step.cmd, folder, code)
-            if exit_code:
-                console.print(f"error: {step.name}: its command ended with exit code {exit_code}.", style="red", highlight=False)
-                raise typer.Exit(exit_code)
-            seconds = round(time.perf_counter() - since, 1)
-            outputs.write_json(folder / kept, {"stamp": stamps[step.name], "seconds": seconds})
-            console.print(f"{step.name}: {seconds} s", highlight=False)
-        if bring_back is not None and not _same(folder / kept, bring_back / kept):
-            for name in (*step.outs, str(kept)):
-                copy_small(folder / name, bring_back / name)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        for step in todo:
+            bring_up_to_date(step, stamps[step.name], folder, code, bring_back)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def bring_up_to_date(step: Step, stamp: Mapping[str, Any], folder: Path, code: Path, bring_back: Path | None) -> None:
+    """Run a stage unless its outs are those of its stamp, and copy them to ``bring_back``."""
+    kept = Path(".stamps") / f"{step.name}.json"
+    if is_done(step, stamp, folder / kept, folder):
+        console.print(f"{step.name}: up to date", highlight=False)
+    else:
+        (folder / kept).unlink(missing_ok=True)
+        console.print(f"{step.name}: running", highlight=False)
+        since = time.perf_counter()
+        exit_code = run(step.cmd, folder, code)
+        if exit_code:
+            console.print(f"error: {step.name}: its command ended with exit code {exit_code}.", style="red", highlight=False)
+            raise typer.Exit(exit_code)
+        seconds = round(time.perf_counter() - since, 1)
+        outputs.write_json(folder / kept, {"stamp": stamp, "seconds": seconds})
+        console.print(f"{step.name}: {seconds} s", highlight=False)
+    if bring_back is not None and not _same(folder / kept, bring_back / kept):
+        for name in (*step.outs, str(kept)):
+            copy_small(folder / name, bring_back / name)
 
 
 def with_settings(params: dict[str, Any], settings: list[str]) -> dict[str, Any]:
@@ -99,6 +107,9 @@ def steps(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[Step]:
     found = []
     for name, entry in (pipeline.get("stages") or {}).items():
         axes = {axis: filled(values, params) for axis, values in entry.get("matrix", {}).items()}
+        for axis, values in axes.items():
+            if not isinstance(values, list) or not values:
+                raise BadInput(f"params.yaml: {name} runs once for each {axis}: expected a list that is not empty, found {values!r}.")
         for values in itertools.product(*axes.values()):
             key = "-".join(map(str, values))
             known = {**params, "item": dict(zip(axes, values, strict=True)), "key": key}
@@ -177,6 +188,7 @@ def run(cmd: str, folder: Path, code: Path) -> int:
 def copy_small(source: Path, target: Path) -> None:
     """Copy a file or a folder, whole or not at all, unless it is large."""
     if _size(source) > SMALL:
+        console.print(f"{source}: {_size(source) / 2**20:,.0f} MiB, too large to be brought back", highlight=False)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():

@@ -13,6 +13,7 @@ import yaml
 
 from mazewm.errors import BadInput
 from mazewm.params import read_yaml
+from stages import without_dvc
 from stages.without_dvc import stamps_of, steps, with_settings
 from tests.pipeline_deps import ROOT
 
@@ -87,6 +88,22 @@ def test_a_parameter_runs_what_depends_on_it():
 def test_a_setting_that_fits_nothing_is_named(setting):
     with pytest.raises(BadInput, match=re.escape(setting.split("=")[0])):
         with_settings(read_yaml(ROOT / "params.yaml"), [setting])
+
+
+@pytest.mark.parametrize("setting", ["encodings=learned", "seeds=0", "seeds=[]"])
+def test_what_stages_are_repeated_for_must_be_a_list(setting):
+    params = with_settings(read_yaml(ROOT / "params.yaml"), [setting])
+    with pytest.raises(BadInput, match=r"expected a list that is not empty, found"):
+        steps(read_yaml(ROOT / "dvc.yaml"), params)
+
+
+def test_what_is_too_large_is_not_brought_back_and_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(without_dvc, "SMALL", 5)
+    for name, content in {"small": "12345", "large": "123456"}.items():
+        (tmp_path / name).write_text(content)
+        without_dvc.copy_small(tmp_path / name, tmp_path / "back" / name)
+    assert [path.name for path in (tmp_path / "back").iterdir()] == ["small"]
+    assert re.search(r"large: 0 MiB, too large", capsys.readouterr().err.replace("\n", ""))
 
 
 @pytest.fixture

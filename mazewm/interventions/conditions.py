@@ -109,7 +109,7 @@ def _edited(condition: Condition, examples: Examples, directions: Directions, la
     if condition.method == "no_op":
         return latents
     known = directions.sets[condition.n_latents]
-    is_seen = np.any(known.mean_on > 0, axis=1)  # a connection that no training maze has stands for nothing
+    is_seen = np.any(known.mean_on > 0, axis=1)  # a connection without an active latent, as those that no maze has, stands for nothing
     added = _other_connections(examples, is_seen, rng) if condition.method == "other_connection" else examples.added
     on, off, values = known.ids[added], known.ids[examples.removed], known.mean_on[added]
     if condition.method == "fixed_value":
@@ -140,7 +140,7 @@ def _at_positions(x: np.ndarray, where: Where, latents: Latents) -> Tensor:
 
 
 def _other_connections(examples: Examples, is_seen: Bool[np.ndarray, " connection"], rng: np.random.Generator) -> Int[np.ndarray, "maze n"]:
-    """For each maze as many other connections as it gets, of those that training mazes have and it has not (others, if none is left)."""
+    """For each maze as many other connections as it gets, of those that some latent knows and it has not (others, if none is left)."""
     keys = rng.random(examples.mazes.connections.shape) - examples.mazes.connections - ~is_seen
     np.put_along_axis(keys, np.concatenate([examples.added, examples.removed], axis=1), -2, axis=1)
     return np.argsort(-keys, axis=1)[:, : examples.added.shape[1]]

@@ -4,9 +4,9 @@
 2. Cross-entropy on the path tokens, and (``loss_on: all``) on every other token with ``other_weight``.
 3. Muon (Jordan et al. 2024, ``torch.optim.Muon``) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear
    decay to zero.
-4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped, and may be
-   resumed on another device.
-5. A batch that does not fit the device's memory is read in parts, whose gradients add up to its own.
+4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped (on CUDA, if
+   batches are read in as many parts), and may be resumed on another device.
+5. A batch that does not fit the memory of a CUDA device is read in parts, whose gradients add up to its own.
 """
 
 import os
@@ -50,7 +50,7 @@ class TrainingParams(Params):
     n_observed_mazes: Count
     n_threads: Count  # part of the result: other thread counts add in another order
     precision: Literal["fp32", "bf16"]  # of the matrix products of a training step; bf16 pays on a GPU only
-    compile: bool  # the training step, by torch.compile: a minute at the start, faster steps on a GPU
+    compile: bool  # the model's forward and backward pass, by torch.compile
 
 
 def observation_steps(params: TrainingParams) -> list[int]:
@@ -103,7 +103,7 @@ def forward_of(model: Transformer, params: TrainingParams) -> Forward:
 
 
 def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
-    """How many sequences to read at once: what free memory of the device allows, found by reading a few of the longest. On the CPU all."""
+    """How many sequences to read at once: on CUDA what free memory allows, found by reading a few of the longest; elsewhere all."""
     if model.device.type != "cuda":
         return batches.batch_size
     few = on_device(batches.longest(max(1, batches.batch_size // 16)), model.device)
