@@ -1,6 +1,6 @@
 """What scale paper takes: python benchmarks/paper_scale.py [MAZES]
 
-MAZES is such as artifacts/paper/artifacts/mazes; without it, some mazes of the scale are drawn. Prints the tables of docs/scale.md:
+MAZES is such as artifacts/paper/artifacts/mazes; without it, 20,000 mazes of the scale are drawn. Prints the tables of docs/scale.md:
 parameters, FLOPs of a sequence, time on several devices at a stated utilisation, disk and memory; then larger mazes. Where there is a
 GPU, the training step is timed on it, too: precision fp32 and bf16, eager and compiled, and the optimizers alone.
 
@@ -72,7 +72,7 @@ def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
     L, d, hidden = architecture.n_layers, architecture.d_model, architecture.d_mlp
     vocabulary = Vocabulary(batch.grid.n)
     model = Transformer(architecture, "learned", len(vocabulary), vocabulary.max_length)
-    lengths = prompt_length(1) - 4 + 4 * batch.n_connections + batch.path_length
+    lengths = prompt_length(batch.n_connections) + batch.path_length
     n_matrix = L * (4 * d * d + 2 * d * hidden) + d * len(vocabulary)
     flops = float((6 * n_matrix * lengths + 12 * L * d * lengths.astype(float) ** 2).mean())
     pairs = [(d, d)] * 4 + [(d, hidden)] * 2
@@ -103,6 +103,8 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
         [
             ["what", "how much"],
             ["parameters (learned positions)", f"{one.n_params / 1e6:.1f} million, {one.n_matrix / 1e6:.1f} of them in matrix products"],
+            ["different connection sets", f"{len(np.unique(batch.connections, axis=0)):,} among {len(batch):,} mazes"],
+            ["numbers of connections, so lengths of prompts", f"{len(batch.by_n_connections())}"],
             ["tokens of a sequence, mean", f"{one.n_tokens:.0f}"],
             ["FLOPs to train on a sequence", f"{one.flops / 1e9:.1f} G"],
             ["of which attention's scores", f"{1 - 6 * one.n_matrix * one.n_tokens / one.flops:.1%}"],
@@ -128,7 +130,7 @@ def by_device(n: float, one: Cost) -> None:
 
 
 def larger(sections: dict[str, Any], base: Cost) -> None:
-    """Larger mazes: the same number of sequences for each token of context is assumed."""
+    """Larger mazes: sequences needed are assumed to grow with the square of a sequence's tokens."""
     n_base = sections["training"]["n_steps"] * sections["training"]["batch_size"]
     rows = [["mazes", "model", "parameters", "tokens", "GFLOPs each", "million sequences", "hours on one H200", "the same on 8"]]
     for name, (vocabulary, full, sparse, architecture) in LARGER.items():

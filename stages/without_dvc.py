@@ -187,8 +187,9 @@ def run(cmd: str, folder: Path, code: Path) -> int:
 
 def copy_small(source: Path, target: Path) -> None:
     """Copy a file or a folder, whole or not at all, unless it is large."""
-    if _size(source) > SMALL:
-        console.print(f"{source}: {_size(source) / 2**20:,.0f} MiB, too large to be brought back", highlight=False)
+    size = _size(source)
+    if size > SMALL:
+        console.print(f"{source}: {size / 2**20:,.0f} MiB, too large to be brought back", highlight=False)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
