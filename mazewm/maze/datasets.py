@@ -1,11 +1,13 @@
-"""From parameters and a seed to the data sets of a study: training, validation and held-out mazes, and the overload set.
+"""From parameters and a seed to the data sets of a study: training, validation and test mazes, and the overload set.
 
-1. Each family draws connection sets; a connection set belongs to one split only, decided by its hash, so that **no
-   held-out maze shares its connection set with a training maze**.
+1. Each family draws connection sets. A set belongs to one split only, decided by the hash of its canonical form, so that **no
+   held-out connection set is one of training turned, mirrored or moved**.
 2. Origin and target are two different cells drawn at random from the cells that the maze touches.
-3. Mazes whose shortest path is not unique are drawn again.
+3. Mazes whose shortest path is not unique are drawn again, and in the held-out sets and the overload set so is a question (connection set,
+   origin, target) that was asked before.
 
-Splits: ``train``; ``validation`` (every choice is made here: sites, doses, trees); ``test`` (what is reported).
+Splits: ``train``; ``validation`` (every choice is made here: sites, doses, trees); ``test`` (what is reported). Besides them
+``overload``, mazes with more connections than any training maze.
 """
 
 from typing import Annotated, Literal
@@ -17,38 +19,60 @@ from mazewm.errors import BadInput
 from mazewm.maze import generators
 from mazewm.maze.lattice import Lattice, lattice
 from mazewm.maze.mazes import Mazes, solve
+from mazewm.maze.symmetry import canonical_form
 from mazewm.maze.truths import touched_cells
 from mazewm.params import Params
 
 SPLITS = ("train", "validation", "test")
 BATCH = 20_000  # mazes drawn in lockstep
+MOST_IDLE = 5  # batches in a row without a question that is wanted: then there are no more
 
 
 class FamilyParams(Params):
     """One family of mazes and its share of the data."""
 
-    generator: Literal["dfs", "wilson", "percolation"]
+    generator: Literal["dfs", "loop", "wilson", "percolation"]
     size: Annotated[int, Field(ge=2)]
-    min_cells: Annotated[int, Field(ge=2)] | None = None  # dfs: cells reached, drawn evenly between the two
+    # dfs and loop: cells of the tree, drawn evenly between the two
+    min_cells: Annotated[int, Field(ge=2)] | None = None
     max_cells: Annotated[int, Field(ge=2)] | None = None
     p: Annotated[float, Field(gt=0, lt=1)] | None = None  # percolation: share of open connections
     share: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
     def _fits_its_generator(self) -> "FamilyParams":
-        if self.generator == "dfs":
-            if self.min_cells is None or self.max_cells is None or not self.min_cells <= self.max_cells <= self.size**2:
-                raise ValueError(f"a dfs family needs min_cells <= max_cells <= size*size = {self.size**2}")
-        elif self.min_cells is not None or self.max_cells is not None:
-            raise ValueError("min_cells and max_cells belong to dfs families only")
+        low, high = self.min_cells, self.max_cells
+        if self.generator in ("dfs", "loop"):
+            least = 4 if self.generator == "loop" else 2
+            if low is None or high is None or not least <= low <= high <= self.size**2:
+                raise ValueError(
+                    f"a {self.generator} family needs {least} <= min_cells <= max_cells <= size*size = {self.size**2}"
+                )
+        elif low is not None or high is not None:
+            raise ValueError("min_cells and max_cells belong to dfs and loop families only")
         if (self.p is not None) != (self.generator == "percolation"):
             raise ValueError("p belongs to percolation families, and they need it")
         return self
+
+    @property
+    def is_acyclic(self) -> bool:
+        """Whether all its mazes are trees."""
+        return self.generator in ("dfs", "wilson")
+
+    @property
+    def n_connections(self) -> tuple[int, int]:
+        """The fewest and the most connections that a maze of the family may have."""
+        if self.generator == "percolation":
+            return 1, 2 * self.size * (self.size - 1)
+        low, high = self.min_cells or self.size**2, self.max_cells or self.size**2
+        extra = 0 if self.is_acyclic else 1
+        return low - 1 + extra, high - 1 + extra
 
 
 class MazeParams(Params):
     """What generate_mazes makes."""
 
+    world: Literal["all", "trees"]  # all families, or those without a cycle only
     vocabulary_size: Annotated[int, Field(ge=2)]  # n of the n x n lattice whose cells have a token
     families: dict[str, FamilyParams]
     overload: FamilyParams  # mazes with more connections than any training maze
@@ -56,24 +80,44 @@ class MazeParams(Params):
     n_validation: Annotated[int, Field(gt=0)]
     n_test: Annotated[int, Field(gt=0)]
     n_overload: Annotated[int, Field(gt=0)]
-    held_out_share: Annotated[float, Field(gt=0, lt=1)]  # of connection sets, halved between validation and test
+    held_out_share: Annotated[float, Field(gt=0, lt=1)]  # of canonical forms, halved between validation and test
 
     @model_validator(mode="after")
     def _fits_the_vocabulary(self) -> "MazeParams":
         for name, family in [*self.families.items(), ("overload", self.overload)]:
             if family.size > self.vocabulary_size:
-                raise ValueError(f"family {name} has size {family.size}, larger than vocabulary_size {self.vocabulary_size}")
-        if not self.families:
-            raise ValueError("expected at least one family")
+                raise ValueError(
+                    f"family {name} has size {family.size}, larger than vocabulary_size {self.vocabulary_size}"
+                )
+        if not self.families_of("train"):
+            raise ValueError(f"expected at least one family of trees or, with world: all, of any kind; world is {self.world}")
         return self
+
+    @model_validator(mode="after")
+    def _overload_is_more(self) -> "MazeParams":
+        fewest = self.overload.n_connections[0]
+        for name, family in self.families_of("train").items():
+            most = family.n_connections[1]
+            if fewest <= most:
+                raise ValueError(
+                    f"overload may have mazes of {fewest} connections; expected more than the {most} of the largest of family {name}"
+                )
+        return self
+
+    def families_of(self, data_set: str) -> dict[str, FamilyParams]:
+        """The families that a data set is drawn from, by name."""
+        if data_set == "overload":
+            return {data_set: self.overload}
+        return {name: family for name, family in self.families.items() if self.world == "all" or family.is_acyclic}
 
 
 def connection_sets(rng: np.random.Generator, grid: Lattice, family: FamilyParams, n_mazes: int) -> np.ndarray:
     """``[maze, connection]`` bits on the vocabulary lattice ``grid``."""
-    if family.generator == "dfs":
+    if family.generator in ("dfs", "loop"):
         assert family.min_cells is not None and family.max_cells is not None
         n_visit = rng.integers(family.min_cells, family.max_cells + 1, size=n_mazes)
-        inner = generators.dfs(rng, family.size, n_visit)
+        grow = generators.dfs if family.generator == "dfs" else generators.loop
+        inner = grow(rng, family.size, n_visit)
     elif family.generator == "wilson":
         inner = generators.wilson(rng, family.size, n_mazes)
     else:
@@ -94,9 +138,9 @@ def set_hash(connections: np.ndarray) -> np.ndarray:
     return mixed / 2**64
 
 
-def split_of(connections: np.ndarray, held_out_share: float) -> np.ndarray:
-    """The name of the split that each connection set belongs to."""
-    u = set_hash(connections)
+def split_of(grid: Lattice, connections: np.ndarray, held_out_share: float) -> np.ndarray:
+    """The name of the split that each connection set belongs to: one for all sets of the same canonical form."""
+    u = set_hash(canonical_form(grid, connections))
     return np.where(u >= held_out_share, "train", np.where(u >= held_out_share / 2, "validation", "test"))
 
 
@@ -108,54 +152,84 @@ def random_ends(rng: np.random.Generator, touched: np.ndarray) -> tuple[np.ndarr
 
 def draw(rng: np.random.Generator, grid: Lattice, name: str, family: FamilyParams, n_mazes: int) -> Mazes:
     """Up to ``n_mazes`` mazes of one family: those of that many draws that have a unique shortest path."""
-    connections = connection_sets(rng, grid, family, n_mazes)
-    touched = touched_cells(grid, connections)
-    some = touched.any(axis=1)
-    connections, touched = connections[some], touched[some]
-    origin, target = random_ends(rng, touched)
+    return ask(rng, grid, name, connection_sets(rng, grid, family, n_mazes))
+
+
+def ask(rng: np.random.Generator, grid: Lattice, name: str, connections: np.ndarray) -> Mazes:
+    """One question about each connection set that has any connection, if it has a unique shortest path."""
+    connections = connections[connections.any(axis=1)]
+    origin, target = random_ends(rng, touched_cells(grid, connections))
     return solve(grid, connections, origin, target, np.full(len(connections), name))
 
 
 def concatenate(parts: list[Mazes]) -> Mazes:
     """One batch, numbered anew."""
-    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("family", "connections", "origin", "target", "path")]
+    names = ("family", "connections", "origin", "target", "path")
+    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
     return Mazes(parts[0].grid, np.arange(len(columns[0])), *columns)
 
 
-def fill(
-    rng: np.random.Generator, grid: Lattice, families: dict[str, FamilyParams], split: str | None, held_out_share: float, n_mazes: int
-) -> Mazes:
-    """``n_mazes`` mazes of the families in their shares, from one split's connection sets (any, if ``split`` is None), shuffled."""
+def questions(mazes: Mazes) -> list[bytes]:
+    """What tells each question (connection set, origin, target) from all others."""
+    ends = np.stack([mazes.origin, mazes.target], axis=1).astype(np.int16)
+    whole = np.concatenate([np.packbits(mazes.connections, axis=1), ends.view(np.uint8)], axis=1)
+    return [row.tobytes() for row in whole]
+
+
+def draw_set(rng: np.random.Generator, params: MazeParams, data_set: str, n_mazes: int) -> Mazes:
+    """``n_mazes`` mazes of a data set, its families in their shares, shuffled."""
+    families = params.families_of(data_set)
     total = sum(family.share for family in families.values())
-    so_far, parts = 0.0, list[Mazes]()
+    so_far, parts, asked = 0.0, list[Mazes](), set[bytes]()
     for name, family in families.items():
         so_far += family.share
-        wanted = round(n_mazes * so_far / total) - sum(len(part) for part in parts)
-        while wanted > 0:
-            drawn = draw(rng, grid, name, family, BATCH)
-            if split is not None:
-                drawn = drawn[split_of(drawn.connections, held_out_share) == split]
-            if len(drawn) == 0:
-                raise BadInput(
-                    f"params.yaml: mazes.held_out_share: family {name} has no connection set in the split {split}; "
-                    f"expected a larger lattice or another share, found {held_out_share}."
-                )
-            parts.append(drawn[:wanted])
-            wanted -= len(parts[-1])
+        n = round(n_mazes * so_far / total) - sum(map(len, parts))
+        parts += _of_family(rng, params, data_set, name, n, asked)
     together = concatenate(parts)
-    order = rng.permutation(len(together))
-    shuffled = together[order]
-    return Mazes(grid, np.arange(len(order)), shuffled.family, shuffled.connections, shuffled.origin, shuffled.target, shuffled.path)
+    return concatenate([together[rng.permutation(len(together))]])
+
+
+def _of_family(
+    rng: np.random.Generator, params: MazeParams, data_set: str, name: str, n: int, asked: set[bytes]
+) -> list[Mazes]:
+    """``n`` mazes of one family in parts; but for training, none that asks what is in ``asked``, which grows."""
+    grid, family = lattice(params.vocabulary_size), params.families_of(data_set)[name]
+    parts, missing, idle = list[Mazes](), n, 0
+    while missing > 0:
+        connections = connection_sets(rng, grid, family, BATCH)
+        if data_set in SPLITS:
+            connections = connections[split_of(grid, connections, params.held_out_share) == data_set]
+        found = ask(rng, grid, name, connections)
+        if data_set != "train":
+            found = found[_new(found, asked)]
+        parts.append(found[:missing])
+        missing -= len(parts[-1])
+        asked.update(questions(parts[-1]) if data_set != "train" else ())
+        idle = 0 if len(found) else idle + 1
+        if idle == MOST_IDLE:
+            raise BadInput(
+                f"params.yaml: mazes.n_{data_set}: expected no more mazes of family {name} than it has different questions "
+                f"(connection set, origin, target) in this data set, found {n:,}, of which {n - missing:,} could be drawn"
+                + (f"; mazes.held_out_share is {params.held_out_share}." if data_set in SPLITS else ".")
+            )
+    return parts
+
+
+def _new(mazes: Mazes, asked: set[bytes]) -> np.ndarray:
+    """The first maze of each question that was not asked before."""
+    first = {question: i for i, question in reversed(list(enumerate(questions(mazes)))) if question not in asked}
+    return np.sort(np.fromiter(first.values(), int, len(first)))
 
 
 def generate(params: MazeParams, seed: int) -> dict[str, Mazes]:
     """The data sets by name: train, validation, test, overload. The same seed gives the same mazes."""
-    grid = lattice(params.vocabulary_size)
-    sizes = {"train": params.n_train, "validation": params.n_validation, "test": params.n_test}
-    sets = {}
-    for number, split in enumerate(SPLITS):
-        rng = np.random.default_rng([seed, number])
-        sets[split] = fill(rng, grid, params.families, split, params.held_out_share, sizes[split])
-    rng = np.random.default_rng([seed, len(SPLITS)])
-    sets["overload"] = fill(rng, grid, {"overload": params.overload}, None, params.held_out_share, params.n_overload)
-    return sets
+    sizes = {
+        "train": params.n_train,
+        "validation": params.n_validation,
+        "test": params.n_test,
+        "overload": params.n_overload,
+    }
+    return {
+        name: draw_set(np.random.default_rng([seed, number]), params, name, n)
+        for number, (name, n) in enumerate(sizes.items())
+    }
