@@ -59,7 +59,7 @@ class Routes:
 
         The lengths are drawn from those of all mazes' questions, the same for every maze, so that a group needs no padding; then
         each maze draws evenly among its questions of that length, without repetition as long as it has more. A maze without any
-        takes those that are nearest in length.
+        takes those that are nearest in length, and one that has fewer questions in all than are to be equally long asks one again.
         """
         n_cells = self.grid.n_cells
         lengths = np.where(self.is_unique, self.distance, 0).reshape(len(self.is_unique), -1)
@@ -69,6 +69,8 @@ class Routes:
             # Another length costs more than asking again, and what is no question costs most.
             cost = np.where(lengths > 0, 4 * np.abs(lengths - length), 8 * n_cells) + keys
             first = np.argpartition(cost, count - 1, axis=1)[:, :count]
+            is_question = np.take_along_axis(lengths, first, axis=1) > 0
+            first = np.where(is_question, first, cost.argmin(axis=1)[:, None])
             np.put_along_axis(keys, first, np.take_along_axis(keys, first, axis=1) % 1 + 1, axis=1)
             groups.append(np.divmod(first, n_cells))
         return groups

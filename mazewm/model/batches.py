@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mazewm.maze.mazes import Mazes
@@ -27,27 +27,29 @@ class Batch(NamedTuple):
     """Lists with questions behind them."""
 
     lists: Tokens
-    questions: list[Int[Tensor, "batch question pos"]]  # groups of equally long ones, with paths
+    questions: Tokens  # of each row, one after another, each with its path but without its last token, which predicts nothing
+    wanted: Tokens  # what comes after each of ``questions``; PADDING where nothing is predicted
+    layout: Layout  # of a row: the list and the questions
+
+    @property
+    def is_path(self) -> Bool[Tensor, " pos"]:
+        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same questions' first tokens."""
+        n = self.lists.shape[1]
+        return self.layout.position[n:] >= n + ASKING - 1
 
     @property
     def n_path_tokens(self) -> Int[Tensor, " batch"]:
         """Tokens of each row's paths, without padding."""
-        return torch.stack([(group[:, :, ASKING:] != PADDING).sum(dim=(1, 2)) for group in self.questions]).sum(dim=0)
+        return ((self.wanted != PADDING) & self.is_path).sum(dim=1)
 
     def rows(self, start: int, stop: int) -> "Batch":
         """Some of the rows."""
-        return Batch(self.lists[start:stop], [group[start:stop] for group in self.questions])
+        return Batch(self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch, copied to the device while it goes on with what it does."""
-        return Batch(_copied(self.lists, device), [_copied(group, device) for group in self.questions])
-
-    def inputs(self) -> tuple[Tokens, Layout]:
-        """One row of tokens for each maze: the list, and every question without its last token, which predicts nothing."""
-        n = self.lists.shape[1]
-        blocks = [(group.shape[1], group.shape[2] - 1) for group in self.questions]
-        layout = Layout.sequence(n, self.lists.device) + Layout.questions(n, blocks, self.lists.device)
-        return torch.cat([self.lists, *(group[:, :, :-1].flatten(1) for group in self.questions)], dim=1), layout
+        lists, questions, wanted = (_copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted))
+        return Batch(lists, questions, wanted, self.layout.to(device))
 
 
 class Batches:
@@ -82,7 +84,10 @@ class Batches:
         for origin, target in ways.questions(rng, self.n_questions):
             paths = spell_paths(mazes.grid, ways.paths(origin, target))
             groups.append(torch.from_numpy(np.concatenate([spell_asking(mazes.grid, origin, target), paths], axis=2)))
-        return Batch(torch.from_numpy(lists), groups)
+        n, here = lists.shape[1], torch.device("cpu")
+        layout = Layout.sequence(n, here) + Layout.questions(n, [(group.shape[1], group.shape[2] - 1) for group in groups], here)
+        questions, wanted = (torch.cat([group[:, :, part].flatten(1) for group in groups], dim=1) for part in (slice(-1), slice(1, None)))
+        return Batch(torch.from_numpy(lists), questions, wanted, layout)
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:
