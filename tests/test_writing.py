@@ -95,21 +95,23 @@ def test_what_is_counted_are_rollouts_under_the_edit():
                 at = torch.from_numpy(spelling_positions(int(some.mazes.n_connections[nth]), site.token_class))[None]
                 push = dose * torch.from_numpy(sizes[site][some.added[nth, 0]]).float()
                 edits = [add_at(site.place, at, lambda _, push=push: push)]
-            yield walk_alone(model, texts[nth], edits)[:9]
+            yield walk_alone(model, texts[nth], edits)
 
     # Its own walks stand for the shortest paths, so that it solves its mazes (all but one), and those under one edit for the edited ones.
     paths, edited = np.array(list(walks())), np.array(list(walks(sites[1], 2.0)))
-    paths[0, 0] = 8 - paths[0, 1]
-    planted = replace(some, mazes=replace(some.mazes, path=paths), edited=replace(some.edited, path=edited))
+    paths[0, 0] = (paths[0, 0] + 1) % 9
+    solved = [nth for nth in range(1, n) if paths[nth, 9] == -1]  # a path has at most nine cells
+    planted = replace(some, mazes=replace(some.mazes, path=paths[:, :9]), edited=replace(some.edited, path=edited[:, :9]))
     rows = {(row.layer, row.token_class, row.dose): row for row in look(model, sizes, planted, DOSES, 0, 7)}
     counts = set()
     for site in sites:
         for dose in DOSES:
-            follow = sum(walk == path for walk, path in zip(list(walks(site, dose))[1:], edited[1:].tolist(), strict=True))
+            walked = list(walks(site, dose))
+            follow = sum(walked[nth] == [*edited[nth, :9], -1] for nth in solved)
             row = rows[site.layer, str(site.token_class), dose]
-            assert (row.n_follow, row.n) == (follow, n - 1)
+            assert (row.n_follow, row.n) == (follow, len(solved))
             counts.add(follow)
-    assert rows[0, "c2", 2.0].n_follow == n - 1 and len(counts) > 1
+    assert len(solved) >= 3 and len(counts) > 1
 
 
 def test_arrows_are_the_mean_differences_of_what_flows():

@@ -76,7 +76,7 @@ def test_a_batch_holds_mazes_with_equally_many_connections_and_questions_with_on
                 lengths.add(len(path))
         for row in range(len(bits)):
             assert len({tuple(tokens[row, :ASKING]) for tokens in asked}) == n_questions, "none is asked twice"
-    assert len(lengths) > 5
+    assert len(lengths) > 3
 
 
 def test_questions_of_one_length_need_no_padding_where_every_maze_has_some():
@@ -93,9 +93,10 @@ def test_questions_of_one_length_need_no_padding_where_every_maze_has_some():
 def test_every_epoch_reads_every_maze(batch_size):
     """Also where there are fewer mazes with some number of connections than a batch holds; no maze is read more often than that needs."""
     _, first = np.unique(MAZES.connections, axis=0, return_index=True)
-    distinct = MAZES[first]
+    few = np.flatnonzero(MAZES.n_connections[first] == MAZES.n_connections.min())
+    distinct = MAZES[np.delete(first, few[2:])]
     groups = [len(index) for index in distinct.by_n_connections().values()]
-    assert min(groups) < 7 and any(n % batch_size for n in groups)
+    assert min(groups) == 2 and any(n % batch_size for n in groups)
     batches = Batches(distinct, batch_size, 1, 0)
     assert batches.per_epoch == sum(-(-n // batch_size) for n in groups)
     everything = sorted(row.tobytes() for row in distinct.connections)
