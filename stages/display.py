@@ -112,12 +112,13 @@ class Display:
             table.add_row(job.name, stage, bar, ": ".join(filter(None, (job.what, job.note))), after, job.left())
         return table
 
-    def show_times(self) -> None:
+    def show_times(self, is_well: bool) -> None:
         """How long each stage took, also as ``times.json`` beside the logs; stages that did not run keep the time of the call
         that ran them there, and have none here."""
         ran = [job for job in self.jobs if job.seconds]
         if not ran:
-            self.say("Nothing to do: every stage is up to date.")
+            if is_well:
+                self.say("Nothing to do: every stage is up to date.")
             return
         table = Table("time by the clock", *(job.name for job in ran))
         for stage in dict.fromkeys(stage for job in ran for stage in job.seconds):

@@ -18,7 +18,7 @@ from mazewm.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
-from stages.local import Stopped, run_steps
+from stages.local import Stopped, is_up_to_date, run_steps
 
 LOGS = Path("artifacts/logs")  # beside what DVC tracks
 SHARED, TOGETHER = "shared", "together"  # the names of what is not a single run
@@ -69,8 +69,10 @@ def main(jobs: Jobs, run: Run = None) -> None:
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
     chosen = {run: wanted.runs[run]} if run else wanted.runs
+    # DVC refuses to look at a stage's outs for repro while another call's training reads them, and allows it for status.
+    has_shared = run is not None and is_up_to_date(wanted.shared)
     steps = [
-        [Job(SHARED, wanted.shared)] if wanted.shared else [],
+        [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],
         [Job(name, stages) for name, stages in chosen.items()],
         [Job(TOGETHER, wanted.together, whole=True)] if wanted.together and not run else [],
     ]
@@ -80,7 +82,7 @@ def main(jobs: Jobs, run: Run = None) -> None:
         except Stopped as stopped:
             display.say("Stopped. `make repro` goes on from here: finished stages are kept, a training resumes at its last checkpoint.")
             raise typer.Exit(128 + stopped.signal) from None
-    display.show_times()
+    display.show_times(is_well)
     if not is_well:
         raise typer.Exit(1)
     if not run:

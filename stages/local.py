@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -23,11 +24,13 @@ from stages.display import Display, Job
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Ctrl-C first, at which DVC and a stage put their things away; then what cannot be overheard.
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 TICK = 0.5  # seconds
 
 RUNS = re.compile(r"Running stage '([^']+)'")
 SKIPS = re.compile(r"Stage '[^']+' (didn't change|is cached)")
 FAILS = re.compile(r"ERROR: failed to reproduce '([^']+)'")
+BUSY = " is busy, it is being blocked by:"
 # What DVC says and no one needs to read while runs go side by side.
 CHATTER = re.compile(r"(|> .*|Updating lock file .*|Generating lock file .*|Use `dvc push`.*|To (track|enable) .*|\tgit add.*|\tdvc .*)$")
 
@@ -37,6 +40,11 @@ class Stopped(Exception):
 
     def __init__(self, number: int) -> None:
         self.signal = number
+
+
+def is_up_to_date(stages: Sequence[str]) -> bool:
+    """Whether DVC finds nothing to do for these stages."""
+    return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0
 
 
 def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
@@ -129,7 +137,7 @@ async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "MAZEWM_PROGRESS": str(progress)}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *what,
+        *DVC, "repro", *what,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env=environment, start_new_session=True, limit=2**24,
     )  # fmt: skip
@@ -165,6 +173,8 @@ def _why(stage: str, last: Sequence[str]) -> str:
     told = [line.removeprefix("error: ") for line in last if line.startswith("error: ")]
     theirs = [line for line in last if line.startswith("ERROR: ")]
     own = [line for line in last if line and not line.startswith("ERROR: ")]
+    if any(BUSY in line for line in theirs):
+        return "another call of dvc is at the same files"
     failed = next((found[1].split("@")[0] for line in theirs if (found := FAILS.match(line))), stage)
     said = (told or (own if stage else theirs) or theirs or ["no word of why"])[-1]
     return f"{failed or 'dvc repro'} failed: {said.rstrip('.')}"

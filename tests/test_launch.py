@@ -177,6 +177,7 @@ FAILED = "ERROR: failed to reproduce 'train@a-0': failed to run: python -m toy, 
         ("train", [FAILED], f"train failed: {FAILED}"),
         ("", ["ERROR: failed to reproduce 'probe@a-0': missing data 'train-a-0'"], "probe failed: ERROR: failed to reproduce"),
         ("", ["WARNING: slow", "ERROR: Unable to acquire lock."], "dvc repro failed: ERROR: Unable to acquire lock"),
+        ("", ["ERROR: failed to reproduce 'first': 'first' is busy, it is being blocked by:", "  (PID 7): dvc"], "another call of dvc"),
         ("", [], "dvc repro failed: no word of why"),
     ],
 )
