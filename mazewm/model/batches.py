@@ -1,7 +1,7 @@
 """The mazes that a training reads: batches in order, spelled before they are asked for.
 
 A row of a batch is the adjacency list of one maze and several questions about it, each with its shortest path. All rows of a
-batch have equally many connections and equally long paths, so that little is padded.
+batch have equally many connections. The longer half of a maze's questions and the shorter one are padded apart.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     """Lists with questions behind them."""
 
     lists: Tokens
-    questions: list[Int[Tensor, "batch question pos"]]  # groups of equally long ones, with paths
+    questions: list[Int[Tensor, "batch question pos"]]  # with their paths, those of one group padded to one length
 
     @property
     def n_path_tokens(self) -> Int[Tensor, " batch"]:
@@ -79,7 +79,8 @@ class Batches:
     def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
         lists = spell_lists(mazes.grid, *random_spelling(mazes, rng))
         ways, groups = routes(mazes.grid, mazes.connections), []
-        for origin, target in ways.questions(rng, self.n_questions):
+        halves = (np.array_split(cells, min(2, self.n_questions), axis=1) for cells in ways.questions(rng, self.n_questions))
+        for origin, target in zip(*halves, strict=True):
             paths = spell_paths(mazes.grid, ways.paths(origin, target))
             groups.append(torch.from_numpy(np.concatenate([spell_asking(mazes.grid, origin, target), paths], axis=2)))
         return Batch(torch.from_numpy(lists), groups)
