@@ -20,7 +20,8 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     import torch
 
     from mazewm import behaviour, consolidation, devices, tokens
-    from mazewm.model import batches, positions, training, transformer
+    from mazewm.maze import routes
+    from mazewm.model import batches, muon, positions, reading, training, transformer
     from mazewm.model.transformer import Transformer, TransformerParams
 
     architecture = load(TransformerParams, "transformer")
@@ -39,7 +40,7 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
         formation = consolidation.look(growing, observed, seed, params.batch_size)
         return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
 
-    code = [inspect.getsource(module) for module in (training, batches, transformer, positions, tokens)]
+    code = [inspect.getsource(module) for module in (training, batches, muon, transformer, reading, positions, tokens, routes)]
     data = outputs.file_hash(mazes_in / "train.parquet")
     identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, data, code])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
