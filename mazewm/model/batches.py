@@ -1,7 +1,8 @@
 """The mazes that a training reads: batches in order, spelled before they are asked for.
 
 A row of a batch is the adjacency list of one maze and several questions about it, each with its shortest path. All rows of a
-batch have equally many connections. The longer half of a maze's questions and the shorter one are padded apart.
+batch have equally many connections. The questions of a row stand in the order of their length, and those that come first, second and
+so on in all rows are padded to one length, so that little is padded.
 """
 
 from collections import deque
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mazewm.maze.mazes import Mazes
@@ -27,27 +28,29 @@ class Batch(NamedTuple):
     """Lists with questions behind them."""
 
     lists: Tokens
-    questions: list[Int[Tensor, "batch question pos"]]  # with their paths, those of one group padded to one length
+    questions: Tokens  # of each row, one after another, each with its path but without its last token, which predicts nothing
+    wanted: Tokens  # what comes after each of ``questions``; PADDING where nothing is predicted
+    layout: Layout  # of a row: the list and the questions
+
+    @property
+    def is_path(self) -> Bool[Tensor, " pos"]:
+        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same questions' first tokens."""
+        n = self.lists.shape[1]
+        return self.layout.position[n:] >= n + ASKING - 1
 
     @property
     def n_path_tokens(self) -> Int[Tensor, " batch"]:
         """Tokens of each row's paths, without padding."""
-        return torch.stack([(group[:, :, ASKING:] != PADDING).sum(dim=(1, 2)) for group in self.questions]).sum(dim=0)
+        return ((self.wanted != PADDING) & self.is_path).sum(dim=1)
 
     def rows(self, start: int, stop: int) -> "Batch":
         """Some of the rows."""
-        return Batch(self.lists[start:stop], [group[start:stop] for group in self.questions])
+        return Batch(self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch, copied to the device while it goes on with what it does."""
-        return Batch(_copied(self.lists, device), [_copied(group, device) for group in self.questions])
-
-    def inputs(self) -> tuple[Tokens, Layout]:
-        """One row of tokens for each maze: the list, and every question without its last token, which predicts nothing."""
-        n = self.lists.shape[1]
-        blocks = [(group.shape[1], group.shape[2] - 1) for group in self.questions]
-        layout = Layout.sequence(n, self.lists.device) + Layout.questions(n, blocks, self.lists.device)
-        return torch.cat([self.lists, *(group[:, :, :-1].flatten(1) for group in self.questions)], dim=1), layout
+        lists, questions, wanted = (_copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted))
+        return Batch(lists, questions, wanted, self.layout.to(device))
 
 
 class Batches:
@@ -77,13 +80,15 @@ class Batches:
         return self._ask(self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed))
 
     def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
-        lists = spell_lists(mazes.grid, *random_spelling(mazes, rng))
-        ways, groups = routes(mazes.grid, mazes.connections), []
-        halves = (np.array_split(cells, min(2, self.n_questions), axis=1) for cells in ways.questions(rng, self.n_questions))
-        for origin, target in zip(*halves, strict=True):
-            paths = spell_paths(mazes.grid, ways.paths(origin, target))
-            groups.append(torch.from_numpy(np.concatenate([spell_asking(mazes.grid, origin, target), paths], axis=2)))
-        return Batch(torch.from_numpy(lists), groups)
+        grid, ways = mazes.grid, routes(mazes.grid, mazes.connections)
+        lists = spell_lists(grid, *random_spelling(mazes, rng))
+        origin, target = ways.questions(rng, self.n_questions)
+        asking, path = spell_asking(grid, origin, target), ways.paths(origin, target)
+        asked = [np.concatenate([asking[:, nth], spell_paths(grid, path[:, nth])], axis=1) for nth in range(self.n_questions)]
+        n, here = lists.shape[1], torch.device("cpu")
+        layout = Layout.sequence(n, here) + Layout.questions(n, [(1, each.shape[1] - 1) for each in asked], here)
+        questions, wanted = (np.concatenate([each[:, part] for each in asked], axis=1) for part in (slice(-1), slice(1, None)))
+        return Batch(torch.from_numpy(lists), torch.from_numpy(questions), torch.from_numpy(wanted), layout)
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:

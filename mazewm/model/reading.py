@@ -7,7 +7,7 @@ batch whose rows are alike, and the transformer's one forward pass goes by it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -25,15 +25,15 @@ class Layout:
     """The position of every token of a row, as the positional encoding has it, and the question that it belongs to."""
 
     position: Int[Tensor, " pos"]
-    question: Int[Tensor, " pos"]
+    question: Int[Tensor, " pos"] | None = None  # None: one text, of which each position sees all before it
 
     def __len__(self) -> int:
         return len(self.position)
 
     @classmethod
-    def sequence(cls, length: int, device: torch.device, start: int = 0) -> "Layout":
-        """One text, as usual: each position sees all before it."""
-        return cls(torch.arange(start, start + length, device=device), torch.full((length,), SHARED, device=device))
+    def sequence(cls, length: int, device: torch.device) -> "Layout":
+        """One text, as usual."""
+        return cls(torch.arange(length, device=device))
 
     @classmethod
     def questions(cls, start: int, blocks: Sequence[tuple[int, int]], device: torch.device) -> "Layout":
@@ -44,7 +44,16 @@ class Layout:
         return cls(position.to(device), question.to(device))
 
     def __add__(self, after: "Layout") -> "Layout":
-        return Layout(torch.cat([self.position, after.position]), torch.cat([self.question, after.question]))
+        return Layout(torch.cat([self.position, after.position]), torch.cat([self.question_or_shared, after.question_or_shared]))
+
+    @property
+    def question_or_shared(self) -> Int[Tensor, " pos"]:
+        """The question of every token; SHARED for those of one text."""
+        return torch.full_like(self.position, SHARED) if self.question is None else self.question
+
+    def to(self, device: torch.device) -> "Layout":
+        """The same on a device."""
+        return Layout(self.position.to(device), None if self.question is None else self.question.to(device))
 
 
 @dataclass(frozen=True)
@@ -66,44 +75,37 @@ class Prefix:
         return Prefix(self.keys[:n_layers], self.values[:n_layers])
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What one forward pass carries through the blocks beside the residual stream."""
 
     encoding: NoPositions
     layout: Layout
-    tap: Tap | None = None
-    after: Prefix | None = None  # seen by every position
-    kept: Prefix | None = None  # extended by the keys and values of every block
+    bias: Float[Tensor, "head query key"] | None  # what the positional encoding adds to the scores
+    mask: Float[Tensor, "*head query key"]  # what is added to the scores: the bias, and minus infinity for what a position does not see
+    tap: Tap | None
+    after: Prefix | None  # seen by every position
+    kept: Prefix | None  # extended by the keys and values of every block
+
+    @classmethod
+    def of(cls, encoding: NoPositions, layout: Layout, tap: Tap | None, after: Prefix | None, kept: Prefix | None) -> "Reading":
+        """Who sees whom: the keys are those of ``after``, and then the layout's."""
+        position, question = layout.position, layout.question_or_shared
+        key_position, key_question = position, question
+        if after is not None:
+            n = len(after)
+            key_position = torch.cat([torch.arange(n, device=position.device), position])
+            key_question = torch.cat([question.new_full((n,), SHARED), question])
+        sees = (key_question == question[:, None]) | (key_question == SHARED)
+        sees &= key_position <= position[:, None]
+        bias = encoding.on_scores(position, key_position)
+        mask = torch.zeros(sees.shape, device=position.device) if bias is None else bias
+        return cls(encoding, layout, bias, mask.masked_fill(~sees, -torch.inf), tap, after, kept)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each position sees all before it, and attention needs no mask."""
+        return self.after is None and self.bias is None and self.layout.question is None
 
     def tap_of(self, layer: int) -> Tap | None:
         """The tap, if it asks for any place of a layer."""
         return self.tap if asks_of(self.tap, layer) else None
-
-    @cached_property
-    def is_plain(self) -> bool:
-        """Whether each position sees all before it, and attention needs no mask."""
-        return self.after is None and self.bias is None and bool((self.layout.question == SHARED).all())
-
-    @cached_property
-    def key_position(self) -> Int[Tensor, " key"]:
-        """The positions of the keys: those of the prefix, and then the layout's."""
-        position = self.layout.position
-        n = len(self.after) if self.after is not None else 0
-        return torch.cat([torch.arange(n, device=position.device), position]) if n else position
-
-    @cached_property
-    def bias(self) -> Float[Tensor, "head query key"] | None:
-        """What the positional encoding adds to the scores."""
-        return self.encoding.on_scores(self.layout.position, self.key_position)
-
-    @cached_property
-    def mask(self) -> Float[Tensor, "*head query key"]:
-        """What is added to the scores: the bias, and minus infinity for what a position does not see."""
-        position, question = self.layout.position, self.layout.question
-        n_before = len(self.key_position) - len(position)
-        key_question = torch.cat([question.new_full((n_before,), SHARED), question])
-        sees = (key_question == question[:, None]) | (key_question == SHARED)
-        sees &= self.key_position <= position[:, None]
-        mask = torch.zeros(sees.shape, device=position.device) if self.bias is None else self.bias
-        return mask.masked_fill(~sees, -torch.inf)

@@ -14,17 +14,19 @@ from mazewm.shapes import Tokens
 class ReadLists:
     """Lists as they were read, with the residual stream after some blocks."""
 
+    resid: dict[Place, Float[Tensor, "batch pos d_model"]]
+
     @torch.inference_mode()
     def __init__(self, model: Transformer, tokens: Tokens, layers: set[int]) -> None:
         self.model = model
         taps = Taps(record=[Place(layer, Site.RESID_POST) for layer in layers])
         self.prefix = model.read(tokens, taps)
-        self.resid: dict[int, Float[Tensor, "batch pos d_model"]] = {place.layer: value for place, value in taps.values.items()}
+        self.resid = taps.values
 
     @torch.inference_mode()
     def edited(self, edit: Edit) -> Prefix:
-        """The lists as they are read with an edit of the residual stream after one of the blocks."""
-        resid: AtPositions = edit.function(self.resid[edit.place.layer])
+        """The lists as they are read with an edit of the residual stream after one of the blocks; KeyError for any other place."""
+        resid: AtPositions = edit.function(self.resid[edit.place])
         layout = Layout.sequence(resid.shape[1], resid.device)
         prefix = self.prefix.up_to(edit.place.layer + 1)
         self.model.run_blocks(resid, self.model.reading(layout, kept=prefix), edit.place.layer + 1, since=resid.shape[1])

@@ -21,6 +21,7 @@ from torch import Tensor
 from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
+from mazewm.model.edits import Taps
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.sites import Tap
 from mazewm.model.transformer import Transformer
@@ -71,8 +72,9 @@ def rollouts(
 ) -> Int[np.ndarray, "maze question step"]:
     """The cells that the model walks, greedily, until ``<PATH_END>``; padded with -1.
 
-    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix. A rollout that writes a token which
-    is neither a cell nor ``<PATH_END>``, or that has not ended after as many tokens as there are cells, and one, gets NO_CELL there.
+    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix, all of whose edits must fire. A
+    rollout that writes a token which is neither a cell nor ``<PATH_END>``, or that has not ended after as many tokens as there are
+    cells, and one, gets NO_CELL there.
     """
     n_mazes, n_questions = questions.target.shape
     walks = _Walks(questions)
@@ -103,6 +105,8 @@ def _answers(
     layout = Layout.questions(len(prefix), [(n_questions, tokens.shape[1])], model.device)
     inputs = torch.from_numpy(tokens).to(model.device).reshape(-1, len(layout))
     logits = model.ask(prefix, inputs, layout, tap)
+    if isinstance(tap, Taps):
+        tap.check()
     chosen: Tensor = logits.argmax(dim=-1).reshape(tokens.shape)[:, -wanted.shape[1] :]
     return wanted, chosen.cpu().numpy()
 

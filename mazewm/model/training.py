@@ -29,7 +29,8 @@ from mazewm.model.batches import Batch, Batches, ahead
 from mazewm.model.muon import Muon
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
-from mazewm.tokens import ASKING, PADDING
+from mazewm.shapes import Tokens
+from mazewm.tokens import PADDING
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -74,31 +75,25 @@ Forward = Callable[[Batch], Losses]
 
 def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
     """What the model loses on each token given all before it in its question; ``other`` is zero if the path's are all that is asked for."""
-    n, (tokens, layout) = batch.lists.shape[1], batch.inputs()
-    since = n if on_path_only else 0
-    logits = model(tokens, layout=layout, since=since).float()
-    path = other = logits.new_zeros(())
-    if not on_path_only:
-        # What comes after the list is the same for every question, and is asked once.
-        other = _summed(logits[:, :n], torch.cat([batch.lists[:, 1:], batch.questions[0][:, 0, :1]], dim=1))
-    stop = n - since
-    for group in batch.questions:
-        n_questions, length = group.shape[1], group.shape[2] - 1
-        start, stop = stop, stop + n_questions * length
-        of_group = logits[:, start:stop].unflatten(1, (n_questions, length))
-        path = path + _summed(of_group[:, :, ASKING - 1 :], group[:, :, ASKING:])
-        if not on_path_only:
-            other = other + _summed(of_group[:, :, : ASKING - 1], group[:, :, 1:ASKING])
-    return Losses(path, other)
+    n = batch.lists.shape[1]
+    logits = model(torch.cat([batch.lists, batch.questions], dim=1), layout=batch.layout, since=n if on_path_only else 0).float()
+    each = _cross_entropies(logits[:, -batch.wanted.shape[1] :], batch.wanted)
+    path = (each * batch.is_path).sum()
+    if on_path_only:
+        return Losses(path, torch.zeros_like(path))
+    # What comes after the list is the same for every question, and is asked once.
+    of_list = _cross_entropies(logits[:, :n], torch.cat([batch.lists[:, 1:], batch.questions[:, :1]], dim=1))
+    return Losses(path, of_list.sum() + (each * ~batch.is_path).sum())
 
 
-def _summed(logits: Float[Tensor, "*token vocab"], wanted: Int[Tensor, "*token"]) -> Tensor:
-    return F.cross_entropy(logits.flatten(0, -2), wanted.flatten(), ignore_index=PADDING, reduction="sum")
+def _cross_entropies(logits: Float[Tensor, "batch pos vocab"], wanted: Tokens) -> Float[Tensor, "batch pos"]:
+    """In nats; zero for PADDING."""
+    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="none").view_as(wanted)
 
 
-def n_other_tokens(batch: Batch) -> int:
+def n_other_tokens(batch: Batch) -> Int[Tensor, ""]:
     """Tokens of a row that ``Losses.other`` is summed over."""
-    return batch.lists.shape[1] + (ASKING - 1) * sum(group.shape[1] for group in batch.questions)
+    return batch.lists.shape[1] + (~batch.is_path).sum()
 
 
 def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -> Tensor:

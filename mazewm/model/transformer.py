@@ -22,7 +22,7 @@ from mazewm.model.positions import encoding_class
 from mazewm.model.reading import Layout, Prefix, Reading
 from mazewm.model.sites import Place, Site, Tap, looks_inside_attention
 from mazewm.params import Params, check
-from mazewm.shapes import Logits, PerHead, PerKey, Resid, Tokens
+from mazewm.shapes import Logits, PerHead, PerKey, Resid, ResidAsked, Tokens
 
 Count = Annotated[int, Field(gt=0)]
 KIND = "transformer"
@@ -68,7 +68,7 @@ class Attention(nn.Module):
     def W_O(self) -> Float[Tensor, "head d_head d_model"]:
         return self.O.unflatten(0, (self.n_heads, -1))
 
-    def forward(self, normed: Resid, layer: int, reading: Reading, since: int) -> Resid:
+    def forward(self, normed: Resid, layer: int, reading: Reading, since: int) -> ResidAsked:
         """What the heads add at the positions from ``since`` on."""
         encoding, tap, position = reading.encoding, reading.tap_of(layer), reading.layout.position
         # One product with all three matrices is faster than three.
@@ -130,7 +130,7 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(params.d_model), nn.LayerNorm(params.d_model)
         self.attn, self.mlp = Attention(params), MLP(params)
 
-    def forward(self, resid_pre: Resid, layer: int, reading: Reading, since: int = 0) -> Resid:
+    def forward(self, resid_pre: Resid, layer: int, reading: Reading, since: int = 0) -> ResidAsked:
         """The residual stream after the block at the positions from ``since`` on; before it, at all."""
         tap = reading.tap_of(layer)
         if tap is None:
@@ -174,13 +174,13 @@ class Transformer(nn.Module):
 
     def reading(self, layout: Layout, tap: Tap | None = None, after: Prefix | None = None, kept: Prefix | None = None) -> Reading:
         """A forward pass with this transformer's positional encoding."""
-        return Reading(self.encoding, layout, tap, after, kept)
+        return Reading.of(self.encoding, layout, tap, after, kept)
 
     def embed(self, tokens: Tokens, layout: Layout) -> Resid:
         """The residual stream before the first block."""
         return self.encoding.on_embed(self.W_E[tokens], layout.position)
 
-    def run_blocks(self, resid: Resid, reading: Reading, start: int = 0, stop: int | None = None, since: int = 0) -> Resid:
+    def run_blocks(self, resid: Resid, reading: Reading, start: int = 0, stop: int | None = None, since: int = 0) -> ResidAsked:
         """The residual stream after blocks ``start`` to ``stop - 1`` (all that follow, without it), of the last of them from position
         ``since`` on."""
         stop = self.params.n_layers if stop is None else stop
@@ -188,7 +188,7 @@ class Transformer(nn.Module):
             resid = self.layers[layer](resid, layer, reading, since if layer == stop - 1 else 0)
         return resid
 
-    def unembed(self, resid: Resid) -> Logits:
+    def unembed(self, resid: ResidAsked) -> Logits:
         """Logits of the next token."""
         return self.norm_final(resid) @ self.W_U
 

@@ -47,28 +47,44 @@ def test_the_longest_way_of_a_large_lattice_is_exact():
     assert found.paths(np.array([[cells[0]]]), np.array([[cells[-1]]]))[0, 0].tolist() == cells
 
 
+def pairs(asked, maze):
+    """Origins and targets of one maze's questions."""
+    return list(zip(*(cells[maze].tolist() for cells in asked), strict=True))
+
+
 def test_questions_are_unique_ones_drawn_evenly_and_without_repetition():
-    grid = lattice(3)
     connections = generators.percolation(np.random.default_rng(1), 3, 2, 0.7)
-    found = routes(grid, connections)
-    rng, counts = np.random.default_rng(0), np.zeros((2, 9, 9), int)
-    for _ in range(4000):
-        origin, target = found.pick_questions(rng, 5)
-        for maze in range(2):
-            pairs = set(zip(origin[maze].tolist(), target[maze].tolist(), strict=True))
-            assert len(pairs) == 5
-        np.add.at(counts, (np.arange(2)[:, None], origin, target), 1)
-    may = found.is_unique & ~np.eye(9, dtype=bool)
+    found = routes(lattice(3), connections)
+    may = found.is_unique & (found.distance > 0)
+    rng, counts, n_draws = np.random.default_rng(0), np.zeros((2, 9, 9), int), 4000
+    for _ in range(n_draws):
+        asked = found.questions(rng, 5)
+        assert all(len(set(pairs(asked, maze))) == 5 for maze in range(2))
+        np.add.at(counts, (np.arange(2)[:, None], *asked), 1)
     assert np.array_equal(counts > 0, may)
     for maze in range(2):
-        share = counts[maze][may[maze]] / 4000 * may[maze].sum() / 5
-        assert share.min() > 0.75 and share.max() < 1.25
+        share = counts[maze][may[maze]] * may[maze].sum() / (5 * n_draws)
+        assert share.min() > 0.8 and share.max() < 1.2
 
 
-def test_a_maze_with_few_questions_repeats_them():
-    grid = lattice(2)
+def test_the_shorter_questions_come_first():
+    found = routes(lattice(5), drawn("dfs", 5))
+    length = found.distance[np.arange(N_MAZES)[:, None], *found.questions(np.random.default_rng(0), 7)]
+    assert (np.diff(length, axis=1) >= 0).all() and len(np.unique(length)) > 4
+
+
+def test_a_maze_with_fewer_questions_than_are_asked_repeats_them():
+    """It never asks what is no question: from a cell to itself, to a cell that is out of reach, or with two answers."""
     connections = np.array([[True, False, False, False], [True, True, True, True]])
-    origin, target = routes(grid, connections).pick_questions(np.random.default_rng(0), 5)
-    assert sorted(zip(origin[0].tolist(), target[0].tolist(), strict=True)) == sorted([(0, 2), (2, 0)] * 3)[:5] or len(set(origin[0])) == 2
-    # Of a square all questions but the two diagonals, in both directions, have one shortest path.
-    assert all({o, t} not in ({0, 3}, {1, 2}) for o, t in zip(origin[1].tolist(), target[1].tolist(), strict=True))
+    found, rng = routes(lattice(2), connections), np.random.default_rng(0)
+    for _ in range(50):
+        asked = found.questions(rng, 13)
+        assert sorted(set(pairs(asked, 0))) == [(0, 2), (2, 0)] and len(pairs(asked, 0)) == 13
+        # Of a square all questions but the two diagonals, in both directions, have one shortest path.
+        assert set(pairs(asked, 1)) == {(a, b) for a in range(4) for b in range(4) if a != b and {a, b} not in ({0, 3}, {1, 2})}
+
+
+def test_the_same_seed_asks_the_same():
+    found = routes(lattice(3), drawn("dfs", 3))
+    one, same, other = (pairs(found.questions(np.random.default_rng(seed), 4), 0) for seed in (0, 0, 1))
+    assert one == same != other
