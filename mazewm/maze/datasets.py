@@ -166,7 +166,7 @@ class Sampler:
         mazes = ask(self.rng, self.splits.grid, name, connections)
         if self.data_set == "train":
             return mazes[:most]
-        new = []
+        new = list[int]()
         for i, question in enumerate(questions(mazes)):
             if question not in self.asked and len(new) < most:
                 self.asked.add(question)

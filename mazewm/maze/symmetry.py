@@ -44,7 +44,7 @@ def _corners(grid: Lattice, connections: Connections) -> tuple[np.ndarray, np.nd
     """The top left and the bottom right cell of the smallest rectangle around each set."""
     n = grid.n
     cells = touched_cells(grid, connections).reshape(-1, n, n)
-    rows, cols = cells.any(axis=2), cells.any(axis=1)
+    rows, cols = np.logical_or.reduce(cells, axis=2), np.logical_or.reduce(cells, axis=1)
     first = rows.argmax(axis=1) * n + cols.argmax(axis=1)
     last = (n - 1 - rows[:, ::-1].argmax(axis=1)) * n + n - 1 - cols[:, ::-1].argmax(axis=1)
     return first, last
