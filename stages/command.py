@@ -79,6 +79,7 @@ class _Report:
     def __init__(self) -> None:
         self.part = Progress("", 1, 0.0, 0.0)
         self.since = self.written = time.monotonic()
+        self.first: tuple[float, float] | None = None  # when the first step was done, and the share of the stage that was done then
         self.file = os.environ.get("MAZEWM_PROGRESS")
         self.bars: Bars | None = None
         self.ended = threading.Event()
@@ -105,24 +106,32 @@ class _Report:
 
     def tell(self, now: bool = False) -> None:
         part = self.part
+        if self.first is None and part.done:
+            self.first = time.monotonic(), part.of_stage
         if self.bars is not None:
             text = ": ".join(filter(None, (part.what, part.note)))
             self.bars.update(self.bars.task_ids[0], completed=part.of_stage, description=text)
         if self.file and (now or time.monotonic() > self.written + WRITE_EVERY):
             self.written = time.monotonic()
             known = {"stage": os.environ.get("DVC_STAGE", ""), "what": part.what, "note": part.note, "share": part.of_stage}
+            known |= {"left": self.left()}
             beside = f"{self.file}.part"
             Path(beside).write_text(json.dumps(known))
             os.replace(beside, self.file)
+
+    def left(self) -> str:
+        """The time that is left, if the stage goes on as it went since its first step (which may be far into a training that was
+        stopped); empty as long as that says nothing."""
+        at, before = self.first or (0.0, 1.0)
+        done = self.part.of_stage
+        return f"{duration((time.monotonic() - at) * (1 - done) / (done - before))} left" if before < done < 1 else ""
 
     def _lines(self) -> None:
         while not self.ended.wait(LINE_EVERY):
             if not self.part.what:
                 continue
-            seconds, done = time.monotonic() - self.since, self.part.of_stage
-            parts = [self.part.what, self.part.note, f"after {duration(seconds)}"]
-            if done:
-                parts.append(f"{done:.0%} done, {duration(seconds * (1 - done) / done)} left")
+            parts = [f"{self.part.of_stage:.0%}", self.part.what, self.part.note, f"after {duration(time.monotonic() - self.since)}"]
+            parts.append(self.left())
             name = os.environ.get("DVC_STAGE") or Path(sys.argv[0]).stem
             console.print(f"{name}: {', '.join(filter(None, parts))}", highlight=False, markup=False)
 

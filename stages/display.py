@@ -29,6 +29,7 @@ class Job:
     what: str = ""  # the stage's own word for what it does
     note: str = ""
     share: float = 0.0  # of the stage that is done
+    left: str = ""  # the time that the stage still takes
     seconds: dict[str, float] = field(default_factory=dict)  # that each stage took, by the clock
 
     def begin(self, stage: str) -> None:
@@ -37,7 +38,7 @@ class Job:
             self.seconds[self.stage] = round(time.monotonic() - self.since, 1)
         self.stage, self.since = stage.split("@")[0], time.monotonic()
         self.said = self.since
-        self.what, self.note, self.share = "", "", 0.0
+        self.what, self.note, self.share, self.left = "", "", 0.0, ""
 
     def read_progress(self, file: Path) -> None:
         """Take what the stage reports (stages.command); nothing if it has not reported yet."""
@@ -46,18 +47,12 @@ class Job:
         except (OSError, ValueError):
             return
         if self.stage and told["stage"].split("@")[0] == self.stage:
-            self.what, self.note, self.share = told["what"], told["note"], told["share"]
-
-    def left(self) -> str:
-        """The time that the stage still takes, if it goes on as it went; empty if nothing is known."""
-        if not 0 < self.share < 1:
-            return ""
-        return f"{duration((time.monotonic() - self.since) * (1 - self.share) / self.share)} left"
+            self.what, self.note, self.share, self.left = told["what"], told["note"], told["share"], told["left"]
 
     def line(self) -> str:
         """How far it is, in one line."""
         parts = [f"{self.share:.0%}" if self.share else "", self.what, self.note]
-        told = ", ".join(filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left())))
+        told = ", ".join(filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left)))
         return f"{self.stage or 'DVC looks at what is up to date'}: {told}"
 
 
@@ -109,7 +104,7 @@ class Display:
             stage = f"{job.stage} ({nth})" if nth else job.stage or "DVC"
             bar = ProgressBar(total=1.0, completed=job.share, width=16) if job.share else ""
             after = duration(time.monotonic() - job.since)
-            table.add_row(job.name, stage, bar, ": ".join(filter(None, (job.what, job.note))), after, job.left())
+            table.add_row(job.name, stage, bar, ": ".join(filter(None, (job.what, job.note))), after, job.left)
         return table
 
     def show_times(self, is_well: bool) -> None:

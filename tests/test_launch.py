@@ -61,6 +61,8 @@ def main():
     if behaviour == "crash":
         raise ValueError("a bug")
     if behaviour == "slow":
+        bar.update(2)
+        time.sleep(0.6)
         bar.update(3, "loss 0.5")
         time.sleep(60)
     if behaviour == "meet":  # waits for the other run, which must be there at the same time
