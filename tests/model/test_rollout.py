@@ -167,13 +167,13 @@ def test_rollouts_under_an_edit_of_every_token(encoding):
     """As when what an SAE makes of the residual stream flows on instead of it."""
     model, asked = wanderer(encoding), questions("random")
     matrix = torch.randn(30, 30, generator=torch.Generator().manual_seed(0))
-    edit = Edit(Place(0, Site.RESID_POST), lambda x: (x @ matrix).relu() @ matrix.T / 10)
+    edit = Edit(Place(0, Site.RESID_POST), lambda x: x + (x @ matrix).relu() @ matrix.T / 50)
     expected = one_by_one(model, asked, [edit])
-    assert_walks_vary(expected)
+    assert_walks_vary(expected, 3, 5)
     tap = Taps([edit])
     found = rollouts(model, model.read(LISTS, tap), asked, lambda _: tap)
     assert np.array_equal(found, expected)
-    assert (found != rollouts(model, model.read(LISTS), asked)).any(axis=2).mean() > 0.3
+    assert (found != rollouts(model, model.read(LISTS), asked)).any(axis=2).mean() > 0.2
 
 
 def test_each_tap_is_told_whose_rows_it_sees():
