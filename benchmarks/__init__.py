@@ -1,7 +1,8 @@
 """What mazewm does beside what other libraries do: ``python -m benchmarks [NAME ...]``.
 
-Never part of the tests, and nothing else imports it but the tests that hold the peers' results equal to ours.
-Everything counts on one thread; a library reads how many it may use when it is first imported, so that is said here.
+Never part of the tests, and nothing else imports it but the tests that hold the peers' results
+equal to ours. Everything counts on one thread; a library reads how many it may use when it is
+first imported, so that is said here.
 """
 
 import os

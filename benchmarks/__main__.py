@@ -1,6 +1,7 @@
-"""Run benchmarks and write down what they found: ``python -m benchmarks [NAME ...]`` (all of them, without a name).
+"""Run benchmarks and write down what they found: ``python -m benchmarks [NAME ...]``.
 
-Rows of a benchmark replace its old ones, those of this kind of processor only.
+Without a name, all of them. Rows of a benchmark replace its old ones, those of this kind of
+processor only.
 """
 
 import importlib
@@ -12,7 +13,14 @@ import torch
 
 from benchmarks import machine, report
 
-NAMES = ("generate_mazes", "training_step", "activation_cache", "sae_seconds", "edited_rollouts", "loading")
+NAMES = (
+    "generate_mazes",
+    "training_step",
+    "activation_cache",
+    "sae_seconds",
+    "edited_rollouts",
+    "loading",
+)
 
 
 def main(names: list[str]) -> int:
@@ -31,14 +39,20 @@ def main(names: list[str]) -> int:
         try:
             rows = importlib.import_module(f"benchmarks.{name}").run()
         except ImportError as error:
-            print(f"error: {name}: {error}; make bench installs the peers. Its old rows are kept.", file=sys.stderr)
+            print(
+                f"error: {name}: {error}; make bench installs the peers. Its old rows are kept.",
+                file=sys.stderr,
+            )
             missing = True
             continue
         report.record(name, rows)
         for row in rows:
-            ours, theirs = (f"{report.number(row[who])} {row['unit']}" for who in ("ours", "theirs"))
+            ours, theirs = (
+                f"{report.number(row[who])} {row['unit']}" for who in ("ours", "theirs")
+            )
             spread = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-            print(f"{row['name']}: {ours}, {row['peer']} {row['peer_version']} {theirs}: {spread}; {row['checked']}")
+            beside = f"{row['peer']} {row['peer_version']} {theirs}"
+            print(f"{row['name']}: {ours}, {beside}: {spread}; {row['checked']}")
         print(f"{time.perf_counter() - since:.0f} s", flush=True)
     return int(missing)
 

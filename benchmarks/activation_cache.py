@@ -1,8 +1,9 @@
-"""Activations cached on disk and read back, beside TransformerLens: ``python -m benchmarks activation_cache``.
+"""Activations to disk and back beside TransformerLens: ``python -m benchmarks activation_cache``.
 
-Both run the same model over the same tokens and write the residual stream after the first two blocks, float16, to disk;
-then they read it back. Theirs: ``run_with_cache`` for these two hooks, which stops after the last of them, ``torch.save``
-of every batch, ``torch.load``. Ours also labels every token and shuffles them, for training to read them in order.
+Both run the same model over the same tokens and write the residual stream after the first two
+blocks, float16, to disk; then they read it back. Theirs: ``run_with_cache`` for these two hooks,
+which stops after the last of them, ``torch.save`` of every batch, ``torch.load``. Ours also
+labels every token and shuffles them, for training to read them in order.
 """
 
 import shutil
@@ -44,7 +45,9 @@ def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        n = activations.cache(folder, model, mazes, PLACES, list(TokenClass), 0, ROWS_PER_SHARD, BATCH)
+        n = activations.cache(
+            folder, model, mazes, PLACES, list(TokenClass), 0, ROWS_PER_SHARD, BATCH
+        )
         for place in PLACES:
             activations.read(folder / str(place))
         return n
@@ -62,10 +65,15 @@ def their_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
         n = 0
         for nth, (_, tokens) in enumerate(encoded(mazes)):
             _, cached = model.run_with_cache(
-                tokens, names_filter=list(HOOKS), stop_at_layer=PLACES[-1].layer + 1, return_cache_object=False
+                tokens,
+                names_filter=list(HOOKS),
+                stop_at_layer=PLACES[-1].layer + 1,
+                return_cache_object=False,
             )
             keep = tokens != PADDING
-            torch.save({name: cached[name][keep].half() for name in HOOKS}, folder / f"{nth:05d}.pt")
+            torch.save(
+                {name: cached[name][keep].half() for name in HOOKS}, folder / f"{nth:05d}.pt"
+            )
             n += int(keep.sum())
         their_read(folder)
         return n
@@ -93,24 +101,35 @@ def check(our_folder: Path, their_folder: Path, mazes: Mazes) -> str:
         mine = read.values[np.lexsort((read.position, read.maze_id))].astype(np.float32)
         other = theirs[name].float().numpy()[order]
         if mine.shape != other.shape:
-            raise RuntimeError(f"activation_cache: expected {other.shape} values at {place}, found {mine.shape}.")
-        apart, n = max(apart, float(np.abs(mine - other).max() / np.abs(other).max())), n + mine.size
+            raise RuntimeError(
+                f"activation_cache: expected {other.shape} values at {place}, found {mine.shape}."
+            )
+        apart, n = (
+            max(apart, float(np.abs(mine - other).max() / np.abs(other).max())),
+            n + mine.size,
+        )
     if not apart < TOLERANCE:
-        raise RuntimeError(f"activation_cache: expected the same values within {TOLERANCE}, found {apart:.1e} between them.")
+        raise RuntimeError(
+            f"activation_cache: expected equal values within {TOLERANCE}, found {apart:.1e} apart."
+        )
     return f"{n:,} values within {apart:.0e} of the largest (float16)"
 
 
 def run() -> list[dict[str, Any]]:
     """One line."""
     mazes = ours.mazes(N_MAZES)
-    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode(), warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        torch.inference_mode(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         folders = Path(scratch) / "ours", Path(scratch) / "theirs"
         contenders = {OURS: our_cache(folders[0], mazes), PEER: their_cache(folders[1], mazes)}
         rates = race(contenders)
         line = Line(
             "activations to disk and back",
-            f"the residual stream after blocks 0 and 1 of {N_MAZES:,} mazes; ours labelled and shuffled as well",
+            f"the residual stream after blocks 0 and 1 of {N_MAZES:,} mazes; ours is also shuffled",
             "tokens/s",
             check(*folders, mazes),
         )

@@ -1,8 +1,9 @@
-"""Every question of a batch of mazes answered, beside TransformerLens: ``python -m benchmarks edited_rollouts``.
+"""Every question of mazes beside TransformerLens: ``python -m benchmarks edited_rollouts``.
 
-Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual stream after block 0, at the
-second cell of every connection, while the prompt is read. Theirs: a hook, and ``generate`` with its cache of keys and
-values, greedy, stopping at the token that ends a path. The model was trained for some minutes, so that paths end.
+Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual
+stream after block 0, at the second cell of every connection, while the prompt is read. Theirs: a
+hook, and ``generate`` with its cache of keys and values, greedy, stopping at the token that ends
+a path. The model was trained for some minutes, so that paths end.
 """
 
 from typing import Any
@@ -17,7 +18,9 @@ from mazewm.tokens import PATH_END
 
 N_MAZES = 4
 PEER = "transformer-lens"
-LENGTH = 2.0  # of the added direction, in standard deviations of the residual stream at those positions
+LENGTH = (
+    2.0  # of the added direction, in standard deviations of the residual stream at those positions
+)
 HOOK = "blocks.0.hook_resid_post"
 
 
@@ -42,12 +45,15 @@ def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Te
 
 
 def walked_cells(written: Tensor, width: int) -> np.ndarray:
-    """Tokens as our rollouts give them: cells, -1 from the end on, -2 at the first token that is neither or where nothing ended."""
+    """Tokens as our rollouts give them: cells, -1 from the end on, and -2 at the first token that
+    is neither, or where nothing ended."""
     cells = np.full((len(written), width), -1, np.int16)
     for row, tokens in zip(cells, written.tolist(), strict=True):
         for step, token in enumerate(tokens):
             is_cell = token >= ours.VOCABULARY.first_cell
-            row[step] = token - ours.VOCABULARY.first_cell if is_cell else -1 if token == PATH_END else -2
+            row[step] = (
+                token - ours.VOCABULARY.first_cell if is_cell else -1 if token == PATH_END else -2
+            )
             if not is_cell:
                 break
         else:
@@ -56,10 +62,13 @@ def walked_cells(written: Tensor, width: int) -> np.ndarray:
 
 
 def check(mine: np.ndarray, theirs: np.ndarray) -> str:
-    """How many walks are the same; rounding decides where two tokens are equally likely, so a few may differ."""
+    """How many walks are the same. Where two tokens are equally likely, rounding decides, so a few
+    may differ."""
     same = (mine == theirs).all(axis=1)
     if same.mean() < 0.99:
-        raise RuntimeError(f"edited_rollouts: expected the same walks, found {same.sum()} of {len(same)} the same.")
+        raise RuntimeError(
+            f"edited_rollouts: expected the same walks, found {same.sum()} of {len(same)} the same."
+        )
     n_cells = (mine >= 0).sum() / len(mine)
     return f"{same.sum()} of {len(same)} walks the same, cell by cell; {n_cells:.1f} cells each"
 
@@ -74,13 +83,16 @@ def run() -> list[dict[str, Any]]:
         length = LENGTH * float(seen[HOOK][0, asked.edited].std()) * model.params.d_model**0.5
         direction = torch.nn.functional.normalize(torch.randn(model.params.d_model), dim=0) * length
         found = []
-        for name, added in (("edited rollouts", direction), ("rollouts", None)):
+        for name, what, added in (
+            ("edited rollouts", "a direction added", direction),
+            ("rollouts", "no edit", None),
+        ):
             walk, n = ours.walker(model, asked, added), len(asked.prompts)
             mine = walk()
             theirs = walked_cells(their_walk(lens, asked, added), mine.shape[1])
             line = Line(
                 name,
-                f"all {n // N_MAZES} questions of each of {N_MAZES} mazes, {'a direction added' if added is not None else 'no edit'}",
+                f"all {n // N_MAZES} questions of each of {N_MAZES} mazes, {what}",
                 "rollouts/s",
                 check(mine, theirs),
             )

@@ -1,7 +1,8 @@
-"""Mazes generated, solved and encoded beside maze-dataset: ``python -m benchmarks generate_mazes``.
+"""Mazes made beside maze-dataset: ``python -m benchmarks generate_mazes``.
 
-Both make the same thing: depth-first trees over all cells of a 4x4 or 7x7 lattice, two random cells, the shortest path
-between them, and the sequence that spells it all (text for the library, token ids for mazewm).
+Both make the same thing: depth-first trees over all cells of a 4x4 or 7x7 lattice, two random
+cells, the shortest path between them, and the sequence that spells it all (text for the library,
+token ids for mazewm).
 """
 
 import warnings
@@ -55,7 +56,7 @@ def their_contender(size: int) -> Contender:
 
 
 def checked(size: int) -> str:
-    """Read our mazes with the library: spanning trees, and the shortest paths that it finds itself."""
+    """The library reads our mazes: spanning trees, and the shortest paths that it finds itself."""
     from maze_dataset import SolvedMaze
     from maze_dataset.tokenization import TokenizationMode
 
@@ -65,9 +66,15 @@ def checked(size: int) -> str:
     for tokens in spell(mazes, rng).tokens:
         maze = SolvedMaze.from_tokens(Vocabulary(size).text(tokens).split(), tokenizer)
         if maze.connection_list.sum() != size**2 - 1:
-            raise RuntimeError(f"generate_mazes: the library reads a {size}x{size} maze of ours that is no spanning tree.")
-        if not np.array_equal(maze.find_shortest_path(maze.solution[0], maze.solution[-1]), maze.solution):
-            raise RuntimeError(f"generate_mazes: the library finds another way through a {size}x{size} maze of ours.")
+            raise RuntimeError(
+                f"generate_mazes: maze-dataset reads a {size}x{size} maze that is no spanning tree."
+            )
+        if not np.array_equal(
+            maze.find_shortest_path(maze.solution[0], maze.solution[-1]), maze.solution
+        ):
+            raise RuntimeError(
+                f"generate_mazes: maze-dataset finds another way through a {size}x{size} maze."
+            )
     return f"{N_CHECKED} of ours read by the library: spanning trees, the same shortest paths"
 
 

@@ -1,15 +1,17 @@
-"""How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]`` (1 2 4 without).
+"""How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]``.
 
-The stages of one transformer run as dvc.yaml has them, at scale tiny, each in a process of its own, while one of three
-sizes is multiplied by the factors:
+The stages of one transformer run as dvc.yaml has them, at scale tiny, each in a process of its
+own, while one of three sizes is multiplied by the factors (1, 2 and 4 if
+none are given):
 
 * data: every number of mazes, steps and samples of the scale;
 * width: of the residual stream and the MLP, with as many heads;
 * SAE width: from the stage train_sae on.
 
-What importing costs is subtracted: time is a stage's own processor time, memory the peak above what was held once everything
-was imported. An exponent is the slope of the line through the last three sizes on logarithmic axes: 1 is linear, 0 constant.
-Writes growth.json and growth.png, beside this file.
+What importing costs is subtracted: time is a stage's own processor time, memory the peak above
+what was held once everything was imported. An exponent is the slope of the line through the last
+three sizes on logarithmic axes: 1 is linear, 0 constant. Writes growth.json and growth.png,
+beside this file.
 """
 
 import itertools
@@ -37,16 +39,29 @@ FACTORS = (1, 2, 4)
 # Numbers that are no amounts of data, or whose product with another is one.
 FIXED = {"n_observations", "n_threads", "n_redrawn", "n_several"}
 SECTIONS_WITHOUT_DATA = {"transformer"}
-HEAVY = ["torch", "sklearn.tree", "sklearn.linear_model", "scipy.stats", "pandas", "pyarrow.parquet"]
+HEAVY = [
+    "torch",
+    "sklearn.tree",
+    "sklearn.linear_model",
+    "scipy.stats",
+    "pandas",
+    "pyarrow.parquet",
+]
 HEAVY += ["typer", "rich.progress", "matplotlib.pyplot", "seaborn"]
 AXES = ("data", "width", "SAE width")
 FIRST_WITH_SAE = "train_sae"
-Measured = dict[str, dict[str, list[dict[str, float]]]]  # axis -> stage -> factor, seconds, megabytes
+Measured = dict[
+    str, dict[str, list[dict[str, float]]]
+]  # axis -> stage -> factor, seconds, megabytes
 
 
 def settings(axis: str, factor: int) -> dict[str, Any]:
     """params.yaml of one learned transformer at scale tiny, with one size multiplied."""
-    params = outputs_yaml(ROOT / "params.yaml") | {"scale": "tiny", "encodings": ["learned"], "seeds": [0]}
+    params = outputs_yaml(ROOT / "params.yaml") | {
+        "scale": "tiny",
+        "encodings": ["learned"],
+        "seeds": [0],
+    }
     tiny = params["scales"]["tiny"]
     if axis == "data":
         for name, section in tiny.items():
@@ -72,12 +87,14 @@ def commands(params: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for stage, entry in outputs_yaml(ROOT / "dvc.yaml")["stages"].items():
         item = {axis: filled(values, params)[0] for axis, values in entry.get("matrix", {}).items()}
-        found[stage] = filled(entry["cmd"], {**params, "item": item, "key": "-".join(map(str, item.values()))})
+        found[stage] = filled(
+            entry["cmd"], {**params, "item": item, "key": "-".join(map(str, item.values()))}
+        )
     return found
 
 
 def filled(text: Any, known: Mapping[str, Any]) -> Any:
-    """``text`` with every ``${a.b}`` replaced by the value at that key; a list where it is nothing but that."""
+    """``text`` with every ``${a.b}`` replaced by the value there, a list if it is only that."""
 
     def value(key: str) -> Any:
         inner: Any = known
@@ -88,7 +105,11 @@ def filled(text: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(text, str):
         return text
     whole = re.fullmatch(r"\$\{([\w.]+)\}", text)
-    return value(whole[1]) if whole else re.sub(r"\$\{([\w.]+)\}", lambda match: str(value(match[1])), text)
+    return (
+        value(whole[1])
+        if whole
+        else re.sub(r"\$\{([\w.]+)\}", lambda match: str(value(match[1])), text)
+    )
 
 
 def measure(module: str, arguments: list[str], result: Path) -> None:
@@ -103,7 +124,9 @@ def measure(module: str, arguments: list[str], result: Path) -> None:
         if end.code:
             raise
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    per_megabyte = 1e6 if sys.platform == "darwin" else 1e3  # ru_maxrss counts bytes there, kilobytes elsewhere
+    per_megabyte = (
+        1e6 if sys.platform == "darwin" else 1e3
+    )  # ru_maxrss counts bytes there, kilobytes elsewhere
     taken = {"seconds": time.process_time() - since, "megabytes": (peak - held) / per_megabyte}
     outputs.write_json(result, taken)
 
@@ -112,7 +135,9 @@ def run_stage(command: str, folder: Path) -> dict[str, float]:
     """What a stage took in ``folder``."""
     python, flag, module, *arguments = shlex.split(command)
     if (python, flag) != ("python", "-m"):
-        raise SystemExit(f"error: dvc.yaml: expected commands that begin with python -m, found {command!r}.")
+        raise SystemExit(
+            f"error: dvc.yaml: expected commands that begin with python -m, found {command!r}."
+        )
     result = folder / "taken.json"
     environment = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
     environment["PYTHONPATH"] = str(ROOT)
@@ -129,7 +154,10 @@ def measured(factors: list[int]) -> Measured:
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch) / f"{AXES[0]}-{factors[0]}"  # has what the SAE's stages read
         for axis, factor in itertools.product(AXES, factors):
-            folder, params = Path(scratch) / f"{axis}-{factor}".replace(" ", "-"), settings(axis, factor)
+            folder, params = (
+                Path(scratch) / f"{axis}-{factor}".replace(" ", "-"),
+                settings(axis, factor),
+            )
             stages = commands(params)
             names = list(stages)
             if axis == "SAE width":
@@ -140,7 +168,8 @@ def measured(factors: list[int]) -> Measured:
             for name in names:
                 taken = run_stage(stages[name], folder) | {"factor": float(factor)}
                 found[axis].setdefault(name, []).append(taken)
-                print(f"{axis} x{factor} {name}: {taken['seconds']:.1f} s, {taken['megabytes']:.0f} MB", flush=True)
+                cost = f"{taken['seconds']:.1f} s, {taken['megabytes']:.0f} MB"
+                print(f"{axis} x{factor} {name}: {cost}", flush=True)
             if folder != base:
                 shutil.rmtree(folder)
     return found
@@ -151,7 +180,9 @@ def exponent(points: list[dict[str, float]], what: str) -> float:
     import numpy as np
 
     factors = np.log([point["factor"] for point in points[-3:]])
-    return float(np.polyfit(factors, np.log([max(point[what], 1e-3) for point in points[-3:]]), 1)[0])
+    return float(
+        np.polyfit(factors, np.log([max(point[what], 1e-3) for point in points[-3:]]), 1)[0]
+    )
 
 
 def draw(found: Measured, path: Path) -> None:
@@ -159,9 +190,13 @@ def draw(found: Measured, path: Path) -> None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    sns.set_theme(style="ticks", rc={"axes.spines.right": False, "axes.spines.top": False, "font.size": 10})
+    sns.set_theme(
+        style="ticks", rc={"axes.spines.right": False, "axes.spines.top": False, "font.size": 10}
+    )
     stages = list(found["data"])
-    looks = dict(zip(stages, itertools.product("osD^", sns.color_palette("colorblind", 5)), strict=False))
+    looks = dict(
+        zip(stages, itertools.product("osD^", sns.color_palette("colorblind", 5)), strict=False)
+    )
     figure, axes = plt.subplots(2, len(AXES), figsize=(16, 11), layout="constrained")
     rows = (("seconds", "processor time (s)"), ("megabytes", "peak memory beyond imports (MB)"))
     for (what, label), row in zip(rows, axes, strict=True):
@@ -178,11 +213,26 @@ def draw(found: Measured, path: Path) -> None:
                     label=f"{stage}  {exponent(points, what):.2f}",
                 )
             top = max(point[what] for points in found[axis].values() for point in points)
-            panel.plot(factors, [top * 1.3 * f / factors[-1] for f in factors], color="0.6", ls="--", label="linear  1.00")
-            panel.set(xscale="log", yscale="log", xlabel=f"{axis} (multiples of scale tiny)", ylabel=label)
+            panel.plot(
+                factors,
+                [top * 1.3 * f / factors[-1] for f in factors],
+                color="0.6",
+                ls="--",
+                label="linear  1.00",
+            )
+            panel.set(
+                xscale="log", yscale="log", xlabel=f"{axis} (multiples of scale tiny)", ylabel=label
+            )
             panel.set_xticks(factors, [f"{f:.0f}" for f in factors], minor=False)
             panel.minorticks_off()
-            panel.legend(title="stage  exponent", fontsize=8, title_fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+            panel.legend(
+                title="stage  exponent",
+                fontsize=8,
+                title_fontsize=8,
+                loc="upper left",
+                bbox_to_anchor=(1, 1),
+                frameon=False,
+            )
     figure.savefig(path, dpi=200, metadata={"Software": None})
     plt.close(figure)
 

@@ -1,9 +1,9 @@
-"""One gigabyte of activations loaded, beside what others keep them in: ``python -m benchmarks loading``.
+"""A gigabyte of activations in our form and in others': ``python -m benchmarks loading``.
 
-The same float16 values of 4 million tokens lie on disk as our parquet shards (with their labels), as one file of
-``torch.save``, as ``.npy``, and as a data set of Hugging Face, which is what SAELens caches. Loading ends with every value
-read once, in order, in batches: without it a mapped file would count as loaded before anything was read. Files
-are in the page cache.
+The same float16 values of 4 million tokens lie on disk as our parquet shards (with their labels),
+as one file of ``torch.save``, as ``.npy``, and as a data set of Hugging Face, which is what
+SAELens caches. Loading ends with every value read once, in order, in batches: without it a mapped
+file would count as loaded before anything was read. Files are in the page cache.
 """
 
 import tempfile
@@ -49,9 +49,14 @@ def write_ours(folder: Path, made: np.ndarray) -> None:
     full = pa.schema([*schema, column], metadata={tables.ROW_TYPE: activations.ROW_TYPE_NAME})
     for nth, start in enumerate(range(0, N_TOKENS, ROWS_PER_SHARD)):
         part = made[start : start + ROWS_PER_SHARD]
-        labels = {pa.string(): pa.array(["c2"] * len(part)), pa.int32(): pa.array(np.zeros(len(part), np.int32))}
+        labels = {
+            pa.string(): pa.array(["c2"] * len(part)),
+            pa.int32(): pa.array(np.zeros(len(part), np.int32)),
+        }
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), WIDTH)
-        table = pa.Table.from_arrays([*(labels[field.type] for field in schema), vectors], schema=full)
+        table = pa.Table.from_arrays(
+            [*(labels[field.type] for field in schema), vectors], schema=full
+        )
         shard = folder / f"part-{nth:05d}.parquet"
         tables.write_arrow(shard, table, use_dictionary=["token_class"], compression="none")
 
@@ -69,7 +74,7 @@ def read_data_set(folder: Path) -> Iterator[np.ndarray]:
 
 
 def readers(folder: Path, made: np.ndarray) -> dict[str, Callable[[], int]]:
-    """Write the values in every form; by contender, a function that loads them and returns the checksum."""
+    """Write the values in every form; by contender, what loads them and returns the checksum."""
     write_ours(folder / "ours", made)
     np.save(folder / "values.npy", made)
     torch.save(torch.from_numpy(made), folder / "values.pt")
@@ -101,10 +106,12 @@ def run() -> list[dict[str, Any]]:
         del made
         for name, reader in by_name.items():
             if (found := reader()) != expected:
-                raise RuntimeError(f"loading: {name}: expected the checksum {expected}, found {found}.")
+                raise RuntimeError(
+                    f"loading: {name}: expected the checksum {expected}, found {found}."
+                )
         line = Line(
             "activations loaded",
-            f"{GIGABYTES:.2f} GB of float16 from the page cache, every byte read once in batches of {BATCH:,} tokens",
+            f"{GIGABYTES:.2f} GB of float16 in the page cache, every byte read once, in batches",
             "GB/s",
             "the same checksum of all bytes",
         )

@@ -1,4 +1,4 @@
-"""Which machine measures, and with which libraries: the key and the head of its part of results.json."""
+"""Which machine measures, and with which libraries: the key and head of a part of results.json."""
 
 import importlib.metadata
 import os
@@ -20,7 +20,7 @@ def processor() -> str:
 
 
 def kind() -> str:
-    """The processor and the widest instructions that torch uses on it; ATEN_CPU_CAPABILITY can ask for less."""
+    """Processor and the widest instructions that torch uses; ATEN_CPU_CAPABILITY lowers them."""
     return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 

@@ -1,6 +1,7 @@
-"""What the benchmarks take of mazewm: mazes, the model, its training step, rollouts under an edit.
+"""What the benchmarks take of mazewm: mazes, model, training step, rollouts under an edit.
 
-Sizes are those of scale laptop in params.yaml; mazes are trees of 6 to 11 cells, with the vocabulary of a 5x5 lattice.
+Sizes are those of scale laptop in params.yaml; mazes are trees of 6 to 11 cells, with the
+vocabulary of a 5x5 lattice.
 """
 
 from collections.abc import Callable
@@ -58,14 +59,23 @@ def untrained(encoding: str = "learned") -> Transformer:
 
 
 def whole_step(model: Transformer) -> Contender:
-    """Training as the pipeline does it: the next batch drawn and encoded, forward, backward, both optimizers."""
+    """Training as the pipeline does it: a batch drawn and encoded, backward, both optimizers."""
     params = laptop(TrainingParams, "training")
-    batches, opts, forward = Batches(mazes(20_000), params.batch_size, 0), optimizers(model, params), forward_of(model, params)
+    batches, opts, forward = (
+        Batches(mazes(20_000), params.batch_size, 0),
+        optimizers(model, params),
+        forward_of(model, params),
+    )
     n_done = 0
 
     def step() -> float:
         nonlocal n_done
-        backward(forward, on_device(batches[n_done], model.device), params.batch_size, params.other_weight)
+        backward(
+            forward,
+            on_device(batches[n_done], model.device),
+            params.batch_size,
+            params.other_weight,
+        )
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
@@ -76,7 +86,7 @@ def whole_step(model: Transformer) -> Contender:
 
 
 def trained() -> Transformer:
-    """The model after a short training, the same at every call: it is kept, and made again if the file is gone."""
+    """The model after a short training; it is kept, and made again if the file is gone."""
     path = KEPT / "transformer.safetensors"
     if not path.exists():
         model = untrained()
@@ -90,14 +100,17 @@ def trained() -> Transformer:
 
 
 def sequences(n: int, n_cells: int = MAX_CELLS) -> Tensor:
-    """Whole sequences of ``n`` mazes with equally many connections, cut where the shortest ends, so that none is padded."""
+    """Whole sequences of ``n`` mazes with equally many connections, cut where the first path ends,
+    so that none is padded."""
     some = mazes(n, n_cells=n_cells)
     spelled = spell(some, np.random.default_rng(0))
-    return torch.from_numpy(spelled.tokens[:, : prompt_length(spelled.n_connections) + int(some.path_length.min())])
+    return torch.from_numpy(
+        spelled.tokens[:, : prompt_length(spelled.n_connections) + int(some.path_length.min())]
+    )
 
 
 class Questions(NamedTuple):
-    """Every (origin, target) pair of a batch of mazes with equally many cells, each maze encoded once."""
+    """Every (origin, target) pair of mazes with equally many cells, each maze encoded once."""
 
     prompts: Tensor  # [maze * question, pos], the questions of a maze one after the other
     edited: Tensor  # the positions of every connection's second cell, [pos]
@@ -117,13 +130,19 @@ def questions(n_mazes: int, n_cells: int = 9) -> Questions:
     return Questions(torch.from_numpy(prompts.reshape(-1, end)), torch.from_numpy(edited))
 
 
-def walker(model: Transformer, asked: Questions, direction: Tensor | None) -> Callable[[], np.ndarray]:
-    """A function that lets the model answer all questions, under ``direction`` added after block 0 at the edited positions
-    (or unedited); it returns the cells, [maze * question, step], padded with -1."""
+def walker(
+    model: Transformer, asked: Questions, direction: Tensor | None
+) -> Callable[[], np.ndarray]:
+    """A function that lets the model answer all questions, ``direction`` added after block 0 at the
+    edited positions unless it is None; returns cells, [maze * question, step], padded with -1."""
     edited = asked.edited.expand(len(asked.prompts), -1)
 
     def walk() -> np.ndarray:
-        edits = [] if direction is None else [add_at(Place(0, Site.RESID_POST), edited, lambda _: direction)]
+        edits = (
+            []
+            if direction is None
+            else [add_at(Place(0, Site.RESID_POST), edited, lambda _: direction)]
+        )
         return rollout(model, asked.prompts, Taps(edits) if edits else None)
 
     return walk

@@ -1,9 +1,10 @@
 """Contenders timed in turn, and what comes of it as a row of results.json.
 
-A contender is a function that does some work and returns how much it did: mazes, sequences, tokens, gigabytes. It is
-asked again until ``seconds`` have passed; all contenders have their turn in each round, so that what disturbs the machine
-for a while disturbs all. Time is processor time of this process, threads included: other processes do not count, and
-neither does waiting for a disk (files are read as they were just written, from the page cache).
+A contender is a function that does some work and returns how much it did: mazes, sequences,
+tokens, gigabytes. It is asked again until ``seconds`` have passed; all contenders have their turn
+in each round, so that what disturbs the machine for a while disturbs all. Time is processor time
+of this process, threads included: other processes do not count, and neither does waiting for a
+disk (files are read as they were just written, from the page cache).
 """
 
 import importlib.metadata
@@ -45,7 +46,9 @@ def rate(contender: Contender, seconds: float) -> float:
     return done / spent
 
 
-def race(contenders: Mapping[str, Contender], n_rounds: int = N_ROUNDS, seconds: float = SECONDS) -> dict[str, list[float]]:
+def race(
+    contenders: Mapping[str, Contender], n_rounds: int = N_ROUNDS, seconds: float = SECONDS
+) -> dict[str, list[float]]:
     """The rate of every contender in every round, after one call of each that is not timed."""
     for contender in contenders.values():
         contender()
@@ -62,8 +65,10 @@ def ratio(ours: list[float], theirs: list[float]) -> Ratio:
     return Ratio(statistics.median(paired), min(paired), max(paired))
 
 
-def rows(line: Line, rates: Mapping[str, list[float]], share_of_limit: float | None = None) -> list[dict[str, Any]]:
-    """One row for each peer among ``rates``; its name up to the first comma is that of the package whose version is given.
+def rows(
+    line: Line, rates: Mapping[str, list[float]], share_of_limit: float | None = None
+) -> list[dict[str, Any]]:
+    """One row for each peer among ``rates``, named by its package (and, after a comma, the way).
 
     ``share_of_limit`` is ours, of what the machine could do.
     """

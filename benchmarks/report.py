@@ -9,6 +9,9 @@ from mazewm import outputs
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results.json", HERE / "README.md"
 BEGIN, END = "<!-- results: written by python -m benchmarks -->", "<!-- end of results -->"
+HEAD = (
+    "| work | peer | ours | theirs | ratio (rounds) | of the limit | checked |\n" + "|---" * 7 + "|"
+)
 Results = dict[str, Any]  # kind of processor -> machine, rows by benchmark
 
 
@@ -40,8 +43,10 @@ def text(results: Results) -> str:
     for kind, own in results.items():
         about = own["machine"]
         versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-        parts.append(f"### {kind}\n\n{about['threads']} thread; Python {about['python']}, {versions}.\n")
-        parts.append("| work | peer | ours | theirs | ratio (rounds) | share of the limit | checked |\n|---|---|---|---|---|---|---|")
+        parts.append(
+            f"### {kind}\n\n{about['threads']} thread; Python {about['python']}, {versions}.\n"
+        )
+        parts.append(HEAD)
         measured = [row for rows in own["benchmarks"].values() for row in rows]
         for row in measured:
             share = "" if row["share_of_limit"] is None else f"{row['share_of_limit']:.0%}"
@@ -49,10 +54,13 @@ def text(results: Results) -> str:
             ratio = f"**{row['ratio']:.2f}** ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
             peer, _, way = row["peer"].partition(",")
             peer = f"{peer} {row['peer_version']}{',' * bool(way)}{way}"
-            parts.append(f"| {row['name']}: {row['work']} | {peer} | {rates} | {ratio} | {share} | {row['checked']} |")
+            work, checked = f"{row['name']}: {row['work']}", row["checked"]
+            parts.append(f"| {work} | {peer} | {rates} | {ratio} | {share} | {checked} |")
         for row in measured:
             if "account" in row:
                 shares = ", ".join(f"{name} {share:.1%}" for name, share in row["account"].items())
-                parts.append(f"\nTime of ours in *{row['name']}*, by operator (itself only): {shares}.")
+                parts.append(
+                    f"\nTime of ours in *{row['name']}*, by operator (itself only): {shares}."
+                )
         parts.append("")
     return "\n".join(parts)

@@ -1,11 +1,13 @@
 """Training steps beside TransformerLens and Hugging Face: ``python -m benchmarks training_step``.
 
-The first line is the same work for all: logits, mean cross-entropy of every next token, backward, fused AdamW. The second is
-our whole step (mazes drawn and encoded, Muon) beside their first, so that ours does more.
+The first line is the same work for all: logits, mean cross-entropy of every next token, backward,
+fused AdamW. The second is our whole step (mazes drawn and encoded, Muon) beside their first, so
+that ours does more.
 
-The limit is the rate at which this machine multiplies float32 matrices of the shapes of a step: forward, and both
-products of backward. A sequence of T tokens takes 6 N T floating point operations for N parameters in matrices and
-6 L d T^2 for causal attention over L layers of width d.
+The limit is the rate at which this machine multiplies float32 matrices of the shapes of a step:
+forward, and both products of backward. A sequence of T tokens takes 6 N T floating point
+operations for N parameters in matrices and 6 L d T^2 for causal attention over L layers of width
+d.
 """
 
 import statistics
@@ -51,7 +53,9 @@ def multiplied(model: Transformer, tokens: Tensor) -> Contender:
     """Every product with a matrix of a step, alone; returns floating point operations."""
     n = tokens[:, :-1].numel()
     pairs = []
-    for weight in [p for block in model.layers for p in block.parameters() if p.ndim == 2] + [model.W_U]:
+    for weight in [p for block in model.layers for p in block.parameters() if p.ndim == 2] + [
+        model.W_U
+    ]:
         rows, cols = weight.shape
         pairs.append((torch.randn(n, rows), torch.randn(rows, cols), torch.randn(n, cols)))
 
@@ -68,13 +72,16 @@ def multiplied(model: Transformer, tokens: Tensor) -> Contender:
 def operations(model: Transformer, tokens: Tensor) -> float:
     """Floating point operations of a training step's products on one sequence."""
     n_tokens = tokens.shape[1] - 1
-    in_matrices = sum(p.numel() for block in model.layers for p in block.parameters() if p.ndim == 2) + model.W_U.numel()
+    in_matrices = (
+        sum(p.numel() for block in model.layers for p in block.parameters() if p.ndim == 2)
+        + model.W_U.numel()
+    )
     attention = 6 * model.params.n_layers * model.params.d_model * n_tokens**2
     return 6.0 * in_matrices * n_tokens + attention
 
 
 def account(step: Contender) -> dict[str, float]:
-    """Which share of a step's time torch's operators take by themselves; the small ones together."""
+    """The share of a step's time that torch's operators take by themselves, small ones together."""
     step()
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         for _ in range(N_PROFILED):
@@ -92,7 +99,9 @@ def same_logits(model: Transformer, theirs: dict[str, tuple[Logits, Any]], token
         expected = model(tokens)
         apart = max(float((logits(tokens) - expected).abs().max()) for logits, _ in theirs.values())
     if not apart < TOLERANCE:
-        raise RuntimeError(f"training_step: expected the same logits within {TOLERANCE}, found {apart:.1e} between them.")
+        raise RuntimeError(
+            f"training_step: expected equal logits within {TOLERANCE}, found {apart:.1e} apart."
+        )
     return f"same weights, logits of {tokens.numel():,} tokens within {apart:.0e}"
 
 
@@ -102,7 +111,10 @@ def run() -> list[dict[str, Any]]:
     theirs = peers(model)
     checked = same_logits(model, theirs, tokens)
     contenders = {OURS: adamw_step(model, model.parameters(), tokens)}
-    contenders |= {name: adamw_step(logits, peer.parameters(), tokens) for name, (logits, peer) in theirs.items()}
+    contenders |= {
+        name: adamw_step(logits, peer.parameters(), tokens)
+        for name, (logits, peer) in theirs.items()
+    }
     machine, of_one = multiplied(model, tokens), operations(model, tokens)
     shape = f"{len(tokens)} sequences of {tokens.shape[1] - 1} tokens"
     line = Line(
@@ -119,7 +131,7 @@ def run() -> list[dict[str, Any]]:
     contenders[OURS] = ours.whole_step(ours.untrained().train())
     line = Line(
         "training step, whole",
-        "ours as the pipeline trains: mazes drawn and encoded, and Muon as well; theirs as in the line above",
+        "ours as the pipeline trains: mazes encoded, Muon; theirs as in the line above",
         "sequences/s",
         "more work than theirs; Muon is tested by itself",
     )
