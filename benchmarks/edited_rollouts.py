@@ -2,8 +2,8 @@
 
 Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual
 stream after block 0, at the second cell of every connection, while the prompt is read. Theirs: a
-hook, and ``generate`` with its cache of keys and values, greedy, stopping at the token that ends
-a path. The model was trained for some minutes, so that paths end.
+hook, and ``generate`` with its cache of keys and values, greedy, stopping at a token that is
+no cell. The model was trained for some minutes, so that paths end.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from benchmarks import counterparts, ours
 from benchmarks.pairing import OURS, Line, race, rows
-from mazewm.tokens import PATH_END
+from mazewm.tokens import PATH_END, SPECIALS
 
 N_MAZES = 4
 PEER = "transformer-lens"
-LENGTH = (
-    2.0  # of the added direction, in standard deviations of the residual stream at those positions
-)
+LENGTH = 2.0  # of the added direction, in standard deviations of the residual stream there
 HOOK = "blocks.0.hook_resid_post"
+# The first pads what has ended. Our rollouts, too, end at any token that is no cell.
+ENDS = [PATH_END, *(token for token in range(len(SPECIALS)) if token != PATH_END)]
 
 
 def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Tensor:
@@ -37,7 +37,7 @@ def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Te
             asked.prompts,
             max_new_tokens=ours.VOCABULARY.grid.n_cells + 1,
             do_sample=False,
-            eos_token_id=PATH_END,
+            eos_token_id=ENDS,
             return_type="tokens",
             verbose=False,
         )
@@ -47,17 +47,16 @@ def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Te
 def walked_cells(written: Tensor, width: int) -> np.ndarray:
     """Tokens as our rollouts give them: cells, -1 from the end on, and -2 at the first token that
     is neither, or where nothing ended."""
-    cells = np.full((len(written), width), -1, np.int16)
-    for row, tokens in zip(cells, written.tolist(), strict=True):
-        for step, token in enumerate(tokens):
-            is_cell = token >= ours.VOCABULARY.first_cell
-            row[step] = (
-                token - ours.VOCABULARY.first_cell if is_cell else -1 if token == PATH_END else -2
-            )
-            if not is_cell:
-                break
-        else:
-            row[-1] = -2
+    tokens, first_cell = written.numpy(), ours.VOCABULARY.first_cell
+    is_cell = tokens >= first_cell
+    so_far = np.logical_and.accumulate(
+        np.pad(is_cell, ((0, 0), (1, 0)), constant_values=True), axis=1
+    )
+    ends = np.where(tokens == PATH_END, -1, -2)
+    cells = np.full((len(tokens), width), -1, np.int16)
+    here = np.where(is_cell, tokens - first_cell, ends)
+    cells[:, : tokens.shape[1]] = np.where(so_far[:, :-1], here, -1)
+    cells[is_cell.all(axis=1), -1] = -2
     return cells
 
 
@@ -87,12 +86,12 @@ def run() -> list[dict[str, Any]]:
             ("edited rollouts", "a direction added", direction),
             ("rollouts", "no edit", None),
         ):
-            walk, n = ours.walker(model, asked, added), len(asked.prompts)
+            walk = ours.walker(model, asked, added)
             mine = walk()
             theirs = walked_cells(their_walk(lens, asked, added), mine.shape[1])
             line = Line(
                 name,
-                f"all {n // N_MAZES} questions of each of {N_MAZES} mazes, {what}",
+                f"all {asked.n_each} questions of each of {N_MAZES} mazes, {what}",
                 "rollouts/s",
                 check(mine, theirs),
             )

@@ -113,6 +113,7 @@ class Questions(NamedTuple):
     """Every (origin, target) pair of mazes with equally many cells, each maze encoded once."""
 
     prompts: Tensor  # [maze * question, pos], the questions of a maze one after the other
+    n_each: int  # questions of each maze
     edited: Tensor  # the positions of every connection's second cell, [pos]
 
 
@@ -127,7 +128,8 @@ def questions(n_mazes: int, n_cells: int = 9) -> Questions:
     prompts[:, :, end - 6] = cells[:, origin] + VOCABULARY.first_cell
     prompts[:, :, end - 3] = cells[:, target] + VOCABULARY.first_cell
     edited = spelling_positions(spelled.n_connections, TokenClass.C2)
-    return Questions(torch.from_numpy(prompts.reshape(-1, end)), torch.from_numpy(edited))
+    flat = torch.from_numpy(prompts.reshape(-1, end))
+    return Questions(flat, len(origin), torch.from_numpy(edited))
 
 
 def walker(
