@@ -48,6 +48,7 @@ HEAVY = [
     "pyarrow.parquet",
 ]
 HEAVY += ["typer", "rich.progress", "matplotlib.pyplot", "seaborn"]
+LEAST = {"seconds": 0.01, "megabytes": 1.0}  # less is noise
 AXES = ("data", "width", "SAE width")
 FIRST_WITH_SAE = "train_sae"
 Measured = dict[
@@ -175,14 +176,17 @@ def measured(factors: list[int]) -> Measured:
     return found
 
 
+def amounts(points: list[dict[str, float]], what: str) -> list[float]:
+    """Seconds or megabytes, none too small for a logarithm to mean something."""
+    return [max(point[what], LEAST[what]) for point in points]
+
+
 def exponent(points: list[dict[str, float]], what: str) -> float:
     """The slope of the line through the last three points, by least squares."""
     import numpy as np
 
-    factors = np.log([point["factor"] for point in points[-3:]])
-    return float(
-        np.polyfit(factors, np.log([max(point[what], 1e-3) for point in points[-3:]]), 1)[0]
-    )
+    factors = [point["factor"] for point in points]
+    return float(np.polyfit(np.log(factors[-3:]), np.log(amounts(points, what)[-3:]), 1)[0])
 
 
 def draw(found: Measured, path: Path) -> None:
@@ -190,49 +194,29 @@ def draw(found: Measured, path: Path) -> None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    sns.set_theme(
-        style="ticks", rc={"axes.spines.right": False, "axes.spines.top": False, "font.size": 10}
-    )
+    plain = {"axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False}
+    sns.set_theme(style="ticks", rc=plain | {"legend.fontsize": 8, "legend.title_fontsize": 8})
     stages = list(found["data"])
-    looks = dict(
-        zip(stages, itertools.product("osD^", sns.color_palette("colorblind", 5)), strict=False)
-    )
+    markers = itertools.product("osD^", sns.color_palette("colorblind", 5))
+    looks = dict(zip(stages, markers, strict=False))
     figure, axes = plt.subplots(2, len(AXES), figsize=(16, 11), layout="constrained")
     rows = (("seconds", "processor time (s)"), ("megabytes", "peak memory beyond imports (MB)"))
-    for (what, label), row in zip(rows, axes, strict=True):
+    for (what, y_label), row in zip(rows, axes, strict=True):
         for axis, panel in zip(AXES, row, strict=True):
             factors: list[float] = []
             for stage, points in found[axis].items():
                 factors = [point["factor"] for point in points]
                 marker, color = looks[stage]
-                panel.plot(
-                    factors,
-                    [max(point[what], 1e-3) for point in points],
-                    marker=marker,
-                    color=color,
-                    label=f"{stage}  {exponent(points, what):.2f}",
-                )
+                label = f"{stage}  {exponent(points, what):.2f}"
+                panel.plot(factors, amounts(points, what), marker, ls="-", color=color, label=label)
             top = max(point[what] for points in found[axis].values() for point in points)
-            panel.plot(
-                factors,
-                [top * 1.3 * f / factors[-1] for f in factors],
-                color="0.6",
-                ls="--",
-                label="linear  1.00",
-            )
-            panel.set(
-                xscale="log", yscale="log", xlabel=f"{axis} (multiples of scale tiny)", ylabel=label
-            )
+            linear = [1.3 * top * factor / factors[-1] for factor in factors]
+            panel.plot(factors, linear, color="0.6", ls="--", label="linear  1.00")
+            x_label = f"{axis} (multiples of scale tiny)"
+            panel.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
             panel.set_xticks(factors, [f"{f:.0f}" for f in factors], minor=False)
             panel.minorticks_off()
-            panel.legend(
-                title="stage  exponent",
-                fontsize=8,
-                title_fontsize=8,
-                loc="upper left",
-                bbox_to_anchor=(1, 1),
-                frameon=False,
-            )
+            panel.legend(title="stage  exponent", loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=200, metadata={"Software": None})
     plt.close(figure)
 
