@@ -69,7 +69,7 @@ def write_data_set(folder: Path, made: np.ndarray) -> None:
 
 def read_data_set(folder: Path) -> Iterator[np.ndarray]:
     """Batches as SAELens asks for them, without its way over torch."""
-    data = datasets.load_from_disk(folder).with_format("numpy")
+    data = datasets.load_from_disk(folder).with_format("numpy", dtype=np.float16)
     return (data[start : start + BATCH]["values"] for start in range(0, N_TOKENS, BATCH))
 
 
