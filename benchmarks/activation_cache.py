@@ -25,7 +25,7 @@ from mazewm.model.sites import Place, Site
 from mazewm.recording import spellings
 from mazewm.tokens import PADDING, TokenClass
 
-N_MAZES, BATCH, ROWS_PER_SHARD = 2_000, 250, 100_000
+N_MAZES, BATCH = 2_000, 250
 PLACES = [Place(0, Site.RESID_POST), Place(1, Site.RESID_POST)]
 HOOKS = {f"blocks.{place.layer}.hook_{place.site}": place for place in PLACES}
 PEER = "transformer-lens"
@@ -40,14 +40,12 @@ def encoded(mazes: Mazes) -> Iterator[tuple[np.ndarray, Tensor]]:
 
 
 def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
-    """Write all shards anew and read them; returns the number of tokens."""
+    """Write everything anew and read it; returns the number of tokens."""
     model = ours.untrained().eval().requires_grad_(False)
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        n = activations.cache(
-            folder, model, mazes, PLACES, list(TokenClass), 0, ROWS_PER_SHARD, BATCH
-        )
+        n = activations.cache(folder, model, mazes, PLACES, list(TokenClass), 0, BATCH)
         for place in PLACES:
             activations.read(folder / str(place))
         return n

@@ -1,6 +1,6 @@
 """A gigabyte of activations in our form and in others': ``python -m benchmarks loading``.
 
-The same float16 values of 4 million tokens lie on disk as our parquet shards (with their labels),
+The same float16 values of 4 million tokens lie on disk as mazewm caches them (with their labels),
 as one file of ``torch.save``, as ``.npy``, and as a data set of Hugging Face, which is what
 SAELens caches. Loading ends with every value read once, in order, in batches: without it a mapped
 file would count as loaded before anything was read. Files are in the page cache.
@@ -19,7 +19,7 @@ import torch
 from benchmarks.pairing import OURS, Contender, Line, race, rows
 from mazewm import activations, tables
 
-N_TOKENS, WIDTH, ROWS_PER_SHARD = 4_000_000, 128, 100_000
+N_TOKENS, WIDTH = 4_000_000, 128
 BATCH = 8_192
 GIGABYTES = N_TOKENS * WIDTH * 2 / 1e9
 
@@ -43,22 +43,12 @@ def in_batches(whole: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def write_ours(folder: Path, made: np.ndarray) -> None:
-    """Shards as the stage cache_activations writes them."""
-    schema = tables.schema_of(activations.TokenLabels)
-    column = pa.field("values", pa.list_(pa.float16(), WIDTH), nullable=False)
-    full = pa.schema([*schema, column], metadata={tables.ROW_TYPE: activations.ROW_TYPE_NAME})
-    for nth, start in enumerate(range(0, N_TOKENS, ROWS_PER_SHARD)):
-        part = made[start : start + ROWS_PER_SHARD]
-        labels = {
-            pa.string(): pa.array(["c2"] * len(part)),
-            pa.int32(): pa.array(np.zeros(len(part), np.int32)),
-        }
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), WIDTH)
-        table = pa.Table.from_arrays(
-            [*(labels[field.type] for field in schema), vectors], schema=full
-        )
-        shard = folder / f"part-{nth:05d}.parquet"
-        tables.write_arrow(shard, table, use_dictionary=["token_class"], compression="none")
+    """Values and labels as the stage cache_activations writes them."""
+    numbers, classes = np.zeros(len(made), np.int32), np.full(len(made), "c2")
+    names = tables.schema_of(activations.TokenLabels).names
+    columns = {name: classes if name == "token_class" else numbers for name in names}
+    tables.write(folder / activations.LABELS, activations.TokenLabels, columns)
+    np.save(folder / activations.VALUES, made)
 
 
 def write_data_set(folder: Path, made: np.ndarray) -> None:

@@ -51,14 +51,10 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
         sizes = {"train": params.n_train_mazes, "validation": params.n_held_out_mazes, "test": params.n_held_out_mazes}
         for split, size in sizes.items():
             batch = sets[split][:size]
-            n = activations.cache(
-                folder / "trained" / split, trained, batch, places, classes, seed, params.rows_per_shard, params.batch_size
-            )
+            n = activations.cache(folder / "trained" / split, trained, batch, places, classes, seed, params.batch_size)
             console.print(f"{split}: {n:,} tokens of {len(batch):,} mazes at {', '.join(map(str, places))}")
             size = params.n_untrained_mazes if split == "train" else size
-            activations.cache(
-                folder / "untrained" / split, untrained, batch[:size], places, classes, seed, params.rows_per_shard, params.batch_size
-            )
+            activations.cache(folder / "untrained" / split, untrained, batch[:size], places, classes, seed, params.batch_size)
 
 
 if __name__ == "__main__":
