@@ -91,7 +91,7 @@ def run() -> list[dict[str, Any]]:
             theirs = walked_cells(their_walk(lens, asked, added), mine.shape[1])
             line = Line(
                 name,
-                f"all {asked.n_each} questions of each of {N_MAZES} mazes, {what}",
+                f"all {asked.origin.shape[1]} questions of each of {N_MAZES} mazes, {what}",
                 "rollouts/s",
                 check(mine, theirs),
             )

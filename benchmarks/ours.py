@@ -16,20 +16,30 @@ from benchmarks.pairing import Contender
 from mazewm.maze.generators import dfs
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import Mazes, solve
+from mazewm.maze.routes import routes
 from mazewm.maze.truths import touched_cells
-from mazewm.model.batches import Batches, on_device
+from mazewm.model.batches import Batches
 from mazewm.model.edits import Taps, add_at
-from mazewm.model.rollout import rollout
+from mazewm.model.rollout import ask_all, rollouts
 from mazewm.model.sites import Place, Site
 from mazewm.model.training import TrainingParams, backward, forward_of, optimizers
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.params import Params, check, read_yaml
-from mazewm.tokens import TokenClass, Vocabulary, prompt_length, spell, spelling_positions
+from mazewm.tokens import (
+    TokenClass,
+    Vocabulary,
+    prompt_length,
+    random_spelling,
+    spell,
+    spell_asking,
+    spell_lists,
+    spelling_positions,
+)
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = Vocabulary(5)
 MIN_CELLS, MAX_CELLS = 6, 11
-N_STEPS = 500  # of the short training after which rollouts end where paths do
+N_STEPS = 300  # of the short training after which rollouts end where paths do
 KEPT = ROOT / "artifacts" / "benchmarks"
 P = TypeVar("P", bound=Params)
 
@@ -59,28 +69,23 @@ def untrained(encoding: str = "learned") -> Transformer:
 
 
 def whole_step(model: Transformer) -> Contender:
-    """Training as the pipeline does it: a batch drawn and encoded, backward, both optimizers."""
+    """Training as the pipeline does it: a batch drawn and encoded, backward, both optimizers.
+
+    Returns how many questions it trained on, each a sequence of the task.
+    """
     params = laptop(TrainingParams, "training")
-    batches, opts, forward = (
-        Batches(mazes(20_000), params.batch_size, 0),
-        optimizers(model, params),
-        forward_of(model, params),
-    )
-    n_done = 0
+    batches = Batches(mazes(20_000), params.batch_size, params.n_questions, 0)
+    opts, forward, n_done = optimizers(model, params), forward_of(model, params), 0
+    other_weight = params.other_weight if params.loss_on == "all" else 0.0
 
     def step() -> float:
         nonlocal n_done
-        backward(
-            forward,
-            on_device(batches[n_done], model.device),
-            params.batch_size,
-            params.other_weight,
-        )
+        backward(forward, batches[n_done], params.batch_size, other_weight)
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
         n_done += 1
-        return params.batch_size
+        return params.batch_size * params.n_questions
 
     return step
 
@@ -112,24 +117,28 @@ def sequences(n: int, n_cells: int = MAX_CELLS) -> Tensor:
 class Questions(NamedTuple):
     """Every (origin, target) pair of mazes with equally many cells, each maze encoded once."""
 
+    mazes: Mazes
+    lists: Tensor  # the adjacency lists, [maze, pos]
+    origin: np.ndarray  # cells, [maze, question]
+    target: np.ndarray
     prompts: Tensor  # [maze * question, pos], the questions of a maze one after the other
-    n_each: int  # questions of each maze
     edited: Tensor  # the positions of every connection's second cell, [pos]
 
 
 def questions(n_mazes: int, n_cells: int = 9) -> Questions:
     """All n_cells * (n_cells - 1) questions of each of ``n_mazes`` trees."""
     some = mazes(n_mazes, n_cells=n_cells)
-    spelled = spell(some, np.random.default_rng(0))
+    n = n_cells - 1
+    lists = spell_lists(some.grid, *random_spelling(some, np.random.default_rng(0)))
     cells = np.nonzero(touched_cells(some.grid, some.connections))[1].reshape(n_mazes, n_cells)
-    origin, target = (axis.ravel() for axis in np.nonzero(~np.eye(n_cells, dtype=bool)))
-    prompts = np.repeat(spelled.prompt[:, None], len(origin), axis=1)
-    end = prompts.shape[-1]
-    prompts[:, :, end - 6] = cells[:, origin] + VOCABULARY.first_cell
-    prompts[:, :, end - 3] = cells[:, target] + VOCABULARY.first_cell
-    edited = spelling_positions(spelled.n_connections, TokenClass.C2)
-    flat = torch.from_numpy(prompts.reshape(-1, end))
-    return Questions(flat, len(origin), torch.from_numpy(edited))
+    first, second = np.nonzero(~np.eye(n_cells, dtype=bool))
+    origin, target = cells[:, first], cells[:, second]
+    asking = spell_asking(some.grid, origin, target)
+    prompts = np.concatenate([np.repeat(lists, len(first), axis=0), np.concatenate(asking)], axis=1)
+    edited = torch.from_numpy(spelling_positions(n, TokenClass.C2))
+    return Questions(
+        some, torch.from_numpy(lists), origin, target, torch.from_numpy(prompts), edited
+    )
 
 
 def walker(
@@ -137,14 +146,14 @@ def walker(
 ) -> Callable[[], np.ndarray]:
     """A function that lets the model answer all questions, ``direction`` added after block 0 at the
     edited positions unless it is None; returns cells, [maze * question, step], padded with -1."""
-    edited = asked.edited.expand(len(asked.prompts), -1)
+    some, (n_mazes, n_questions) = asked.mazes, asked.origin.shape
+    edited = asked.edited.expand(n_mazes, -1)
 
     def walk() -> np.ndarray:
-        edits = (
-            []
-            if direction is None
-            else [add_at(Place(0, Site.RESID_POST), edited, lambda _: direction)]
-        )
-        return rollout(model, asked.prompts, Taps(edits) if edits else None)
+        guess = routes(some.grid, some.connections).paths(asked.origin, asked.target)
+        questions = ask_all(some.grid, some.connections, asked.origin, asked.target, guess)
+        edit = add_at(Place(0, Site.RESID_POST), edited, lambda _: direction)
+        prefix = model.read(asked.lists, None if direction is None else Taps([edit]))
+        return rollouts(model, prefix, questions).reshape(n_mazes * n_questions, -1)
 
     return walk

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from mazewm import tables
 from mazewm.maze.mazes import Mazes
-from mazewm.model.rollout import rollout
+from mazewm.model.rollout import questions_of, rollouts
 from mazewm.model.sites import Tap
 from mazewm.model.transformer import Transformer
 from mazewm.tokens import spell
@@ -38,19 +38,25 @@ def judge(mazes: Mazes, cells: Int[np.ndarray, "maze step"]) -> Behaviour:
     return Behaviour(solved, valid, walked)
 
 
-def behave(
-    model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, prompt_tap: Tap | None = None, step_tap: Tap | None = None
-) -> Behaviour:
-    """Spell the mazes at random, roll out and judge, in batches of equally long prompts."""
+def behave(model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, tap: Tap | None = None) -> Behaviour:
+    """Spell the mazes at random, roll out, under the same tap at every token, and judge, in batches of equally long lists."""
     solved, valid = np.zeros(len(mazes), bool), np.zeros(len(mazes), bool)
     walked = np.full((len(mazes), mazes.grid.n_cells + 1), -1, np.int16)
     for index in mazes.by_n_connections().values():
         for start in range(0, len(index), batch):
             part = index[start : start + batch]
-            prompt = torch.from_numpy(spell(mazes[part], rng).prompt).to(model.device)
-            result = judge(mazes[part], rollout(model, prompt, prompt_tap, step_tap))
-            solved[part], valid[part], walked[part] = result
+            solved[part], valid[part], walked[part] = judge(mazes[part], walk(model, mazes[part], spell(mazes[part], rng).lists, tap, tap))
     return Behaviour(solved, valid, walked)
+
+
+@torch.inference_mode()
+def walk(
+    model: Transformer, mazes: Mazes, lists: Int[np.ndarray, "maze pos"], list_tap: Tap | None = None, tap: Tap | None = None
+) -> Int[np.ndarray, "maze step"]:
+    """The rollout of each maze's question behind the given list, read under ``list_tap``; ``tap`` sees the tokens behind it, and must
+    treat all rows alike."""
+    prefix = model.read(torch.from_numpy(lists).to(model.device), list_tap)
+    return rollouts(model, prefix, questions_of(mazes), lambda _: tap)[:, 0]
 
 
 @dataclass(frozen=True)

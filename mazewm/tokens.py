@@ -34,6 +34,7 @@ PADDING, ADJLIST_START, ADJLIST_END, ORIGIN_START, ORIGIN_END, TARGET_START, TAR
     len(SPECIALS)
 )
 TOKENS_PER_CONNECTION = 4
+ASKING = 7  # tokens of a question: <ORIGIN_START> to <PATH_START>
 
 
 class TokenClass(StrEnum):
@@ -82,9 +83,14 @@ class Vocabulary:
         return " ".join(self.names[token] for token in tokens if token != PADDING)
 
 
+def list_length(n_connections: int) -> int:
+    """Tokens of the adjacency list, ``<ADJLIST_START>`` and ``<ADJLIST_END>`` included: what all questions about a maze share."""
+    return TOKENS_PER_CONNECTION * n_connections + 2
+
+
 def prompt_length(n_connections: int) -> int:
     """Tokens up to and including ``<PATH_START>``."""
-    return TOKENS_PER_CONNECTION * n_connections + 9
+    return list_length(n_connections) + ASKING
 
 
 def spelling_positions(n_connections: int, token_class: TokenClass) -> np.ndarray:
@@ -109,6 +115,11 @@ class Spelled:
     n_connections: int
 
     @property
+    def lists(self) -> Int[np.ndarray, "maze pos"]:
+        """The adjacency lists, the first part of the sequences."""
+        return self.tokens[:, : list_length(self.n_connections)]
+
+    @property
     def prompt(self) -> Int[np.ndarray, "maze pos"]:
         """The sequences up to and including ``<PATH_START>``."""
         return self.tokens[:, : prompt_length(self.n_connections)]
@@ -128,23 +139,46 @@ def spell(mazes: Mazes, rng: np.random.Generator) -> Spelled:
     return spell_as(mazes, *random_spelling(mazes, rng))
 
 
-def spell_as(mazes: Mazes, order: np.ndarray, is_flipped: np.ndarray) -> Spelled:
-    """Spell the given order and direction; the paths are padded to the longest of the batch."""
-    vocabulary = Vocabulary(mazes.grid.n)
+def spell_lists(grid: Lattice, order: np.ndarray, is_flipped: np.ndarray) -> Int[np.ndarray, "maze pos"]:
+    """The adjacency lists that name the given connections in this order, each in its direction."""
     n_mazes, n = order.shape
-    ends = mazes.grid.ends[order] + vocabulary.first_cell
-    path_at = prompt_length(n)
-    tokens = np.zeros((n_mazes, path_at + int(mazes.path_length.max()) + 1), np.int64)
+    ends = grid.ends[order] + Vocabulary(grid.n).first_cell
+    tokens = np.empty((n_mazes, list_length(n)), np.int64)
     tokens[:, 0] = ADJLIST_START
     tokens[:, spelling_positions(n, TokenClass.C1)] = np.where(is_flipped, ends[..., 1], ends[..., 0])
     tokens[:, spelling_positions(n, TokenClass.CONNECTOR)] = CONNECTOR
     tokens[:, spelling_positions(n, TokenClass.C2)] = np.where(is_flipped, ends[..., 0], ends[..., 1])
     tokens[:, spelling_positions(n, TokenClass.DELIMITER)] = DELIMITER
-    frame = [ADJLIST_END, ORIGIN_START, 0, ORIGIN_END, TARGET_START, 0, TARGET_END, PATH_START]
-    tokens[:, path_at - len(frame) : path_at] = frame
-    tokens[:, path_at - 6] = mazes.origin + vocabulary.first_cell
-    tokens[:, path_at - 3] = mazes.target + vocabulary.first_cell
-    path = mazes.path[:, : tokens.shape[1] - path_at]
-    tokens[:, path_at : path_at + path.shape[1]] = np.where(path >= 0, path + vocabulary.first_cell, PADDING)
-    tokens[np.arange(n_mazes), path_at + mazes.path_length] = PATH_END
-    return Spelled(tokens, order, is_flipped, n)
+    tokens[:, -1] = ADJLIST_END
+    return tokens
+
+
+def spell_asking(grid: Lattice, origin: np.ndarray, target: np.ndarray) -> Int[np.ndarray, "*question pos"]:
+    """The ASKING tokens that follow an adjacency list, for origins and targets of any shape."""
+    first_cell = Vocabulary(grid.n).first_cell
+    tokens = np.empty((*origin.shape, ASKING), np.int64)
+    tokens[...] = [ORIGIN_START, 0, ORIGIN_END, TARGET_START, 0, TARGET_END, PATH_START]
+    tokens[..., 1] = origin + first_cell
+    tokens[..., 4] = target + first_cell
+    return tokens
+
+
+def spell_paths(grid: Lattice, path: np.ndarray) -> Int[np.ndarray, "*question pos"]:
+    """Paths, padded with -1, as tokens with ``<PATH_END>``, padded to the longest of them."""
+    length = (path >= 0).sum(axis=-1, keepdims=True)
+    n = int(length.max())
+    tokens = np.full((*path.shape[:-1], n + 1), PADDING, np.int64)
+    tokens[..., :n] = np.where(path[..., :n] >= 0, path[..., :n] + Vocabulary(grid.n).first_cell, PADDING)
+    np.put_along_axis(tokens, length, PATH_END, axis=-1)
+    return tokens
+
+
+def spell_as(mazes: Mazes, order: np.ndarray, is_flipped: np.ndarray) -> Spelled:
+    """Spell the given order and direction; the paths are padded to the longest of the batch."""
+    grid = mazes.grid
+    parts = [
+        spell_lists(grid, order, is_flipped),
+        spell_asking(grid, mazes.origin, mazes.target),
+        spell_paths(grid, mazes.path),
+    ]
+    return Spelled(np.concatenate(parts, axis=1), order, is_flipped, order.shape[1])

@@ -22,14 +22,15 @@ from pydantic import Field
 from torch import Tensor
 
 from mazewm import tables
-from mazewm.behaviour import judge
+from mazewm.behaviour import judge, walk
 from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.directions import mean_differences
 from mazewm.errors import BadInput
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import Taps, add_at
-from mazewm.model.rollout import rollout
+from mazewm.model.edits import add_at
+from mazewm.model.resuming import ReadLists
+from mazewm.model.rollout import questions_of, rollouts
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
@@ -78,6 +79,7 @@ def arrows(model: Transformer, mazes: Mazes, seed: int, batch: int) -> Arrows:
     return {site: mean_differences(np.concatenate(parts), connection, mazes.grid.n_connections) for site, parts in values.items()}
 
 
+@torch.inference_mode()
 def look(model: Transformer, known: Arrows, additions: Examples, doses: list[float], seed: int, batch: int) -> list[WritingRow]:
     """Write each example's added connection at every site of ``known``, with every dose."""
     follow = {(site, dose): 0 for site in known for dose in doses}
@@ -85,19 +87,21 @@ def look(model: Transformer, known: Arrows, additions: Examples, doses: list[flo
     for n, index in additions.mazes.by_n_connections().items():
         for start in range(0, len(index), batch):
             part = index[start : start + batch]
-            prompt = torch.from_numpy(spell(additions.mazes[part], rng).prompt).to(model.device)
-            solved = judge(additions.mazes[part], rollout(model, prompt)).solved
-            part, prompt = part[solved], prompt[torch.from_numpy(solved).to(prompt.device)]
+            lists = spell(additions.mazes[part], rng).lists
+            solved = judge(additions.mazes[part], walk(model, additions.mazes[part], lists)).solved
+            part, lists = part[solved], lists[solved]
             n_solved += len(part)
             if len(part) == 0:
                 continue
-            edited = additions.edited[part]
+            mazes, edited = additions.mazes[part], additions.edited[part]
+            asked = questions_of(mazes, guess=edited.path)
+            read = ReadLists(model, torch.from_numpy(lists).to(model.device), {site.layer for site in known})
             for site, directions in known.items():
-                at = torch.from_numpy(np.tile(spelling_positions(n, site.token_class), (len(part), 1))).to(prompt.device)
-                arrow = torch.from_numpy(directions[additions.added[part, 0]]).float().to(prompt.device)[:, None]
+                at = torch.from_numpy(np.tile(spelling_positions(n, site.token_class), (len(part), 1))).to(model.device)
+                arrow = torch.from_numpy(directions[additions.added[part, 0]]).float().to(model.device)[:, None]
                 for dose in doses:
-                    taps = Taps([add_at(site.place, at, partial(_always, dose * arrow))])
-                    follow[site, dose] += int(judge(edited, rollout(model, prompt, taps)).solved.sum())
+                    prefix = read.edited(add_at(site.place, at, partial(_always, dose * arrow)))
+                    follow[site, dose] += int(judge(edited, rollouts(model, prefix, asked)[:, 0]).solved.sum())
     return [WritingRow(site.layer, str(site.token_class), dose, count, n_solved) for (site, dose), count in follow.items()]
 
 

@@ -7,7 +7,7 @@ from toys import HOOK, LADDER, RING, batch, draw
 
 from mazewm import behaviour
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import PATH_END, Vocabulary
+from mazewm.tokens import PATH_END, PATH_START, Vocabulary
 
 END = -1
 
@@ -64,7 +64,7 @@ def test_walks_are_judged_by_their_own_maze():
 
 
 class KnowsTheWay(Transformer):
-    """Walks from each cell to the next of a table, or ends; reads the origin in the prompt."""
+    """Walks from each cell to the next of a table, or ends; reads the origin in the question."""
 
     def __init__(self, leads_to):
         vocabulary = Vocabulary(3)
@@ -72,10 +72,14 @@ class KnowsTheWay(Transformer):
         self.first_cell = vocabulary.first_cell
         self.leads_to = leads_to
 
-    def forward(self, tokens, tap=None, past=None):
-        is_prompt = tokens.shape[1] > 1
-        said = [row[-6] if is_prompt else self.leads_to.get(row[0] - self.first_cell, PATH_END) for row in tokens.tolist()]
-        return torch.nn.functional.one_hot(torch.tensor(said), self.d_vocab).float()[:, None].expand(-1, tokens.shape[1], -1)
+    def ask(self, prefix, tokens, layout, tap=None):
+        assert layout.position.tolist() == list(range(len(prefix), len(prefix) + tokens.shape[1]))
+        origin = tokens[:, 1].tolist()
+        said = [
+            [start if token == PATH_START else self.leads_to.get(token - self.first_cell, PATH_END) for token in row]
+            for start, row in zip(origin, tokens.tolist(), strict=True)
+        ]
+        return torch.nn.functional.one_hot(torch.tensor(said), self.d_vocab).float()
 
 
 def model_of(*path):

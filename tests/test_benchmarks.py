@@ -64,7 +64,7 @@ def test_their_tokens_become_cells_as_our_rollouts_give_them():
 
 def test_questions_are_every_pair_of_a_maze():
     asked, mazes = ours.questions(3, n_cells=4), ours.mazes(3, n_cells=4)
-    assert (asked.n_each, len(asked.prompts)) == (12, 36)
+    assert (asked.origin.shape, len(asked.prompts)) == ((3, 12), 36)
     assert len(asked.prompts.unique(dim=0)) == 36
     own = spell(mazes, np.random.default_rng(0)).prompt
     assert own.shape[1] == prompt_length(3)

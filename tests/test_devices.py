@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from planted import random_sae, trees
-from toys import tiny, tokens
+from toys import tiny, wanderer
 
 from mazewm import devices
 from mazewm.errors import BadInput
-from mazewm.model.batches import on_device
+from mazewm.model.batches import Batches
 from mazewm.model.positions import ENCODINGS
-from mazewm.model.rollout import rollout
-from mazewm.model.training import backward
+from mazewm.model.rollout import questions_of, rollouts
+from mazewm.model.training import TrainingParams, backward, forward_of
 from mazewm.tokens import Vocabulary, spell
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, summed in another order
@@ -72,31 +72,30 @@ def close(here, there):
 
 
 @needs_cuda
+@pytest.mark.parametrize("loss_on", ["all", "path"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_logits_losses_and_gradients_on_cuda(encoding):
-    vocabulary = Vocabulary(3)
-    mazes = trees(101)
-    spelled = spell(mazes[max(mazes.by_n_connections().values(), key=len)], np.random.default_rng(0))
+def test_logits_losses_and_gradients_on_cuda(encoding, loss_on):
+    vocabulary, params = Vocabulary(3), TrainingParams.model_construct(precision="fp32", compile=False, loss_on=loss_on)
     model = tiny(encoding, d_vocab=len(vocabulary), n_ctx=vocabulary.max_length).requires_grad_()
     one, other = on_both(model)
-    sequences = torch.from_numpy(spelled.tokens)
-    assert close(one(sequences), other(sequences.cuda()))
-    here, there = (backward(each, on_device(spelled, each.device), 7, other_weight=0.3) for each in (one, other))
+    batch = Batches(trees(101), 31, 4, 0)[0]
+    assert close(one(batch.lists), other(batch.lists.cuda()))
+    here, there = (backward(forward_of(each, params), batch.to(each.device), 7, other_weight=0.3) for each in (one, other))
     assert close(here, there)
-    for (name, weight), twin in zip(one.named_parameters(), other.parameters(), strict=True):
-        assert close(weight.grad, twin.grad), name
+    for (name, weight), twin in zip(one.named_parameters(), other.named_parameters(), strict=True):
+        assert close(weight.grad, twin[1].grad), name
 
 
 @needs_cuda
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_rollout_on_cuda(encoding):
     """The same cells: a random model's two best logits lie farther apart than rounding."""
-    vocabulary = Vocabulary(3)
-    model = tiny(encoding, d_vocab=len(vocabulary), n_ctx=vocabulary.max_length)
-    model.W_U[:, : vocabulary.first_cell] = 0
-    one, other = on_both(model)
-    prompt = tokens(31, 17, len(vocabulary))
-    assert np.array_equal(rollout(one, prompt), rollout(other, prompt.cuda()))
+    mazes = trees(61)
+    mazes = mazes[mazes.n_connections == 7]
+    one, other = on_both(wanderer(encoding))
+    lists = torch.from_numpy(spell(mazes, np.random.default_rng(0)).lists)
+    here, there = (rollouts(each, each.read(lists.to(each.device)), questions_of(mazes)) for each in (one, other))
+    assert np.array_equal(here, there)
 
 
 @needs_cuda

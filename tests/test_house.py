@@ -40,11 +40,7 @@ ROOMS = (
 )
 MAX_LINES = 330
 TORCH_FREE = (
-    "mazewm.maze.datasets",
-    "mazewm.maze.generators",
-    "mazewm.maze.mazes",
-    "mazewm.maze.truths",
-    "mazewm.maze.lattice",
+    *(f"mazewm.maze.{path.stem}" for path in sorted((ROOT / "mazewm" / "maze").glob("[a-z]*.py"))),
     "mazewm.tokens",
 )
 TORCH_FREE += ("mazewm.params", "mazewm.tables", "stages.generate_mazes")

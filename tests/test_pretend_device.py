@@ -234,8 +234,8 @@ def test_a_training_moves_between_devices(tmp_path):
     """Three steps here, the rest there, from the checkpoint that was kept here: the weights are those of a training that stayed."""
     mazes = trees(151)
     params = TrainingParams.model_construct(
-        n_steps=7, batch_size=5, loss_on="all", other_weight=0.3, muon_lr=0.003, adamw_lr=0.003, weight_decay=0.01, warmup_steps=2,
-        checkpoint_every=3, n_observations=2, n_observed_mazes=5, n_threads=1, precision="fp32", compile=False,
+        n_steps=7, batch_size=5, n_questions=3, loss_on="all", other_weight=0.3, muon_lr=0.003, adamw_lr=0.003, weight_decay=0.01,
+        warmup_steps=2, checkpoint_every=3, n_observations=2, n_observed_mazes=5, n_threads=1, precision="fp32", compile=False,
     )  # fmt: skip
 
     def start():

@@ -1,18 +1,21 @@
 """Where a connection can be written: a toy that can be written to at one place, one token and one dose only."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from circuits import planted_circuit
-from toys import tiny
+from toys import tiny, walk_alone, wanderer
 
 from mazewm import tables, writing
 from mazewm.consolidation import PAPER_SITE, SpellingSite
 from mazewm.errors import BadInput
 from mazewm.maze.examples import additions
-from mazewm.model.sites import Place, Site
-from mazewm.tokens import TokenClass, spelling_positions
+from mazewm.model.edits import add_at
+from mazewm.tokens import TokenClass, Vocabulary, spell, spelling_positions
 from mazewm.writing import CLASSES, Sites, WritingRow, arrows, look, writing_site
 
 MAZES = planted_circuit.trees(61, seed=3)
@@ -22,50 +25,91 @@ SITES = [SpellingSite(layer, c) for layer in range(2) for c in CLASSES]
 KNOWN = {site: np.eye(12, 30) * (nth + 1) for nth, site in enumerate(SITES)}  # connection e is dimension e, at a length of its own
 
 
-def planted_rollout(place, token_class, dose, n_blind=0):
-    """Rollouts of a toy that follows what is written at one place, token class and dose, and cannot solve its first mazes."""
-    told = {}
+class Planted:
+    """A toy that follows what is written at one place, token class and dose, and cannot solve its first mazes."""
 
-    def rollout(model, prompt, tap=None):
-        index = [next(i for i in told["index"] if (told["prompts"][i] == row.tolist())) for row in prompt]
-        mazes, edited = ASKED.mazes[np.array(index)], ASKED.edited[np.array(index)]
-        if tap is None:
-            walked = mazes.path.copy()
-            walked[np.array(index) < n_blind, 0] = 7  # no path starts where it should
-            return walked
-        value = tap(place, torch.zeros(*prompt.shape, 30))
-        n = int(mazes.n_connections[0])
-        expected = torch.zeros_like(value)
-        for row, i in enumerate(index):
-            size = dose * (SITES.index(SpellingSite(place.layer, token_class)) + 1)
-            expected[row, spelling_positions(n, token_class), ASKED.added[i, 0]] = size
-        return np.where(torch.equal(value, expected), edited.path, mazes.path)
+    def __init__(self, site, dose, n_blind):
+        self.site, self.dose, self.n_blind, self.spelled = site, dose, n_blind, {}
 
-    return rollout, told
-
-
-@pytest.mark.parametrize(("layer", "token_class", "dose"), [(0, TokenClass.C2, 2.0), (1, TokenClass.DELIMITER, 1.0)])
-def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, layer, token_class, dose):
-    rollout, told = planted_rollout(Place(layer, Site.RESID_POST), token_class, dose)
-    spelled = {}
-    real = writing.spell
-
-    def spell(mazes, rng):
-        found = real(mazes, rng)
-        for maze, row in zip(range(len(mazes)), found.prompt, strict=True):
-            same = np.all(ASKED.mazes.connections == mazes.connections[maze], axis=1) & (ASKED.mazes.origin == mazes.origin[maze])
-            i = next(int(j) for j in np.flatnonzero(same & (ASKED.mazes.target == mazes.target[maze])) if j not in spelled)
-            spelled[i] = row.tolist()
-        told.update(index=list(spelled), prompts=spelled)
+    def spell(self, mazes, rng):
+        """As it is done; which example each list is of is kept in mind."""
+        found = spell(mazes, rng)
+        for nth, row in enumerate(found.lists):
+            is_it = (ASKED.mazes.connections == mazes.connections[nth]).all(axis=1)
+            is_it &= (ASKED.mazes.origin == mazes.origin[nth]) & (ASKED.mazes.target == mazes.target[nth])
+            known = set(self.spelled.values())
+            self.spelled[row.tobytes()] = next(int(i) for i in np.flatnonzero(is_it) if int(i) not in known)
         return found
 
-    monkeypatch.setattr(writing, "spell", spell)
-    monkeypatch.setattr(writing, "rollout", rollout)
+    def walk(self, model, mazes, lists):
+        """The rollouts without an edit."""
+        walked = mazes.path.copy()
+        walked[np.array([self.spelled[row.tobytes()] for row in lists]) < self.n_blind, 0] = 7  # no path starts where it should
+        return walked
+
+    def read_lists(self, model, tokens, layers):
+        """What has read lists, and waits for an edit."""
+        assert layers == {0, 1}
+        index = np.array([self.spelled[row.tobytes()] for row in tokens.numpy()])
+        return SimpleNamespace(edited=lambda edit: (index, edit.place, edit.function(torch.zeros(*tokens.shape, 30))))
+
+    def rollouts(self, model, prefix, asked):
+        """The edited path where exactly what is planted was written, the unedited one otherwise."""
+        index, place, value = prefix
+        mazes = ASKED.mazes[index]
+        assert np.array_equal(asked.asked[:, 0, [1, 4]] - Vocabulary(3).first_cell, np.stack([mazes.origin, mazes.target], axis=1))
+        expected = torch.zeros_like(value)
+        at = spelling_positions(int(mazes.n_connections[0]), self.site.token_class)
+        for row, i in enumerate(index):
+            expected[row, at, ASKED.added[i, 0]] = self.dose * (SITES.index(self.site) + 1)
+        is_it = place == self.site.place and torch.equal(value, expected)
+        return np.where(is_it, ASKED.edited[index].path, mazes.path)[:, None]
+
+
+@pytest.mark.parametrize(("layer", "token_class", "dose", "n_blind"), [(0, TokenClass.C2, 2.0, 0), (1, TokenClass.DELIMITER, 1.0, 5)])
+def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, layer, token_class, dose, n_blind):
+    toy = Planted(SpellingSite(layer, token_class), dose, n_blind)
+    for name, instead in (("spell", toy.spell), ("walk", toy.walk), ("ReadLists", toy.read_lists), ("rollouts", toy.rollouts)):
+        monkeypatch.setattr(writing, name, instead)
     rows = tables.frame(look(tiny("none", 20, 97), KNOWN, ASKED, DOSES, 0, 7), WritingRow)
-    assert len(rows) == len(SITES) * len(DOSES) and (rows.n == len(ASKED)).all()
+    n = len(ASKED) - n_blind
+    assert len(rows) == len(SITES) * len(DOSES) and (rows.n == n).all()
     hit = (rows.layer == layer) & (rows.token_class == str(token_class)) & (rows.dose == dose)
-    assert rows.n_follow[hit].tolist() == [len(ASKED)] and (rows.n_follow[~hit] == 0).all()
+    assert rows.n_follow[hit].tolist() == [n] and (rows.n_follow[~hit] == 0).all()
     assert writing_site(rows, 0.02) == SpellingSite(layer, token_class)
+
+
+def test_what_is_counted_are_rollouts_under_the_edit():
+    """Of a random model, one by one, with the arrow added at each token of the class."""
+    model, rng, n = wanderer("rotary"), np.random.default_rng(3), 6
+    some, sites = ASKED[np.arange(n)], SITES[:2]
+    sizes = {site: 3 * rng.standard_normal((12, 30)) for site in sites}
+    texts, spelling = dict[int, np.ndarray](), np.random.default_rng(0)
+    for index in some.mazes.by_n_connections().values():
+        texts |= dict(zip(index.tolist(), spell(some.mazes[index], spelling).prompt, strict=True))
+
+    def walks(site=None, dose=0.0):
+        for nth in range(n):
+            edits = []
+            if site is not None:
+                at = torch.from_numpy(spelling_positions(int(some.mazes.n_connections[nth]), site.token_class))[None]
+                push = dose * torch.from_numpy(sizes[site][some.added[nth, 0]]).float()
+                edits = [add_at(site.place, at, lambda _, push=push: push)]
+            yield walk_alone(model, texts[nth], edits)[:9]
+
+    # Its own walks stand for the shortest paths, so that it solves its mazes (all but one), and those under one edit for the edited ones.
+    paths, edited = np.array(list(walks())), np.array(list(walks(sites[1], 2.0)))
+    paths[0, 0] = 8 - paths[0, 1]
+    planted = replace(some, mazes=replace(some.mazes, path=paths), edited=replace(some.edited, path=edited))
+    rows = {(row.layer, row.token_class, row.dose): row for row in look(model, sizes, planted, DOSES, 0, 7)}
+    counts = set()
+    for site in sites:
+        for dose in DOSES:
+            follow = sum(walk == path for walk, path in zip(list(walks(site, dose))[1:], edited[1:].tolist(), strict=True))
+            row = rows[site.layer, str(site.token_class), dose]
+            assert (row.n_follow, row.n) == (follow, n - 1)
+            counts.add(follow)
+    assert rows[0, "c2", 2.0].n_follow == n - 1 and len(counts) > 1
 
 
 def test_arrows_are_the_mean_differences_of_what_flows():

@@ -4,6 +4,7 @@ Nothing here uses the code under test to find an answer: drawings are parsed and
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import Mazes
+from mazewm.model.edits import Edit, Taps
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import Vocabulary
+from mazewm.tokens import ORIGIN_START, PATH_END, Vocabulary
 
 Cell = tuple[int, int]
 
@@ -51,6 +53,18 @@ class Drawing:
                     steps[cell] = steps[here] + 1
                     queue.append(cell)
         return steps
+
+    def canonical(self) -> tuple:
+        """The same for drawings that are equal but turned, mirrored or moved, and for no others."""
+        turns = [lambda r, c: (r, c), lambda r, c: (c, -r), lambda r, c: (-r, -c), lambda r, c: (-c, r)]
+        turns += [lambda r, c: (r, -c), lambda r, c: (-r, c), lambda r, c: (c, r), lambda r, c: (-c, -r)]
+        images = []
+        for turn in turns:
+            image = [[turn(*cell) for cell in pair] for pair in self.pairs]
+            top = min((r for pair in image for r, _ in pair), default=0)
+            left = min((c for pair in image for _, c in pair), default=0)
+            images.append(sorted(sorted((r - top, c - left) for r, c in pair) for pair in image))
+        return tuple(tuple(pair) for pair in min(images))
 
     def shortest_paths(self) -> list[list[Cell]]:
         """Every shortest path from origin to target."""
@@ -155,6 +169,41 @@ def tiny(encoding: str, d_vocab: int = 19, n_ctx: int = 23, seed: int = 0, n_lay
 def tokens(n_mazes: int = 5, length: int = 17, d_vocab: int = 19, seed: int = 0) -> torch.Tensor:
     """Random token ids."""
     return torch.randint(d_vocab, (n_mazes, length), generator=torch.Generator().manual_seed(seed))
+
+
+def wanderer(encoding: str, seed: int = 1, n_layers: int = 2) -> Transformer:
+    """A random transformer for 3 x 3 lattices that walks from cell to cell as what it has read decides; some walks end, some go wrong."""
+    vocabulary = Vocabulary(3)
+    model = tiny(encoding, len(vocabulary), vocabulary.max_length, seed, n_layers)
+    model.W_E *= 30
+    end, wrong = 1.5 * model.W_U[:, PATH_END], model.W_U[:, ORIGIN_START].clone()
+    model.W_U[:, : vocabulary.first_cell] = 0
+    model.W_U[:, PATH_END], model.W_U[:, ORIGIN_START] = end, wrong
+    return model
+
+
+def walk_alone(model: Transformer, asked: np.ndarray, edits: Sequence[Edit] = ()) -> list[int]:
+    """What ``rollouts`` is to give for one question on a 3 x 3 lattice, by its definition: a forward pass over all tokens for each."""
+    first_cell, n_cells = Vocabulary(3).first_cell, 9
+    ids, cells = torch.from_numpy(asked)[None], list[int]()
+    while len(cells) <= n_cells:
+        token = int(model(ids, Taps(edits) if edits else None)[0, -1].argmax())
+        if token < first_cell:
+            cells.append(-1 if token == PATH_END else -2)
+            break
+        cells.append(token - first_cell)
+        ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
+    if len(cells) == n_cells + 1 and cells[-1] >= 0:
+        cells[-1] = -2
+    return cells + [-1] * (n_cells + 1 - len(cells))
+
+
+def assert_walks_vary(walks: np.ndarray) -> None:
+    """Of several lengths and over most cells; some that end, some that go wrong."""
+    flat = walks.reshape(-1, 10)
+    lengths, is_wrong = (flat >= 0).sum(axis=1), (flat == -2).any(axis=1)
+    assert len(set(lengths.tolist())) >= 4 and len(set(flat[flat >= 0].tolist())) >= 6
+    assert is_wrong.any() and (~is_wrong).any()
 
 
 def looks_two_back(n: int) -> Transformer:

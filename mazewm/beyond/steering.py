@@ -29,7 +29,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mazewm import tables
 from mazewm.behaviour import judge
@@ -37,10 +36,10 @@ from mazewm.beyond.facts import FACTS
 from mazewm.beyond.forks import Forks
 from mazewm.beyond.probes import TOKENS, Directions
 from mazewm.model.edits import Taps, add_at
-from mazewm.model.rollout import rollout
+from mazewm.model.rollout import Questions, rollouts
 from mazewm.model.sites import Place, Site, Tap
-from mazewm.model.transformer import KeysValues, Transformer
-from mazewm.tokens import Vocabulary, prompt_length, spell
+from mazewm.model.transformer import Transformer
+from mazewm.tokens import prompt_length, spell
 
 WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into TOKENS
 CHOOSING = ("probe", "mean_difference", "given_target")
@@ -113,8 +112,10 @@ def n_steps(model: Transformer, forks: Forks, split: str, doses: Chosen, batch: 
     return len(list(_batches(forks, batch))) * len(conditions(forks.situation, model.params.n_layers, _methods(split), doses))
 
 
-def _as_given(delta: np.ndarray, here: Tensor) -> Tensor:
-    return torch.from_numpy(delta).to(here)
+def _taps(place: Place, where: tuple[int, ...], delta: Float[np.ndarray, "maze pos d_model"], rows: Int[np.ndarray, " row"]) -> Taps:
+    """The edit for some of the forks."""
+    push = torch.from_numpy(delta[rows])
+    return Taps([add_at(place, torch.tensor(where).expand(len(rows), -1), lambda here: push.to(here))])
 
 
 def _methods(split: str) -> tuple[str, ...]:
@@ -142,10 +143,7 @@ def steer(
         for condition in wanted:
             delta, is_known = deltas(part, condition, directions, rng)
             place = Place(condition.depth - 1, Site.RESID_POST)
-            at = torch.tensor(WHERE[condition.where], device=model.device).expand(len(part), -1)
-            taps = Taps([add_at(place, at, partial(_as_given, delta))])
-            measured = reader.walk(taps)
-            taps.check()
+            measured = reader.walk(partial(_taps, place, WHERE[condition.where], delta))
             as_predicted, as_before = outcomes(part, measured)
             columns = common | condition._asdict() | {"goes_as_predicted": as_predicted, "keeps_original": as_before}
             walked = [cells[: step + 1] for cells, step in zip(measured, part.step, strict=True)]
@@ -219,27 +217,17 @@ class Reader:
     @torch.inference_mode()
     def __init__(self, model: Transformer, forks: Forks, rng: np.random.Generator) -> None:
         self.model, self.n_steps = model, int(forks.step.max()) + 1
-        spelled = spell(forks.mazes, rng)
-        tokens = torch.from_numpy(spelled.tokens[:, : prompt_length(spelled.n_connections) + 1]).to(model.device)
-        self.solved = judge(forks.mazes, _after_origin(forks, rollout(model, tokens))).solved
-        before, self.last = tokens[:, : -len(TOKENS)], tokens[:, -len(TOKENS) :]
-        self.past = KeysValues(model.params, len(forks), tokens.shape[1] + self.n_steps, model.device)
-        model(before, None, self.past)
-        self.n_before = before.shape[1]
+        mazes, spelled = forks.mazes, spell(forks.mazes, rng)
+        tokens = spelled.tokens[:, : prompt_length(spelled.n_connections) + 1]
+        before, asked = tokens[:, : -len(TOKENS)], tokens[:, None, -len(TOKENS) :]
+        self.prefix = model.read(torch.from_numpy(before).to(model.device))
+        # The origin is among the tokens that are given, so the path goes on after it.
+        self.questions = Questions(mazes.grid, mazes.connections, asked, mazes.target[:, None], mazes.path[:, None, 1:])
+        self.solved = judge(mazes, _after_origin(forks, rollouts(model, self.prefix, self.questions)[:, 0, :-1])).solved
 
-    @torch.inference_mode()
-    def walk(self, tap: Tap) -> Int[np.ndarray, "maze step"]:
-        """The cells walked after the origin, greedily, up to the one after the farthest fork; -2 for a token that is no cell."""
-        first_cell = Vocabulary(2).first_cell
-        self.past.length = self.n_before  # forget what was read under the edit before
-        logits = self.model(self.last, tap, self.past)
-        cells: list[Tensor] = []
-        while True:
-            token = logits[:, -1].argmax(dim=-1)
-            cells.append(torch.where(token >= first_cell, token - first_cell, -2))
-            if len(cells) == self.n_steps:
-                return torch.stack(cells, dim=1).cpu().numpy()
-            logits = self.model(token[:, None], None, self.past)
+    def walk(self, taps_of: Callable[[Int[np.ndarray, " row"]], Tap]) -> Int[np.ndarray, "maze step"]:
+        """The cells walked after the origin, greedily, up to the one after the farthest fork; NO_CELL for a token that is no cell."""
+        return rollouts(self.model, self.prefix, self.questions, taps_of)[:, 0, : self.n_steps]
 
 
 def _after_origin(forks: Forks, cells: np.ndarray) -> np.ndarray:

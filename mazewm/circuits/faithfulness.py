@@ -97,13 +97,13 @@ def _path_log_probability(model: Transformer, layer: int, kept: list[tuple[int, 
 
 def _before(model: Transformer, tokens: Tensor, layer: int) -> Tensor:
     """The residual stream before a block; the last token predicts nothing and is dropped."""
-    return blocks(model, embed(model, tokens[:, :-1]), range(layer), Taps(), set())
+    return blocks(model, embed(model, tokens[:, :-1]), range(layer), Taps())
 
 
 def _z(model: Transformer, resid: Tensor, layer: int) -> Tensor:
     """The outputs of a block's heads, ``[maze, head, pos, d_head]``."""
     taps = Taps(record=[Place(layer, Site.Z)])
-    blocks(model, resid, range(layer, layer + 1), taps, {layer})
+    blocks(model, resid, range(layer, layer + 1), taps)
     return taps.values[Place(layer, Site.Z)]
 
 
@@ -117,7 +117,7 @@ def _log_probability(model: Transformer, resid: Tensor, layer: int, kept: tuple[
         return edited
 
     edits = [Edit(Place(layer, Site.Z), ablate)] if gone else []
-    resid = blocks(model, resid, range(layer, model.params.n_layers), Taps(edits), {layer} if gone else set())
-    path = model.norm_final(resid[:, -target.shape[1] :]) @ model.W_U
+    resid = blocks(model, resid, range(layer, model.params.n_layers), Taps(edits))
+    path = model.unembed(resid[:, -target.shape[1] :])
     chosen = path.log_softmax(dim=-1).gather(2, target[..., None])[..., 0]
     return float((chosen * (target != PADDING)).cpu().double().sum())

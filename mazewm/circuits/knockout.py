@@ -26,8 +26,9 @@ from mazewm.circuits.attention import BindingHead
 from mazewm.consolidation import SpellingSite
 from mazewm.maze.mazes import Mazes
 from mazewm.model.edits import Edit, Taps, replace_heads
+from mazewm.model.reading import Layout
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Reading, Transformer
+from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.shapes import Resid, Tokens
 from mazewm.tokens import Spelled, prompt_length, spell, spelling_positions
@@ -59,18 +60,17 @@ class Chosen(NamedTuple):
     clean: Tensor  # its own latents without ablation, [maze, nth]
 
 
-def blocks(model: Transformer, resid: Resid, layers: range, taps: Taps, tapped: set[int]) -> Resid:
-    """The residual stream after ``layers``, given that before them; only ``tapped`` blocks take the slower path with taps."""
-    positions = torch.arange(resid.shape[1], device=resid.device)
-    for layer in layers:
-        resid = model.blocks[layer](resid, layer, Reading(positions, model.encoding, taps if layer in tapped else None, None))
+def blocks(model: Transformer, resid: Resid, layers: range, taps: Taps) -> Resid:
+    """The residual stream of whole texts after ``layers``, given that before them."""
+    reading = model.reading(Layout.sequence(resid.shape[1], resid.device), taps)
+    resid = model.run_blocks(resid, reading, layers.start, layers.stop)
     taps.check()
     return resid
 
 
 def embed(model: Transformer, tokens: Tokens) -> Resid:
-    """The residual stream before block 0."""
-    return model.encoding.on_embed(model.W_E[tokens], torch.arange(tokens.shape[1], device=tokens.device))
+    """The residual stream of whole texts before block 0."""
+    return model.embed(tokens, Layout.sequence(tokens.shape[1], tokens.device))
 
 
 def head_sets(model: Transformer, site: SpellingSite, named: Mapping[str, Sequence[BindingHead]]) -> dict[str, list[tuple[int, int]]]:
@@ -112,7 +112,7 @@ class _Knockout:
                 tokens = torch.from_numpy(spelled.tokens[:, : prompt_length(spelled.n_connections) - 8]).to(model.device)
                 at = spelling_positions(spelled.n_connections, site.token_class)
                 taps = Taps(record=places)
-                resid = blocks(model, embed(model, tokens), self.layers, taps, set(self.layers))
+                resid = blocks(model, embed(model, tokens), self.layers, taps)
                 for layer in self.layers:
                     z[layer].append(taps.values[Place(layer, Site.Z)][:, :, at].transpose(1, 2).flatten(0, 1))
                 owner.append(np.repeat(part, len(at)))
@@ -147,7 +147,7 @@ class _Knockout:
             chosen = [head for at_layer, head in heads if at_layer == layer]
             values = self.mean[layer][None, chosen] if ablation == "mean" else self.z[layer][b.donor][:, chosen]
             edits.append(replace_heads(Place(layer, Site.Z), chosen, at, values[:, :, None]))
-        resid = blocks(self.model, embed(self.model, b.tokens), self.layers, Taps(edits), {e.place.layer for e in edits})
+        resid = blocks(self.model, embed(self.model, b.tokens), self.layers, Taps(edits))
         return self._latents(resid, b.spelled)
 
     def counts(self) -> np.ndarray:

@@ -213,7 +213,7 @@ class _Study:
 
     def _read(self, tokens: np.ndarray, edits: list[Edit]) -> tuple[dict[Place, Tensor], Float[Tensor, "pair vocab"]]:
         taps = Taps(edits, self.places)
-        resid = blocks(self.model, embed(self.model, torch.from_numpy(tokens).to(self.model.device)), self.layers, taps, set(self.layers))
+        resid = blocks(self.model, embed(self.model, torch.from_numpy(tokens).to(self.model.device)), self.layers, taps)
         return taps.values, self._logits(resid)
 
     def _logits(self, resid: Resid) -> Float[Tensor, "pair vocab"]:
@@ -240,14 +240,14 @@ class _Study:
             other = self._rest_of_block(place, other)
         assert clean is not None
         versions = torch.where(self.groups[:, groups, :, None], other[:, None], clean[:, None]).flatten(0, 1)
-        resid = blocks(self.model, versions, range(first, len(self.layers)), Taps(), set())
+        resid = blocks(self.model, versions, range(first, len(self.layers)), Taps())
         return self._metric(self._logits(resid)).unflatten(0, (-1, len(groups)))
 
     def _rest_of_block(self, place: Place, other: Resid) -> Resid:
         """The stream after the block of the clean run with ``place`` patched everywhere."""
         before = Place(0, Site.RESID_PRE) if place.layer == 0 else Place(place.layer - 1, Site.RESID_POST)
         taps = Taps([Edit(place, lambda _: other)])
-        return blocks(self.model, self.clean[before], range(place.layer, place.layer + 1), taps, {place.layer})
+        return blocks(self.model, self.clean[before], range(place.layer, place.layer + 1), taps)
 
     def attribution(self, place: Place) -> Float[Tensor, "pair group"]:
         """What the gradient predicts for the loss of the metric, for all groups."""

@@ -20,10 +20,11 @@ from mazewm.interventions.conditions import PROMPTS, Condition, Method, delta, p
 from mazewm.interventions.design import InterventionParams, conditions_of
 from mazewm.interventions.directions import Directions
 from mazewm.interventions.prompts import walk_prompt
-from mazewm.interventions.resuming import HalfRead, read_up_to, walk_on
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import add_at
+from mazewm.model.edits import Edit, add_at
+from mazewm.model.resuming import ReadLists
+from mazewm.model.rollout import questions_of, rollouts
 from mazewm.model.transformer import Transformer
 from mazewm.tokens import Spelled, spell
 
@@ -175,14 +176,13 @@ def _run_batch(
     ledger: Ledger,
     advance: Callable[[], None],
 ) -> None:
-    """Every condition at every site on one batch of equally long prompts."""
-    prompt = torch.from_numpy(spelled.prompt).to(model.device)
+    """Every condition at every site on one batch of equally long lists."""
+    read = ReadLists(model, torch.from_numpy(spelled.lists).to(model.device), {site.site.layer for site in sites})
+    solved = judge(part.mazes, rollouts(model, read.prefix, questions_of(part.mazes))[:, 0]).solved
+    asked = questions_of(part.mazes, guess=part.edited.path)
     prompted: dict[Method, tuple[np.ndarray, int]] = {}  # what does not depend on the site
     for site in sites:
-        conditions = conditions_of(part.kind, part.n_changed, split, site.is_main, params)
-        read = read_up_to(model, site.site.layer, prompt)
-        solved = judge(part.mazes, walk_on(model, read, read.resid)).solved
-        for condition in conditions:
+        for condition in conditions_of(part.kind, part.n_changed, split, site.is_main, params):
             # The same draw of positions for every method, so that methods differ in nothing else.
             where, random = (np.random.default_rng([seed, int(numbers[0]), nth]) for nth in range(2))
             n_spelled = spelled.n_connections
@@ -191,8 +191,9 @@ def _run_batch(
                     prompted[condition.method] = walk_prompt(condition.method, model, part, spelled, random)
                 cells, n_spelled = prompted[condition.method]
             else:
-                at = positions(condition.where, part, spelled, site.site, where)
-                cells = _walk_edited(model, read, condition, part, site, torch.from_numpy(at).to(model.device), random)
+                at = torch.from_numpy(positions(condition.where, part, spelled, site.site, where)).to(model.device)
+                prefix = read.edited(_edit(condition, part, site, at, random))
+                cells = rollouts(model, prefix, asked)[:, 0]
             labels: dict[str, object] = {"split": split, "kind": part.kind, "site": str(site.site), "method": condition.method}
             labels |= {"where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
             labels |= {"n_changed": part.n_changed, "n_spelled": n_spelled}
@@ -200,19 +201,10 @@ def _run_batch(
             advance()
 
 
-@torch.inference_mode()
-def _walk_edited(
-    model: Transformer,
-    read: HalfRead,
-    condition: Condition,
-    examples: Examples,
-    directions: Directions,
-    at: torch.Tensor,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """The cells walked when a condition's delta is added at the given positions."""
+def _edit(condition: Condition, examples: Examples, directions: Directions, at: torch.Tensor, rng: np.random.Generator) -> Edit:
+    """A condition's delta, added at the given positions."""
 
     def push(here: torch.Tensor) -> torch.Tensor:
         return delta(condition, examples, directions, directions.sae.encode(here), rng)
 
-    return walk_on(model, read, add_at(directions.site.place, at, push).function(read.resid))
+    return add_at(directions.site.place, at, push)

@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Int
 from torch import nn
 
+from mazewm.behaviour import walk
 from mazewm.interventions.conditions import Method
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
 from mazewm.model.positions import Learned, Sinusoidal
-from mazewm.model.rollout import rollout
 from mazewm.model.transformer import Transformer
 from mazewm.tokens import TOKENS_PER_CONNECTION, Spelled, random_spelling, spell, spell_as
 
@@ -27,12 +27,15 @@ def walk_prompt(
     method: Method, model: Transformer, examples: Examples, spelled: Spelled, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, "maze step"], int]:
     """The cells walked after the changed prompt of each example, and how many connections it spells."""
-    k = examples.n_changed
+    k, mazes = examples.n_changed, examples.mazes
     if method == "shifted":
         model = shifted(model, TOKENS_PER_CONNECTION * k)
+    elif method == "tokens":
+        mazes = examples.edited
+        spelled = spell(mazes, rng)
     else:
-        spelled = spell(examples.edited, rng) if method == "tokens" else repeated(examples.mazes, k, rng)
-    return rollout(model, torch.from_numpy(spelled.prompt).to(model.device)), spelled.n_connections
+        spelled = repeated(mazes, k, rng)
+    return walk(model, mazes, spelled.lists), spelled.n_connections
 
 
 def repeated(mazes: Mazes, k: int, rng: np.random.Generator) -> Spelled:

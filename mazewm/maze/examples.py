@@ -21,7 +21,7 @@ from jaxtyping import Bool, Int
 
 from mazewm.maze.datasets import random_ends
 from mazewm.maze.mazes import Mazes, solve
-from mazewm.maze.truths import shortest_paths, touched_cells
+from mazewm.maze.truths import openable, shortest_paths, touched_cells
 
 Kind = Literal["add", "remove", "move", "several", "overload"]
 
@@ -65,7 +65,7 @@ def with_new_ends(mazes: Mazes, rng: np.random.Generator, times: int) -> Mazes:
 
 def additions(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> Examples:
     """Up to ``n_per_connection`` examples of adding each connection."""
-    maze, connection = np.nonzero(openable(mazes))
+    maze, connection = np.nonzero(openable(mazes.grid, mazes.connections))
     found = _that_fit("add", mazes[maze], connection[:, None], _none(maze))
     shorter = found[found.edited.path_length < found.mazes.path_length]
     return _some_of_each(shorter, shorter.added[:, 0], rng, n_per_connection)
@@ -73,8 +73,10 @@ def additions(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> 
 
 def removals(mazes: Mazes, rng: np.random.Generator, n_per_connection: int, max_connections: int) -> Examples:
     """Up to ``n_per_connection`` examples of removing each connection, from trees given one connection more."""
-    trees = mazes[mazes.n_connections < max_connections]
-    maze, extra = np.nonzero(openable(trees))
+    # A connected maze is a tree if it has one connection fewer than cells.
+    is_tree = mazes.n_connections == touched_cells(mazes.grid, mazes.connections).sum(axis=1) - 1
+    trees = mazes[is_tree & (mazes.n_connections < max_connections)]
+    maze, extra = np.nonzero(openable(trees.grid, trees.connections))
     chosen = trees[maze]
     cyclic = solve(trees.grid, flip(chosen, extra[:, None]), chosen.origin, chosen.target, chosen.family, chosen.maze_id)
     steps = steps_of(cyclic)
@@ -85,7 +87,7 @@ def removals(mazes: Mazes, rng: np.random.Generator, n_per_connection: int, max_
 
 def moves(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> Examples:
     """Up to ``n_per_connection`` examples of moving each connection to another place."""
-    maze, added = np.nonzero(openable(mazes))
+    maze, added = np.nonzero(openable(mazes.grid, mazes.connections))
     steps = steps_of(mazes)[maze]
     which, nth = np.nonzero(steps >= 0)
     found = _that_fit("move", mazes[maze[which]], added[which][:, None], steps[which, nth][:, None])
@@ -103,13 +105,6 @@ def overload(mazes: Mazes, rng: np.random.Generator, k: int, n: int, max_connect
     return _together("overload", mazes[mazes.n_connections == max_connections], rng, k, n)
 
 
-def openable(mazes: Mazes) -> Bool[np.ndarray, "maze connection"]:
-    """The absent connections between cells that the maze mentions."""
-    touched = touched_cells(mazes.grid, mazes.connections)
-    a, b = mazes.grid.ends.T
-    return ~mazes.connections & touched[:, a] & touched[:, b]
-
-
 def steps_of(mazes: Mazes) -> Int[np.ndarray, "maze step"]:
     """The connections along the shortest path, padded with -1."""
     here, there = mazes.path[:, :-1], mazes.path[:, 1:]
@@ -123,7 +118,7 @@ def _none(like: np.ndarray) -> Int[np.ndarray, "maze 0"]:
 
 def _together(kind: Kind, mazes: Mazes, rng: np.random.Generator, k: int, n: int) -> Examples:
     """``k`` of each maze's openable connections, drawn at random, where the path becomes shorter; up to ``n`` of those."""
-    is_open = openable(mazes)
+    is_open = openable(mazes.grid, mazes.connections)
     enough = is_open.sum(axis=1) >= k
     mazes, is_open = mazes[enough], is_open[enough]
     added = np.argsort(-rng.random(is_open.shape) * is_open, axis=1)[:, :k]

@@ -2,6 +2,7 @@
 
 * ``dfs``: randomised depth-first search, stopped once ``n_visit`` cells have been reached: the paper's family
   ("constrained randomised depth-first search"). Acyclic; a tree over ``n_visit`` cells.
+* ``loop``: a tree of that kind and one connection more between two of its cells. One cycle.
 * ``wilson``: uniform spanning trees by loop-erased random walks (Wilson 1996). Acyclic, all cells.
 * ``percolation``: every connection is open with probability ``p``, independently. Has cycles and islands.
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from mazewm.maze.lattice import lattice
+from mazewm.maze.truths import openable
 
 Connections = Bool[np.ndarray, "maze connection"]
 
@@ -47,6 +49,24 @@ def dfs(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"]) 
         depth[stuck] -= 1
         current[stuck] = stack[stuck, depth[stuck]]
         growing = n_visited < n_visit
+    return connections
+
+
+def loop(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"]) -> Connections:
+    """Trees of ``dfs``, each with one of the connections that could be added to it, drawn evenly.
+
+    A tree to which none can be added is grown again, to as many cells; at least 4 are needed.
+    """
+    connections = np.zeros((len(n_visit), lattice(size).n_connections), bool)
+    todo = np.arange(len(n_visit))
+    while len(todo):
+        trees = dfs(rng, size, n_visit[todo])
+        could = openable(lattice(size), trees)
+        extra = (rng.random(could.shape) * could).argmax(axis=1)
+        trees[np.arange(len(todo)), extra] = True
+        done = could.any(axis=1)
+        connections[todo[done]] = trees[done]
+        todo = todo[~done]
     return connections
 
 

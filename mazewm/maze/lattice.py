@@ -53,6 +53,13 @@ class Lattice:
                     table[cell, side] = r * self.n + c
         return table
 
+    @cached_property
+    def symmetries(self) -> Int[np.ndarray, "symmetry cell"]:
+        """Where each cell goes under the 8 symmetries of the square: four turns, each as it is and mirrored."""
+        cell = np.arange(self.n_cells).reshape(self.n, self.n)
+        turned = [np.rot90(cell, quarters) for quarters in range(4)]
+        return np.stack([image.ravel() for image in (*turned, *(one.T for one in turned))])
+
     def name(self, connection: int) -> str:
         """For people: ``(0,1)-(1,1)``."""
         a, b = (divmod(int(cell), self.n) for cell in self.ends[connection])

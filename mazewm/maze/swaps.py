@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from mazewm.maze.examples import openable, steps_of
+from mazewm.maze.examples import steps_of
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.truths import shortest_paths
+from mazewm.maze.truths import openable, shortest_paths
 
 MOST_PER_MAZE = 3  # swaps, so that no few mazes stand for many
 
@@ -39,7 +39,7 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
     """``n`` swaps drawn at random, or as many as there are: a second one of a maze only when all mazes have given a first."""
     grid = mazes.grid
     on_path = (steps_of(mazes)[:, :, None] == np.arange(grid.n_connections)).any(axis=1)
-    maze, removed, added = np.nonzero(on_path[:, :, None] & openable(mazes)[:, None, :])
+    maze, removed, added = np.nonzero(on_path[:, :, None] & openable(grid, mazes.connections)[:, None, :])
     rows = np.arange(len(maze))
     connections = mazes.connections[maze]
     connections[rows, removed], connections[rows, added] = False, True

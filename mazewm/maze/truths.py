@@ -10,25 +10,33 @@ from jaxtyping import Bool, Int
 
 from mazewm.maze.lattice import Lattice
 
-UNREACHABLE = 127
+UNREACHABLE = np.iinfo(np.int16).max  # more than any number of steps: a lattice of 400 cells has at most 399
 
 
 def distances(
     grid: Lattice, connections: Bool[np.ndarray, "maze connection"], source: Int[np.ndarray, " maze"]
 ) -> Int[np.ndarray, "maze cell"]:
     """Steps from ``source`` to every cell by breadth-first search; UNREACHABLE where there is no way."""
-    n_mazes = len(connections)
-    is_open = np.ascontiguousarray(connections.T)
-    distance = np.full((grid.n_cells, n_mazes), UNREACHABLE, np.int8)
-    distance[source, np.arange(n_mazes)] = 0
-    for _ in range(grid.n_cells):
-        before = distance.copy()
-        for e, (a, b) in enumerate(grid.ends):
-            np.minimum(distance[a], before[b] + 1, out=distance[a], where=is_open[e] & (before[b] < UNREACHABLE))
-            np.minimum(distance[b], before[a] + 1, out=distance[b], where=is_open[e] & (before[a] < UNREACHABLE))
-        if np.array_equal(before, distance):
-            break
-    return distance.T
+    n, n_mazes = grid.n, len(connections)
+    # Mazes are the last axis, so that a step of all searches is a few operations on whole rows and columns of cells.
+    down, right = np.split(np.ascontiguousarray(connections.T), [n * (n - 1)])
+    down, right = down.reshape(n - 1, n, n_mazes), right.reshape(n, n - 1, n_mazes)
+    distance = np.full((n, n, n_mazes), UNREACHABLE, np.int16)
+    front = np.zeros((n, n, n_mazes), bool)
+    front[source // n, source % n, np.arange(n_mazes)] = True
+    is_new = np.ones_like(front)
+    steps = 0
+    while front.any():
+        distance[front] = steps
+        is_new &= ~front
+        ahead = np.zeros_like(front)
+        ahead[1:] |= front[:-1] & down
+        ahead[:-1] |= front[1:] & down
+        ahead[:, 1:] |= front[:, :-1] & right
+        ahead[:, :-1] |= front[:, 1:] & right
+        front = ahead & is_new
+        steps += 1
+    return distance.reshape(grid.n_cells, n_mazes).T
 
 
 class Paths(NamedTuple):
@@ -44,7 +52,7 @@ def shortest_paths(
 ) -> Paths:
     """One shortest path of each maze (the lowest-numbered step wherever there is a choice) and whether it is the only one."""
     n_mazes, every = len(connections), np.arange(len(connections))
-    distance = np.concatenate([distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int8)], axis=1)
+    distance = np.concatenate([distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int16)], axis=1)
     # A column of closed connections answers for the sides that lie outside the lattice.
     is_open = np.concatenate([connections, np.zeros((n_mazes, 1), bool)], axis=1)
     leads = np.where(grid.neighbours >= 0, np.take_along_axis(grid.connection_of, np.maximum(grid.neighbours, 0), axis=1), -1)
@@ -75,3 +83,10 @@ def touched_cells(grid: Lattice, connections: Bool[np.ndarray, "maze connection"
         touched[:, a] |= connections[:, e]
         touched[:, b] |= connections[:, e]
     return touched
+
+
+def openable(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> Bool[np.ndarray, "maze connection"]:
+    """The absent connections between cells that the maze mentions."""
+    touched = touched_cells(grid, connections)
+    a, b = grid.ends.T
+    return ~connections & touched[:, a] & touched[:, b]

@@ -1,4 +1,9 @@
-"""The mazes that a training reads: batches in order, spelled before they are asked for."""
+"""The mazes that a training reads: batches in order, spelled before they are asked for.
+
+A row of a batch is the adjacency list of one maze and several questions about it, each with its shortest path. All rows of a
+batch have equally many connections. The questions of a row stand in the order of their length, and those that come first, second and
+so on in all rows are padded to one length, so that little is padded.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,52 +12,83 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.routes import routes
+from mazewm.model.reading import Layout
 from mazewm.shapes import Tokens
-from mazewm.tokens import PADDING, Spelled, prompt_length, spell
+from mazewm.tokens import ASKING, PADDING, random_spelling, spell_asking, spell_lists, spell_paths
 
 N_AHEAD = 8
 
 
-class Batches:
-    """Batch ``i`` of an endless, freshly spelled run through the training mazes."""
+class Batch(NamedTuple):
+    """Lists with questions behind them."""
 
-    def __init__(self, mazes: Mazes, batch_size: int, seed: int) -> None:
+    lists: Tokens
+    questions: Tokens  # of each row, one after another, each with its path but without its last token, which predicts nothing
+    wanted: Tokens  # what comes after each of ``questions``; PADDING where nothing is predicted
+    layout: Layout  # of a row: the list and the questions
+
+    @property
+    def is_path(self) -> Bool[Tensor, " pos"]:
+        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same questions' first tokens."""
+        n = self.lists.shape[1]
+        return self.layout.position[n:] >= n + ASKING - 1
+
+    @property
+    def n_path_tokens(self) -> Int[Tensor, " batch"]:
+        """Tokens of each row's paths, without padding."""
+        return ((self.wanted != PADDING) & self.is_path).sum(dim=1)
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """Some of the rows."""
+        return Batch(self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch, copied to the device while it goes on with what it does."""
+        lists, questions, wanted = (_copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted))
+        return Batch(lists, questions, wanted, self.layout.to(device))
+
+
+class Batches:
+    """Batch ``i`` of an endless, freshly spelled run through the training mazes.
+
+    Every epoch reads every maze at least once: where the mazes with equally many connections do not fill their last batch, some of
+    them are read a second time.
+    """
+
+    def __init__(self, mazes: Mazes, batch_size: int, n_questions: int, seed: int) -> None:
         self.mazes, self.seed = mazes, seed
-        self.groups = [index for index in mazes.by_n_connections().values() if len(index) >= batch_size]
-        self.batch_size = batch_size
-        self.per_epoch = sum(len(index) // batch_size for index in self.groups)
-        if self.per_epoch == 0:
-            raise BadInput(
-                f"params.yaml: training.batch_size: expected at most {max(map(len, mazes.by_n_connections().values()))}, "
-                f"the most training mazes with equally many connections, found {batch_size}."
-            )
+        self.batch_size, self.n_questions = batch_size, n_questions
+        self.groups = list(mazes.by_n_connections().values())
+        self.per_epoch = sum(-(-len(index) // batch_size) for index in self.groups)
         self._epoch, self._plan = -1, np.empty((0, batch_size), int)
 
-    def __getitem__(self, i: int) -> Spelled:
+    def __getitem__(self, i: int) -> Batch:
         epoch, nth = divmod(i, self.per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, 1, epoch])
-            whole = [rng.permutation(index)[: len(index) // self.batch_size * self.batch_size] for index in self.groups]
-            plan = np.concatenate([index.reshape(-1, self.batch_size) for index in whole])
-            self._epoch, self._plan = epoch, rng.permutation(plan)
-        return spell(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
+            filled = [np.resize(rng.permutation(g), (-(-len(g) // self.batch_size), self.batch_size)) for g in self.groups]
+            self._epoch, self._plan = epoch, rng.permutation(np.concatenate(filled))
+        return self._ask(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
 
-    def longest(self, n: int) -> Spelled:
+    def longest(self, n: int) -> Batch:
         """``n`` mazes with as many connections as any that are trained on."""
-        return spell(self.mazes[self.groups[-1][:n]], np.random.default_rng(self.seed))
+        return self._ask(self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed))
 
-
-class Batch(NamedTuple):
-    """Whole sequences with equally many connections, on the device."""
-
-    tokens: Tokens
-    n_connections: int
-    n_path_tokens: Int[np.ndarray, " maze"]  # of each sequence, without padding
+    def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
+        grid, ways = mazes.grid, routes(mazes.grid, mazes.connections)
+        lists = spell_lists(grid, *random_spelling(mazes, rng))
+        origin, target = ways.questions(rng, self.n_questions)
+        asking, path = spell_asking(grid, origin, target), ways.paths(origin, target)
+        asked = [np.concatenate([asking[:, nth], spell_paths(grid, path[:, nth])], axis=1) for nth in range(self.n_questions)]
+        n, here = lists.shape[1], torch.device("cpu")
+        layout = Layout.sequence(n, here) + Layout.questions(n, [(1, each.shape[1] - 1) for each in asked], here)
+        questions, wanted = (np.concatenate([each[:, part] for each in asked], axis=1) for part in (slice(-1), slice(1, None)))
+        return Batch(torch.from_numpy(lists), torch.from_numpy(questions), torch.from_numpy(wanted), layout)
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:
@@ -63,13 +99,8 @@ def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iter
             batch = spelled.popleft().result()
             if i + N_AHEAD < last:
                 spelled.append(pool.submit(batches.__getitem__, i + N_AHEAD))
-            yield on_device(batch, device)
+            yield batch.to(device)
 
 
-def on_device(spelled: Spelled, device: torch.device) -> Batch:
-    """A spelled batch, copied to the device while it goes on with what it does."""
-    tokens: Tensor = torch.from_numpy(spelled.tokens)
-    if device.type == "cuda":
-        tokens = tokens.pin_memory()
-    is_path = spelled.tokens[:, prompt_length(spelled.n_connections) :] != PADDING
-    return Batch(tokens.to(device, non_blocking=True), spelled.n_connections, is_path.sum(axis=1))
+def _copied(tokens: Tensor, device: torch.device) -> Tensor:
+    return (tokens.pin_memory() if device.type == "cuda" else tokens).to(device, non_blocking=True)

@@ -1,32 +1,64 @@
-"""Greedy rollouts with a cache of keys and values."""
+"""Greedy rollouts of many questions about mazes whose adjacency lists are read once.
+
+1. A list is read once (``Transformer.read``, under an edit if there is one) and serves all questions about it.
+2. A question is asked with a guess of its whole path behind it. One forward pass gives what the model would write after each token of
+   the guess; up to the first token at which the two differ, that is the rollout, token by token (greedy speculative decoding,
+   Leviathan et al. 2023, with a guess that costs nothing: the maze's own shortest path).
+3. Where they differ, the model's token stands, the way from there to the target is guessed anew, and the rollout goes on. Rollouts
+   that have ended leave the batch.
+
+What comes out is what asking one by one and writing token by token gives; a good guess makes it fast, a bad one only slower.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from mazewm.maze.lattice import Lattice
+from mazewm.maze.mazes import Mazes
+from mazewm.maze.routes import routes
+from mazewm.model.edits import Taps
+from mazewm.model.reading import Layout, Prefix
 from mazewm.model.sites import Tap
-from mazewm.model.transformer import KeysValues, Transformer
-from mazewm.tokens import PATH_END, SPECIALS, Vocabulary
+from mazewm.model.transformer import Transformer
+from mazewm.tokens import PATH_END, SPECIALS, Vocabulary, spell_asking, spell_paths
+
+MOST_TOKENS = 256  # of one row: attention grows with their square
+NO_CELL = -2
+
+TapOf = Callable[[Int[np.ndarray, " row"]], Tap | None]  # the tap for rows that belong to these mazes
 
 
-@torch.inference_mode()
-def rollout(
-    model: Transformer, prompt: Int[Tensor, "batch pos"], prompt_tap: Tap | None = None, step_tap: Tap | None = None
-) -> Int[np.ndarray, "batch step"]:
-    """The cells that the model walks after each prompt, greedily, until ``<PATH_END>``; padded with -1.
+@dataclass(frozen=True)
+class Questions:
+    """Equally many questions about each maze of a batch, with a guess of each answer."""
 
-    ``prompt_tap`` is called while the prompt is read, ``step_tap`` while the path is written (then only the rows that are not
-    finished are in the batch, so it must treat all rows alike). A rollout that writes a
-    token which is neither a cell nor ``<PATH_END>``, or that never ends, gets -2 at that point.
-    """
-    past = KeysValues(model.params, len(prompt), prompt.shape[1] + max_steps(model), prompt.device)
-    return walk(model, model(prompt, prompt_tap, past), past, step_tap)
+    grid: Lattice
+    connections: Bool[np.ndarray, "maze connection"]  # what guesses go by where the first one was wrong
+    asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
+    target: Int[np.ndarray, "maze question"]
+    guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
 
 
-def max_steps(model: Transformer) -> int:
-    """The most steps of a rollout: every cell, and ``<PATH_END>``."""
-    return vocabulary_of(model).grid.n_cells + 1
+def questions_of(mazes: Mazes, guess: Int[np.ndarray, "maze step"] | None = None) -> Questions:
+    """The one question of each maze; the guess is its shortest path unless another is given."""
+    guess = mazes.path if guess is None else guess
+    return ask_all(mazes.grid, mazes.connections, mazes.origin[:, None], mazes.target[:, None], guess[:, None])
+
+
+def ask_all(
+    grid: Lattice,
+    connections: Bool[np.ndarray, "maze connection"],
+    origin: Int[np.ndarray, "maze question"],
+    target: Int[np.ndarray, "maze question"],
+    guess: Int[np.ndarray, "maze question step"],
+) -> Questions:
+    """From every ``origin`` to its ``target``."""
+    return Questions(grid, connections, spell_asking(grid, origin, target), target, guess)
 
 
 def vocabulary_of(model: Transformer) -> Vocabulary:
@@ -35,24 +67,91 @@ def vocabulary_of(model: Transformer) -> Vocabulary:
 
 
 @torch.inference_mode()
-def walk(
-    model: Transformer, logits: Float[Tensor, "batch pos vocab"], past: KeysValues, step_tap: Tap | None = None
-) -> Int[np.ndarray, "batch step"]:
-    """The rest of a ``rollout`` of prompts that have been read: their last position's ``logits``, their keys and values with room for
-    ``max_steps`` more."""
-    first_cell, n_steps = vocabulary_of(model).first_cell, max_steps(model)
-    cells = np.full((len(logits), n_steps), -1, np.int16)
-    walking = np.arange(len(logits))  # the rows that are still being written
-    for step in range(n_steps):
-        token = logits[:, -1].argmax(dim=-1)
-        is_cell = token >= first_cell
-        written = torch.where(is_cell, token - first_cell, torch.where(token == PATH_END, -1, -2))
-        cells[walking, step] = written.cpu().numpy()
-        if not is_cell.all():
-            past.keep(is_cell)
-            walking, token = walking[is_cell.cpu().numpy()], token[is_cell]
-        if len(walking) == 0 or step == n_steps - 1:
-            break
-        logits = model(token[:, None], step_tap, past)
-    cells[walking, -1] = -2
-    return cells
+def rollouts(
+    model: Transformer, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
+) -> Int[np.ndarray, "maze question step"]:
+    """The cells that the model walks, greedily, until ``<PATH_END>``; padded with -1.
+
+    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix, all of whose edits must fire. A
+    rollout that writes a token which is neither a cell nor ``<PATH_END>``, or that has not ended after as many tokens as there are
+    cells, and one, gets NO_CELL there.
+    """
+    n_mazes, n_questions = questions.target.shape
+    walks = _Walks(questions)
+    by_length = np.argsort((questions.guess >= 0).sum(axis=2), axis=1, kind="stable")
+    longest = questions.asked.shape[2] + int((questions.guess >= 0).sum(axis=2).max()) + 1
+    n_at_once = max(1, MOST_TOKENS // longest)
+    for first in range(0, n_questions, n_at_once):
+        together = by_length[:, first : first + n_at_once]
+        rows = (np.arange(n_mazes)[:, None] * n_questions + together).ravel()
+        tap = tap_of(np.arange(n_mazes)) if tap_of else None
+        walks.go_on(rows, *_answers(model, prefix, walks, rows, together.shape[1], tap))
+    while len(rows := np.flatnonzero(walks.is_walking)):
+        walks.guess_anew(rows)
+        for part in np.array_split(rows, -(-len(rows) // (16 * MOST_TOKENS // longest))):
+            maze = part // n_questions
+            tap = tap_of(maze) if tap_of else None
+            behind = prefix.of(torch.from_numpy(maze).to(model.device))
+            walks.go_on(part, *_answers(model, behind, walks, part, 1, tap))
+    return walks.cells.reshape(n_mazes, n_questions, -1)
+
+
+def _answers(
+    model: Transformer, prefix: Prefix, walks: "_Walks", rows: Int[np.ndarray, " row"], n_questions: int, tap: Tap | None
+) -> tuple[Int[np.ndarray, "row step"], Int[np.ndarray, "row step"]]:
+    """The guesses of some rows as tokens, ``<PATH_END>`` included, and what the model writes in place of each."""
+    wanted = spell_paths(walks.grid, walks.guess[rows])
+    tokens = np.concatenate([walks.asked[rows], wanted[:, :-1]], axis=1)
+    layout = Layout.questions(len(prefix), [(n_questions, tokens.shape[1])], model.device)
+    inputs = torch.from_numpy(tokens).to(model.device).reshape(-1, len(layout))
+    logits = model.ask(prefix, inputs, layout, tap)
+    if isinstance(tap, Taps):
+        tap.check()
+    chosen: Tensor = logits.argmax(dim=-1).reshape(tokens.shape)[:, -wanted.shape[1] :]
+    return wanted, chosen.cpu().numpy()
+
+
+class _Walks:
+    """Rollouts on their way, one row for each question."""
+
+    def __init__(self, questions: Questions) -> None:
+        n_rows, n_steps = questions.target.size, questions.grid.n_cells + 1
+        self.grid, self.connections = questions.grid, questions.connections
+        self.first_cell = Vocabulary(self.grid.n).first_cell
+        self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
+        self.cells = np.full((n_rows, n_steps), -1, np.int16)
+        self.guess = self.cells.copy()  # what is written, and how it might go on
+        self.guess[:, : questions.guess.shape[2]] = questions.guess.reshape(n_rows, -1)
+        self.n_written = np.zeros(n_rows, int)
+        self.is_walking = np.ones(n_rows, bool)
+
+    def go_on(self, rows: Int[np.ndarray, " row"], wanted: Int[np.ndarray, "row step"], chosen: Int[np.ndarray, "row step"]) -> None:
+        """Keep each guess as far as it was right, and the token after it."""
+        step = np.arange(wanted.shape[1])
+        n_guessed = (self.guess[rows] >= 0).sum(axis=1)
+        wrong = (wanted != chosen) & (step >= self.n_written[rows, None])
+        wrong[np.arange(len(rows)), n_guessed] = True  # after the whole guess comes a token that counts, right or wrong
+        n_right = wrong.argmax(axis=1)
+        token = chosen[np.arange(len(rows)), n_right]
+        guessed = self.guess[rows, : len(step)]
+        self.cells[rows, : len(step)] = np.where(step < n_right[:, None], guessed, -1)
+        is_cell = token >= self.first_cell
+        self.cells[rows, n_right] = np.where(is_cell, token - self.first_cell, np.where(token == PATH_END, -1, NO_CELL))
+        self.n_written[rows] = n_right + 1
+        is_over = n_right + 1 == self.cells.shape[1]
+        self.cells[rows[is_over & is_cell], -1] = NO_CELL
+        self.is_walking[rows] = is_cell & ~is_over
+
+    def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
+        """From the cell written last, the shortest way to the target, where there is one."""
+        n_questions = len(self.target) // len(self.connections)
+        maze, inverse = np.unique(rows // n_questions, return_inverse=True)
+        leads_to = routes(self.grid, self.connections[maze]).next_cell[inverse, self.target[rows]]
+        self.guess[rows] = self.cells[rows]
+        every, n = np.arange(len(rows)), self.n_written[rows]
+        here = self.cells[rows, n - 1]
+        # The last step is left to the model, whose token there is the last that counts.
+        while len(every := every[(leads_to[every, here[every]] != here[every]) & (n[every] < self.guess.shape[1] - 1)]):
+            here[every] = leads_to[every, here[every]]
+            self.guess[rows[every], n[every]] = here[every]
+            n[every] += 1

@@ -1,9 +1,10 @@
 """Train one transformer to spell mazes and their shortest paths.
 
-1. Batches hold mazes with equally many connections, freshly spelled: batch i is a function of the seed and i alone.
-2. Cross-entropy on the path tokens, and (``loss_on: all``) on every other token with ``other_weight``.
-3. Muon (Jordan et al. 2024, ``torch.optim.Muon``) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear
-   decay to zero.
+1. Batches hold mazes with equally many connections, freshly spelled, with ``n_questions`` questions behind each list: batch i is a
+   function of the seed and i alone. A question sees the list and itself, so each is one sequence of the task; the list is read once.
+2. Cross-entropy on the path tokens, and (``loss_on: all``) on every other token with ``other_weight``. With ``loss_on: path`` nothing
+   is predicted on the list, and the last block computes no more of it than keys and values.
+3. Muon (Jordan et al. 2024) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear decay to zero.
 4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped (on CUDA, if
    batches are read in as many parts), and may be resumed on another device.
 5. A batch that does not fit the memory of a CUDA device is read in parts, whose gradients add up to its own.
@@ -14,20 +15,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from mazewm.maze.mazes import Mazes
-from mazewm.model.batches import Batch, Batches, ahead, on_device
+from mazewm.model.batches import Batch, Batches, ahead
+from mazewm.model.muon import Muon
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
-from mazewm.shapes import Logits, Tokens
-from mazewm.tokens import PADDING, prompt_length
+from mazewm.shapes import Tokens
+from mazewm.tokens import PADDING
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -38,7 +41,8 @@ class TrainingParams(Params):
     """The recipe, the same for every encoding."""
 
     n_steps: Count
-    batch_size: Count
+    batch_size: Count  # mazes
+    n_questions: Count  # about each maze
     loss_on: Literal["all", "path"]
     other_weight: Annotated[float, Field(ge=0)]  # of tokens outside the path, when loss_on is all
     muon_lr: Rate
@@ -59,28 +63,48 @@ def observation_steps(params: TrainingParams) -> list[int]:
     return sorted({max(1, round(params.n_steps * part**2)) for part in parts})
 
 
-Forward = Callable[[Tokens], Logits]
+class Losses(NamedTuple):
+    """Summed cross-entropy, in nats, on the tokens of the paths (``<PATH_END>`` included) and on those before them."""
+
+    path: Tensor
+    other: Tensor
 
 
-def losses(forward: Forward, tokens: Tokens, n_connections: int) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy, in nats per token, on the path's tokens (``<PATH_END>`` included) and on those before it."""
-    logits = forward(tokens[:, :-1]).float()
-    first = prompt_length(n_connections) - 1
-    path = F.cross_entropy(logits[:, first:].flatten(0, 1), tokens[:, first + 1 :].flatten(), ignore_index=PADDING)
-    other = F.cross_entropy(logits[:, :first].flatten(0, 1), tokens[:, 1 : first + 1].flatten())
-    return path, other
+Forward = Callable[[Batch], Losses]
+
+
+def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
+    """What the model loses on each token given all before it in its question; ``other`` is zero if the path's are all that is asked for."""
+    n = batch.lists.shape[1]
+    logits = model(torch.cat([batch.lists, batch.questions], dim=1), layout=batch.layout, since=n if on_path_only else 0).float()
+    each = _cross_entropies(logits[:, -batch.wanted.shape[1] :], batch.wanted)
+    path = (each * batch.is_path).sum()
+    if on_path_only:
+        return Losses(path, torch.zeros_like(path))
+    # What comes after the list is the same for every question, and is asked once.
+    of_list = _cross_entropies(logits[:, :n], torch.cat([batch.lists[:, 1:], batch.questions[:, :1]], dim=1))
+    return Losses(path, of_list.sum() + (each * ~batch.is_path).sum())
+
+
+def _cross_entropies(logits: Float[Tensor, "batch pos vocab"], wanted: Tokens) -> Float[Tensor, "batch pos"]:
+    """In nats; zero for PADDING."""
+    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="none").view_as(wanted)
+
+
+def n_other_tokens(batch: Batch) -> Int[Tensor, ""]:
+    """Tokens of a row that ``Losses.other`` is summed over."""
+    return batch.lists.shape[1] + (~batch.is_path).sum()
 
 
 def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -> Tensor:
-    """Add the gradient of a batch's loss, read ``n_rows`` sequences at a time; returns its two ``losses``."""
-    n_path, both = batch.n_path_tokens, []
-    for start in range(0, len(batch.tokens), n_rows):
-        part = batch.tokens[start : start + n_rows]
-        path, other = losses(forward, part, batch.n_connections)
-        path, other = path * float(n_path[start : start + n_rows].sum() / n_path.sum()), other * (len(part) / len(batch.tokens))
+    """Add the gradient of a batch's loss, read ``n_rows`` mazes at a time; returns its two losses, in nats per token."""
+    n_path, n_other, both = batch.n_path_tokens.sum(), n_other_tokens(batch) * len(batch.lists), []
+    for start in range(0, len(batch.lists), n_rows):
+        summed = forward(batch.rows(start, start + n_rows))
+        path, other = summed.path / n_path, summed.other / n_other
         (path + other_weight * other if other_weight else path).backward()
         both.append(torch.stack([path.detach(), other.detach()]))
-    return torch.stack(both).sum(dim=0) if len(both) > 1 else both[0]
+    return torch.stack(both).sum(dim=0)
 
 
 def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
@@ -93,24 +117,24 @@ def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
 
 def forward_of(model: Transformer, params: TrainingParams) -> Forward:
     """The forward pass of a training step, in the precision that the parameters ask for."""
-    run = torch.compile(model, dynamic=True) if params.compile else model
+    run = torch.compile(losses, dynamic=True) if params.compile else losses
 
-    def forward(tokens: Tokens) -> Logits:
+    def forward(batch: Batch) -> Losses:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=params.precision == "bf16"):
-            return run(tokens)
+            return run(model, batch, params.loss_on == "path")
 
     return forward
 
 
 def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
-    """How many sequences to read at once: on CUDA what free memory allows, found by reading a few of the longest; elsewhere all."""
+    """How many mazes to read at once: on CUDA what free memory allows, found by reading a few of the longest; elsewhere all."""
     if model.device.type != "cuda":
         return batches.batch_size
-    few = on_device(batches.longest(max(1, batches.batch_size // 16)), model.device)
+    few = batches.longest(max(1, batches.batch_size // 16)).to(model.device)
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    backward(forward, few, len(few.tokens), other_weight=1.0)
-    per_row = (torch.cuda.max_memory_allocated() - before) / len(few.tokens)
+    backward(forward, few, len(few.lists), other_weight=1.0)
+    per_row = (torch.cuda.max_memory_allocated() - before) / len(few.lists)
     model.zero_grad(set_to_none=True)
     torch.cuda.empty_cache()
     return rows_that_fit(batches.batch_size, per_row, MEMORY_SHARE * torch.cuda.mem_get_info()[0])
@@ -122,7 +146,7 @@ def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.O
     ids = {id(p) for p in inside}
     rest = [p for p in model.parameters() if id(p) not in ids]
     return [
-        torch.optim.Muon(inside, lr=params.muon_lr, weight_decay=params.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        Muon(inside, lr=params.muon_lr, weight_decay=params.weight_decay, momentum=0.95),
         torch.optim.AdamW(rest, lr=params.adamw_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
 
@@ -167,7 +191,7 @@ def train(
     """
     torch.set_num_threads(params.n_threads)
     torch.use_deterministic_algorithms(True)
-    batches = Batches(mazes, params.batch_size, seed)
+    batches = Batches(mazes, params.batch_size, params.n_questions, seed)
     opts = optimizers(model, params)
     full_rates = [opt.param_groups[0]["lr"] for opt in opts]
     other_weight = params.other_weight if params.loss_on == "all" else 0.0

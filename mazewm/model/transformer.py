@@ -1,26 +1,28 @@
 """The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one ``tap``.
 
-Attention is the fused kernel unless the tap looks inside it; then it is spelled out, so that scores and patterns can be read
-and replaced. A test holds the two equal. Weights multiply from the right and carry the field's names. Per-head weights are stored as
-matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices; ``Attention.W_Q`` and the like give the head
-axis.
+A row is one text, or an adjacency list and many questions about it (room ``reading``): a list that has been read once can be
+asked any number of questions later. Attention is the fused kernel unless the tap looks inside it; then it is spelled out, so
+that scores and patterns can be read and replaced. A test holds the two equal. Weights multiply from the right and carry the
+field's names. Per-head weights are stored as matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices;
+``Attention.W_Q`` and the like give the head axis.
 """
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mazewm import devices, weights
 from mazewm.errors import BadInput
-from mazewm.model.positions import NoPositions, Positions, encoding_class
+from mazewm.model.positions import encoding_class
+from mazewm.model.reading import Layout, Prefix, Reading
 from mazewm.model.sites import Place, Site, Tap, looks_inside_attention
 from mazewm.params import Params, check
-from mazewm.shapes import Logits, PerHead, PerKey, Resid, Tokens
+from mazewm.shapes import Logits, PerHead, PerKey, Resid, ResidAsked, Tokens
 
 Count = Annotated[int, Field(gt=0)]
 KIND = "transformer"
@@ -39,36 +41,6 @@ class TransformerParams(Params):
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model must be a multiple of n_heads = {self.n_heads}")
         return self
-
-
-class KeysValues:
-    """What a rollout keeps of the positions already read: keys and values of every layer, up to ``n_ctx`` positions."""
-
-    def __init__(self, params: TransformerParams, n_batch: int, n_ctx: int, device: torch.device) -> None:
-        shape = (params.n_layers, n_batch, params.n_heads, n_ctx, params.d_model // params.n_heads)
-        self.keys, self.values = torch.empty(shape, device=device), torch.empty(shape, device=device)
-        self.length = 0
-
-    def extend(self, layer: int, k: PerHead, v: PerHead) -> tuple[PerKey, PerKey]:
-        """Append to a layer and return all of its keys and values; the last layer's turn completes the step."""
-        end = self.length + k.shape[2]
-        self.keys[layer, :, :, self.length : end], self.values[layer, :, :, self.length : end] = k, v
-        if layer == len(self.keys) - 1:
-            self.length = end
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-    def keep(self, rows: Bool[Tensor, " batch"]) -> None:
-        """Forget the sequences that are not among ``rows``."""
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-
-
-class Reading(NamedTuple):
-    """What one forward pass carries through the blocks beside the residual stream."""
-
-    positions: Positions
-    encoding: NoPositions
-    tap: Tap | None
-    past: KeysValues | None
 
 
 class Attention(nn.Module):
@@ -96,41 +68,39 @@ class Attention(nn.Module):
     def W_O(self) -> Float[Tensor, "head d_head d_model"]:
         return self.O.unflatten(0, (self.n_heads, -1))
 
-    def forward(self, normed: Resid, layer: int, reading: Reading) -> Resid:
-        queries, encoding, tap, past = reading
-        q, k, v = ((normed @ W).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for W in (self.Q, self.K, self.V))
-        q, k = encoding.on_qk(q, queries), encoding.on_qk(k, queries)
+    def forward(self, normed: Resid, layer: int, reading: Reading, since: int) -> ResidAsked:
+        """What the heads add at the positions from ``since`` on."""
+        encoding, tap, position = reading.encoding, reading.tap_of(layer), reading.layout.position
+        # One product with all three matrices is faster than three.
+        q, k, v = (normed @ torch.cat([self.Q, self.K, self.V], dim=1)).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = encoding.on_qk(q[:, :, since:], position[since:]), encoding.on_qk(k, position)
         if tap is not None:
             q, k, v = (tap(Place(layer, site), value) for site, value in ((Site.Q, q), (Site.K, k), (Site.V, v)))
-        if past is not None:
-            k, v = past.extend(layer, k, v)
-        keys = torch.arange(k.shape[2], device=normed.device)
-        bias = encoding.on_scores(queries, keys)
+        if reading.kept is not None:
+            reading.kept.keys.append(k)
+            reading.kept.values.append(v)
+        if q.shape[2] == 0:
+            return normed[:, since:]
+        if reading.after is not None:
+            k = torch.cat([reading.after.keys[layer], k], dim=2)
+            v = torch.cat([reading.after.values[layer], v], dim=2)
         if tap is not None and looks_inside_attention(tap):
-            z = self._spelled_out(q, k, v, queries, keys, bias, layer, tap)
+            z = self._spelled_out(q, k, v, reading, since, layer, tap)
+        elif reading.is_plain and since == 0:
+            z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            z = self._fused(q, k, v, queries, keys, bias)
+            z = F.scaled_dot_product_attention(q, k, v, attn_mask=reading.mask[..., since:, :])
         if tap is not None:
             z = tap(Place(layer, Site.Z), z)
         return z.transpose(1, 2).flatten(2) @ self.O + self.b_O
 
     @staticmethod
-    def _fused(q: PerHead, k: PerKey, v: PerKey, queries: Tensor, keys: Tensor, bias: Tensor | None) -> PerHead:
-        if bias is None and len(queries) == len(keys):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        if bias is None and len(queries) == 1:
-            return F.scaled_dot_product_attention(q, k, v)
-        future = keys[None, :] > queries[:, None]
-        mask = torch.zeros(len(queries), len(keys), device=q.device) if bias is None else bias
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.masked_fill(future, -torch.inf))
-
-    @staticmethod
-    def _spelled_out(q: PerHead, k: PerKey, v: PerKey, queries: Tensor, keys: Tensor, bias: Tensor | None, layer: int, tap: Tap) -> PerHead:
+    def _spelled_out(q: PerHead, k: PerKey, v: PerKey, reading: Reading, since: int, layer: int, tap: Tap) -> PerHead:
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        if bias is not None:
-            scores = scores + bias
+        if reading.bias is not None:
+            scores = scores + reading.bias[:, since:]
         scores = tap(Place(layer, Site.SCORES), scores)
-        pattern = scores.masked_fill(keys[None, :] > queries[:, None], -torch.inf).softmax(dim=-1)
+        pattern = scores.masked_fill(reading.mask[..., since:, :].isneginf(), -torch.inf).softmax(dim=-1)
         return tap(Place(layer, Site.PATTERN), pattern) @ v
 
 
@@ -160,14 +130,15 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(params.d_model), nn.LayerNorm(params.d_model)
         self.attn, self.mlp = Attention(params), MLP(params)
 
-    def forward(self, resid_pre: Resid, layer: int, reading: Reading) -> Resid:
-        tap = reading.tap
+    def forward(self, resid_pre: Resid, layer: int, reading: Reading, since: int = 0) -> ResidAsked:
+        """The residual stream after the block at the positions from ``since`` on; before it, at all."""
+        tap = reading.tap_of(layer)
         if tap is None:
-            resid_mid = resid_pre + self.attn(self.norm1(resid_pre), layer, reading)
+            resid_mid = resid_pre[:, since:] + self.attn(self.norm1(resid_pre), layer, reading, since)
             return resid_mid + self.mlp(self.norm2(resid_mid), layer, None)
         resid_pre = tap(Place(layer, Site.RESID_PRE), resid_pre)
-        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, reading))
-        resid_mid = tap(Place(layer, Site.RESID_MID), resid_pre + attn_out)
+        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, reading, since))
+        resid_mid = tap(Place(layer, Site.RESID_MID), resid_pre[:, since:] + attn_out)
         mlp_out = tap(Place(layer, Site.MLP_OUT), self.mlp(self.norm2(resid_mid), layer, tap))
         return tap(Place(layer, Site.RESID_POST), resid_mid + mlp_out)
 
@@ -184,14 +155,41 @@ class Transformer(nn.Module):
         self.norm_final = nn.LayerNorm(params.d_model)
         self.W_U = nn.Parameter(torch.randn(params.d_model, d_vocab) * params.d_model**-0.5)
 
-    def forward(self, tokens: Tokens, tap: Tap | None = None, past: KeysValues | None = None) -> Logits:
-        """Logits at every given position. ``past`` holds earlier positions, and is extended by these."""
-        start = past.length if past is not None else 0
-        positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
-        resid = self.encoding.on_embed(self.W_E[tokens], positions)
-        reading = Reading(positions, self.encoding, tap, past)
-        for layer, block in enumerate(self.layers):
-            resid = block(resid, layer, reading)
+    def forward(self, tokens: Tokens, tap: Tap | None = None, layout: Layout | None = None, since: int = 0) -> Logits:
+        """Logits at every position from ``since`` on; of earlier ones the last block computes keys and values only."""
+        reading = self.reading(layout or Layout.sequence(tokens.shape[1], tokens.device), tap)
+        return self.unembed(self.run_blocks(self.embed(tokens, reading.layout), reading, since=since))
+
+    def read(self, tokens: Tokens, tap: Tap | None = None) -> Prefix:
+        """A beginning that questions can be asked about."""
+        kept = Prefix()
+        reading = self.reading(Layout.sequence(tokens.shape[1], tokens.device), tap, kept=kept)
+        self.run_blocks(self.embed(tokens, reading.layout), reading, since=tokens.shape[1] if tap is None else 0)
+        return kept
+
+    def ask(self, prefix: Prefix, tokens: Tokens, layout: Layout, tap: Tap | None = None) -> Logits:
+        """Logits at the positions that follow a beginning."""
+        reading = self.reading(layout, tap, after=prefix)
+        return self.unembed(self.run_blocks(self.embed(tokens, layout), reading))
+
+    def reading(self, layout: Layout, tap: Tap | None = None, after: Prefix | None = None, kept: Prefix | None = None) -> Reading:
+        """A forward pass with this transformer's positional encoding."""
+        return Reading.of(self.encoding, layout, tap, after, kept)
+
+    def embed(self, tokens: Tokens, layout: Layout) -> Resid:
+        """The residual stream before the first block."""
+        return self.encoding.on_embed(self.W_E[tokens], layout.position)
+
+    def run_blocks(self, resid: Resid, reading: Reading, start: int = 0, stop: int | None = None, since: int = 0) -> ResidAsked:
+        """The residual stream after blocks ``start`` to ``stop - 1`` (all that follow, without it), of the last of them from position
+        ``since`` on."""
+        stop = self.params.n_layers if stop is None else stop
+        for layer in range(start, stop):
+            resid = self.layers[layer](resid, layer, reading, since if layer == stop - 1 else 0)
+        return resid
+
+    def unembed(self, resid: ResidAsked) -> Logits:
+        """Logits of the next token."""
         return self.norm_final(resid) @ self.W_U
 
     def silence(self) -> None:

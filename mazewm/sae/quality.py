@@ -138,7 +138,7 @@ def spliced(place: Place, model: Transformer, sae: SparseAutoencoder, mazes: Maz
     """Loss and rollouts with the reconstruction in place of the activation, on the same spellings as ``unspliced``."""
     tap = Taps([reconstruction(place, sae)])
     ce = path_loss(model, mazes, tap, seed, batch)
-    solved = behave(model, mazes, np.random.default_rng(seed), batch, tap, tap).solved
+    solved = behave(model, mazes, np.random.default_rng(seed), batch, tap).solved
     tap.check()
     return Spliced(ce, solved)
 

@@ -1,21 +1,23 @@
 """Steering a model whose next cell is read from known directions."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from beyond.planted_mazes import COMB, CROSSROADS
 from circuits.planted_circuit import trees
-from toys import batch, tiny
+from toys import batch, walk_alone, wanderer
 
 from mazewm import tables
+from mazewm.behaviour import judge
 from mazewm.beyond import steering
 from mazewm.beyond.facts import FACTS
 from mazewm.beyond.forks import Forks, forks
 from mazewm.beyond.probes import TOKENS, Directions
 from mazewm.beyond.steering import Condition, Reader, SteerRow
-from mazewm.model.edits import Edit, Taps
-from mazewm.model.rollout import rollout
+from mazewm.model.edits import add_at
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import PATH_END, Vocabulary, spell
@@ -115,30 +117,38 @@ def test_a_connection_speaks_for_the_end_away_from_the_fork():
 
 
 @pytest.mark.parametrize("encoding", ["learned", "rotary", "alibi"])
-def test_a_walk_from_the_cache_is_the_rollout_of_the_whole_prompt(encoding):
-    model = tiny(encoding, d_vocab=len(Vocabulary(3)), n_ctx=Vocabulary(3).max_length)
-    # Only cells are ever written, so that a walk never ends.
-    model.W_U[:, :11] = 0
-    model.W_U[0, :11], model.norm_final.weight[0], model.norm_final.bias[0] = -1e4, 0.0, 1.0
-    model.W_E *= 50  # so that walks differ
-    mazes = trees(401)
+@pytest.mark.parametrize(("layer", "where"), [(0, "origin"), (0, "target"), (1, "origin")])
+def test_a_steered_walk_is_the_rollout_of_the_whole_prompt_under_the_edit(encoding, layer, where):
+    """Written token by token, with the edit in every forward pass."""
+    model, mazes = wanderer(encoding, seed=2), trees(401)
     chosen = forks(mazes[mazes.n_connections == 8], "later", np.random.default_rng(0), 7)
     assert len(chosen) == 7
     reader = Reader(model, chosen, np.random.default_rng(5))
     spelled = spell(chosen.mazes, np.random.default_rng(5))
-    prompt = torch.from_numpy(spelled.tokens[:, : spelled.prompt.shape[1] + 1])
-    arrow = torch.randn(7, 2, model.params.d_model, generator=torch.Generator().manual_seed(0)) * 10
+    prompts = spelled.tokens[:, : spelled.prompt.shape[1] + 1]  # the origin, the first token of the path, is given
+    n, place = prompts.shape[1], Place(layer, Site.RESID_POST)
+    arrow = np.random.default_rng(0).standard_normal((7, 2, model.params.d_model)) * 10
+    at = torch.tensor([[n - 4 + nth for nth in steering.WHERE[where]]])
+    [plain, steered] = [
+        np.array([
+            walk_alone(model, prompt, [add_at(place, at, lambda _, nth=nth: torch.from_numpy(arrow[nth]).float())] if is_steered else ())
+            for nth, prompt in enumerate(prompts)
+        ])
+        for is_steered in (False, True)
+    ]  # fmt: skip
+    none, edit = (partial(steering._taps, place, steering.WHERE[where], size * arrow) for size in (0, 1))
+    for taps_of, expected in ((none, plain), (edit, steered), (none, plain)):  # the last walk remembers nothing of the edit
+        assert np.array_equal(reader.walk(taps_of), expected[:, : reader.n_steps])
+    assert (plain != steered)[:, : reader.n_steps].any(axis=1).sum() >= 3 and len(np.unique(steered)) > 4
+    judged = judge(chosen.mazes, np.concatenate([chosen.mazes.origin[:, None], plain], axis=1)).solved
+    assert np.array_equal(reader.solved, judged)
 
-    def push(value: torch.Tensor) -> torch.Tensor:
-        value = value.clone()
-        value[:, -2:] += arrow
-        return value
 
-    edit = Edit(Place(0, Site.RESID_POST), push)
-    for edits in ([], [edit], []):  # the last walk remembers nothing of the edit
-        walked = reader.walk(Taps(edits))
-        assert (walked == rollout(model, prompt, Taps(edits))[:, : reader.n_steps]).all()
-    assert (reader.walk(Taps([edit])) != reader.walk(Taps())).any()
+def test_an_edit_after_a_block_that_is_not_there_is_an_error():
+    chosen = forks(batch(*[CROSSROADS] * 3), "first", np.random.default_rng(0), 5)
+    reader = Reader(walker(), chosen, np.random.default_rng(0))
+    with pytest.raises(RuntimeError, match=r"never came to 2\.resid_post"):
+        reader.walk(partial(steering._taps, Place(2, Site.RESID_POST), (2, 3), np.zeros((3, 2, D))))
 
 
 def test_doses_are_chosen_on_validation_forks_that_were_solved():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from planted import N_CONNECTIONS, SITE, plain_sae, random_sae, trees
-from toys import drawing_of, tiny
+from toys import drawing_of, tiny, walk_alone
 
 from mazewm import tables
 from mazewm.consolidation import PAPER_SITE
@@ -17,9 +17,7 @@ from mazewm.interventions.conditions import PROMPTS, Condition
 from mazewm.interventions.design import InterventionParams, conditions_of
 from mazewm.interventions.directions import Directions, LatentSets
 from mazewm.interventions.ledger import ExampleRow, LedgerRow, n_steps, run_interventions
-from mazewm.interventions.resuming import HalfRead
 from mazewm.maze import examples
-from mazewm.model.rollout import rollout
 from mazewm.tokens import PATH_END, Vocabulary, spell
 
 VOCABULARY = Vocabulary(3)
@@ -161,9 +159,8 @@ def test_no_op_walks_as_without_an_edit(written):
         for group in some.mazes.by_n_connections().values():
             for start in range(0, len(group), PARAMS.batch_size):
                 index = group[start : start + PARAMS.batch_size]
-                walked = rollout(MODEL, torch.from_numpy(spell(some.mazes[index], rng).prompt))
-                for example, cells in zip(index, walked, strict=True):
-                    assert list(mine[example]) == [cell for cell in cells if cell != -1]
+                for example, prompt in zip(index, spell(some.mazes[index], rng).prompt, strict=True):
+                    assert list(mine[example]) == [cell for cell in walk_alone(MODEL, prompt) if cell != -1]
 
 
 def test_an_edit_changes_walks(written):
@@ -213,43 +210,48 @@ def walk_shortest(bits, origin, target):
     return np.pad(cells, (0, 10 - len(cells)), constant_values=-1)
 
 
-def spelled_bits(prompt):
-    bits = np.zeros((len(prompt), 12), bool)
-    for row, tokens in zip(bits, prompt.numpy() - VOCABULARY.first_cell, strict=True):
-        for k in range((len(tokens) - 9) // 4):
+def spelled_bits(lists):
+    bits = np.zeros((len(lists), 12), bool)
+    for row, tokens in zip(bits, lists - VOCABULARY.first_cell, strict=True):
+        for k in range((len(tokens) - 2) // 4):
             row |= [{int(a), int(b)} == {int(tokens[1 + 4 * k]), int(tokens[3 + 4 * k])} for a, b in MAZES.grid.ends]
     return bits
 
 
-def toy_read(model, layer, prompt):
-    """A model whose residual stream at c2 names the connection that is spelled, and at the end origin and target."""
-    resid = torch.zeros(*prompt.shape, D)
-    for at in range(1, prompt.shape[1] - 9, 4):
-        alone = torch.cat([prompt[:, :1], prompt[:, at : at + 4], prompt[:, -8:]], dim=1)
-        resid[:, at + 2, :12] = torch.from_numpy(spelled_bits(alone)).float()
-    resid[:, -1, 51], resid[:, -1, 52] = prompt[:, -6] - VOCABULARY.first_cell, prompt[:, -3] - VOCABULARY.first_cell
-    return HalfRead(layer, resid, None)
+class ToyRead:
+    """Lists read by a model whose residual stream at c2 names the connection that is spelled."""
+
+    def __init__(self, model, tokens, layers):
+        assert layers == {SITE.layer}
+        self.prefix = torch.zeros(*tokens.shape, D)
+        for at in range(1, tokens.shape[1] - 2, 4):
+            alone = torch.cat([tokens[:, :1], tokens[:, at : at + 4], tokens[:, -1:]], dim=1)
+            self.prefix[:, at + 2, :12] = torch.from_numpy(spelled_bits(alone.numpy())).float()
+
+    def edited(self, edit):
+        assert edit.place == SITE.place
+        return edit.function(self.prefix)
 
 
-def toy_walk(model, read, resid):
-    """And which walks the shortest path of the connections that are named anywhere."""
-    bits = (resid[:, :, :12] > 0.75).any(dim=1).numpy()
-    ends = read.resid[:, -1, 51:].int().numpy()
-    return np.stack([walk_shortest(*row) for row in zip(bits, *ends.T, strict=True)]).astype(np.int16)
+def toy_rollouts(model, prefix, asked):
+    """It walks the shortest path of the connections that are named anywhere, from the origin to the target that are asked about."""
+    bits = (prefix[:, :, :12] > 0.75).any(dim=1).numpy()
+    ends = asked.asked[:, 0, [1, 4]] - VOCABULARY.first_cell
+    return np.stack([walk_shortest(*row) for row in zip(bits, *ends.T, strict=True)]).astype(np.int16)[:, None]
+
+
+def toy_walk(model, mazes, lists):
+    """And that of the connections that a list spells."""
+    return np.stack([walk_shortest(*row) for row in zip(spelled_bits(lists), mazes.origin, mazes.target, strict=True)])
 
 
 @pytest.fixture(scope="module")
 def toy():
-    """The toy's ledger; it walks edited prompts by what they spell, too."""
+    """The toy's ledger."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "read_up_to", toy_read)
-        patch.setattr(ledger, "walk_on", toy_walk)
-
-        def walk(model, prompt):
-            ends = prompt.numpy()[:, [-6, -3]] - VOCABULARY.first_cell
-            return np.stack([walk_shortest(*row) for row in zip(spelled_bits(prompt), *ends.T, strict=True)])
-
-        patch.setattr(prompts, "rollout", walk)
+        patch.setattr(ledger, "ReadLists", ToyRead)
+        patch.setattr(ledger, "rollouts", toy_rollouts)
+        patch.setattr(prompts, "walk", toy_walk)
         return filled(splits=["test"], sites=[TOY])[0].frame()
 
 
@@ -274,16 +276,14 @@ def test_the_controls_do_nothing_to_the_toy(toy, kind):
     assert mine[mine.method.isin(["no_op", "other_latents"])].keeps_original.all()
 
 
-def test_only_the_chosen_positions_are_edited(monkeypatch):
-    read = HalfRead(0, torch.randn(8, 41, 30, generator=torch.Generator().manual_seed(0)), None)
+def test_only_the_chosen_positions_are_edited():
+    resid = torch.randn(8, 41, 30, generator=torch.Generator().manual_seed(0))
     at = torch.randint(41, (8, 1), generator=torch.Generator().manual_seed(1))
-    seen = []
-    monkeypatch.setattr(ledger, "walk_on", lambda model, read, resid: seen.append(resid) or np.zeros((8, 10), np.int16))
     for method in ("mean_difference", "latents"):
-        before = read.resid.clone()
-        ledger._walk_edited(MODEL, read, Condition(method, "borrowed", 3, 4.0), ASKED[0], SITES[0], at, RNG(0))
-        changed = (seen[-1] != read.resid).any(dim=2)
-        assert torch.equal(read.resid, before)
+        before = resid.clone()
+        edit = ledger._edit(Condition(method, "borrowed", 3, 4.0), ASKED[0], SITES[0], at, RNG(0))
+        changed = (edit.function(resid) != resid).any(dim=2)
+        assert edit.place == SITES[0].site.place and torch.equal(resid, before)
         assert torch.equal(changed, torch.zeros_like(changed).scatter(1, at, True))
 
 
@@ -291,13 +291,13 @@ def test_methods_differ_in_nothing_but_what_they_add(monkeypatch):
     """At borrowed places every method edits the same positions of a maze."""
     seen = []
 
-    def spy(model, read, condition, part, directions, at, rng):
+    def spy(condition, part, directions, at, rng):
         if condition.where == "borrowed":
             seen.append((part.mazes.maze_id.tolist(), part.added.tolist(), at.tolist(), condition.method))
-        return real(model, read, condition, part, directions, at, rng)
+        return real(condition, part, directions, at, rng)
 
-    real = ledger._walk_edited
-    monkeypatch.setattr(ledger, "_walk_edited", spy)
+    real = ledger._edit
+    monkeypatch.setattr(ledger, "_edit", spy)
     filled(splits=["test"], sites=SITES[:1], asked=[ASKED[0], *BY_KIND["several"]])
     groups = pd.DataFrame([(str(maze) + str(added), at, method) for maze, added, at, method in seen]).groupby(0)
     assert len(groups) >= 4

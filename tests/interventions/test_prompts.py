@@ -19,10 +19,11 @@ SOME = examples.overload(MAZES, np.random.default_rng(0), 2, 19, 7)
 RNG = np.random.default_rng
 
 
-def pairs_of(prompt):
-    """Which pairs of cells a prompt spells, and how often."""
-    n = (len(prompt) - 9) // 4
-    return Counter(frozenset(int(prompt[at + 4 * k]) - VOCABULARY.first_cell for at in (1, 3)) for k in range(n))
+def pairs_of(spelled):
+    """Which pairs of cells a list spells, and how often."""
+    n, rest = divmod(len(spelled) - 2, 4)
+    assert rest == 0
+    return Counter(frozenset(int(spelled[at + 4 * k]) - VOCABULARY.first_cell for at in (1, 3)) for k in range(n))
 
 
 def connections_of(bits):
@@ -34,13 +35,13 @@ def test_repeated_mazes_say_nothing_new():
     assert spelled.n_connections == 9 and spelled.prompt.shape == (19, prompt_length(9))
     twice = Counter()
     for prompt, bits, origin, target in zip(spelled.prompt, SOME.mazes.connections, SOME.mazes.origin, SOME.mazes.target, strict=True):
-        counted = pairs_of(prompt)
+        counted = pairs_of(prompt[:-7])
         assert set(counted) == connections_of(bits) and sorted(counted.values()) == [1] * 5 + [2] * 2
         assert (prompt[[-6, -3]] - VOCABULARY.first_cell).tolist() == [origin, target]
         twice.update(pair for pair, n in counted.items() if n == 2)
     assert len(twice) > 7, "not always the same"
     both = repeated(SOME.mazes, 7, RNG(0))
-    assert all(set(pairs_of(prompt).values()) == {2} for prompt in both.prompt)
+    assert all(set(pairs_of(row).values()) == {2} for row in both.lists)
     flips = both.is_flipped[np.arange(19)[:, None], np.argsort(both.order, axis=1)].reshape(19, 7, 2)
     assert 0.2 < (flips[..., 0] != flips[..., 1]).mean() < 0.8, "a second time in a direction of its own"
 
@@ -64,19 +65,21 @@ def test_encodings_of_offsets_are_not_shifted(encoding):
 
 
 def test_every_method_has_its_prompt(monkeypatch):
-    seen = {}
-    monkeypatch.setattr(prompts, "rollout", lambda model, prompt: seen.setdefault((model.W_E.sum().item(), model), prompt.numpy())[:, :3])
+    seen = []
+    monkeypatch.setattr(prompts, "walk", lambda *given: seen.append(given) or "the walk")
     spelled = spell(SOME.mazes, RNG(0))
     counts = []
     for method in ("tokens", "repeated", "shifted"):
-        seen.clear()
         model = tiny("learned", d_vocab=len(VOCABULARY), n_ctx=73)
-        _, n = walk_prompt(method, model, SOME, spelled, RNG(0))
+        walked, n = walk_prompt(method, model, SOME, spelled, RNG(0))
+        assert walked == "the walk"
         counts.append(n)
-        [(key, prompt)] = seen.items()
+        reader, mazes, lists = seen.pop()
         expected = SOME.edited if method == "tokens" else SOME.mazes
-        assert all(set(pairs_of(row)) == connections_of(bits) for row, bits in zip(prompt, expected.connections, strict=True))
-        assert (key[1] is model) == (method != "shifted")
+        assert mazes is expected
+        assert all(set(pairs_of(row)) == connections_of(bits) for row, bits in zip(lists, expected.connections, strict=True))
+        assert (reader is model) == (method != "shifted")
         if method == "shifted":
-            assert np.array_equal(prompt, spelled.prompt) and torch.equal(key[1].encoding.W_pos[0], model.encoding.W_pos[8])
+            assert np.array_equal(lists, spelled.lists) and torch.equal(reader.encoding.W_pos[0], model.encoding.W_pos[8])
+    assert not seen
     assert counts == [9, 9, 7]

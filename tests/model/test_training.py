@@ -7,15 +7,25 @@ import sys
 import numpy as np
 import pytest
 import torch
-from toys import HOOK, batch
 
-from mazewm.errors import BadInput
 from mazewm.maze import datasets
 from mazewm.maze.lattice import lattice
-from mazewm.model.batches import N_AHEAD, Batches, ahead, on_device
-from mazewm.model.training import TrainingParams, backward, forward_of, losses, observation_steps, optimizers, rate, rows_that_fit, train
+from mazewm.model.batches import Batches
+from mazewm.model.positions import ENCODINGS
+from mazewm.model.training import (
+    TrainingParams,
+    backward,
+    forward_of,
+    losses,
+    n_other_tokens,
+    observation_steps,
+    optimizers,
+    rate,
+    rows_that_fit,
+    train,
+)
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import PADDING, Vocabulary, prompt_length, spell
+from mazewm.tokens import PADDING, Vocabulary
 from tests.pipeline_deps import ROOT
 
 N = 3
@@ -23,6 +33,7 @@ VOCABULARY = Vocabulary(N)
 PARAMS = TrainingParams(
     n_steps=7,
     batch_size=5,
+    n_questions=4,
     loss_on="all",
     other_weight=0.3,
     muon_lr=0.01,
@@ -38,11 +49,12 @@ PARAMS = TrainingParams(
 )
 
 
-def new_model(seed=0, encoding="rotary"):
+def new_model(seed=0, encoding="rotary", is_silent=True):
     torch.manual_seed(seed)
     architecture = TransformerParams(n_layers=2, d_model=30, n_heads=3, d_mlp=37)
     model = Transformer(architecture, encoding, len(VOCABULARY), VOCABULARY.max_length)
-    model.silence()
+    if is_silent:
+        model.silence()
     return model
 
 
@@ -82,86 +94,71 @@ def same_bits(a, b):
     return all(torch.equal(left, right) for left, right in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def test_a_batch_is_a_function_of_the_seed_and_its_number(mazes):
-    one, other = Batches(mazes, 5, 0), Batches(mazes, 5, 0)
-    numbers = [0, 1, 2, 29, 3, 1, 0]
-    in_this_order = {i: one[i].tokens for i in numbers}
-    for i in sorted(numbers, reverse=True):
-        assert np.array_equal(other[i].tokens, in_this_order[i])
-    different = Batches(mazes, 5, 1)[0].tokens
-    assert different.shape != in_this_order[0].shape or not np.array_equal(different, in_this_order[0])
-
-
-def test_a_batch_holds_mazes_with_equally_many_connections(mazes):
-    batches, seen = Batches(mazes, 5, 0), set()
-    for i in range(batches.per_epoch):
-        spelled = batches[i]
-        assert spelled.order.shape == (5, spelled.n_connections)
-        assert ((spelled.tokens == 10).sum(axis=1) == spelled.n_connections).all()
-        seen.add(spelled.n_connections)
-    assert seen == {6, 7}
-
-
-def connection_sets(spelled):
-    return [frozenset(row) for row in spelled.order.tolist()]
-
-
-def test_an_epoch_uses_no_maze_twice_and_epochs_differ():
-    every = batch(HOOK)[np.zeros(11, int)]
-    # Mazes that differ in one closed connection stand for 11 different mazes.
-    family = datasets.FamilyParams(generator="wilson", size=N, share=1.0)
-    drawn = datasets.draw(np.random.default_rng(1), lattice(N), "trees", family, 211)
-    _, first = np.unique(drawn.connections, axis=0, return_index=True)
-    distinct = drawn[first[:23]]
-    assert len(distinct) == 23
-    batches = Batches(distinct, 5, 0)
-    assert batches.per_epoch == 4
-    epochs = [[s for i in range(4) for s in connection_sets(batches[4 * epoch + i])] for epoch in range(2)]
-    assert all(len(set(epoch)) == 20 for epoch in epochs)
-    assert epochs[0] != epochs[1]
-    same = Batches(every, 11, 0)
-    assert same.per_epoch == 1
-    assert not np.array_equal(same[0].order, same[1].order)  # each epoch spells anew
-
-
-def test_a_batch_size_that_no_group_has_is_refused(mazes):
-    with pytest.raises(BadInput, match="batch_size.*found 62"):
-        Batches(mazes, 62, 0)
-
-
 def test_the_loss_of_a_new_model_is_near_that_of_guessing(mazes):
     """Logits have unit variance, which costs half a nat more than the logarithm of the vocabulary."""
-    group = max(mazes.by_n_connections().values(), key=len)
+    batch = Batches(mazes, 31, 4, 0)[0]
     for encoding in ("learned", "none"):
-        spelled = spell(mazes[group], np.random.default_rng(0))
-        path, other = losses(new_model(encoding=encoding), torch.from_numpy(spelled.tokens), spelled.n_connections)
-        for loss in (path, other):
-            assert abs(loss.item() - math.log(len(VOCABULARY)) - 0.5) < 0.5
+        for loss in per_token(losses(new_model(encoding=encoding), batch, False), batch):
+            assert abs(loss - math.log(len(VOCABULARY)) - 0.5) < 0.5
+
+
+def per_token(both, batch):
+    return [both.path.item() / batch.n_path_tokens.sum().item(), both.other.item() / (n_other_tokens(batch).item() * len(batch.lists))]
 
 
 def test_the_loss_is_split_between_the_path_and_what_comes_before(mazes):
     """A model that gives probability one to the right token of one part has no loss there."""
 
     class Knowing(Transformer):
-        def __init__(self, spelled, knows_path):
+        def __init__(self, batch, knows_path):
             super().__init__(TransformerParams(n_layers=1, d_model=2, n_heads=1, d_mlp=1), "none", len(VOCABULARY), 97)
-            self.next, self.first = torch.from_numpy(spelled.tokens)[:, 1:], prompt_length(spelled.n_connections) - 1
+            self.next = torch.cat([batch.lists[:, 1:], batch.questions[:, :1], batch.wanted], dim=1)
+            # Of each question, seven tokens are given, the first of them by the list.
+            self.is_path = batch.layout.position >= batch.lists.shape[1] + 6
             self.knows_path = knows_path
 
-        def forward(self, tokens, tap=None, past=None):
+        def forward(self, tokens, tap=None, layout=None, since=0):
             # What follows the path is padding; the model is wrong there, and that must not count.
             said = torch.where(self.next == PADDING, 1, self.next)
             logits = 100.0 * torch.nn.functional.one_hot(said, self.d_vocab)
-            unknown = torch.arange(logits.shape[1]) < self.first
-            logits[:, unknown if self.knows_path else ~unknown] = 0.0
-            return logits
+            logits[:, ~self.is_path if self.knows_path else self.is_path] = 0.0
+            return logits[:, since:]
 
-    spelled = spell(mazes[mazes.by_n_connections()[7]], np.random.default_rng(0))
-    assert (spelled.tokens == PADDING).any()
+    batch = Batches(mazes, 17, 4, 0)[0]
+    assert (batch.wanted == PADDING).any()
     guess = math.log(len(VOCABULARY))
     for knows_path, expected in ((True, [0.0, guess]), (False, [guess, 0.0])):
-        both = losses(Knowing(spelled, knows_path), torch.from_numpy(spelled.tokens), spelled.n_connections)
-        assert [loss.item() for loss in both] == pytest.approx(expected, abs=1e-5)
+        both = losses(Knowing(batch, knows_path), batch, False)
+        assert per_token(both, batch) == pytest.approx(expected, abs=1e-5)
+        assert per_token(losses(Knowing(batch, knows_path), batch, True), batch) == pytest.approx([expected[0], 0.0], abs=1e-5)
+
+
+def asked_alone(batch):
+    """Each question's sequences: the list, the question and its path; what is after ``<PATH_END>`` is PADDING."""
+    n = batch.lists.shape[1]
+    question = batch.layout.question[n:]
+    for number in range(int(question.max()) + 1):
+        at = torch.nonzero(question == number)[:, 0]
+        yield torch.cat([batch.lists, batch.questions[:, at], batch.wanted[:, at[-1:]]], dim=1)
+
+
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
+def test_the_loss_is_that_of_every_question_asked_alone_as_one_sequence(mazes, encoding):
+    """The tokens of the list, and the first after it, count once."""
+    model, batch = new_model(encoding=encoding, is_silent=False), Batches(mazes, 7, 4, 0)[1]
+    n, path, other = batch.lists.shape[1], 0.0, 0.0
+    sequences = list(asked_alone(batch))
+    assert len(sequences) == 4 and len({sequence.shape[1] for sequence in sequences}) > 1
+    for nth, sequence in enumerate(sequences):
+        logits = model(sequence[:, :-1])
+        each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), sequence[:, 1:], reduction="none") * (sequence[:, 1:] != PADDING)
+        path += each[:, n + 6 :].sum().item()
+        other += each[:, (n if nth else 0) : n + 6].sum().item()
+    both, of_path = losses(model, batch, False), losses(model, batch, True)
+    assert both.path.item() == pytest.approx(path, rel=1e-5) and both.other.item() == pytest.approx(other, rel=1e-5)
+    assert of_path.path.item() == pytest.approx(path, rel=1e-5) and of_path.other.item() == 0
+    n_path = sum((sequence[:, n + 7 :] != PADDING).sum(dim=1) for sequence in sequences)
+    assert batch.n_path_tokens.tolist() == n_path.tolist() and n_other_tokens(batch) == n + 4 * 6
 
 
 def gradients(forward, model, batch, n_rows, other_weight=0.3):
@@ -170,20 +167,18 @@ def gradients(forward, model, batch, n_rows, other_weight=0.3):
     return both, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("other_weight", [0.0, 0.3])
-def test_the_parts_of_a_batch_have_its_gradient(mazes, other_weight):
+@pytest.mark.parametrize("loss_on", ["all", "path"])
+def test_the_parts_of_a_batch_have_its_gradient(mazes, loss_on):
     """Paths are not equally long, so that the mean of the parts' losses would be another loss."""
-    group = mazes.by_n_connections()[7][:11]
-    batch = on_device(spell(mazes[group], np.random.default_rng(0)), torch.device("cpu"))
+    batch, other_weight = Batches(mazes, 11, 4, 0)[0], 0.3 if loss_on == "all" else 0.0
     assert len(set(batch.n_path_tokens.tolist())) > 1
-    model = new_model(encoding="learned")
-    torch.nn.init.normal_(model.layers[0].attn.O)
+    model = new_model(encoding="learned", is_silent=False)
     torch.use_deterministic_algorithms(True)
-    whole, expected = gradients(model, model, batch, 11, other_weight)
-    path, other = losses(model, batch.tokens, 7)
-    assert torch.equal(whole, torch.stack([path, other]))
+    forward = forward_of(model, PARAMS.model_copy(update={"loss_on": loss_on}))
+    whole, expected = gradients(forward, model, batch, 11, other_weight)
+    assert whole.tolist() == pytest.approx(per_token(losses(model, batch, loss_on == "path"), batch), rel=1e-6)
     for n_rows in (1, 4, 10):
-        both, gradient = gradients(model, model, batch, n_rows, other_weight)
+        both, gradient = gradients(forward, model, batch, n_rows, other_weight)
         assert torch.allclose(both, whole, rtol=1e-5)
         assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-6)
     assert expected.abs().max() > 0.01
@@ -198,8 +193,7 @@ def test_a_batch_is_halved_until_it_fits():
 
 
 def test_bf16_is_fp32_but_for_its_rounding(mazes):
-    batch = on_device(spell(mazes[mazes.by_n_connections()[7]], np.random.default_rng(0)), torch.device("cpu"))
-    model = new_model()
+    batch, model = Batches(mazes, 31, 4, 0)[0], new_model()
     for block in model.layers:
         torch.nn.init.normal_(block.attn.O, std=0.2)
     (exact, gradient), (rounded, other) = (
@@ -212,51 +206,39 @@ def test_bf16_is_fp32_but_for_its_rounding(mazes):
 
 
 GRAPHS = """
+import sys
 import torch
+sys.path.insert(0, "tests")
+from circuits.planted_circuit import trees
+from mazewm.model.batches import Batches
 from mazewm.model.positions import ENCODINGS
-from mazewm.model.training import TrainingParams, forward_of
+from mazewm.model.training import TrainingParams, forward_of, losses
 from mazewm.model.transformer import Transformer, TransformerParams
 
-compiler = torch.compile
-for encoding in ENCODINGS:
+compiler, mazes, seen = torch.compile, trees(101), set()
+for encoding, loss_on in [*((encoding, "all") for encoding in ENCODINGS), ("rotary", "path"), ("alibi", "path")]:
     graphs = []
     keep = lambda graph, _: graphs.append(graph) or graph.forward
     torch.compile = lambda model, dynamic: compiler(model, dynamic=dynamic, fullgraph=True, backend=keep)
     torch._dynamo.reset()
     model = Transformer(TransformerParams(n_layers=2, d_model=30, n_heads=3, d_mlp=37), encoding, 20, 60)
-    forward = forward_of(model, TrainingParams.model_construct(precision="fp32", compile=True))
-    for n_mazes, length in ((5, 40), (5, 44), (4, 37), (3, 41)):
-        tokens = torch.randint(20, (n_mazes, length))
-        assert torch.allclose(forward(tokens), model(tokens), atol=1e-5), encoding
-    assert len(graphs) == 1, (encoding, len(graphs))
+    forward = forward_of(model, TrainingParams.model_construct(precision="fp32", compile=True, loss_on=loss_on))
+    for n_mazes, n_questions in ((5, 4), (4, 3), (3, 1), (7, 2)):
+        for i in range(2):
+            batch = Batches(mazes, n_mazes, n_questions, 0)[i]
+            found, expected = forward(batch), losses(model, batch, loss_on == "path")
+            assert torch.allclose(torch.stack(found), torch.stack(expected), rtol=1e-5), encoding
+            seen.add((batch.lists.shape, batch.questions.shape))
+    assert len(graphs) == 1, (encoding, loss_on, len(graphs))
+assert len(seen) > 6
 """
 
 
 def test_a_compiled_step_is_one_graph_for_all_lengths():
-    """With the kernels of eager torch, since it is the graph that matters; ``fullgraph`` refuses a break in it. Apart from the checks of
-    shapes, which cannot be traced."""
+    """And for all numbers of questions and of their lengths. With the kernels of eager torch, since it is the graph that matters;
+    ``fullgraph`` refuses a break in it. Apart from the checks of shapes, which cannot be traced."""
     done = subprocess.run([sys.executable, "-c", GRAPHS], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_batches_come_ahead_in_their_order(mazes):
-    batches = Batches(mazes, 5, 3)
-    last = 2 * N_AHEAD + 3
-    came = list(ahead(batches, 2, last, torch.device("cpu")))
-    assert len(came) == last - 2
-    for i, one in enumerate(came, 2):
-        spelled = Batches(mazes, 5, 3)[i]
-        assert np.array_equal(one.tokens.numpy(), spelled.tokens)
-        assert one.n_connections == spelled.n_connections
-        path = spelled.tokens[:, prompt_length(spelled.n_connections) :]
-        assert one.n_path_tokens.tolist() == [(row != PADDING).sum() for row in path]
-    assert list(ahead(batches, 4, 4, torch.device("cpu"))) == []
-
-
-def test_the_longest_batch_has_most_connections(mazes):
-    spelled = Batches(mazes, 5, 0).longest(3)
-    assert spelled.tokens.shape[0] == 3
-    assert spelled.n_connections == max(n for n, index in mazes.by_n_connections().items() if len(index) >= 5)
 
 
 def test_it_overfits_a_few_mazes(mazes, tmp_path):

@@ -7,8 +7,9 @@ from toys import tiny, tokens
 from mazewm import weights
 from mazewm.errors import BadInput
 from mazewm.model.positions import ENCODINGS
+from mazewm.model.reading import SHARED, Layout
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import KeysValues, Transformer, TransformerParams
+from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.params import check
 
 every_encoding = pytest.mark.parametrize("encoding", list(ENCODINGS))
@@ -47,15 +48,86 @@ def test_a_token_changes_no_earlier_logits(encoding, tap):
         assert (a[:, t:] - b[:, t:]).abs().amax(dim=(0, 2)).min() > 1e-4
 
 
+CPU = torch.device("cpu")
+
+
 @every_encoding
 @pytest.mark.parametrize("tap", [None, untouched], ids=["fused", "tapped"])
-@pytest.mark.parametrize("parts", [[11, 1, 1, 1, 1, 1, 1], [5, 12], [1, 3, 13]], ids=str)
-def test_a_cache_of_keys_and_values_changes_nothing(encoding, tap, parts):
+@pytest.mark.parametrize("n", [1, 5, 16])
+def test_what_is_asked_behind_a_beginning_is_read_as_in_one_text(encoding, tap, n):
     model = tiny(encoding)
-    past = KeysValues(model.params, 5, 17, model.device)
-    read = [model(part, tap, past) for part in tokens().split(parts, dim=1)]
-    assert past.length == 17
-    assert close(torch.cat(read, dim=1), model(tokens()))
+    prefix = model.read(tokens()[:, :n], tap)
+    assert len(prefix) == n and len(prefix.keys) == len(prefix.values) == 2
+    expected = model(tokens())[:, n:]
+    for _ in range(2):  # a beginning serves any number of questions
+        assert close(model.ask(prefix, tokens()[:, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap), expected)
+    some = torch.tensor([3, 0, 3])
+    assert close(model.ask(prefix.of(some), tokens()[some, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap), expected[some])
+
+
+@every_encoding
+def test_a_beginning_is_kept_as_its_keys_and_values(encoding):
+    model, values = tiny(encoding), {}
+    kept = model.read(tokens())
+    model(tokens(), lambda place, value: values.setdefault(place, value))
+    for layer in range(2):
+        assert close(kept.keys[layer], values[Place(layer, Site.K)]) and close(kept.values[layer], values[Place(layer, Site.V)])
+    assert len(kept.up_to(1).keys) == len(kept.up_to(1).values) == 1 and kept.up_to(1).keys[0] is kept.keys[0]
+
+
+@every_encoding
+@pytest.mark.parametrize("tap", [None, untouched], ids=["fused", "tapped"])
+@pytest.mark.parametrize("since", [1, 9, 16])
+def test_the_logits_that_are_asked_for_do_not_depend_on_the_others(encoding, tap, since):
+    model, layout = tiny(encoding), Layout.sequence(9, CPU) + Layout.questions(9, [(2, 4)], CPU)
+    for how in (None, layout):
+        whole, part = model(tokens(), tap, how), model(tokens(), tap, how, since)
+        assert part.shape == (5, 17 - since, 19)
+        assert torch.allclose(whole[:, since:], part, rtol=0, atol=2e-6)
+
+
+N_LIST, BLOCKS = 5, [(2, 4), (1, 3), (3, 1)]  # five tokens of a list; two questions of four tokens, one of three, three of one
+BEHIND = Layout.questions(N_LIST, BLOCKS, CPU)
+LAYOUT = Layout.sequence(N_LIST, CPU) + BEHIND
+ROW = tokens(5, len(LAYOUT))
+
+
+def test_the_positions_of_questions_follow_the_list():
+    assert BEHIND.position.tolist() == [5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 5, 5, 5]
+    assert BEHIND.question.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5]
+    assert LAYOUT.position.tolist() == [0, 1, 2, 3, 4, *BEHIND.position.tolist()]
+    assert (LAYOUT.question[:N_LIST] == SHARED).all() and torch.equal(LAYOUT.question[N_LIST:], BEHIND.question)
+    assert len(LAYOUT) == 19 and len(Layout.sequence(7, CPU)) == 7
+
+
+@every_encoding
+@pytest.mark.parametrize("tap", [None, untouched], ids=["fused", "tapped"])
+def test_each_question_is_read_as_if_it_stood_alone_behind_the_list(encoding, tap):
+    """In one row with the list, and behind a list that was read before."""
+    model = tiny(encoding)
+    together = model(ROW, tap, LAYOUT)
+    behind = model.ask(model.read(ROW[:, :N_LIST]), ROW[:, N_LIST:], BEHIND, tap)
+    assert close(together[:, :N_LIST], model(ROW[:, :N_LIST]))
+    for question in range(6):
+        at = torch.nonzero(BEHIND.question == question)[:, 0]
+        alone = model(torch.cat([ROW[:, :N_LIST], ROW[:, N_LIST + at]], dim=1))[:, N_LIST:]
+        assert close(together[:, N_LIST + at], alone) and close(behind[:, at], alone)
+
+
+@every_encoding
+@pytest.mark.parametrize("tap", [None, untouched], ids=["fused", "tapped"])
+def test_questions_do_not_see_each_other(encoding, tap):
+    model, before = tiny(encoding), ROW
+    clean = model(before, tap, LAYOUT)
+    for question in range(6):
+        own = LAYOUT.question == question
+        after = torch.where(own, (before + 1) % 19, before)
+        changed = (model(after, tap, LAYOUT) - clean).abs().amax(dim=(0, 2))
+        assert changed[~own].max() < 1e-6
+        assert changed[own].min() > 1e-3
+    after = before.clone()
+    after[:, 0] = (after[:, 0] + 1) % 19
+    assert (model(after, tap, LAYOUT) - clean).abs().amax(dim=(0, 2)).min() > 1e-4, "all see the list"
 
 
 def test_every_site_is_tapped_once_per_layer_in_order():

@@ -90,10 +90,10 @@ def test_a_perfect_sae_recovers_all_of_the_loss():
 
 def test_a_perfect_sae_leaves_every_rollout_as_it_was():
     taps = Taps([reconstruction(PLACE, mirror_sae(30))])
-    clean, spliced = (behave(MODEL, MAZES, np.random.default_rng(0), 23, tap, tap).cells for tap in (None, taps))
+    clean, spliced = (behave(MODEL, MAZES, np.random.default_rng(0), 23, tap).cells for tap in (None, taps))
     assert np.array_equal(clean, spliced)
     spoilt = Taps([reconstruction(PLACE, random_sae(30, 53))])
-    assert not np.array_equal(clean, behave(MODEL, MAZES, np.random.default_rng(0), 23, spoilt, spoilt).cells)
+    assert not np.array_equal(clean, behave(MODEL, MAZES, np.random.default_rng(0), 23, spoilt).cells)
 
 
 def test_an_sae_that_says_the_mean_recovers_nothing():
