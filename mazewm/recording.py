@@ -50,4 +50,4 @@ def record(
             reading = model.reading(Layout.sequence(tokens.shape[1], tokens.device), taps)
             model.run_blocks(model.embed(tokens, reading.layout), reading, stop=stop)
             taps.check()
-        yield Recorded(part, spelled, taps.values)
+            yield Recorded(part, spelled, taps.values)
