@@ -37,7 +37,7 @@ from mazewm import outputs
 ROOT, HERE = Path(__file__).parent.parent, Path(__file__).parent
 FACTORS = (1, 2, 4)
 # Numbers that are no amounts of data, or whose product with another is one.
-FIXED = {"n_observations", "n_threads", "n_redrawn", "n_several"}
+FIXED = {"n_observations", "n_threads", "n_questions", "n_redrawn", "n_several"}
 SECTIONS_WITHOUT_DATA = {"transformer"}
 HEAVY = [
     "torch",
