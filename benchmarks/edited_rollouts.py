@@ -4,6 +4,10 @@ Questions are the (origin, target) pairs of a maze. The edit adds a direction to
 stream after block 0, at the second cell of every connection, while the prompt is read. Theirs: a
 hook, and ``generate`` with its cache of keys and values, greedy, stopping at a token that is
 no cell. The model was trained for some minutes, so that paths end.
+
+Its positions are rotary. With a table of positions and without a tokenizer, ``generate`` of
+TransformerLens 3.9 with a cache takes the table from the number of cached tokens on for the whole
+text, so that each new token has about twice its position, and other paths come out.
 """
 
 from typing import Any
@@ -17,7 +21,7 @@ from benchmarks.pairing import OURS, Line, race, rows
 from mazewm.tokens import PATH_END, SPECIALS
 
 N_MAZES = 4
-PEER = "transformer-lens"
+PEER, ENCODING = "transformer-lens", "rotary"
 LENGTH = 2.0  # of the added direction, in standard deviations of the residual stream there
 HOOK = "blocks.0.hook_resid_post"
 # The first pads what has ended. Our rollouts, too, end at any token that is no cell.
@@ -74,7 +78,7 @@ def check(mine: np.ndarray, theirs: np.ndarray) -> str:
 
 def run() -> list[dict[str, Any]]:
     """One line with the edit and one without."""
-    model, asked = ours.trained(), ours.questions(N_MAZES)
+    model, asked = ours.trained(ENCODING), ours.questions(N_MAZES)
     lens = counterparts.hooked(model).eval().requires_grad_(False)
     torch.manual_seed(0)
     with torch.inference_mode():

@@ -90,11 +90,11 @@ def whole_step(model: Transformer) -> Contender:
     return step
 
 
-def trained() -> Transformer:
+def trained(encoding: str) -> Transformer:
     """The model after a short training; it is kept, and made again if the file is gone."""
-    path = KEPT / "transformer.safetensors"
+    path = KEPT / f"transformer-{encoding}.safetensors"
     if not path.exists():
-        model = untrained()
+        model = untrained(encoding)
         model.silence()
         step = whole_step(model)
         for _ in range(N_STEPS):
