@@ -76,8 +76,18 @@ fix: env
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
 
-bench: env-peers
-	@set -e; for script in benchmarks/generate_mazes.py; do echo "== $$script"; $(IN_VENV) $(BIN)/python $$script; done
+# An environment of its own: the peers bring a hundred packages that nothing else needs. requirements-bench.lock says why --no-deps.
+BENCH := .venv-bench
+bench: $(BENCH)/installed
+	@$(BENCH)/bin/python -m benchmarks
+	@$(BENCH)/bin/python -m benchmarks.growth
+
+$(BENCH)/installed: requirements.lock requirements-peers.lock requirements-bench.lock
+	@echo "installing the peers of requirements-bench.lock into $(BENCH) (minutes, the first time)"
+	@rm -rf $(BENCH) && "$(PYTHON)" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -q -r requirements.lock -r requirements-peers.lock
+	@$(BENCH)/bin/python -m pip install -q --no-deps -r requirements-bench.lock
+	@touch $@
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -54,15 +54,11 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
         caches = progress("caching activations", 2 * len(sizes))
         for split, size in sizes.items():
             batch = sets[split][:size]
-            n = activations.cache(
-                folder / "trained" / split, trained, batch, places, classes, seed, params.rows_per_shard, params.batch_size
-            )
+            n = activations.cache(folder / "trained" / split, trained, batch, places, classes, seed, params.batch_size)
             console.print(f"{split}: {n:,} tokens of {len(batch):,} mazes at {', '.join(map(str, places))}")
             caches.advance()
             size = params.n_untrained_mazes if split == "train" else size
-            activations.cache(
-                folder / "untrained" / split, untrained, batch[:size], places, classes, seed, params.rows_per_shard, params.batch_size
-            )
+            activations.cache(folder / "untrained" / split, untrained, batch[:size], places, classes, seed, params.batch_size)
             caches.advance()
 
 

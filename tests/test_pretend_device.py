@@ -109,7 +109,7 @@ def test_writing():
 def test_activations(tmp_path):
     def cached(model):
         folder = tmp_path / model.device.type
-        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 307, 17)
+        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 17)
         return [
             column.astype(float).tolist() if column.dtype.kind == "f" else column.tolist()
             for column in activations.read(folder / "0.resid_post")
@@ -137,7 +137,7 @@ def test_training_an_sae(activation, frozen):
 
 
 def cached_values(model, folder):
-    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 5000, 17)
+    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 17)
     return activations.read(folder / str(PLACE))
 
 
