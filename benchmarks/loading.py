@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 
 from benchmarks.pairing import OURS, Contender, Line, race, rows
-from mazewm import activations, tables
+from mazewm import activations, tables, vectors
 
 N_TOKENS, WIDTH = 4_000_000, 128
 BATCH = 8_192
@@ -46,9 +46,11 @@ def write_ours(folder: Path, made: np.ndarray) -> None:
     """Values and labels as the stage cache_activations writes them."""
     numbers, classes = np.zeros(len(made), np.int32), np.full(len(made), "c2")
     names = tables.schema_of(activations.TokenLabels).names
-    columns = {name: classes if name == "token_class" else numbers for name in names}
-    tables.write(folder / activations.LABELS, activations.TokenLabels, columns)
-    np.save(folder / activations.VALUES, made)
+    labels = pa.table({name: classes if name == "token_class" else numbers for name in names})
+    starts = range(0, len(made), vectors.N_ROWS)
+    blocks = (made[start : start + vectors.N_ROWS] for start in starts)
+    folder.mkdir()
+    vectors.write(folder / activations.FILE, activations.TokenLabels, labels, WIDTH, blocks)
 
 
 def write_data_set(folder: Path, made: np.ndarray) -> None:

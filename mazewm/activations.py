@@ -2,21 +2,23 @@
 
 Whole sequences are read, path and all. Each row is one token: which maze, which position, what stands there, which
 connection it helps to spell, and the residual stream. Rows of a split are shuffled together once, when they are written,
-so that training reads them in order.
+so that training reads them in order. Each place and split is one parquet file; ``read`` maps its values into memory, and
+``mazewm.vectors`` says how they lie there and how to read them with pandas.
 """
 
 import os
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from mazewm import tables
+from mazewm import tables, vectors
 from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.model.sites import Place, Site
@@ -43,7 +45,7 @@ class ActivationParams(Params):
 
 @dataclass(frozen=True)
 class TokenLabels:
-    """What is known of a cached token; line i of ``values.npy`` is the activation of row i."""
+    """What is known of a cached token; the activation is the column ``values`` beside these (``mazewm.vectors``)."""
 
     maze_id: tables.Int
     position: tables.Int
@@ -52,7 +54,7 @@ class TokenLabels:
     connection: tables.Int  # the connection that the token helps to spell, -1 for none
 
 
-VALUES, LABELS = "values.npy", "labels.parquet"
+FILE = "activations.parquet"
 
 
 class Activations(NamedTuple):
@@ -96,30 +98,36 @@ def cache(
     seed: int,
     batch: int,
 ) -> int:
-    """Write ``values.npy`` (float16) and ``labels.parquet`` to ``folder/<place>`` for every place; returns the number of tokens.
+    """Write ``folder/<place>/activations.parquet`` for every place; returns the number of tokens.
 
-    A value is written once, to the line where the shuffle puts its token, and is later mapped into memory as it lies there.
+    A value goes to the line of a scratch file where the shuffle puts its token, and from there, in order, to parquet.
     Held in memory: the labels of every token (some 60 bytes each), and one batch at all places.
     """
-    names = np.array([str(c) for c in classes])
     labels = _labels(mazes, classes, np.random.default_rng(seed), batch)
     n_tokens = labels.shape[1]
     order = np.random.default_rng([seed, n_tokens]).permutation(n_tokens)
     row = np.empty_like(order)  # of each token, where the shuffle puts it
     row[order] = np.arange(n_tokens)
-    columns: dict[str, np.ndarray] = dict(zip(tables.schema_of(TokenLabels).names, labels[:, order], strict=True))
-    columns["token_class"] = names[columns["token_class"]]
+    columns = dict(zip(tables.schema_of(TokenLabels).names, map(pa.array, labels[:, order]), strict=True))
+    columns["token_class"] = pa.array([str(c) for c in classes], pa.string()).take(columns["token_class"])
+    table = pa.table(columns)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         waiting = _scatter(Path(scratch), model, mazes, places, classes, row, seed, batch)
-        kept = Path(scratch) / LABELS
-        tables.write(kept, TokenLabels, columns)
+        for path in waiting.values():
+            width = np.lib.format.open_memmap(path, "r").shape[1]
+            vectors.write(path.with_suffix(".parquet"), TokenLabels, table, width, _blocks(path, n_tokens))
+            path.unlink()
         for place, path in waiting.items():
             home = folder / str(place)
             home.mkdir(parents=True, exist_ok=True)
-            os.replace(shutil.copyfile(kept, path.with_suffix(".parquet")), home / LABELS)
-            os.replace(path, home / VALUES)
+            os.replace(path.with_suffix(".parquet"), home / FILE)
     return n_tokens
+
+
+def _blocks(path: Path, n: int) -> Iterator[vectors.Values]:
+    """The lines of a scratch file; mapped anew for each block, so that no more of the file stays in memory."""
+    return (np.lib.format.open_memmap(path, "r")[start : start + vectors.N_ROWS] for start in range(0, n, vectors.N_ROWS))
 
 
 def _kept(spelled: Spelled, classes: list[TokenClass]) -> tuple[Bool[np.ndarray, "maze pos"], Int[np.ndarray, " pos"]]:
@@ -177,14 +185,5 @@ def cached_places(folder: Path) -> list[str]:
 
 def read(folder: Path) -> Activations:
     """All tokens of one place and split. Values are mapped into memory: what nobody looks at is not read."""
-    labels, path = tables.read_columns(folder / LABELS, TokenLabels), folder / VALUES
-    try:
-        values = np.lib.format.open_memmap(path, "r")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: the file is missing; expected activations of {len(labels)} tokens.") from None
-    except (ValueError, OSError) as error:
-        raise BadInput(f"{path}: not a whole .npy file ({' '.join(str(error).split())}); expected activations.") from None
-    if values.dtype != np.float16 or values.ndim != 2 or len(values) != len(labels):
-        found = f"{values.dtype} of shape {values.shape}"
-        raise BadInput(f"{path}: expected a row of float16 for each of {len(labels)} labelled tokens, found {found}.")
-    return Activations(np.asarray(values), *(labels[name].to_numpy() for name in labels.column_names))
+    labels, values = vectors.read(folder / FILE, TokenLabels)
+    return Activations(values, *(labels[name].to_numpy() for name in labels.column_names))
