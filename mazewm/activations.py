@@ -2,8 +2,8 @@
 
 Whole sequences are read, path and all. Each row is one token: which maze, which position, what stands there, which
 connection it helps to spell, and the residual stream. Rows of a split are shuffled together once, when they are written,
-so that training reads them in order. Each place and split is one parquet file; ``read`` maps its values into memory, and
-``mazewm.vectors`` says how they lie there and how to read them with pandas.
+so that training reads them in order. Each place and split is one parquet file;
+``mazewm.vectors`` says how it is made and how to read it with pandas.
 """
 
 import os
@@ -184,6 +184,6 @@ def cached_places(folder: Path) -> list[str]:
 
 
 def read(folder: Path) -> Activations:
-    """All tokens of one place and split. Values are mapped into memory: what nobody looks at is not read."""
+    """All tokens of one place and split."""
     labels, values = vectors.read(folder / FILE, TokenLabels)
     return Activations(values, *(labels[name].to_numpy() for name in labels.column_names))

@@ -1,6 +1,5 @@
 """Cached activations: every token once, labelled as the drawings say, shuffled alike at every place, refused when spoilt."""
 
-import mmap
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -136,16 +135,6 @@ def test_only_the_classes_asked_for(tmp_path):
     at = rows.at(TokenClass.C2)
     assert len(at.values) == 22 and set(at.token_class) == {"c2"} and (at.connection >= 0).all()
     assert np.array_equal(at.values, rows.values[rows.token_class == "c2"])
-
-
-def test_values_are_read_without_a_copy(cached):
-    """numpy looks into the mapped file: it owns nothing, and may not write there."""
-    values = activations.read(cached / str(EARLY)).values
-    assert type(values) is np.ndarray and not values.flags.owndata and not values.flags.writeable
-    root = values
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    assert isinstance(root.base, mmap.mmap)
 
 
 def in_memory(places, classes, seed, n_batch):
