@@ -121,13 +121,13 @@ def test_activations(tmp_path):
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("activation", ["topk", "relu", "batch_topk"])
 def test_training_an_sae(activation, frozen):
-    """With latents that die, so that the two ways to revive them are compared."""
+    """With latents that die, so that the two ways to revive them are compared; ended before rounding makes another choice of the top k."""
     point = training.Point(47, 0.01) if activation == "relu" else POINT._replace(width=47)
     params = recipe(activation=activation, dead_share=0.02, aux_weight=0.5)
 
     def trained(name):
         with best_device(name):
-            sae = training.train(VALUES, params, point, 0, 60 * params.batch_size, frozen)
+            sae = training.train(VALUES, params, point, 0, 40 * params.batch_size, frozen)
         assert sae.device.type == name
         return {key: value.cpu().numpy() for key, value in sae.state_dict().items()}
 
@@ -250,4 +250,4 @@ def test_a_training_moves_between_devices(tmp_path):
     to(left, tmp_path / "moved.pt", 4)
     assert to(came, tmp_path / "moved.pt", 7) == [pytest.approx(row, rel=1e-4) for row in losses]
     for (name, weight), other in zip(stayed.named_parameters(), came.parameters(), strict=True):
-        assert torch.allclose(weight, other.cpu(), atol=1e-3), name  # Muon orthogonalises in bf16
+        assert torch.allclose(weight, other.cpu(), atol=1e-3), name
