@@ -1,4 +1,4 @@
-# make repro | study | paper | test | check | fix | bench | env | env-peers | clean
+# make repro | paper | test | check | fix | bench | env | env-peers | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -13,7 +13,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers repro study paper test check fix bench clean
+.PHONY: env env-peers repro paper test check fix bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -44,30 +44,11 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
 
-JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
-DVC := $(IN_VENV) $(BIN)/python -m dvc
-# All stages of one transformer, in the order of dvc.yaml; each line that they print is headed by its name.
-ONE_RUN := for stage in $$($(DVC) stage list --name-only | grep "@RUN$$"); do \
-	$(DVC) --wait-for-lock repro --single-item $$stage 2>&1 | sed "s/^/RUN: /" || exit 255; done
-
+# All runs side by side, or one: make repro RUN=rotary-0. JOBS=1 make repro: one at a time.
 # Without git (a source archive), dvc works once it is told so.
 repro: env
 	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
-	@echo "rebuilding what is not up to date, $(JOBS) transformers at a time (dvc repro; JOBS=1 make repro: one at a time)"
-	@$(DVC) repro -q --single-item generate_mazes
-	@$(DVC) stage list --name-only | sed -n 's/^score@//p' | xargs -P $(JOBS) -I RUN bash -o pipefail -c '$(ONE_RUN)'
-	@$(DVC) repro
-	@$(BIN)/python -m stages.claims_table
-
-# Several seeds, or another objective, into a folder of results of their own; params.yaml is put back afterwards, and what it asks for too.
-SEEDS ?= [0, 1]
-LOSS_ON ?= all
-RESULTS ?= metrics/study
-study: env
-	@cp params.yaml .params.kept; trap 'mv .params.kept params.yaml' EXIT; \
-		sed -i.before -e 's|^seeds: [^#]*|seeds: $(SEEDS)  |' -e 's|^results: [^#]*|results: $(RESULTS)  |' -e 's|^  loss_on: [a-z]*|  loss_on: $(LOSS_ON)|' \
-		params.yaml && rm params.yaml.before && $(MAKE) repro
-	@$(MAKE) repro
+	@$(BIN)/python -m stages.launch $(RUN)
 
 # Scale paper, for one GPU, without DVC; a call that was stopped goes on where it was. In an environment of one's own, with its torch:
 # PAPER_PYTHON=python3 make paper. PAPER_SET='scales.paper.training.compile=false' sets parameters.
@@ -83,20 +64,30 @@ paper: $(if $(filter $(BIN)/python,$(PAPER_PYTHON)),env)
 
 # With the peers where there are any, and always in CI.
 test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
-	@$(IN_VENV) $(BIN)/python -m pytest
+	@$(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: env
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/python -m mypy
-	@$(IN_VENV) $(BIN)/python -m pytest
+	@$(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile
 
 fix: env
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
 
-bench: env-peers
-	@set -e; for script in benchmarks/generate_mazes.py; do echo "== $$script"; $(IN_VENV) $(BIN)/python $$script; done
+# An environment of its own: the peers bring a hundred packages that nothing else needs. requirements-bench.lock says why --no-deps.
+BENCH := .venv-bench
+bench: $(BENCH)/installed
+	@$(BENCH)/bin/python -m benchmarks
+	@$(BENCH)/bin/python -m benchmarks.growth
+
+$(BENCH)/installed: requirements.lock requirements-peers.lock requirements-bench.lock
+	@echo "installing the peers of requirements-bench.lock into $(BENCH) (minutes, the first time)"
+	@rm -rf $(BENCH) && "$(PYTHON)" -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -q -r requirements.lock -r requirements-peers.lock
+	@$(BENCH)/bin/python -m pip install -q --no-deps -r requirements-bench.lock
+	@touch $@
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -1,84 +1,94 @@
-"""Mazes generated, solved and spelled per second on one process: mazewm beside the maze-dataset library.
+"""Mazes made beside maze-dataset: ``python -m benchmarks generate_mazes``.
 
-    python benchmarks/generate_mazes.py [SECONDS]
-
-Both make the same thing: depth-first trees over all 16 cells of a 4x4 lattice, two random cells, the shortest path between them, and the
-sequence that spells it all (text for the library, token ids for mazewm). The library needs the extra ``mazewm[peers]``.
+Both make the same thing: depth-first trees over all cells of a 4x4 or 7x7 lattice, two random
+cells, the shortest path between them, and the sequence that spells it all (text for the library,
+token ids for mazewm).
 """
 
-import os
-import sys
-import time
 import warnings
-from collections.abc import Callable
+from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import numpy as np
 
-import numpy as np  # noqa: E402
+from benchmarks.pairing import OURS, Contender, Line, race, rows
+from mazewm.maze.generators import dfs
+from mazewm.maze.lattice import lattice
+from mazewm.maze.mazes import Mazes, solve
+from mazewm.tokens import Vocabulary, spell
 
-from mazewm.maze import datasets  # noqa: E402
-from mazewm.maze.lattice import lattice  # noqa: E402
-from mazewm.tokens import spell  # noqa: E402
-
-SIZE = 4
-FAMILY = datasets.FamilyParams(generator="dfs", size=SIZE, min_cells=SIZE**2, max_cells=SIZE**2, share=1.0)
+SIZES = (4, 7)
+N_OURS, N_THEIRS = 20_000, 50  # made at once; the library makes one after the other
+N_CHECKED = 200
+PEER = "maze-dataset"
 
 
-def ours() -> Callable[[], int]:
-    """A function that makes a batch and says how many mazes it holds."""
+def drawn(rng: np.random.Generator, size: int, n: int) -> Mazes:
+    """Trees over all cells with two different cells and the way between them."""
+    n_cells = size**2
+    origin = rng.integers(n_cells, size=n)
+    target = (origin + rng.integers(1, n_cells, size=n)) % n_cells
+    connections = dfs(rng, size, np.full(n, n_cells))
+    return solve(lattice(size), connections, origin, target, np.full(n, "full"))
+
+
+def our_contender(size: int) -> Contender:
+    """One batch."""
     rng = np.random.default_rng(0)
-
-    def make() -> int:
-        mazes = datasets.draw(rng, lattice(SIZE), "full", FAMILY, datasets.BATCH)
-        return sum(len(spell(mazes[index], rng).tokens) for index in mazes.by_n_connections().values())
-
-    return make
+    return lambda: float(len(spell(drawn(rng, size, N_OURS), rng).tokens))
 
 
-def theirs() -> Callable[[], int]:
-    """The same with the library."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from maze_dataset import SolvedMaze
-        from maze_dataset.generation import LatticeMazeGenerators
-        from maze_dataset.tokenization import MazeTokenizerModular
+def their_contender(size: int) -> Contender:
+    """As many calls as make a fraction of a second."""
+    from maze_dataset import SolvedMaze
+    from maze_dataset.generation import LatticeMazeGenerators
+    from maze_dataset.tokenization import MazeTokenizerModular
+
     tokenizer = MazeTokenizerModular()
 
-    def make() -> int:
-        for _ in range(100):
-            maze = LatticeMazeGenerators.gen_dfs((SIZE, SIZE))
-            SolvedMaze(connection_list=maze.connection_list, solution=maze.generate_random_path()).as_tokens(tokenizer)
-        return 100
+    def make() -> float:
+        for _ in range(N_THEIRS):
+            maze = LatticeMazeGenerators.gen_dfs((size, size))
+            path = maze.generate_random_path()
+            SolvedMaze(connection_list=maze.connection_list, solution=path).as_tokens(tokenizer)
+        return N_THEIRS
 
     return make
 
 
-def mazes_per_second(make: Callable[[], int], seconds: float) -> float:
-    """Best of three rounds of processor time, so that other processes do not count."""
-    make()
-    rates = []
-    for _ in range(3):
-        n, start = 0, time.process_time()
-        while time.process_time() - start < seconds:
-            n += make()
-        rates.append(n / (time.process_time() - start))
-    return max(rates)
+def checked(size: int) -> str:
+    """The library reads our mazes: spanning trees, and the shortest paths that it finds itself."""
+    from maze_dataset import SolvedMaze
+    from maze_dataset.tokenization import TokenizationMode
+
+    tokenizer = TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(size)
+    rng = np.random.default_rng(1)
+    mazes = drawn(rng, size, N_CHECKED)
+    for tokens in spell(mazes, rng).tokens:
+        maze = SolvedMaze.from_tokens(Vocabulary(size).text(tokens).split(), tokenizer)
+        if maze.connection_list.sum() != size**2 - 1:
+            raise RuntimeError(
+                f"generate_mazes: maze-dataset reads a {size}x{size} maze that is no spanning tree."
+            )
+        if not np.array_equal(
+            maze.find_shortest_path(maze.solution[0], maze.solution[-1]), maze.solution
+        ):
+            raise RuntimeError(
+                f"generate_mazes: maze-dataset finds another way through a {size}x{size} maze."
+            )
+    return f"{N_CHECKED} of ours read by the library: spanning trees, the same shortest paths"
 
 
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    rate = mazes_per_second(ours(), seconds)
-    print(f"mazewm        {rate:>10,.0f} spelled {SIZE}x{SIZE} mazes per second and core")
-    try:
-        peer = theirs()
-    except ImportError as error:
-        sys.exit(f"maze-dataset  cannot be imported ({error}); install mazewm[peers]")
+def run() -> list[dict[str, Any]]:
+    """One line for each size of lattice."""
+    found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        other = mazes_per_second(peer, seconds)
-    print(f"maze-dataset  {other:>10,.0f}")
-    print(f"ratio         {rate / other:>10,.1f}")
-
-
-if __name__ == "__main__":
-    main()
+        warnings.simplefilter("ignore")  # the library warns of its own deprecations
+        for size in SIZES:
+            line = Line(
+                f"mazes, {size}x{size}",
+                f"generate, solve and encode depth-first trees over all {size**2} cells",
+                "mazes/s",
+                checked(size),
+            )
+            found += rows(line, race({OURS: our_contender(size), PEER: their_contender(size)}))
+    return found

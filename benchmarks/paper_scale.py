@@ -81,9 +81,10 @@ def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
 
 
 def drawn(params: datasets.MazeParams, n: int) -> mazes.Mazes:
-    """A few mazes of the families in their shares."""
+    """A few training mazes."""
     rng = np.random.default_rng(0)
-    return datasets.fill(rng, datasets.lattice(params.vocabulary_size), params.families, None, params.held_out_share, n)
+    sampler = datasets.Sampler(rng, datasets.splits_of(params, rng), "train")
+    return sampler.fill(params.families_of("train"), n)
 
 
 def table(rows: list[list[str]]) -> None:
@@ -139,9 +140,10 @@ def larger(sections: dict[str, Any], base: Cost) -> None:
             "full": {"generator": "dfs", **full, "min_cells": cells, "max_cells": cells, "share": 0.4},
             "sparse": {"generator": "dfs", **sparse, "share": 0.6},
         }
-        one = cost(
-            TransformerParams(**architecture), drawn(datasets.MazeParams(**sections["mazes"] | vocabulary | {"families": families}), 500)
-        )
+        cells = sparse["size"] ** 2
+        overload = {"generator": "dfs", "size": sparse["size"], "min_cells": cells, "max_cells": cells, "share": 1.0}
+        one_world = datasets.MazeParams(**sections["mazes"] | vocabulary | {"families": families, "overload": overload})
+        one = cost(TransformerParams(**architecture), drawn(one_world, 500))
         n = n_base * (one.n_tokens / base.n_tokens) ** 2
         hours = n * one.flops / (UTILISATION * PEAK["H200"]) / 3600
         shape = f"{architecture['n_layers']} x {architecture['d_model']}"

@@ -1,10 +1,13 @@
-"""Room 4c, activations: a model and mazes -> labelled, shuffled parquet shards, and back.
+"""Room 4c, activations: a model and mazes -> labelled, shuffled activations on disk, and back.
 
 Whole sequences are read, path and all. Each row is one token: which maze, which position, what stands there, which
 connection it helps to spell, and the residual stream. Rows of a split are shuffled together once, when they are written,
-so that training reads them in order.
+so that training reads them in order. Each place and split is one parquet file;
+``mazewm.vectors`` says how it is made and how to read it with pandas.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +18,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from mazewm import tables
+from mazewm import tables, vectors
 from mazewm.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.model.sites import Place, Site
@@ -36,14 +39,13 @@ class ActivationParams(Params):
     n_train_mazes: Count
     n_held_out_mazes: Count  # of validation and of test
     n_untrained_mazes: Count  # of training mazes, read by the untrained model
-    rows_per_shard: Count
     batch_size: Count
     n_threads: Count
 
 
 @dataclass(frozen=True)
 class TokenLabels:
-    """What is known of a cached token; the activation stands beside it in the column ``values``."""
+    """What is known of a cached token; the activation is the column ``values`` beside these (``mazewm.vectors``)."""
 
     maze_id: tables.Int
     position: tables.Int
@@ -52,7 +54,7 @@ class TokenLabels:
     connection: tables.Int  # the connection that the token helps to spell, -1 for none
 
 
-ROW_TYPE_NAME = "Activation"
+FILE = "activations.parquet"
 
 
 class Activations(NamedTuple):
@@ -94,44 +96,38 @@ def cache(
     places: list[Place],
     classes: list[TokenClass],
     seed: int,
-    rows_per_shard: int,
     batch: int,
 ) -> int:
-    """Write the activations of every place to ``folder/<place>/part-NNNNN.parquet``; returns the number of tokens.
+    """Write ``folder/<place>/activations.parquet`` for every place; returns the number of tokens.
 
-    Held in memory: the labels of every token (some 60 bytes each), one batch at all places, and one shard. Values wait on disk, in a
-    folder beside ``folder`` that takes as much room as the shards and is gone afterwards.
+    A value goes to the line of a scratch file where the shuffle puts its token, and from there, in order, to parquet.
+    Held in memory: the labels of every token (some 60 bytes each), and one batch at all places.
     """
-    names = np.array([str(c) for c in classes])
     labels = _labels(mazes, classes, np.random.default_rng(seed), batch)
     n_tokens = labels.shape[1]
     order = np.random.default_rng([seed, n_tokens]).permutation(n_tokens)
     row = np.empty_like(order)  # of each token, where the shuffle puts it
     row[order] = np.arange(n_tokens)
-    labels = labels[:, order]
-    schema = tables.schema_of(TokenLabels)
+    columns = dict(zip(tables.schema_of(TokenLabels).names, map(pa.array, labels[:, order]), strict=True))
+    columns["token_class"] = pa.array([str(c) for c in classes], pa.string()).take(columns["token_class"])
+    table = pa.table(columns)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         waiting = _scatter(Path(scratch), model, mazes, places, classes, row, seed, batch)
-        for place, path in waiting.items():
-            values = np.load(path, mmap_mode="r")
-            width = values.shape[1]
-            full = pa.schema(
-                [*schema, pa.field("values", pa.list_(pa.float16(), width), nullable=False)], metadata={tables.ROW_TYPE: ROW_TYPE_NAME}
-            )
-            for nth, start in enumerate(range(0, n_tokens, rows_per_shard)):
-                rows = slice(start, start + rows_per_shard)
-                columns = dict(zip(schema.names, labels[:, rows], strict=True))
-                columns["token_class"] = names[columns["token_class"]]
-                arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
-                arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(np.array(values[rows]).ravel()), width))
-                table = pa.Table.from_arrays(arrays, schema=full)
-                # Half floats do not compress, and plain uncompressed pages are read back without decoding.
-                shard = folder / str(place) / f"part-{nth:05d}.parquet"
-                tables.write_arrow(shard, table, use_dictionary=["token_class"], compression="none")
-            del values
+        for path in waiting.values():
+            width = np.lib.format.open_memmap(path, "r").shape[1]
+            vectors.write(path.with_suffix(".parquet"), TokenLabels, table, width, _blocks(path, n_tokens))
             path.unlink()
+        for place, path in waiting.items():
+            home = folder / str(place)
+            home.mkdir(parents=True, exist_ok=True)
+            os.replace(path.with_suffix(".parquet"), home / FILE)
     return n_tokens
+
+
+def _blocks(path: Path, n: int) -> Iterator[vectors.Values]:
+    """The lines of a scratch file; mapped anew for each block, so that no more of the file stays in memory."""
+    return (np.lib.format.open_memmap(path, "r")[start : start + vectors.N_ROWS] for start in range(0, n, vectors.N_ROWS))
 
 
 def _kept(spelled: Spelled, classes: list[TokenClass]) -> tuple[Bool[np.ndarray, "maze pos"], Int[np.ndarray, " pos"]]:
@@ -166,16 +162,16 @@ def _scatter(
 ) -> dict[Place, Path]:
     """Read the mazes as ``_labels`` did and put the value of token i into line ``row[i]`` of its place's file."""
     paths = {place: scratch / f"{place}.npy" for place in places}
-    held: dict[Place, np.memmap] = {}
     done = 0
     for recorded in record(model, mazes, places, np.random.default_rng(seed), batch, whole=True):
         keep, _ = _kept(recorded.spelled, classes)
         at = row[done : done + int(keep.sum())]
         done += len(at)
         for place, values in recorded.values.items():
-            if place not in held:
-                held[place] = np.lib.format.open_memmap(paths[place], "w+", np.float16, (len(row), values.shape[-1]))
-            held[place][at] = values.half().cpu().numpy()[keep]
+            if not paths[place].exists():
+                np.lib.format.open_memmap(paths[place], "w+", np.float16, (len(row), values.shape[-1]))
+            # Mapped anew for each batch, so that no more of the file stays in memory than a batch writes to.
+            np.lib.format.open_memmap(paths[place], "r+")[at] = values.half().cpu().numpy()[keep]
     return paths
 
 
@@ -188,20 +184,6 @@ def cached_places(folder: Path) -> list[str]:
 
 
 def read(folder: Path) -> Activations:
-    """All shards of one place and split, in order."""
-    shards = sorted(folder.glob("part-*.parquet"))
-    if not shards:
-        raise BadInput(f"{folder}: expected activation shards part-NNNNN.parquet, found none.")
-    for nth, shard in enumerate(shards):
-        if shard.name != f"part-{nth:05d}.parquet":
-            raise BadInput(f"{folder / f'part-{nth:05d}.parquet'}: the shard is missing, though later ones are there.")
-    parts = [tables.read_arrow(shard, ROW_TYPE_NAME, memory_map=True) for shard in shards]
-    for shard, part in zip(shards, parts, strict=True):
-        missing = [name for name in [*tables.schema_of(TokenLabels).names, "values"] if name not in part.column_names]
-        if missing:
-            raise BadInput(f"{shard}: column {missing[0]} of {ROW_TYPE_NAME} is missing.")
-    table = pa.concat_tables(parts)
-    width = table.schema.field("values").type.list_size
-    chunks = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in table["values"].chunks]
-    labels = (table[name].to_numpy() for name in tables.schema_of(TokenLabels).names)
-    return Activations(np.concatenate(chunks) if len(chunks) > 1 else chunks[0], *labels)
+    """All tokens of one place and split."""
+    labels, values = vectors.read(folder / FILE, TokenLabels)
+    return Activations(values, *(labels[name].to_numpy() for name in labels.column_names))

@@ -18,8 +18,6 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from sklearn.linear_model import RidgeClassifier
-from sklearn.metrics import balanced_accuracy_score
 
 from mazewm import outputs, tables
 from mazewm.errors import BadInput
@@ -61,6 +59,9 @@ class FormationRow:
 
 def look(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[FormationRow]:
     """Probe accuracy and own_mass for every layer and each of the four token classes."""
+    from sklearn.linear_model import RidgeClassifier  # slow, and most who import this module fit nothing
+    from sklearn.metrics import balanced_accuracy_score
+
     layers = range(model.params.n_layers)
     resid: dict[tuple[int, TokenClass], list[np.ndarray]] = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}
     mass: dict[tuple[int, TokenClass], list[np.ndarray]] = {(layer, c): [] for layer in layers for c in SPELLING_CLASSES}

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.linear_model import RidgeClassifier
 
 
 def mean_differences(
@@ -24,6 +23,8 @@ def probe_directions(
     x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
 ) -> Float[np.ndarray, "connection d_model"]:
     """Weights of a linear probe (ridge classifier) for "which connection is this"."""
+    from sklearn.linear_model import RidgeClassifier  # slow, and most who import this module fit nothing
+
     probe = RidgeClassifier(class_weight="balanced").fit(x.astype(np.float64), connection)
     directions = np.zeros((n_connections, x.shape[1]))
     directions[probe.classes_] = probe.coef_

@@ -17,20 +17,21 @@ A latent detects a connection if "it is active" says so; its F1 is that of the b
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
-from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
-from sklearn.tree import DecisionTreeClassifier
 
 from mazewm import tables
 from mazewm.activations import Activations
 from mazewm.directions import mean_differences, probe_directions
 from mazewm.params import Params
 from mazewm.tokens import TokenClass
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeClassifier
 
 DEPTHS = (1, 2, 3)
 NEAR_BEST = 0.01
@@ -122,13 +123,21 @@ def map_connections(
         units = candidates(fit.x, label, n_candidates)
         x_fit, x_test = fit.x[:, units], test.x[:, units]
         for depth in depths:
-            tree = DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(x_fit, label)
+            tree = _fit_tree(depth, x_fit, label)
             asked = units[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])]
             rows.append(_row(site, readout, e, depth, asked, truth, tree.predict(x_test)))
     return rows
 
 
+def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClassifier":
+    from sklearn.tree import DecisionTreeClassifier  # slow, and most who import this module fit nothing
+
+    return DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(x, label)
+
+
 def _row(site: str, readout: str, connection: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.ndarray) -> FeatureRow:
+    from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef  # slow, and most who import this module fit nothing
+
     accuracy, mcc = balanced_accuracy_score(truth, said), matthews_corrcoef(truth, said)
     return FeatureRow(site, readout, connection, depth, [int(u) for u in units], float(accuracy), float(mcc), int(truth.sum()), len(truth))
 
@@ -142,7 +151,7 @@ def map_directions(
         label, truth = fit.connection == e, test.connection == e
         if not label.any() or not truth.any():
             continue
-        tree = DecisionTreeClassifier(max_depth=1, class_weight="balanced", random_state=0).fit((fit.x @ direction)[:, None], label)
+        tree = _fit_tree(1, (fit.x @ direction)[:, None], label)
         rows.append(_row(site, readout, e, 1, np.empty(0, int), truth, tree.predict((test.x @ direction)[:, None])))
     return rows
 

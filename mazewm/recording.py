@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import run
+from mazewm.model.edits import Taps
+from mazewm.model.reading import Layout
 from mazewm.model.sites import Place
 from mazewm.model.transformer import Transformer
 from mazewm.tokens import Spelled, spell
@@ -36,9 +37,17 @@ def spellings(mazes: Mazes, rng: np.random.Generator, batch: int) -> Iterator[tu
 def record(
     model: Transformer, mazes: Mazes, places: Iterable[Place], rng: np.random.Generator, batch: int, whole: bool = False
 ) -> Iterator[Recorded]:
-    """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and all, if ``whole``)."""
+    """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and all, if ``whole``).
+
+    Blocks after the last of the places are not run.
+    """
     wanted = list(places)
+    stop = max((place.layer for place in wanted), default=-1) + 1
     for part, spelled in spellings(mazes, rng, batch):
         tokens = torch.from_numpy(spelled.tokens if whole else spelled.prompt).to(model.device)
         with torch.inference_mode():
-            yield Recorded(part, spelled, run(model, tokens, record=wanted).values)
+            taps = Taps(record=wanted)
+            reading = model.reading(Layout.sequence(tokens.shape[1], tokens.device), taps)
+            model.run_blocks(model.embed(tokens, reading.layout), reading, stop=stop)
+            taps.check()
+            yield Recorded(part, spelled, taps.values)

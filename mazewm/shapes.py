@@ -1,7 +1,7 @@
 """The axes, named once, and the tensors that rooms hand to each other.
 
-``batch`` mazes, ``pos`` positions in a sequence, ``asked`` those of them that are wanted, ``query`` and ``key`` positions seen by
-attention, ``head``, ``d_model``, ``d_head``, ``d_mlp``, ``vocab``, ``latent`` (units of an SAE), ``cell``, ``connection``.
+``batch`` mazes, ``pos`` positions in a sequence, ``asked`` those of them that are wanted, ``query`` and ``key`` positions seen
+by attention, ``head``, ``d_model``, ``d_head``, ``d_mlp``, ``vocab``, ``latent`` (units of an SAE), ``cell``, ``connection``.
 """
 
 from jaxtyping import Float, Int

@@ -5,7 +5,8 @@ travel in the file, so that a foreign or truncated file is refused with a senten
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -64,32 +65,49 @@ def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
     os.replace(beside, path)
 
 
-def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
-    """The table in ``path``, known to hold rows of the named type; BadInput otherwise."""
+@contextmanager
+def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
+    """Within it, a file that is missing or is no whole parquet file is a BadInput."""
     try:
-        table = pq.read_table(path, **options)
+        yield
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected a table of {row_type_name}.") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).split(".")[0]
         raise BadInput(f"{path}: not a whole parquet file ({reason}); expected a table of {row_type_name}.") from None
-    found = (table.schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode()
+
+
+def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
+    """The table in ``path``, known to hold rows of the named type; BadInput otherwise."""
+    with whole_file(path, row_type_name):
+        table = pq.read_table(path, **options)
+    check_row_type(path, table.schema, row_type_name)
+    return table
+
+
+def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
+    """BadInput if ``schema``, which was read from ``path``, is not said to be of the named type."""
+    found = (schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode()
     if found != row_type_name:
         raise BadInput(f"{path}: expected a table of {row_type_name}, found one of {found}.")
-    return table
+
+
+def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
+    """BadInput if ``schema``, which was read from ``path``, lacks a column of ``row_type`` or has it with another type."""
+    check_row_type(path, schema, row_type.__name__)
+    for field in schema_of(row_type):
+        if field.name not in schema.names:
+            raise BadInput(f"{path}: column {field.name} of {row_type.__name__} is missing.")
+        found = schema.field(field.name).type
+        if found != field.type:
+            raise BadInput(f"{path}: column {field.name}: expected {field.type}, found {found}.")
 
 
 def read_columns(path: Path, row_type: type) -> pa.Table:
     """The Arrow table in ``path`` with exactly the columns and types of ``row_type``."""
     table = read_arrow(path, row_type.__name__)
-    expected = schema_of(row_type)
-    for field in expected:
-        if field.name not in table.column_names:
-            raise BadInput(f"{path}: column {field.name} of {row_type.__name__} is missing.")
-        found = table.schema.field(field.name).type
-        if found != field.type:
-            raise BadInput(f"{path}: column {field.name}: expected {field.type}, found {found}.")
-    return table.select(expected.names)
+    check_columns(path, table.schema, row_type)
+    return table.select(schema_of(row_type).names)
 
 
 def read(path: Path, row_type: type) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pydantic import Field
 from mazewm import outputs
 from mazewm.errors import BadInput
 from mazewm.params import Params, check, read_yaml
-from stages.command import Location, command, console
+from stages.command import Location, command, console, progress
 
 
 class RunsParams(Params):
@@ -31,10 +31,12 @@ def main(runs: Location, tables_in: Location, summary: Location, claims: Locatio
             raise BadInput(
                 f"{runs / f'{encoding}-{seed}.json'}: the file is missing; expected the metrics of every encoding and seed in params.yaml."
             )
+    progress("comparing runs", 1, share=0.6)
     compared = compare(keys, runs, tables_in)
     with outputs.replacing(curves) as folder:
         for name, frame in compared.curves.items():
             frame.to_csv(folder / f"{name}.csv", index=False)
+    progress("pictures", 1)
     with outputs.replacing(figures) as folder:
         draw_comparison(folder, compared)
     outputs.write_json(claims, compared.claims)

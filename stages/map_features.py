@@ -2,7 +2,7 @@
 
 from mazewm import outputs, tables
 from mazewm.params import load
-from stages.command import Location, Seed, command, console
+from stages.command import Location, Seed, command, console, progress
 
 # readout -> (which model's activations, suffix of the SAE's file)
 READOUTS = {
@@ -34,7 +34,9 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
     grid = mazes.read(mazes_in / "test.parquet").grid
     feature_rows, latent_rows, position_rows, kind_rows = [], [], [], []
     n_layers = int(tables.read(activations / "consolidation.parquet", FormationRow).layer.max()) + 1  # the model itself is not needed here
-    for site in Sites.load(activations, n_layers).studied:
+    sites, places = Sites.load(activations, n_layers).studied, cached_places(activations / "trained" / "test")
+    mapped = progress("feature maps", len(sites), share=0.9)
+    for site in sites:
         place = str(site.place)
         seen = {
             (model, split): read(activations / model / split / place).at(site.token_class)
@@ -56,7 +58,9 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
         frame = tables.frame(rows, features.FeatureRow)
         for readout, accuracy in frame.groupby(["readout", "connection"]).balanced_accuracy.max().groupby("readout").mean().items():
             console.print(f"{site}: {readout}: best tree's balanced accuracy {accuracy:.3f}")
-    for place in cached_places(activations / "trained" / "test"):
+        mapped.advance()
+    classified = progress("kinds of latents", len(places) * len(CLASSIFIED))
+    for place in places:
         for name, (model, suffix) in CLASSIFIED.items():
             tokens = read(activations / model / "test" / place)
             sae = SparseAutoencoder.load(saes / f"{place}{suffix}.safetensors")
@@ -65,6 +69,7 @@ def main(seed: Seed, mazes_in: Location, activations: Location, saes: Location, 
             kind_rows += kinds
             counts = tables.frame(kinds, taxonomy.LatentKindRow).kind.value_counts()
             console.print(f"{place} {name}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
+            classified.advance()
     with outputs.replacing(out) as folder:
         tables.write_rows(folder / "features.parquet", features.FeatureRow, feature_rows)
         tables.write_rows(folder / "latents.parquet", features.LatentRow, latent_rows)

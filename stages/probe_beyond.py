@@ -1,11 +1,9 @@
 """Stage probe_beyond: model + mazes -> which facts that no single token states it represents, and where steering along them leads."""
 
-from functools import partial
-
 from mazewm import outputs, tables
 from mazewm.maze import mazes
 from mazewm.params import load
-from stages.command import Location, Seed, command, progress_bar
+from stages.command import Location, Seed, command, progress
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None:
@@ -28,6 +26,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
     untrained = Transformer(trained.params, trained.encoding_name, trained.d_vocab, trained.n_ctx).to(trained.device)
     untrained.eval().requires_grad_(False)
     held_out = {split: sets[split][: params.n_held_out_mazes] for split in ("validation", "test")}
+    progress("probes", 1, share=0.2)
     measured = probes.measure(trained, untrained, sets["train"][: params.n_fit_mazes], held_out, params, seed)
 
     steered = []
@@ -35,10 +34,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, out: Location) -> None
         doses = steering.every_dose(n_layers, params.doses)
         for split, n in (("validation", params.n_steered_validation), ("test", params.n_steered)):
             chosen = forks(sets[split], situation, np.random.default_rng([seed, nth]), n)
-            with progress_bar() as bar:
-                task = bar.add_task(f"{split}, {situation} fork", total=steering.n_steps(trained, chosen, split, doses, params.batch_size))
-                advance = partial(bar.advance, task)
-                rows = steering.steer(trained, chosen, split, measured.directions, doses, params.batch_size, seed, advance)
+            n_steps = steering.n_steps(trained, chosen, split, doses, params.batch_size)
+            batches = progress(f"steering, {split}, {situation} fork", n_steps, share=0.2)
+            rows = steering.steer(trained, chosen, split, measured.directions, doses, params.batch_size, seed, batches.advance)
             steered.append(rows)
             doses = steering.best_doses(rows, situation, n_layers, params.doses)
     with outputs.replacing(out) as folder:

@@ -3,7 +3,7 @@
 from mazewm import outputs, tables
 from mazewm.errors import BadInput
 from mazewm.params import load
-from stages.command import Location, Seed, command, console, progress_bar
+from stages.command import Location, Seed, command, console, progress
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
@@ -50,9 +50,8 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
             some += [examples.overload(pool, rng, k, params.n_several, most) for k in (0, *params.n_added)]
         design.check_every_kind(some, mazes_in / f"{split}.parquet")
         asked += [(split, one) for one in some if len(one)]
-    with progress_bar() as bar:
-        task = bar.add_task("interventions", total=ledger.n_steps(asked, sites, params))
-        book = ledger.run_interventions(transformer, asked, sites, params, seed, lambda: bar.advance(task))
+    batches = progress("interventions", ledger.n_steps(asked, sites, params))
+    book = ledger.run_interventions(transformer, asked, sites, params, seed, batches.advance)
     console.print(f"{len(book):,} interventions on {sum(len(one) for _, one in asked):,} examples")
     with outputs.replacing(out) as folder:
         book.write(folder)

@@ -2,7 +2,7 @@
 
 from mazewm import outputs, tables
 from mazewm.params import load
-from stages.command import Location, command, console
+from stages.command import Location, command, console, progress
 
 
 def main(
@@ -26,6 +26,7 @@ def main(
     from mazewm.scores.run import RunTables, score_run
     from mazewm.scores.sets import with_connection_sets
 
+    progress("scores", 1, share=0.6)
     threshold = load(CircuitParams, "circuits").connectivity_threshold
     held_out = {split: mazes.read(mazes_in / f"{split}.parquet") for split in ("validation", "test", "overload")}
     traced = {name: tables.read(circuits / f"{name}.parquet", row_type) for name, row_type in tracing.ROW_TYPES.items()}
@@ -61,6 +62,7 @@ def main(
         curves = scored.curves | {"writing": tables.read(activations / "writing.parquet", writing.WritingRow)}
         for name, curve in curves.items():
             curve.round(6).to_csv(folder / f"{name}.csv", index=False)
+    progress("pictures", 1)
     with outputs.replacing(figures) as folder:
         examples = tables.read(interventions / "examples.parquet", ExampleRow)
         draw_run(folder, model.name, run, scored, traced, examples)

@@ -4,7 +4,7 @@ without them, and where a connection's information lives."""
 from mazewm import outputs, tables
 from mazewm.maze import mazes
 from mazewm.params import load
-from stages.command import Location, Seed, command, console
+from stages.command import Location, Seed, command, console, progress
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, saes: Location, features: Location, out: Location) -> None:
@@ -26,6 +26,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     ranked = tables.read(features / "latents.parquet", LatentRow)
     loaded = {str(s.place): SparseAutoencoder.load(saes / f"{s.place}.safetensors") for s in sites}
     best = {str(s): best_latents(ranked, str(s)) for s in sites}
+    progress("heads, ablations and patches", 1)
     traced = tracing.trace(transformer, loaded, best, sites, held_out, params, seed)
     for head in traced.heads:
         console.print(f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}")

@@ -3,7 +3,7 @@
 from mazewm import outputs, tables
 from mazewm.maze import mazes
 from mazewm.params import load
-from stages.command import Location, Seed, command, console
+from stages.command import Location, Seed, command, console, progress
 
 
 def main(seed: Seed, mazes_in: Location, model: Location, activations: Location, out: Location) -> None:
@@ -28,7 +28,9 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
     held_out = mazes.read(mazes_in / "test.parquet")[: params.n_evaluated_mazes]
     frontier, descriptions, splices, pairs = [], [], [], []
     with outputs.replacing(out) as folder:
-        for name in cached_places(activations / "trained" / "train"):
+        names = cached_places(activations / "trained" / "train")
+        fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4))  # four at the point chosen
+        for name in names:
             place = Place.parse(name, transformer.params.n_layers, str(activations))
             train = {kind: read(activations / kind / "train" / name).values for kind in ("trained", "untrained")}
             test = {kind: read(activations / kind / "test" / name) for kind in ("trained", "untrained")}
@@ -40,6 +42,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
             rows = []
             for row in sweep.sweep(place, str(token_class), mcc, transformer, train["trained"], validation, judged_on, params, seed):
                 rows.append(row)
+                fits.update(fits.done + 1, f"{name}: explained variance {row.explained_variance:.3f}")
                 console.print(
                     f"{name}: {row.width} latents, sparsity {row.sparsity:g}: explained variance {row.explained_variance:.3f}, "
                     f"MCC at {token_class} {np.mean(row.mcc):.2f}, solved {row.solved_clean:.1%} clean, {row.solved_spliced:.1%} spliced"
@@ -62,6 +65,7 @@ def main(seed: Seed, mazes_in: Location, model: Location, activations: Location,
                 descriptions += described
                 whole = described[0]
                 console.print(f"{name} {kind}: explained variance {whole.explained_variance:.3f}, L0 {whole.l0:.1f}, dead {whole.n_dead}")
+                fits.advance()
             pairs += stability.compare(place, saes["trained"], saes[stability.SECOND_SEED], saes[stability.RANDOM], test["trained"].values)
             splices.append(quality.splice_quality(place, transformer, saes["trained"], mean, held_out, seed, params.rollout_batch_size))
             console.print(f"{name}: solved {splices[-1].solved_clean:.1%} clean, {splices[-1].solved_spliced:.1%} spliced")

@@ -10,7 +10,7 @@ from mazewm import outputs, tables
 from mazewm.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.params import load
-from stages.command import Location, Name, Seed, command, console, progress_bar
+from stages.command import Location, Name, Seed, command, console, progress
 
 
 def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
@@ -20,7 +20,8 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
     import torch
 
     from mazewm import behaviour, consolidation, devices, tokens
-    from mazewm.model import batches, positions, training, transformer
+    from mazewm.maze import routes
+    from mazewm.model import batches, muon, positions, reading, training, transformer
     from mazewm.model.transformer import Transformer, TransformerParams
 
     architecture = load(TransformerParams, "transformer")
@@ -39,24 +40,22 @@ def main(encoding: Name, seed: Seed, mazes_in: Location, out: Location) -> None:
         formation = consolidation.look(growing, observed, seed, params.batch_size)
         return {"history": row.__dict__ | {"solved": float(solved)}, "formation": [r.__dict__ | {"step": row.step} for r in formation]}
 
-    code = [inspect.getsource(module) for module in (training, batches, transformer, positions, tokens)]
+    code = [inspect.getsource(module) for module in (training, batches, muon, transformer, reading, positions, tokens, routes)]
     data = outputs.file_hash(mazes_in / "train.parquet")
     identity = json.dumps([architecture.model_dump(), params.model_dump(), encoding, seed, data, code])
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
     root = Path(os.environ.get("DVC_ROOT", "."))
     checkpoint = root / ".checkpoints" / f"transformer-{encoding}-{seed}-{fingerprint}.pt"
     observations: list = []
-    with progress_bar() as bar:
-        task = bar.add_task(f"{encoding} {seed}", total=params.n_steps)
-        for progress, observations in training.train(model, sets["train"], params, seed, checkpoint, fingerprint, observe):
-            bar.update(task, completed=progress.step)
-            if progress.history is not None:
-                seen = observations[-1]["history"]
-                text = (
-                    f"{encoding} {seed}: loss {seen['loss_path']:.3f} solved {seen['solved']:.1%} {progress.mazes_per_second:.0f} mazes/s"
-                )
-                bar.update(task, description=text)
-                console.print(f"step {progress.step}: {text}")
+    steps = progress("training", params.n_steps, share=0.95)
+    for now, observations in training.train(model, sets["train"], params, seed, checkpoint, fingerprint, observe):
+        steps.update(now.step)
+        if now.history is not None:
+            seen = observations[-1]["history"]
+            text = f"loss {seen['loss_path']:.3f} solved {seen['solved']:.1%} {now.mazes_per_second:.0f} mazes/s"
+            steps.update(now.step, text)
+            console.print(f"step {now.step}: {encoding} {seed}: {text}")
+    progress("measuring behaviour", 1)
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise BadInput(f"params.yaml: training: the weights of {encoding} {seed} became infinite; expected lower learning rates.")
     model.eval().requires_grad_(False)

@@ -1,6 +1,8 @@
 """Cached activations: every token once, labelled as the drawings say, shuffled alike at every place, refused when spoilt."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pytest
 import torch
 from toys import HOOK, LADDER, batch, draw, tiny
 
-from mazewm import activations, tables
+from mazewm import activations, tables, vectors
 from mazewm.errors import BadInput
 from mazewm.model.edits import run
 from mazewm.model.sites import Place, Site
@@ -31,8 +33,8 @@ CLASSES = list(TokenClass)
 N_TOKENS = (4 * 8 + 9 + 9 + 1) + (4 * 7 + 9 + 4 + 1) + (4 * 7 + 9 + 2 + 1)
 
 
-def write(folder, places=(EARLY,), classes=CLASSES, seed=0, rows_per_shard=1000, n_batch=5):
-    return activations.cache(folder, MODEL, MAZES, list(places), list(classes), seed, rows_per_shard, n_batch)
+def write(folder, places=(EARLY,), classes=CLASSES, seed=0, n_batch=5):
+    return activations.cache(folder, MODEL, MAZES, list(places), list(classes), seed, n_batch)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, cached):
     write(tmp_path / "again", (EARLY, LATE))
     write(tmp_path / "other", (EARLY,), seed=1)
     for place in (EARLY, LATE):
-        name = f"{place}/part-00000.parquet"
+        name = f"{place}/activations.parquet"
         assert (tmp_path / "again" / name).read_bytes() == (cached / name).read_bytes()
     rows, other = activations.read(cached / str(EARLY)), activations.read(tmp_path / "other" / str(EARLY))
     assert not np.array_equal(rows.position, other.position)
@@ -133,25 +135,6 @@ def test_only_the_classes_asked_for(tmp_path):
     at = rows.at(TokenClass.C2)
     assert len(at.values) == 22 and set(at.token_class) == {"c2"} and (at.connection >= 0).all()
     assert np.array_equal(at.values, rows.values[rows.token_class == "c2"])
-
-
-def test_shards_are_filled_in_order(tmp_path, cached):
-    write(tmp_path, rows_per_shard=37)
-    shards = sorted((tmp_path / str(EARLY)).iterdir())
-    assert [path.name for path in shards] == [f"part-0000{n}.parquet" for n in range(4)]
-    assert [pq.read_metadata(path).num_rows for path in shards] == [37, 37, 37, N_TOKENS - 111]
-    for a, b in zip(activations.read(tmp_path / str(EARLY)), activations.read(cached / str(EARLY)), strict=True):
-        assert np.array_equal(a, b)
-
-
-def test_one_shard_is_read_without_a_copy(cached):
-    """numpy looks into Arrow's buffer: it owns nothing, and may not write there."""
-    values = activations.read(cached / str(EARLY)).values
-    root = values
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    assert not root.flags.owndata and not values.flags.writeable
-    assert isinstance(root.base, pa.Array | pa.Buffer)
 
 
 def in_memory(places, classes, seed, n_batch):
@@ -175,27 +158,21 @@ def in_memory(places, classes, seed, n_batch):
 
 
 @pytest.mark.parametrize("classes", [CLASSES, [TokenClass.PATH, TokenClass.C2]], ids=["all", "two"])
-def test_the_bytes_are_those_of_a_write_from_memory(tmp_path, classes):
+def test_what_is_written_is_what_memory_holds(tmp_path, classes):
     wide = Place(0, Site.MLP_POST)
-    n = write(tmp_path / "streamed", (EARLY, wide), classes, 3, 37, 2)
+    n = write(tmp_path / "streamed", (EARLY, wide), classes, 3, 2)
     labels, values = in_memory((EARLY, wide), classes, 3, 2)
-    schema = tables.schema_of(activations.TokenLabels)
     for place in (EARLY, wide):
-        kind = pa.list_(pa.float16(), values[place].shape[1])
-        metadata = {tables.ROW_TYPE: activations.ROW_TYPE_NAME}
-        full = pa.schema([*schema, pa.field("values", kind, nullable=False)], metadata=metadata)
-        for nth, start in enumerate(range(0, n, 37)):
-            arrays = [pa.array(labels[field.name][start : start + 37], type=field.type) for field in schema]
-            arrays.append(pa.array(list(values[place][start : start + 37]), type=kind))
-            expected, name = tmp_path / "expected.parquet", f"{place}/part-{nth:05d}.parquet"
-            table = pa.Table.from_arrays(arrays, schema=full)
-            tables.write_arrow(expected, table, use_dictionary=["token_class"], compression="none")
-            assert (tmp_path / "streamed" / name).read_bytes() == expected.read_bytes()
-        assert len(list((tmp_path / "streamed" / str(place)).iterdir())) == nth + 1
+        found = activations.read(tmp_path / "streamed" / str(place))
+        assert len(found.values) == n and np.array_equal(found.values, values[place])
+        for name, column in labels.items():
+            assert np.array_equal(getattr(found, name), column)
+        kept = sorted(path.name for path in (tmp_path / "streamed" / str(place)).iterdir())
+        assert kept == ["activations.parquet"]
 
 
 def test_no_scratch_is_left_behind(tmp_path, monkeypatch):
-    write(tmp_path / "whole" / "train", rows_per_shard=37)
+    write(tmp_path / "whole" / "train")
     assert [path.name for path in (tmp_path / "whole").iterdir()] == ["train"]
     seen = []
 
@@ -203,10 +180,10 @@ def test_no_scratch_is_left_behind(tmp_path, monkeypatch):
         seen.extend(other.name for other in tmp_path.joinpath("broken").rglob("*.npy"))
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(tables, "write_arrow", fails)
+    monkeypatch.setattr(vectors, "write", fails)
     with pytest.raises(OSError, match="no space left"):
         write(tmp_path / "broken" / "train", (EARLY, LATE))
-    assert sorted(seen) == ["0.resid_post.npy", "1.resid_mid.npy"], "values wait there while shards are written"
+    assert sorted(seen) == ["0.resid_post.npy", "1.resid_mid.npy"], "values wait there until they are whole"
     assert list((tmp_path / "broken").iterdir()) == []
 
 
@@ -214,35 +191,29 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:-50])
 
 
+def empty(path):
+    path.write_bytes(b"")
+
+
 def as_foreign(path):
     pq.write_table(pa.table({"values": [1.0]}), path)
-
-
-def as_another_type(path):
-    tables.write_rows(path, activations.TokenLabels, [activations.TokenLabels(0, 0, 1, "frame", -1)])
 
 
 def without_a_column(path):
     tables.write_arrow(path, pq.read_table(path).drop_columns(["position"]))
 
 
-@pytest.mark.parametrize("nth", [0, 2])
-@pytest.mark.parametrize("spoil", [truncate, as_foreign, as_another_type, without_a_column])
-def test_a_spoilt_shard_is_refused_by_name(tmp_path, spoil, nth):
-    write(tmp_path, rows_per_shard=37)
-    folder = tmp_path / str(EARLY)
-    spoil(folder / f"part-0000{nth}.parquet")
-    with pytest.raises(BadInput, match=f"part-0000{nth}.parquet"):
-        activations.read(folder)
+def without_values(path):
+    tables.write_arrow(path, pq.read_table(path).drop_columns(["values"]))
 
 
-@pytest.mark.parametrize("nth", [0, 2])
-def test_a_missing_shard_is_refused_by_name(tmp_path, nth):
-    write(tmp_path, rows_per_shard=37)
-    folder = tmp_path / str(EARLY)
-    (folder / f"part-0000{nth}.parquet").unlink()
-    with pytest.raises(BadInput, match=f"part-0000{nth}.parquet"):
-        activations.read(folder)
+@pytest.mark.parametrize("spoil", [truncate, empty, as_foreign, without_a_column, without_values, Path.unlink])
+def test_a_spoilt_or_missing_file_is_refused_by_name(tmp_path, spoil):
+    write(tmp_path)
+    path = tmp_path / str(EARLY) / activations.FILE
+    spoil(path)
+    with pytest.raises(BadInput, match=f"^{re.escape(str(path))}: [^\n]+$"):
+        activations.read(path.parent)
 
 
 def test_an_empty_folder_is_refused_by_name(tmp_path):

@@ -17,6 +17,7 @@ ROOMS = (
     "shapes",
     "params",
     "tables",
+    "vectors",
     "outputs",
     "weights",
     "maze",

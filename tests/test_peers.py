@@ -1,22 +1,30 @@
-"""Interchange with the maze-dataset library: the same maze is the same text, the same path, the same maze again."""
+"""Interchange with other libraries: with maze-dataset the same maze is the same text, the same path, the same maze again; with
+TransformerLens and Hugging Face the same weights give the same logits."""
 
 import warnings
 
 import numpy as np
 import pytest
+import torch
 
+from benchmarks import counterparts
 from mazewm import tokens
 from mazewm.maze import datasets
 from mazewm.maze.lattice import lattice
+from mazewm.model.positions import ENCODINGS
+from mazewm.model.transformer import Transformer, TransformerParams
 
-REASON = "maze-dataset, an optional peer, is not installed or does not import"
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    pytest.importorskip("maze_dataset", reason=REASON, exc_type=ImportError)
-    from maze_dataset import SolvedMaze
-    from maze_dataset.tokenization import MazeTokenizerModular, TokenizationMode
+REASON = "{}, an optional peer, is not installed or does not import"
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from maze_dataset import SolvedMaze
+        from maze_dataset.tokenization import MazeTokenizerModular, TokenizationMode
+except ImportError:
+    MazeTokenizerModular = None
 
-pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # the library warns of its own deprecations
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # the libraries warn of their own deprecations
+with_mazes = pytest.mark.skipif(MazeTokenizerModular is None, reason=REASON.format("maze-dataset"))
 
 N = 5
 FAMILIES = {
@@ -52,6 +60,7 @@ def cell_number(name):
     return int(row) * N + int(col)
 
 
+@with_mazes
 @pytest.mark.parametrize("tokenizer", ["modular", "legacy"])
 def test_the_same_maze_is_the_same_text(pairs, tokenizer):
     theirs_as = MazeTokenizerModular() if tokenizer == "modular" else TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
@@ -64,6 +73,7 @@ def test_the_same_maze_is_the_same_text(pairs, tokenizer):
         assert tokens.Vocabulary(N).text(ours.tokens[0]) == " ".join(words)
 
 
+@with_mazes
 def test_the_library_finds_the_same_path(pairs):
     for i, maze in enumerate(pairs[1]):
         path = coordinates(pairs[0].path[i])
@@ -72,6 +82,7 @@ def test_the_library_finds_the_same_path(pairs):
         assert maze.is_valid_path(np.array(path))
 
 
+@with_mazes
 def test_the_library_reads_our_text_as_the_same_maze(pairs):
     mazes, theirs = pairs
     legacy = TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
@@ -88,6 +99,43 @@ def test_the_library_reads_our_text_as_the_same_maze(pairs):
         assert np.array_equal(back.solution, maze.solution)
 
 
+@with_mazes
 def test_every_word_of_ours_is_a_word_of_theirs():
     theirs = set(MazeTokenizerModular().token_arr)
     assert set(tokens.Vocabulary(N).names) <= theirs
+
+
+@pytest.fixture(params=sorted(ENCODINGS))
+def model(request):
+    """A small transformer in which no weight is zero and no norm is the identity."""
+    torch.manual_seed(0)
+    shape = TransformerParams(n_layers=2, d_model=16, n_heads=4, d_mlp=24)
+    made = Transformer(shape, request.param, d_vocab=len(tokens.Vocabulary(N)), n_ctx=60)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight += 0.3 * torch.randn_like(weight)
+    return made.eval()
+
+
+def largest_difference(model, peer):
+    drawn = torch.randint(model.d_vocab, (3, 50))
+    with torch.no_grad():
+        expected = model(drawn)
+        return float((peer(drawn) - expected).abs().max()), float(expected.abs().max())
+
+
+def test_the_same_weights_give_the_same_logits_in_transformer_lens(model):
+    pytest.importorskip("transformer_lens", reason=REASON.format("transformer-lens"), exc_type=ImportError)
+    apart, size = largest_difference(model, counterparts.hooked(model).eval())
+    assert apart < 1e-4 < size
+
+
+def test_the_same_weights_give_the_same_logits_in_hugging_face(model):
+    pytest.importorskip("transformers", reason=REASON.format("transformers"), exc_type=ImportError)
+    if model.encoding_name in ("rotary", "alibi"):
+        with pytest.raises(ValueError, match="positions"):
+            counterparts.gpt2(model)
+        return
+    peer = counterparts.gpt2(model).eval()
+    apart, size = largest_difference(model, lambda drawn: peer(drawn).logits)
+    assert apart < 1e-4 < size

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ STAGES: dict[str, dict] = PIPELINE["stages"]
 SCALES: dict[str, dict] = PARAMS["scales"]
 
 
+@cache
 def sections_read(file: str) -> list[tuple[type[Params], str]]:
     """The class and the section of every ``load(Cls, "section")`` in a file, in order."""
     path = Path(file)

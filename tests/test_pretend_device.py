@@ -109,7 +109,7 @@ def test_writing():
 def test_activations(tmp_path):
     def cached(model):
         folder = tmp_path / model.device.type
-        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 307, 17)
+        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 17)
         return [
             column.astype(float).tolist() if column.dtype.kind == "f" else column.tolist()
             for column in activations.read(folder / "0.resid_post")
@@ -121,13 +121,13 @@ def test_activations(tmp_path):
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("activation", ["topk", "relu", "batch_topk"])
 def test_training_an_sae(activation, frozen):
-    """With latents that die, so that the two ways to revive them are compared."""
+    """With latents that die, so that the two ways to revive them are compared; ended before rounding makes another choice of the top k."""
     point = training.Point(47, 0.01) if activation == "relu" else POINT._replace(width=47)
     params = recipe(activation=activation, dead_share=0.02, aux_weight=0.5)
 
     def trained(name):
         with best_device(name):
-            sae = training.train(VALUES, params, point, 0, 60 * params.batch_size, frozen)
+            sae = training.train(VALUES, params, point, 0, 40 * params.batch_size, frozen)
         assert sae.device.type == name
         return {key: value.cpu().numpy() for key, value in sae.state_dict().items()}
 
@@ -137,7 +137,7 @@ def test_training_an_sae(activation, frozen):
 
 
 def cached_values(model, folder):
-    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 5000, 17)
+    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 17)
     return activations.read(folder / str(PLACE))
 
 
@@ -250,4 +250,4 @@ def test_a_training_moves_between_devices(tmp_path):
     to(left, tmp_path / "moved.pt", 4)
     assert to(came, tmp_path / "moved.pt", 7) == [pytest.approx(row, rel=1e-4) for row in losses]
     for (name, weight), other in zip(stayed.named_parameters(), came.parameters(), strict=True):
-        assert torch.allclose(weight, other.cpu(), atol=1e-4), name
+        assert torch.allclose(weight, other.cpu(), atol=1e-3), name

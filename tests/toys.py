@@ -54,6 +54,18 @@ class Drawing:
                     queue.append(cell)
         return steps
 
+    def canonical(self) -> tuple:
+        """The same for drawings that are equal but turned, mirrored or moved, and for no others."""
+        turns = [lambda r, c: (r, c), lambda r, c: (c, -r), lambda r, c: (-r, -c), lambda r, c: (-c, r)]
+        turns += [lambda r, c: (r, -c), lambda r, c: (-r, c), lambda r, c: (c, r), lambda r, c: (-c, -r)]
+        images = []
+        for turn in turns:
+            image = [[turn(*cell) for cell in pair] for pair in self.pairs]
+            top = min((r for pair in image for r, _ in pair), default=0)
+            left = min((c for pair in image for _, c in pair), default=0)
+            images.append(sorted(sorted((r - top, c - left) for r, c in pair) for pair in image))
+        return tuple(tuple(pair) for pair in min(images))
+
     def shortest_paths(self) -> list[list[Cell]]:
         """Every shortest path from origin to target."""
         steps = self.steps_from(self.target)

@@ -20,11 +20,11 @@ from itertools import product
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from scipy import linalg
-from scipy.stats import rankdata
 
 from mazewm import tables
 from mazewm.beyond.facts import Fact, facts
@@ -201,7 +201,7 @@ def r_squared(y: np.ndarray, predicted: np.ndarray) -> float:
 
 def auroc(is_yes: np.ndarray, predicted: np.ndarray) -> float:
     """The share of pairs of a yes and a no in which the yes is predicted to be higher; ties count half."""
-    ranks, n_yes = rankdata(predicted), int(is_yes.sum())
+    ranks, n_yes = pd.Series(predicted).rank().to_numpy(), int(is_yes.sum())
     return float((ranks[is_yes].sum() - n_yes * (n_yes + 1) / 2) / (n_yes * (len(is_yes) - n_yes)))
 
 

@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -182,6 +181,8 @@ def _rank(
     site: SpellingSite, path: str, heads: str, connections: list[int], matrix: np.ndarray, picked: np.ndarray
 ) -> list[OvConsistencyRow]:
     """One row for each row of a cosine matrix."""
+    from sklearn.metrics import roc_auc_score  # slow, and most who import this module fit nothing
+
     n, matched = len(connections), np.diag(matrix)
     auroc = float(roc_auc_score(np.eye(n, dtype=int).ravel(), matrix.ravel()))
     mismatched = (matrix.sum(axis=1) - matched) / (n - 1)

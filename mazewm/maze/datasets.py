@@ -1,19 +1,20 @@
-"""From parameters and a seed to the data sets of a study: training, validation and test mazes, and the overload set.
+"""From parameters and a seed to the data sets of a study: the three splits and the overload set.
 
-1. Each family draws connection sets. A set belongs to one split only, decided by its canonical form, so that **no held-out
-   connection set is one of training turned, mirrored or moved**.
+1. Each family draws connection sets. A set belongs to one split only, decided by its canonical
+   form, so that **no held-out connection set is one of training turned, mirrored or moved**.
 2. Origin and target are two different cells drawn at random from the cells that the maze touches.
-3. Mazes whose shortest path is not unique are drawn again, and in the held-out sets and the overload set so is a question (connection set,
-   origin, target) that was asked before.
+3. Mazes whose shortest path is not unique are drawn again. But for training, so is a question
+   (connection set, origin, target) that was asked before.
 
-Splits: ``train``; ``validation`` (every choice is made here: sites, doses, trees); ``test`` (what is reported). Besides them
-``overload``, mazes with more connections than any training maze.
+Splits: ``train``; ``validation`` (every choice is made here: sites, doses, trees); ``test`` (what
+is reported). Besides them ``overload``, mazes with more connections than any training maze.
 """
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
+from jaxtyping import Bool, Int
 from pydantic import Field, model_validator
 
 from mazewm.errors import BadInput
@@ -25,7 +26,7 @@ from mazewm.maze.truths import touched_cells
 from mazewm.params import Params
 
 BATCH = 20_000  # mazes drawn in lockstep
-N_DEALT = 10_000  # mazes of each family and number of cells, by which classes are dealt out to the splits
+N_DEALT = 10_000  # mazes of each family and number of cells, by which the splits are dealt out
 MOST_IDLE = 5  # batches in a row without a question that is wanted: then there are no more
 
 
@@ -40,48 +41,65 @@ class MazeParams(Params):
     n_validation: Annotated[int, Field(gt=0)]
     n_test: Annotated[int, Field(gt=0)]
     n_overload: Annotated[int, Field(gt=0)]
-    held_out_share: Annotated[float, Field(gt=0, lt=1)]  # of each kind of maze, halved between validation and test
+    held_out_share: Annotated[float, Field(gt=0, lt=1)]  # half of it for validation, half for test
 
     @model_validator(mode="after")
     def _fits_the_vocabulary(self) -> "MazeParams":
         for name, family in [*self.families.items(), ("overload", self.overload)]:
             if family.size > self.vocabulary_size:
-                raise ValueError(f"family {name} has size {family.size}, larger than vocabulary_size {self.vocabulary_size}")
+                larger = f"larger than vocabulary_size {self.vocabulary_size}"
+                raise ValueError(f"family {name} has size {family.size}, {larger}")
         if not self.families_of("train"):
-            raise ValueError(f"expected at least one family of trees or, with world: all, of any kind; world is {self.world}")
+            kind = "without a cycle " if self.world == "trees" else ""
+            raise ValueError(f"expected at least one family {kind}in world {self.world}")
         return self
 
     @model_validator(mode="after")
     def _overload_is_more(self) -> "MazeParams":
         fewest = self.overload.n_connections[0]
-        for name, family in self.families_of("train"):
-            most = family.n_connections[1]
-            if fewest <= most:
-                raise ValueError(
-                    f"overload may have mazes of {fewest} connections; expected more than the {most} of the largest of family {name}"
-                )
+        most, name = max((one.n_connections[1], name) for name, one in self.families_of("train"))
+        if fewest <= most:
+            raise ValueError(
+                f"expected overload mazes of more connections than any of training, "
+                f"which may have {most} (family {name}); overload mazes may have {fewest}"
+            )
         return self
 
     def families_of(self, data_set: str) -> list[tuple[str, FamilyParams]]:
-        """The families that a data set is drawn from, each number of cells by itself, with their names."""
-        chosen = {name: one for name, one in self.families.items() if self.world == "all" or one.is_acyclic}
-        chosen = {data_set: self.overload} if data_set == "overload" else chosen
-        return [(name, part) for name, family in chosen.items() for part in family.by_size()]
+        """The families of a data set with their names, each number of cells by itself."""
+        if data_set == "overload":
+            return [("overload", part) for part in self.overload.by_size()]
+        chosen = [one for one in self.families.items() if self.world == "all" or one[1].is_acyclic]
+        return [(name, part) for name, family in chosen for part in family.by_size()]
 
 
-def random_ends(rng: np.random.Generator, touched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def random_ends(
+    rng: np.random.Generator,
+    touched: Bool[np.ndarray, "maze cell"],
+) -> tuple[Int[np.ndarray, " maze"], Int[np.ndarray, " maze"]]:
     """Two different cells of each maze, drawn evenly from those that it touches (at least two)."""
     ends = np.argsort(rng.random(touched.shape) * touched, axis=1)[:, -2:]
     return ends[:, 1], ends[:, 0]
 
 
-def draw(rng: np.random.Generator, grid: Lattice, name: str, family: FamilyParams, n_mazes: int) -> Mazes:
-    """Up to ``n_mazes`` mazes of one family: those of that many draws that have a unique shortest path."""
+def draw(
+    rng: np.random.Generator,
+    grid: Lattice,
+    name: str,
+    family: FamilyParams,
+    n_mazes: int,
+) -> Mazes:
+    """Those of ``n_mazes`` draws of one family that have a unique shortest path."""
     return ask(rng, grid, name, connection_sets(rng, grid, family, n_mazes))
 
 
-def ask(rng: np.random.Generator, grid: Lattice, name: str, connections: np.ndarray) -> Mazes:
-    """One question about each connection set that has any connection, if it has a unique shortest path."""
+def ask(
+    rng: np.random.Generator,
+    grid: Lattice,
+    name: str,
+    connections: Bool[np.ndarray, "maze connection"],
+) -> Mazes:
+    """A question about each set of at least one connection, if its shortest path is unique."""
     connections = connections[connections.any(axis=1)]
     origin, target = random_ends(rng, touched_cells(grid, connections))
     return solve(grid, connections, origin, target, np.full(len(connections), name))
@@ -102,45 +120,13 @@ def questions(mazes: Mazes) -> list[bytes]:
 
 
 @dataclass
-class DataSet:
-    """Draws the mazes of one data set. What was asked is remembered, but for training, where questions may come again."""
+class Sampler:
+    """Draws the mazes of one data set; but for training, no question twice."""
 
     rng: np.random.Generator
     splits: Splits
-    name: str  # of SPLITS, or overload
+    data_set: str  # of SPLITS, or overload
     asked: set[bytes] = field(default_factory=set)
-
-    def draw(self, family_name: str, family: FamilyParams, n: int) -> list[Mazes]:
-        """``n`` mazes of a family, in parts."""
-        parts, missing, n_draws, idle = list[Mazes](), n, min(BATCH, n), 0
-        while missing > 0:
-            found = self._once(family_name, family, n_draws)[:missing]
-            parts.append(found)
-            missing -= len(found)
-            if self.name != "train":
-                self.asked.update(questions(found))
-            # As many draws as the last ones say will do, and a few more.
-            n_draws = max(1000, min(BATCH, int(1.1 * missing * n_draws / max(len(found), 1))))
-            idle = 0 if len(found) else idle + 1
-            if idle == MOST_IDLE:
-                cells = f" with trees of {family.min_cells} cells" if family.min_cells else ""
-                raise BadInput(
-                    f"params.yaml: mazes.n_{self.name}: expected no more than there are different questions (connection set, "
-                    f"origin, target) of family {family_name}{cells} in this data set, found that {n:,} are wanted of it and "
-                    f"{n - missing:,} could be drawn; a larger lattice or another mazes.held_out_share may give it more."
-                )
-        return parts
-
-    def _once(self, family_name: str, family: FamilyParams, n_draws: int) -> Mazes:
-        """What ``n_draws`` draws give."""
-        connections = connection_sets(self.rng, self.splits.grid, family, n_draws)
-        if self.name in SPLITS:
-            connections = connections[self.splits.of(connections) == self.name]
-        mazes = ask(self.rng, self.splits.grid, family_name, connections)
-        if self.name == "train":
-            return mazes
-        first = {question: i for i, question in reversed(list(enumerate(questions(mazes)))) if question not in self.asked}
-        return mazes[np.sort(np.fromiter(first.values(), int, len(first)))]
 
     def fill(self, families: list[tuple[str, FamilyParams]], n: int) -> Mazes:
         """``n`` mazes of the families in their shares, shuffled."""
@@ -148,20 +134,56 @@ class DataSet:
         so_far, parts = 0.0, list[Mazes]()
         for name, family in families:
             so_far += family.share
-            parts += self.draw(name, family, round(n * so_far / total) - sum(map(len, parts)))
+            parts += self._of(name, family, round(n * so_far / total) - sum(map(len, parts)))
         together = concatenate(parts)
         return concatenate([together[self.rng.permutation(len(together))]])
 
+    def _of(self, name: str, family: FamilyParams, n: int) -> list[Mazes]:
+        """``n`` mazes of a family, in parts."""
+        parts, missing, n_draws, idle = list[Mazes](), n, min(BATCH, n), 0
+        while missing > 0:
+            found = self._once(name, family, n_draws, missing)
+            parts.append(found)
+            missing -= len(found)
+            # As many draws as the last ones say will do, and a few more.
+            estimate = 1.1 * missing * n_draws / max(len(found), 1)
+            n_draws = max(1000, min(BATCH, int(estimate)))
+            idle = 0 if len(found) else idle + 1
+            if idle == MOST_IDLE:
+                cells = f" with trees of {family.min_cells} cells" if family.min_cells else ""
+                raise BadInput(
+                    f"params.yaml: mazes.n_{self.data_set}: expected at most as many mazes of family "
+                    f"{name}{cells} as can be drawn (no question may come twice), {n - missing:,}, "
+                    f"found {n:,}; a larger lattice or another mazes.held_out_share may give more."
+                )
+        return parts
+
+    def _once(self, name: str, family: FamilyParams, n_draws: int, most: int) -> Mazes:
+        """What ``n_draws`` draws give, but no more than ``most``."""
+        connections = connection_sets(self.rng, self.splits.grid, family, n_draws)
+        if self.data_set in SPLITS:
+            connections = connections[self.splits.of(connections) == self.data_set]
+        mazes = ask(self.rng, self.splits.grid, name, connections)
+        if self.data_set == "train":
+            return mazes[:most]
+        new = list[int]()
+        for i, question in enumerate(questions(mazes)):
+            if question not in self.asked and len(new) < most:
+                self.asked.add(question)
+                new.append(i)
+        return mazes[np.array(new, int)]
+
 
 def splits_of(params: MazeParams, rng: np.random.Generator) -> Splits:
-    """The splits of the families' classes, as a first draw finds these."""
+    """The splits of the families' connection sets, as a first draw finds these."""
     grid = lattice(params.vocabulary_size)
-    drawn = [connection_sets(rng, grid, family, N_DEALT) for _, family in params.families_of("train")]
+    families = params.families_of("train")
+    drawn = [connection_sets(rng, grid, family, N_DEALT) for _, family in families]
     return deal(grid, np.concatenate(drawn), params.held_out_share)
 
 
 def generate(params: MazeParams, seed: int) -> dict[str, Mazes]:
-    """The data sets by name: train, validation, test, overload. The same seed gives the same mazes."""
+    """The data sets by name: train, validation, test, overload. The same seed, the same mazes."""
     sizes = {
         "train": params.n_train,
         "validation": params.n_validation,
@@ -169,7 +191,8 @@ def generate(params: MazeParams, seed: int) -> dict[str, Mazes]:
         "overload": params.n_overload,
     }
     splits = splits_of(params, np.random.default_rng([seed, len(sizes)]))
-    return {
-        name: DataSet(np.random.default_rng([seed, number]), splits, name).fill(params.families_of(name), n)
-        for number, (name, n) in enumerate(sizes.items())
-    }
+    sets = {}
+    for number, (name, n) in enumerate(sizes.items()):
+        sampler = Sampler(np.random.default_rng([seed, number]), splits, name)
+        sets[name] = sampler.fill(params.families_of(name), n)
+    return sets

@@ -73,7 +73,7 @@ def additions(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> 
 
 def removals(mazes: Mazes, rng: np.random.Generator, n_per_connection: int, max_connections: int) -> Examples:
     """Up to ``n_per_connection`` examples of removing each connection, from trees given one connection more."""
-    # Every maze here is connected, so it is a tree if it has one connection fewer than cells.
+    # A connected maze is a tree if it has one connection fewer than cells.
     is_tree = mazes.n_connections == touched_cells(mazes.grid, mazes.connections).sum(axis=1) - 1
     trees = mazes[is_tree & (mazes.n_connections < max_connections)]
     maze, extra = np.nonzero(openable(trees.grid, trees.connections))

@@ -28,7 +28,10 @@ class FamilyParams(Params):
         if self.generator in ("dfs", "loop"):
             least = 4 if self.generator == "loop" else 2
             if low is None or high is None or not least <= low <= high <= self.size**2:
-                raise ValueError(f"a {self.generator} family needs {least} <= min_cells <= max_cells <= size*size = {self.size**2}")
+                most = f"size*size = {self.size**2}"
+                raise ValueError(
+                    f"a {self.generator} family needs {least} <= min_cells <= max_cells <= {most}",
+                )
         elif low is not None or high is not None:
             raise ValueError("min_cells and max_cells belong to dfs and loop families only")
         if (self.p is not None) != (self.generator == "percolation"):
@@ -41,12 +44,13 @@ class FamilyParams(Params):
         return self.generator in ("dfs", "wilson")
 
     def by_size(self) -> list["FamilyParams"]:
-        """The family as families of one number of cells each, where it has several: they have equal shares."""
+        """Families of one number of cells each that make up this one, with equal shares of it."""
         if self.min_cells is None or self.max_cells is None:
             return [self]
         sizes = range(self.min_cells, self.max_cells + 1)
         one = self.share / len(sizes)
-        return [self.model_copy(update={"min_cells": n, "max_cells": n, "share": one}) for n in sizes]
+        changes = [{"min_cells": n, "max_cells": n, "share": one} for n in sizes]
+        return [self.model_copy(update=change) for change in changes]
 
     @property
     def n_connections(self) -> tuple[int, int]:
@@ -58,7 +62,12 @@ class FamilyParams(Params):
         return low - 1 + extra, high - 1 + extra
 
 
-def connection_sets(rng: np.random.Generator, grid: Lattice, family: FamilyParams, n_mazes: int) -> Bool[np.ndarray, "maze connection"]:
+def connection_sets(
+    rng: np.random.Generator,
+    grid: Lattice,
+    family: FamilyParams,
+    n_mazes: int,
+) -> Bool[np.ndarray, "maze connection"]:
     """Mazes of a family on the vocabulary lattice ``grid``, in its top left corner."""
     if family.generator in ("dfs", "loop"):
         assert family.min_cells is not None and family.max_cells is not None

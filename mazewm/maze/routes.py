@@ -52,28 +52,20 @@ class Routes:
             cells[:, :, step] = np.where(step <= n_steps, here, -1)
         return cells
 
-    def questions(
-        self, rng: np.random.Generator, n: int
-    ) -> list[tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]]:
-        """``n`` questions of each maze that have one shortest path: origins and targets, in groups of equally long paths.
-
-        The lengths are drawn from those of all mazes' questions, the same for every maze, so that a group needs no padding; then
-        each maze draws evenly among its questions of that length, without repetition as long as it has more. A maze without any
-        takes those that are nearest in length, and one that has fewer questions in all than are to be equally long asks one again.
-        """
+    def questions(self, rng: np.random.Generator, n: int) -> tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]:
+        """``n`` questions of each maze, origins and targets, drawn evenly from those that have one shortest path, the shorter ones
+        first; all different, unless a maze has fewer and asks them again."""
         n_cells = self.grid.n_cells
-        lengths = np.where(self.is_unique, self.distance, 0).reshape(len(self.is_unique), -1)
-        keys = rng.random(lengths.shape, dtype=np.float32)
-        groups = []
-        for length, count in zip(*np.unique(rng.choice(lengths[lengths > 0], n), return_counts=True), strict=True):
-            # Another length costs more than asking again, and what is no question costs most.
-            cost = np.where(lengths > 0, 4 * np.abs(lengths - length), 8 * n_cells) + keys
-            first = np.argpartition(cost, count - 1, axis=1)[:, :count]
-            is_question = np.take_along_axis(lengths, first, axis=1) > 0
-            first = np.where(is_question, first, cost.argmin(axis=1)[:, None])
-            np.put_along_axis(keys, first, np.take_along_axis(keys, first, axis=1) % 1 + 1, axis=1)
-            groups.append(np.divmod(first, n_cells))
-        return groups
+        length = np.where(self.is_unique, self.distance, 0).reshape(len(self.is_unique), -1)
+        keys = np.where(length > 0, rng.random(length.shape, dtype=np.float32), 2)
+        n_most = min(n, keys.shape[1])
+        first = np.argpartition(keys, n_most - 1, axis=1)[:, :n_most]
+        first = np.take_along_axis(first, np.argsort(np.take_along_axis(keys, first, axis=1), axis=1), axis=1)
+        in_turn = np.arange(n) % np.minimum(n_most, (length > 0).sum(axis=1))[:, None]
+        drawn = np.take_along_axis(first, in_turn, axis=1)
+        by_length = np.argsort(np.take_along_axis(length, drawn, axis=1), axis=1, kind="stable")
+        origin, target = np.divmod(np.take_along_axis(drawn, by_length, axis=1), n_cells)
+        return origin, target
 
 
 def routes(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> Routes:

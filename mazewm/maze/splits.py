@@ -1,10 +1,11 @@
 """Which connection sets are for training and which are held out.
 
-Sets with equal canonical forms (the same maze turned, mirrored or moved) are one class, and a class belongs to one split.
-Small mazes have few classes: a tree of 5 connections is one of 24. So classes are dealt out within each *kind* of maze, its
-number of connections and of cells: in the order of a hash of their forms, the first of them are for ``test`` until these are
-half of the held-out share of the mazes that are drawn, the next for ``validation`` likewise, and the others for ``train``. A
-kind with fewer than three classes is for training only.
+Sets with equal canonical forms (the same maze turned, mirrored or moved) are one class, and a class
+belongs to one split. Small mazes have few classes: a tree of 5 connections is one of 24. So classes
+are dealt out within each *kind* of maze, its number of connections and of cells. In the order of a
+hash of their forms, the first are for ``test`` until these are half of the held-out share of the
+mazes that are drawn, the next for ``validation`` likewise, and the others for ``train``, each at
+least one. A kind with fewer than three classes is for training only.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ Connections = Bool[np.ndarray, "maze connection"]
 
 
 def set_hash(connections: Connections) -> Float[np.ndarray, " maze"]:
-    """A number from 0 to 1 for each connection set: the same for equal sets, and as good as random over different ones."""
-    weights = np.random.default_rng(0x6D617A65).integers(2**64, size=connections.shape[1], dtype=np.uint64)
+    """A number from 0 to 1 for each set: equal for equal sets, as good as random for others."""
+    rng = np.random.default_rng(0x6D617A65)
+    weights = rng.integers(2**64, size=connections.shape[1], dtype=np.uint64)
     mixed = (connections * weights).sum(axis=1, dtype=np.uint64)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -38,7 +40,7 @@ def kinds(grid: Lattice, connections: Connections) -> Int[np.ndarray, " maze"]:
 
 @dataclass(frozen=True)
 class Splits:
-    """Up to which hash the classes of each kind are for ``test``, and those after them for ``validation``."""
+    """Up to which hash the classes of a kind are for ``test``, and from there ``validation``."""
 
     grid: Lattice
     test_until: Float[np.ndarray, " kind"]
@@ -46,28 +48,31 @@ class Splits:
 
     def of(self, connections: Connections) -> np.ndarray:
         """The name of the split that each connection set belongs to."""
-        u, kind = set_hash(canonical_form(self.grid, connections)), kinds(self.grid, connections)
+        u = set_hash(canonical_form(self.grid, connections))
+        kind = kinds(self.grid, connections)
         is_test, is_validation = u <= self.test_until[kind], u <= self.validation_until[kind]
         return np.where(is_test, "test", np.where(is_validation, "validation", "train"))
 
 
 def deal(grid: Lattice, drawn: Connections, held_out_share: float) -> Splits:
-    """The splits in which each of the two held-out ones has half of ``held_out_share`` of each kind in ``drawn``, or a little more.
+    """Splits in which test and validation have half of the share of each kind, or a little more.
 
-    Kinds that are not in ``drawn`` are split at the hashes ``held_out_share / 2`` and ``held_out_share``.
+    The share is counted among ``drawn``. Kinds that are not there are split at the hashes
+    ``held_out_share / 2`` and ``held_out_share``.
     """
     n_kinds = (grid.n_connections + 1) * (grid.n_cells + 1)
-    test_until, validation_until = np.full(n_kinds, held_out_share / 2), np.full(n_kinds, held_out_share)
+    test_until = np.full(n_kinds, held_out_share / 2)
+    validation_until = np.full(n_kinds, held_out_share)
     u, kind = set_hash(canonical_form(grid, drawn)), kinds(grid, drawn)
     for one in np.unique(kind):
         classes, n_mazes = np.unique(u[kind == one], return_counts=True)
+        if len(classes) < len(SPLITS):
+            test_until[one] = validation_until[one] = -1  # before every hash
+            continue
         wanted = held_out_share / 2 * n_mazes.sum()
-        n_test = _first(n_mazes, wanted)
-        n_validation = _first(n_mazes[n_test:], wanted)
-        # Hashes are not negative: nothing comes before -1.
-        enough = n_test + n_validation < len(classes)
-        test_until[one] = classes[n_test - 1] if enough else -1
-        validation_until[one] = classes[n_test + n_validation - 1] if enough else -1
+        n_test = min(_first(n_mazes, wanted), len(classes) - 2)
+        n_held_out = min(n_test + _first(n_mazes[n_test:], wanted), len(classes) - 1)
+        test_until[one], validation_until[one] = classes[n_test - 1], classes[n_held_out - 1]
     return Splits(grid, test_until, validation_until)
 
 

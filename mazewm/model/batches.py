@@ -1,7 +1,8 @@
 """The mazes that a training reads: batches in order, spelled before they are asked for.
 
 A row of a batch is the adjacency list of one maze and several questions about it, each with its shortest path. All rows of a
-batch have equally many connections and equally long paths, so that little is padded.
+batch have equally many connections. The questions of a row stand in the order of their length, and those that come first, second and
+so on in all rows are padded to one length, so that little is padded.
 """
 
 from collections import deque
@@ -79,15 +80,15 @@ class Batches:
         return self._ask(self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed))
 
     def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
-        lists = spell_lists(mazes.grid, *random_spelling(mazes, rng))
-        ways, groups = routes(mazes.grid, mazes.connections), []
-        for origin, target in ways.questions(rng, self.n_questions):
-            paths = spell_paths(mazes.grid, ways.paths(origin, target))
-            groups.append(torch.from_numpy(np.concatenate([spell_asking(mazes.grid, origin, target), paths], axis=2)))
+        grid, ways = mazes.grid, routes(mazes.grid, mazes.connections)
+        lists = spell_lists(grid, *random_spelling(mazes, rng))
+        origin, target = ways.questions(rng, self.n_questions)
+        asking, path = spell_asking(grid, origin, target), ways.paths(origin, target)
+        asked = [np.concatenate([asking[:, nth], spell_paths(grid, path[:, nth])], axis=1) for nth in range(self.n_questions)]
         n, here = lists.shape[1], torch.device("cpu")
-        layout = Layout.sequence(n, here) + Layout.questions(n, [(group.shape[1], group.shape[2] - 1) for group in groups], here)
-        questions, wanted = (torch.cat([group[:, :, part].flatten(1) for group in groups], dim=1) for part in (slice(-1), slice(1, None)))
-        return Batch(torch.from_numpy(lists), questions, wanted, layout)
+        layout = Layout.sequence(n, here) + Layout.questions(n, [(1, each.shape[1] - 1) for each in asked], here)
+        questions, wanted = (np.concatenate([each[:, part] for each in asked], axis=1) for part in (slice(-1), slice(1, None)))
+        return Batch(torch.from_numpy(lists), torch.from_numpy(questions), torch.from_numpy(wanted), layout)
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:

@@ -5,23 +5,30 @@
 2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al. 2024, section 2.4): the
    d_model / 2 strongest dead latents predict what was left over, times ``aux_weight``. A latent is dead if it was silent for
    ``dead_share`` of the planned samples, since windows of millions of tokens are longer than a short run.
-3. Adam, 5 % warm-up, linear decay over the last half; decoder rows return to unit norm after each step.
+   Which are dead is looked up every DEAD_EVERY steps.
+3. Adam, 5 % warm-up, linear decay over the last half; decoder rows return to unit norm after each step. The gradients are written
+   out in ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill whole matrices.
 4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional as F
 
 from mazewm import devices
 from mazewm.params import Params
+from mazewm.sae import gradients
 from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
+from mazewm.sae.gradients import Weights
+
+DEAD_EVERY = 8
+THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
 Count = Annotated[int, Field(gt=0)]
 Sparsity = Annotated[float, Field(gt=0)]
@@ -68,13 +75,17 @@ def batches(
 ) -> Iterator[Float[Tensor, "batch d_model"]]:
     """Slices of the (already shuffled) rows in order, starting over when they are used up."""
     per_pass = max(1, len(values) // batch_size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nothing writes to it
+        rows = torch.from_numpy(values)
     for step in range(n_steps):
         start = step % per_pass * batch_size
-        batch = torch.from_numpy(values[start : start + batch_size].astype(np.float32))
+        batch = rows[start : start + batch_size]
         # Only a copy out of pinned memory need not wait for the steps before it.
-        yield batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
+        yield (batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)).float()
 
 
+@torch.no_grad()
 def train(
     values: Float[np.ndarray, "token d_model"], params: SaeParams, point: Point, seed: int, n_samples: int, frozen_decoder: bool = False
 ) -> SparseAutoencoder:
@@ -88,76 +99,48 @@ def train(
     sample = torch.from_numpy(values[:20_000].astype(np.float32))
     mean = sample.mean(dim=0)
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()
-    sae.b_dec.data = mean * scale
+    sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
-    sae.W_dec.requires_grad_(not frozen_decoder)
-    opt = torch.optim.Adam([p for p in sae.parameters() if p.requires_grad], lr=params.lr, fused=True)
+    weights = Weights(sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
+    opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)
     dead_after = params.dead_share * n_samples
+    dead = silent_for.nonzero().flatten()
     for step, batch in enumerate(batches(values, params.batch_size, n_steps, device)):
         opt.param_groups[0]["lr"] = params.lr * min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
-        x = batch * scale
-        pre = sae.pre_activation(x)
-        x_hat, is_active, length = _reconstruct(sae, pre, step)
-        error = x - x_hat
-        loss = error.pow(2).mean()
-        silent_for += len(x)
-        silent_for.masked_fill_(is_active, 0)
-        if params.activation == "relu":
-            loss = loss + point.sparsity * length / d_model
-        elif params.aux_weight:
-            loss = loss + params.aux_weight * _aux_loss(sae, pre, error.detach(), silent_for > dead_after)
-        loss.backward()
+        encoded = gradients.encode(weights, batch * scale)
+        found = _activated(sae, weights, encoded, point, step)
+        silent_for += len(batch)
+        silent_for.masked_fill_(found.total > 0, 0)
+        if step % DEAD_EVERY == 0 and params.aux_weight and params.activation != "relu":
+            dead = (silent_for > dead_after).nonzero().flatten()
+        if len(dead):
+            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight)
+        for weight, gradient in zip(weights, found.gradient, strict=True):
+            weight.grad = None if frozen_decoder and weight is weights.decoder else gradient
         opt.step()
-        opt.zero_grad(set_to_none=True)
         if not frozen_decoder:
-            sae.W_dec.data = F.normalize(sae.W_dec.data, dim=1)
-    for folded in (sae.b_dec, sae.b_enc):
-        folded.data /= scale
-    sae.threshold /= scale
+            weights.decoder.div_(weights.decoder.norm(dim=1, keepdim=True))
+    sae.W_enc.copy_(weights.encoder.T)
+    for folded in (sae.b_dec, sae.b_enc, sae.threshold):
+        folded.div_(scale)
     return sae.eval().requires_grad_(False)
 
 
-class _Reconstruction(NamedTuple):
-    x_hat: Float[Tensor, "batch d_model"]
-    is_active: Bool[Tensor, " latent"]  # on any token of the batch
-    length: Float[Tensor, ""]  # sum of a token's latents, mean over tokens
-
-
-def _reconstruct(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> _Reconstruction:
-    """The reconstruction as it is in training."""
+def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int) -> gradients.Found:
+    """The gradient with the latents that are on in training."""
     if sae.shape.activation == "topk":
-        # Adding up k directions for each token costs a half of a product with a matrix that is mostly zero.
-        kept = pre.topk(sae.shape.k, dim=-1, sorted=False)
-        x_hat = F.embedding_bag(kept.indices, sae.W_dec, per_sample_weights=kept.values, mode="sum") + sae.b_dec
-        largest = pre.new_zeros(sae.shape.n_latents).scatter_reduce(0, kept.indices.flatten(), kept.values.detach().flatten(), "amax")
-        return _Reconstruction(x_hat, largest > 0, kept.values.detach().sum(dim=1).mean())
-    latents = sae.activate(pre) if sae.shape.activation == "relu" else _batch_topk(sae, pre, step)
-    return _Reconstruction(sae.decode(latents), (latents.detach() > 0).any(dim=0), latents.sum(dim=1).mean())
+        return gradients.topk(weights, batch, sae.shape.k)
+    if sae.shape.activation == "batch_topk":
+        return gradients.dense(weights, batch, _batch_topk(sae, batch.pre, step))
+    return gradients.dense(weights, batch, batch.pre, l1=point.sparsity)
 
 
 def _batch_topk(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> Float[Tensor, "batch latent"]:
     """The k-per-token largest of the whole batch, which also move the threshold."""
-    smallest = pre.detach().flatten().topk(sae.shape.k * len(pre), sorted=False).values.min()
-    sae.threshold.lerp_(smallest, 1.0 if step == 0 else 0.01)
+    smallest = gradients.kth_largest(pre.flatten(), sae.shape.k * len(pre))
+    # The weight of a mean in which a step counts THRESHOLD_MEMORY times the one after it, however few there were.
+    sae.threshold.lerp_(smallest, (1 - THRESHOLD_MEMORY) / (1 - THRESHOLD_MEMORY ** (step + 1)))
     return pre * (pre >= smallest)
-
-
-def _aux_loss(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], error: Float[Tensor, "batch d_model"], dead: Tensor) -> Tensor:
-    """AuxK: normalised squared error of the dead latents' prediction of the error."""
-    n_most = sae.shape.d_model // 2
-    if pre.device.type == "cpu":
-        n_dead = int(dead.sum())
-        if n_dead == 0:
-            return pre.new_zeros(())
-        among = pre[:, dead]
-        kept = among.topk(min(n_most, n_dead), dim=1)
-        prediction = torch.zeros_like(among).scatter(1, kept.indices, kept.values) @ sae.W_dec[dead]
-    else:
-        # The same with all latents, the living ones at zero: counting the dead would wait for the device at every step.
-        among = pre * dead
-        kept = among.topk(min(n_most, len(dead)), dim=1)
-        prediction = torch.zeros_like(among).scatter(1, kept.indices, kept.values) @ sae.W_dec
-    return (prediction - error).pow(2).mean() / error.pow(2).mean().clamp_min(1e-12)

@@ -44,10 +44,10 @@ def patch_effects(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "effect", "low", "high", "n", "n_wrong"])
 
 
-def _ratio(change_and_span: np.ndarray) -> float:
-    """Summed change over summed span, which is the ratio of their means."""
-    change, span = change_and_span.sum(axis=0)
-    return float(change / span)
+def _ratio(change_and_span: np.ndarray) -> np.ndarray:
+    """Summed change over summed span of each resample, which is the ratio of their means."""
+    change, span = change_and_span.sum(axis=1).T
+    return change / span
 
 
 def attribution_agreement(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 N_RESAMPLES = 2000
+BLOCK = 2**18  # numbers that are drawn at once
 
 
 class Interval(NamedTuple):
@@ -98,15 +99,23 @@ def cluster_bootstrap(one: Clustered, other: Clustered | None = None, seed: int 
     return Interval(float(sign @ np.array(means)), float(low), float(high), min(len(sample.values) for sample in samples))
 
 
-def bootstrap(*samples: np.ndarray, statistic: Callable[..., float] = np.mean, seed: int = 0) -> Interval:
-    """A statistic of independent samples with its percentile bootstrap interval; each sample is resampled by itself.
+def _mean(draws: np.ndarray) -> np.ndarray:
+    return draws.mean(axis=1)
 
-    NOTHING if a sample is empty.
+
+def bootstrap(sample: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] = _mean, seed: int = 0) -> Interval:
+    """A statistic of a sample ``[example, ...]`` with its percentile bootstrap interval; NOTHING if there is no example.
+
+    ``statistic`` takes resamples ``[resample, example, ...]`` at once and gives one number for each.
     """
-    rng = np.random.default_rng(seed)
-    samples = tuple(np.asarray(sample, float) for sample in samples)
-    if not all(map(len, samples)):
+    rng, sample = np.random.default_rng(seed), np.asarray(sample, float)
+    n = len(sample)
+    if n == 0:
         return NOTHING
-    draws = [statistic(*(rng.choice(sample, len(sample)) for sample in samples)) for _ in range(N_RESAMPLES)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(statistic(*samples)), float(low), float(high), min(len(sample) for sample in samples))
+    draws = []
+    at_once = max(1, BLOCK // sample.size)
+    for start in range(0, N_RESAMPLES, at_once):
+        index = rng.integers(n, size=(min(at_once, N_RESAMPLES - start), n))
+        draws.append(statistic(sample[index]))
+    low, high = np.quantile(np.concatenate(draws), [0.025, 0.975])
+    return Interval(float(statistic(sample[None])[0]), float(low), float(high), n)

@@ -28,8 +28,9 @@ scales:
 def written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
-    params = MazeParams(vocabulary_size=4, families={"sparse": FAMILY}, overload=FAMILY, n_train=211, n_validation=97, n_test=97,
-                        n_overload=1, held_out_share=0.5)  # fmt: skip
+    full = FAMILY.model_copy(update={"min_cells": 16, "max_cells": 16})
+    params = MazeParams(world="all", vocabulary_size=4, families={"sparse": FAMILY}, overload=full, n_train=211, n_validation=97,
+                        n_test=97, n_overload=1, held_out_share=0.5)  # fmt: skip
     for name, batch in generate(params, 0).items():
         mazes.write(tmp_path / f"mazes/{name}.parquet", batch)
     torch.manual_seed(1)

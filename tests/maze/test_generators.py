@@ -6,6 +6,7 @@ from scipy.stats import chisquare
 from toys import drawing_of
 
 from mazewm.maze import generators
+from mazewm.maze.lattice import lattice
 
 N_SPANNING_TREES = 192  # of the 3x3 lattice, by Kirchhoff's theorem
 
@@ -32,6 +33,43 @@ def test_dfs_over_one_cell_has_no_connection():
 
 def test_dfs_over_two_cells_has_one_connection():
     assert generators.dfs(np.random.default_rng(0), 3, np.full(7, 2)).sum(axis=1).tolist() == [1] * 7
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_loop_is_a_tree_of_the_cells_asked_for_and_one_connection_more(n):
+    n_visit = np.repeat(np.arange(4, n * n + 1), 7)
+    for bits, n_cells in zip(generators.loop(np.random.default_rng(0), n, n_visit), n_visit, strict=True):
+        drawing = drawing_of(n, bits)
+        cells = {cell for pair in drawing.pairs for cell in pair}
+        assert len(cells) == len(drawing.pairs) == n_cells
+        assert set(drawing.steps_from(next(iter(cells)))) == cells
+
+
+def bits_through(cells):
+    """The 3x3 lattice's corridor through these cells."""
+    bits = np.zeros(12, bool)
+    bits[lattice(3).connection_of[cells[:-1], cells[1:]]] = True
+    return bits
+
+
+def test_the_connection_that_closes_a_loop_is_drawn_evenly(monkeypatch):
+    """Where the tree spirals inwards over the whole 3x3 lattice there are four places for it."""
+    spiral = bits_through([0, 1, 2, 5, 8, 7, 6, 3, 4])
+    monkeypatch.setattr(generators, "dfs", lambda rng, size, n_visit: np.tile(spiral, (len(n_visit), 1)))
+    loops = generators.loop(np.random.default_rng(0), 3, np.full(4001, 9))
+    assert loops[:, spiral].all() and (loops.sum(axis=1) == 9).all()
+    assert chisquare(loops[:, ~spiral].sum(axis=0)).pvalue > 0.01
+
+
+def test_a_tree_that_cannot_be_closed_is_grown_again(monkeypatch):
+    """Of the corridor along two sides nothing touches but what is joined; the other goes back beside itself."""
+    closed, can_be_closed = bits_through([0, 1, 2, 5, 8]), bits_through([0, 1, 2, 5, 4])
+    grown = iter([[closed, can_be_closed, closed], [closed, can_be_closed], [can_be_closed]])
+    monkeypatch.setattr(generators, "dfs", lambda rng, size, n_visit: np.stack(next(grown)))
+    loops = generators.loop(np.random.default_rng(0), 3, np.full(3, 5))
+    can_be_closed[lattice(3).connection_of[1, 4]] = True
+    assert np.array_equal(loops, np.tile(can_be_closed, (3, 1)))
+    assert next(grown, None) is None
 
 
 def test_wilson_grows_spanning_trees():

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import toys
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order
 from toys import BRIDGE, HOOK, ISLANDS, LADDER, RING, drawing_of
 
 from mazewm.maze.lattice import lattice
@@ -45,6 +47,63 @@ def test_the_answers_by_hand():
     ladder = shortest_paths(lattice(3), LADDER.bits[None], np.array([3]), np.array([2]))
     assert ladder.cells[0, :4].tolist() == [3, 4, 5, 2]
     assert ladder.is_unique[0]
+
+
+def corridor(n, cells):
+    """The bits of one corridor through these cells."""
+    bits = np.zeros(2 * n * (n - 1), bool)
+    bits[lattice(n).connection_of[cells[:-1], cells[1:]]] = True
+    return bits
+
+
+def serpentine(n):
+    """Every row in turn, there and back."""
+    cell = np.arange(n * n).reshape(n, n)
+    return np.concatenate([row[:: 1 if r % 2 == 0 else -1] for r, row in enumerate(cell)])
+
+
+def spiral(n):
+    """From the top left corner inwards."""
+    left, cells = np.arange(n * n).reshape(n, n), []
+    while left.size:
+        cells.append(left[0])
+        left = np.rot90(left[1:])
+    return np.concatenate(cells)
+
+
+def searched(n, bits, source):
+    """Steps from one cell to each, by scipy's search."""
+    a, b = lattice(n).ends[bits].T
+    graph = coo_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(n * n, n * n)).tocsr()
+    order, before = breadth_first_order(graph, source)
+    steps = np.full(n * n, UNREACHABLE)
+    steps[source] = 0
+    for cell in order[1:]:
+        steps[cell] = steps[before[cell]] + 1
+    return steps
+
+
+@pytest.mark.parametrize(("n", "length"), [(12, 144), (20, 400), (20, 201)])
+@pytest.mark.parametrize("course", [serpentine, spiral])
+def test_long_corridors_are_measured_exactly(n, length, course):
+    cells = course(n)[:length]
+    bits = corridor(n, cells)
+    assert bits.sum() == length - 1
+    [steps] = distances(lattice(n), bits[None], cells[:1])
+    assert steps[cells].tolist() == list(range(length))
+    assert np.array_equal(steps, searched(n, bits, cells[0]))
+    paths = shortest_paths(lattice(n), bits[None], cells[:1], cells[-1:])
+    assert paths.cells[0, :length].tolist() == cells.tolist()
+    assert paths.length.tolist() == [length] and paths.is_unique[0]
+
+
+def test_a_large_lattice_with_cycles_and_islands():
+    n, rng = 20, np.random.default_rng(0)
+    bits = rng.random((5, 2 * n * (n - 1))) < 0.55
+    source = rng.integers(n * n, size=5)
+    steps = distances(lattice(n), bits, source)
+    assert np.array_equal(steps, np.stack([searched(n, row, cell) for row, cell in zip(bits, source, strict=True)]))
+    assert steps[steps < UNREACHABLE].max() > 30 and (steps == UNREACHABLE).any()
 
 
 def test_origin_and_target_in_one_cell():

@@ -79,14 +79,11 @@ def test_a_batch_holds_mazes_with_equally_many_connections_and_questions_with_on
     assert len(lengths) > 3
 
 
-def test_questions_of_one_length_need_no_padding_where_every_maze_has_some():
-    """All mazes are alike but for the names of their cells."""
-    same_shape = MAZES[np.zeros(5, int)]
+def test_the_questions_of_a_row_stand_in_order_of_their_length():
+    """So that those in one place, which are padded to the longest of them, are about equally long."""
     for i in range(5):
-        batch = Batches(same_shape, 5, 4, 0)[i]
-        assert (batch.wanted != PADDING).all()
-        lengths = [tokens.shape[1] for tokens in questions_of(batch)]
-        assert lengths == sorted(lengths)
+        n_tokens = np.stack([(tokens != PADDING).sum(axis=1) for tokens in questions_of(Batches(MAZES, 7, 4, 0)[i])])
+        assert (np.diff(n_tokens, axis=0) >= 0).all() and len(np.unique(n_tokens)) > 2
 
 
 @pytest.mark.parametrize("batch_size", [3, 7, 53])

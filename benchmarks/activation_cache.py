@@ -1,0 +1,134 @@
+"""Activations to disk and back beside TransformerLens: ``python -m benchmarks activation_cache``.
+
+Both run the same model over the same tokens and write the residual stream after the first two
+blocks, float16, to disk; then they read it back. Theirs: ``run_with_cache`` for these two hooks,
+which stops after the last of them, ``torch.save`` of every batch, ``torch.load``. Ours also
+labels every token and shuffles them, for training to read them in order.
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import counterparts, ours
+from benchmarks.pairing import OURS, Line, race, rows
+from mazewm import activations
+from mazewm.maze.mazes import Mazes
+from mazewm.model.sites import Place, Site
+from mazewm.recording import spellings
+from mazewm.tokens import PADDING, TokenClass
+
+N_MAZES, BATCH = 2_000, 250
+PLACES = [Place(0, Site.RESID_POST), Place(1, Site.RESID_POST)]
+HOOKS = {f"blocks.{place.layer}.hook_{place.site}": place for place in PLACES}
+PEER = "transformer-lens"
+TOLERANCE = 2e-3  # of a float16 value, relative to the largest
+Read = dict[Place, np.ndarray]  # [token, d_model], ordered by maze and position
+
+
+def encoded(mazes: Mazes) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """The maze numbers and tokens of every batch, encoded as our cache encodes them."""
+    for part, spelled in spellings(mazes, np.random.default_rng(0), BATCH):
+        yield mazes.maze_id[part], torch.from_numpy(spelled.tokens)
+
+
+def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
+    """Write everything anew and read it; returns the number of tokens."""
+    model = ours.untrained().eval().requires_grad_(False)
+
+    def cache() -> float:
+        shutil.rmtree(folder, ignore_errors=True)
+        n = activations.cache(folder, model, mazes, PLACES, list(TokenClass), 0, BATCH)
+        for place in PLACES:
+            activations.read(folder / str(place))
+        return n
+
+    return cache
+
+
+def their_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
+    """The same with one file for each batch."""
+    model = counterparts.hooked(ours.untrained()).eval().requires_grad_(False)
+
+    def cache() -> float:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        n = 0
+        for nth, (_, tokens) in enumerate(encoded(mazes)):
+            _, cached = model.run_with_cache(
+                tokens,
+                names_filter=list(HOOKS),
+                stop_at_layer=PLACES[-1].layer + 1,
+                return_cache_object=False,
+            )
+            keep = tokens != PADDING
+            torch.save(
+                {name: cached[name][keep].half() for name in HOOKS}, folder / f"{nth:05d}.pt"
+            )
+            n += int(keep.sum())
+        their_read(folder)
+        return n
+
+    return cache
+
+
+def their_read(folder: Path) -> dict[str, Tensor]:
+    """All batches of every hook."""
+    parts = [torch.load(path) for path in sorted(folder.glob("*.pt"))]
+    return {name: torch.cat([part[name] for part in parts]) for name in HOOKS}
+
+
+def check(our_folder: Path, their_folder: Path, mazes: Mazes) -> str:
+    """Compare every value; an error if any differs."""
+    maze, position = [], []
+    for maze_id, tokens in encoded(mazes):
+        row, at = torch.nonzero(tokens != PADDING, as_tuple=True)
+        maze.append(maze_id[row.numpy()])
+        position.append(at.numpy())
+    order = np.lexsort((np.concatenate(position), np.concatenate(maze)))
+    theirs, apart, n = their_read(their_folder), 0.0, 0
+    for name, place in HOOKS.items():
+        read = activations.read(our_folder / str(place))
+        mine = read.values[np.lexsort((read.position, read.maze_id))].astype(np.float32)
+        other = theirs[name].float().numpy()[order]
+        if mine.shape != other.shape:
+            raise RuntimeError(
+                f"activation_cache: expected {other.shape} values at {place}, found {mine.shape}."
+            )
+        apart, n = (
+            max(apart, float(np.abs(mine - other).max() / np.abs(other).max())),
+            n + mine.size,
+        )
+    if not apart < TOLERANCE:
+        raise RuntimeError(
+            f"activation_cache: expected equal values within {TOLERANCE}, found {apart:.1e} apart."
+        )
+    return f"{n:,} values within {apart:.0e} of the largest (float16)"
+
+
+def run() -> list[dict[str, Any]]:
+    """One line."""
+    mazes = ours.mazes(N_MAZES)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        torch.inference_mode(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        folders = Path(scratch) / "ours", Path(scratch) / "theirs"
+        contenders = {OURS: our_cache(folders[0], mazes), PEER: their_cache(folders[1], mazes)}
+        rates = race(contenders)
+        line = Line(
+            "activations to disk and back",
+            f"the residual stream after blocks 0 and 1 of {N_MAZES:,} mazes; ours is also shuffled",
+            "tokens/s",
+            check(*folders, mazes),
+        )
+    return rows(line, rates)

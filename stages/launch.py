@@ -1,0 +1,93 @@
+"""Rebuild what is not up to date, several runs side by side: ``python -m stages.launch`` (``make repro``).
+
+A run is one transformer with all that is found in it: one member of the matrix in dvc.yaml. DVC decides what is up to date and
+keeps its locks; here is decided only what goes beside what. First come the stages that all runs share, then one ``dvc repro``
+for each run, as many at once as there are cores, then whatever compares the runs.
+"""
+
+import itertools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from mazewm.errors import BadInput
+from mazewm.params import read_yaml
+from stages import claims_table
+from stages.command import command
+from stages.display import Display, Job
+from stages.local import Stopped, is_up_to_date, run_steps
+
+LOGS = Path("artifacts/logs")  # beside what DVC tracks
+SHARED, TOGETHER = "shared", "together"  # the names of what is not a single run
+
+
+class Plan(NamedTuple):
+    """Names of stages, in the order of dvc.yaml."""
+
+    shared: list[str]  # before any run
+    runs: dict[str, list[str]]
+    together: list[str]  # after all runs
+
+
+def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
+    """The stages of dvc.yaml by run, with names as DVC makes them of a matrix: ``stage@value-value``."""
+    made = Plan([], {}, [])
+    for name, entry in (pipeline.get("stages") or {}).items():
+        if "matrix" not in entry:
+            (made.together if made.runs else made.shared).append(name)
+            continue
+        axes = [_values(name, axis, given, params) for axis, given in entry["matrix"].items()]
+        for values in itertools.product(*axes):
+            run = "-".join(map(str, values))
+            made.runs.setdefault(run, []).append(f"{name}@{run}")
+    return made
+
+
+def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> list[Any]:
+    """The values of an axis: a list, or ``${key}`` with the key of one in params.yaml."""
+    values = params.get(given[2:-1]) if isinstance(given, str) else given
+    if not isinstance(values, list) or not values:
+        raise BadInput(f"params.yaml: {stage} runs once for each {axis}: expected a list that is not empty, found {values!r}.")
+    return values
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Run = Annotated[str | None, typer.Argument(help="One run only, such as rotary-0; all of them, and their comparison, if it is left out.")]
+Jobs = Annotated[int, typer.Option(envvar="JOBS", min=1, default_factory=cores, help="Runs at once.")]
+
+
+def main(jobs: Jobs, run: Run = None) -> None:
+    """Rebuild what is not up to date."""
+    wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
+    if run is not None and run not in wanted.runs:
+        raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
+    chosen = {run: wanted.runs[run]} if run else wanted.runs
+    # DVC refuses to look at a stage's outs for repro while another call's training reads them, and allows it for status.
+    has_shared = run is not None and is_up_to_date(wanted.shared)
+    steps = [
+        [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],
+        [Job(name, stages) for name, stages in chosen.items()],
+        [Job(TOGETHER, wanted.together, whole=True)] if wanted.together and not run else [],
+    ]
+    with Display([job for step in steps for job in step], LOGS) as display:
+        try:
+            is_well = run_steps(steps, jobs, LOGS, display)
+        except Stopped as stopped:
+            display.say("Stopped. `make repro` goes on from here: finished stages are kept, a training resumes at its last checkpoint.")
+            raise typer.Exit(128 + stopped.signal) from None
+    display.show_times(is_well)
+    if not is_well:
+        raise typer.Exit(1)
+    if not run:
+        claims_table.main()
+
+
+if __name__ == "__main__":
+    command(main)()

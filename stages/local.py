@@ -1,0 +1,192 @@
+"""Runs on this machine: one ``dvc repro`` for each, several at once, ended cleanly when the user wants to stop.
+
+DVC holds its lock of the repository only while it looks and writes, and not while a stage's command runs, so processes side by
+side wait for each other for moments only (``--wait-for-lock``). Each is a session of its own: a signal reaches DVC and its stage
+together, and only through this module.
+"""
+
+import asyncio
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from stages.display import Display, Job
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Ctrl-C first, at which DVC and a stage put their things away; then what cannot be overheard.
+ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+TICK = 0.5  # seconds
+
+RUNS = re.compile(r"Running stage '([^']+)'")
+SKIPS = re.compile(r"Stage '[^']+' (didn't change|is cached)")
+FAILS = re.compile(r"ERROR: failed to reproduce '([^']+)'")
+BUSY = " is busy, it is being blocked by:"
+# What DVC says and no one needs to read while runs go side by side.
+CHATTER = re.compile(r"(|> .*|Updating lock file .*|Generating lock file .*|Use `dvc push`.*|To (track|enable) .*|\tgit add.*|\tdvc .*)$")
+
+
+class Stopped(Exception):
+    """The user, or the system, asked for an end."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = number
+
+
+def is_up_to_date(stages: Sequence[str]) -> bool:
+    """Whether DVC finds nothing to do for these stages."""
+    return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0
+
+
+def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
+    """Run the jobs of each step side by side, and step after step until one has failed; whether all is well.
+
+    Raises Stopped, once all processes have ended, after Ctrl-C or SIGTERM.
+    """
+    return asyncio.run(_run_steps(steps, at_once, logs, display))
+
+
+async def _run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
+    loop, tasks, received = asyncio.get_running_loop(), set[asyncio.Task](), list[int]()
+
+    def stop(number: int) -> None:
+        received.append(number)
+        display.say("Stopping: what runs puts its things away (Ctrl-C once more: at once).")
+        for task in tasks:
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    gate = asyncio.Semaphore(at_once)
+    with tempfile.TemporaryDirectory() as folder:
+        ticks = asyncio.create_task(_tick(steps, Path(folder), display))
+        try:
+            for jobs in steps:
+                tasks = {asyncio.create_task(_run(job, gate, logs, Path(folder), display)) for job in jobs}
+                done = await asyncio.gather(*tasks, return_exceptions=True)
+                if received:
+                    raise Stopped(received[0])
+                for one in done:
+                    if isinstance(one, BaseException):
+                        raise one
+                if not all(done):
+                    return False
+        finally:
+            ticks.cancel()
+    return True
+
+
+async def _tick(steps: Sequence[Sequence[Job]], folder: Path, display: Display) -> None:
+    while True:
+        await asyncio.sleep(TICK)
+        for jobs in steps:
+            for job in jobs:
+                job.read_progress(folder / job.name)
+        display.tick()
+
+
+async def _run(job: Job, gate: asyncio.Semaphore, logs: Path, folder: Path, display: Display) -> bool:
+    """Bring a job's stages up to date; whether that went well."""
+    async with gate:
+        path = logs / f"{job.name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as log:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with this process, however it ends
+            except BlockingIOError:
+                return _failed(job, f"error: {job.name}: another call is at it; its log: {path}", display)
+            log.truncate(0)
+            job.state = "running"
+            job.begin("")
+            process = await _start(job, folder / job.name)
+            try:
+                last = await _listen(job, process, log, display)
+                code = await process.wait()
+            except asyncio.CancelledError:
+                await _end(process)
+                job.state = "stopped"
+                raise
+        stage = job.stage
+        job.begin("")
+        if code:
+            return _failed(job, f"error: {job.name}: {_why(stage, last)}; its log: {path}", display)
+        if stage:
+            display.ended(job, stage)
+        job.state = "done"
+        return True
+
+
+def _failed(job: Job, sentence: str, display: Display) -> bool:
+    job.state = "failed"
+    display.say(sentence, style="red")
+    return False
+
+
+async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
+    """DVC with this Python, which is also the ``python`` of the stages' commands."""
+    what = [] if job.whole else ["--single-item", *job.stages]
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "MAZEWM_PROGRESS": str(progress)}
+    return await asyncio.create_subprocess_exec(
+        *DVC, "repro", *what,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env=environment, start_new_session=True, limit=2**24,
+    )  # fmt: skip
+
+
+async def _listen(job: Job, process: asyncio.subprocess.Process, log: TextIO, display: Display) -> Sequence[str]:
+    """Follow what DVC and the stages print, to its end; the last lines of it."""
+    last: deque[str] = deque(maxlen=200)
+    assert process.stdout is not None
+    async for raw in process.stdout:
+        line = raw.decode(errors="replace").rstrip()
+        log.write(f"{line}\n")
+        log.flush()
+        runs = RUNS.match(line)
+        if runs or SKIPS.match(line):
+            if job.stage:
+                ended = job.stage
+                job.begin("")
+                display.ended(job, ended)
+            last.clear()
+        if runs:
+            job.begin(runs[1])
+            display.heard(job, f"{job.stage} begins")
+        elif not CHATTER.match(line) and not SKIPS.match(line):
+            last.append(line)
+            if job.stage:
+                display.heard(job, line)
+    return last
+
+
+def _why(stage: str, last: Sequence[str]) -> str:
+    """Which stage failed, with its own sentence if it had one, else with the last that it or DVC said."""
+    told = [line.removeprefix("error: ") for line in last if line.startswith("error: ")]
+    theirs = [line for line in last if line.startswith("ERROR: ")]
+    own = [line for line in last if line and not line.startswith("ERROR: ")]
+    if any(BUSY in line for line in theirs):
+        return "another call of dvc is at the same files"
+    failed = next((found[1].split("@")[0] for line in theirs if (found := FAILS.match(line))), stage)
+    said = (told or (own if stage else theirs) or theirs or ["no word of why"])[-1]
+    return f"{failed or 'dvc repro'} failed: {said.rstrip('.')}"
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process with all that it started; a second Ctrl-C makes it quick."""
+    for number, seconds in ENDINGS:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(process.wait(), seconds)
+            break
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what outlived DVC
