@@ -9,6 +9,8 @@ CODE := mazewm stages tests $(wildcard benchmarks)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+# By file, in the order in which tests/conftest.py puts them.
+PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -64,13 +66,13 @@ paper: $(if $(filter $(BIN)/python,$(PAPER_PYTHON)),env)
 
 # With the peers where there are any, and always in CI.
 test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
-	@$(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile
+	@$(PYTEST)
 
 check: env
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/python -m mypy
-	@$(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile
+	@$(PYTEST)
 
 fix: env
 	@$(BIN)/ruff format $(CODE)

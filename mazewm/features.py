@@ -15,6 +15,7 @@ random directions) and ``untrained_model``; baselines that might win, ``neurons`
 A latent detects a connection if "it is active" says so; its F1 is that of the best of a few thresholds, SHARES of its maximum.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -136,10 +137,19 @@ def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClas
 
 
 def _row(site: str, readout: str, connection: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.ndarray) -> FeatureRow:
-    from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef  # slow, and most who import this module fit nothing
+    accuracy, mcc = agreement(truth, said)
+    return FeatureRow(site, readout, connection, depth, [int(u) for u in units], accuracy, mcc, int(truth.sum()), len(truth))
 
-    accuracy, mcc = balanced_accuracy_score(truth, said), matthews_corrcoef(truth, said)
-    return FeatureRow(site, readout, connection, depth, [int(u) for u in units], float(accuracy), float(mcc), int(truth.sum()), len(truth))
+
+def agreement(truth: Bool[np.ndarray, " token"], said: Bool[np.ndarray, " token"]) -> tuple[float, float]:
+    """Balanced accuracy and Matthews correlation of a detector, where there is something to find; the same bits as scikit-learn's,
+    whose checks of its input take twenty times as long as the counting."""
+    n, n_on, n_said, n_found = len(truth), int(truth.sum()), int(said.sum()), int((truth & said).sum())
+    recalls = [n_found / n_on]
+    if n_on < n:
+        recalls.append((n - n_on - n_said + n_found) / (n - n_on))
+    variances = n_on * (n - n_on) * n_said * (n - n_said)
+    return sum(recalls) / len(recalls), (n * n_found - n_on * n_said) / math.sqrt(variances) if variances else 0.0
 
 
 def map_directions(

@@ -12,6 +12,14 @@ os.environ.setdefault("MAZEWM_DEVICE", "cpu")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+# The longest files, begun first: where files are shared out, none of them is still going when all others are done.
+LONGEST = ("test_walk.py", "test_paper_scale.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Leave torch's global settings as the next test expects them."""

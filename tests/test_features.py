@@ -1,9 +1,12 @@
 """Planted codes are read off: one latent for each connection, or two that are both needed, or none."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from planted import ranked
+from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
 from mazewm import tables
 from mazewm.activations import Activations
@@ -15,6 +18,7 @@ from mazewm.features import (
     LatentRow,
     PositionRow,
     SiteTokens,
+    agreement,
     best_f1,
     best_latents,
     candidates,
@@ -56,6 +60,18 @@ def composed(seed):
 def trees_of(make, **options):
     rows = map_connections("a site", "latents", make(0), make(1), N, 5, **options)
     return rows, tables.frame(rows, FeatureRow)
+
+
+@pytest.mark.parametrize(("on", "named"), [(0.3, 0.5), (0.01, 0.9), (0.5, 0.0), (0.5, 1.0), (1.0, 0.3)])
+def test_agreement_is_that_of_scikit_learn(on, named):
+    """To the last bit."""
+    rng = np.random.default_rng(0)
+    for n in (7, 101, 1009):
+        truth, said = rng.random(n) < on, rng.random(n) < named
+        truth[0] = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is said and never true
+            assert agreement(truth, said) == (balanced_accuracy_score(truth, said), matthews_corrcoef(truth, said))
 
 
 def test_one_latent_for_each_connection():

@@ -20,6 +20,16 @@ from tests.pipeline_deps import ROOT
 
 # What must never run again when an SAE's parameter changes.
 BEFORE_SAES = {"generate_mazes", "train_transformer", "cache_activations"}
+# One value of whatever is tried one after another at every scale: for what runs, and what does not, one is as good as several.
+FEWEST = {
+    "writing.doses": [1.0],
+    "sae.sparsities": [8],
+    "interventions.doses": [1.0],
+    "interventions.several_doses": [1.0],
+    "interventions.other_site_doses": [1.0],
+    "beyond.penalties": [1.0],
+    "beyond.doses": [2.0],
+}
 
 
 class Copy:
@@ -57,11 +67,11 @@ class Copy:
         """The stages that ``dvc repro`` ran."""
         return set(re.findall(r"^Running stage '([^']+)'", self.dvc("repro", *words), re.MULTILINE))
 
-    def change(self, **values: object) -> None:
-        """Replace values of params.yaml; ``a__b`` is a key of a section."""
+    def change(self, values: dict[str, object]) -> None:
+        """Replace values of params.yaml; ``a.b`` is a key of a section."""
         params = self.yaml("params.yaml")
         for name, value in values.items():
-            *way, last = name.split("__")
+            *way, last = name.split(".")
             inner = params
             for key in way:
                 inner = inner[key]
@@ -125,7 +135,7 @@ def test_weights_are_the_same_bytes_every_time(tmp_path):
 
 def test_the_walk(tmp_path):
     copy = Copy(tmp_path / "mazewm")
-    copy.change(scale="tiny", encodings=["learned"], seeds=[0])
+    copy.change({"scale": "tiny", "encodings": ["learned"], "seeds": [0], **FEWEST})
     assert copy.repro() == copy.members()
     copy.check_results()
     lock = (copy.folder / "dvc.lock").read_text()
@@ -140,7 +150,7 @@ def test_the_walk(tmp_path):
     copy.commit()
 
     # One more encoding: what belongs to it runs, and what compares encodings; by the launcher, which DVC then agrees with.
-    copy.change(encodings=["learned", "rotary"])
+    copy.change({"encodings": ["learned", "rotary"]})
     assert "Pictures: metrics/figures/" in copy.run(sys.executable, "-m", "stages.launch")
     ran = {run: set(seconds) for run, seconds in json.loads((copy.folder / "artifacts/logs/times.json").read_text()).items()}
     assert ran == {"rotary-0": {stage_of(member) for member in copy.members() if "@" in member}, "together": {"compare"}}
@@ -148,13 +158,12 @@ def test_the_walk(tmp_path):
     copy.commit()
 
     # Another learning rate for SAEs would train none of the transformers again.
-    copy.change(sae__lr=0.0021)
+    copy.change({"sae.lr": 0.0021})
     changed = set(json.loads(copy.dvc("status", "--json")))
     assert {"train_sae@learned-0", "train_sae@rotary-0"} <= changed
     assert not {stage_of(member) for member in changed} & BEFORE_SAES
     copy.run("git", "checkout", "-q", "params.yaml")
 
-    # One encoding less: the others are compared.
-    copy.change(encodings=["rotary"])
-    assert copy.repro() == {"compare"}
-    copy.check_results()
+    # One encoding less: the others would be compared.
+    copy.change({"encodings": ["rotary"]})
+    assert set(json.loads(copy.dvc("status", "--json"))) == {"compare"}
