@@ -5,7 +5,7 @@
 2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al. 2024, section 2.4): the
    d_model / 2 strongest dead latents predict what was left over, times ``aux_weight``. A latent is dead if it was silent for
    ``dead_share`` of the planned samples, since windows of millions of tokens are longer than a short run.
-   Which are dead is looked up every DEAD_EVERY steps.
+   Which are dead is looked up every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than all else.
 3. Adam, 5 % warm-up, linear decay over the last half; decoder rows return to unit norm after each step. The gradients are written
    out in ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill whole matrices.
 4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
@@ -28,6 +28,7 @@ from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 
 DEAD_EVERY = 8
+AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
 Count = Annotated[int, Field(gt=0)]
@@ -117,7 +118,7 @@ def train(
         if step % DEAD_EVERY == 0 and params.aux_weight and params.activation != "relu":
             dead = (silent_for > dead_after).nonzero().flatten()
         if len(dead):
-            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight)
+            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight, -(-len(batch) // AUXK_SHARE))
         for weight, gradient in zip(weights, found.gradient, strict=True):
             weight.grad = None if frozen_decoder and weight is weights.decoder else gradient
         opt.step()
