@@ -28,6 +28,7 @@ from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 
 DEAD_EVERY = 8
+ENCODER_START = 0.3  # of the decoder's directions: what is small at first turns soon to where the data is
 AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
@@ -103,14 +104,14 @@ def train(
     sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
-    weights = Weights(sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
+    weights = Weights(ENCODER_START * sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
     opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)
     dead_after = params.dead_share * n_samples
     dead = silent_for.nonzero().flatten()
     for step, batch in enumerate(batches(values, params.batch_size, n_steps, device)):
-        opt.param_groups[0]["lr"] = params.lr * min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
+        opt.param_groups[0]["lr"] = params.lr * _share_of_lr(step, n_steps)
         encoded = gradients.encode(weights, batch * scale)
         found = _activated(sae, weights, encoded, point, step)
         silent_for += len(batch)
@@ -128,6 +129,11 @@ def train(
     for folded in (sae.b_dec, sae.b_enc, sae.threshold):
         folded.div_(scale)
     return sae.eval().requires_grad_(False)
+
+
+def _share_of_lr(step: int, n_steps: int) -> float:
+    """5 % warm-up, linear decay over the last half."""
+    return min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
 
 
 def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int) -> gradients.Found:
