@@ -78,20 +78,20 @@ def topk(weights: Weights, batch: Batch, k: int) -> Found:
     return Found(gradient, error, by_latent.totals(z))
 
 
-def add_auxk(found: Found, weights: Weights, batch: Batch, dead: Int[Tensor, " dead"], weight: float) -> None:
+def add_auxk(found: Found, weights: Weights, batch: Batch, dead: Int[Tensor, " dead"], weight: float, n_tokens: int) -> None:
     """Add to the gradient that of ``weight * |dead latents' prediction - left over|^2 / |left over|^2``,
-    where the d_model / 2 largest of the ``dead`` latents of each token predict what it lacks."""
-    n_most = found.error.shape[1] // 2
-    pre, decoder = batch.pre[:, dead], weights.decoder[dead]
+    where the d_model / 2 largest of the ``dead`` latents of each token predict what it lacks; over the first ``n_tokens`` of the batch."""
+    lacking = -found.error[:n_tokens]
+    pre, decoder = batch.pre[:n_tokens].index_select(1, dead), weights.decoder[dead]
+    n_most = lacking.shape[1] // 2
     z = pre
     if len(dead) > n_most:
         kept = largest(pre, n_most)
         z = torch.zeros_like(pre).scatter_(1, kept, pre.gather(1, kept))
-    lacking = -found.error
     g = (z @ decoder - lacking).mul_(2 * weight / lacking.pow(2).sum().clamp_min(1e-12))
     h = (g @ decoder.T).mul_(z > 0)
     found.gradient.decoder.index_add_(0, dead, z.T @ g)
-    found.gradient.encoder.index_add_(0, dead, h.T @ batch.centred)
+    found.gradient.encoder.index_add_(0, dead, h.T @ batch.centred[:n_tokens])
     found.gradient.b_enc.index_add_(0, dead, h.sum(dim=0))
     found.gradient.b_dec.sub_(h.sum(dim=0) @ weights.encoder[dead])
 

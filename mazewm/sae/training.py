@@ -5,7 +5,7 @@
 2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al. 2024, section 2.4): the
    d_model / 2 strongest dead latents predict what was left over, times ``aux_weight``. A latent is dead if it was silent for
    ``dead_share`` of the planned samples, since windows of millions of tokens are longer than a short run.
-   Which are dead is looked up every DEAD_EVERY steps.
+   Which are dead is looked up every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than all else.
 3. Adam, 5 % warm-up, linear decay over the last half; decoder rows return to unit norm after each step. The gradients are written
    out in ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill whole matrices.
 4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
@@ -28,6 +28,8 @@ from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 
 DEAD_EVERY = 8
+ENCODER_START = 0.3  # of the decoder's directions: what is small at first turns soon to where the data is
+AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
 Count = Annotated[int, Field(gt=0)]
@@ -102,14 +104,14 @@ def train(
     sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
-    weights = Weights(sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
+    weights = Weights(ENCODER_START * sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
     opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)
     dead_after = params.dead_share * n_samples
     dead = silent_for.nonzero().flatten()
     for step, batch in enumerate(batches(values, params.batch_size, n_steps, device)):
-        opt.param_groups[0]["lr"] = params.lr * min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
+        opt.param_groups[0]["lr"] = params.lr * _share_of_lr(step, n_steps)
         encoded = gradients.encode(weights, batch * scale)
         found = _activated(sae, weights, encoded, point, step)
         silent_for += len(batch)
@@ -117,7 +119,7 @@ def train(
         if step % DEAD_EVERY == 0 and params.aux_weight and params.activation != "relu":
             dead = (silent_for > dead_after).nonzero().flatten()
         if len(dead):
-            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight)
+            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight, -(-len(batch) // AUXK_SHARE))
         for weight, gradient in zip(weights, found.gradient, strict=True):
             weight.grad = None if frozen_decoder and weight is weights.decoder else gradient
         opt.step()
@@ -127,6 +129,11 @@ def train(
     for folded in (sae.b_dec, sae.b_enc, sae.threshold):
         folded.div_(scale)
     return sae.eval().requires_grad_(False)
+
+
+def _share_of_lr(step: int, n_steps: int) -> float:
+    """5 % warm-up, linear decay over the last half."""
+    return min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
 
 
 def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int) -> gradients.Found:

@@ -68,16 +68,17 @@ def test_the_gradient_of_latents_that_may_all_be_on():
 
 
 @pytest.mark.parametrize("dead", [[3, 4, 11, 12, 13, 20, 21, 22, 30, 36], [5, 17]], ids=["more than d_model / 2", "few"])
-def test_the_gradient_of_auxk(dead):
+@pytest.mark.parametrize("n_tokens", [N_TOKENS, 11])
+def test_the_gradient_of_auxk(dead, n_tokens):
     """Its target, what the living latents leave over, counts as given."""
     dead, weight = torch.tensor(dead), 0.4
     batch = gradients.encode(weights(), X)
     found = gradients.topk(weights(), batch, K)
-    gradients.add_auxk(found, weights(), batch, dead, weight)
+    gradients.add_auxk(found, weights(), batch, dead, weight, n_tokens)
 
     def loss(free, pre):
-        lacking = (X - topk(pre) @ free.decoder - free.b_dec).detach()
-        z = topk(pre[:, dead], min(len(dead), D_MODEL // 2))
+        lacking = (X - topk(pre) @ free.decoder - free.b_dec).detach()[:n_tokens]
+        z = topk(pre[:n_tokens, dead], min(len(dead), D_MODEL // 2))
         return squared_error(free, topk(pre)) + weight * (z @ free.decoder[dead] - lacking).pow(2).mean() / lacking.pow(2).mean()
 
     same(found, by_autograd(loss))
@@ -89,7 +90,7 @@ def test_auxk_of_nothing_left_over_adds_nothing():
     before = [g.clone() for g in found.gradient]
     found.error.zero_()
     silent = batch._replace(pre=torch.zeros_like(batch.pre))
-    gradients.add_auxk(found, weights(), silent, torch.tensor([3, 4]), 1.0)
+    gradients.add_auxk(found, weights(), silent, torch.tensor([3, 4]), 1.0, N_TOKENS)
     assert all(torch.equal(one, other) for one, other in zip(before, found.gradient, strict=True))
 
 
