@@ -22,7 +22,7 @@ GRID = VOCABULARY.grid
 def seen(tmp_path_factory):
     """Labelled tokens of 211 mazes, and which token each is."""
     folder = tmp_path_factory.mktemp("activations")
-    cache(folder, looks_two_back(3), trees(211), [PLACE], list(TokenClass), 0, 1009, 100)
+    cache(folder, looks_two_back(3), trees(211), [PLACE], list(TokenClass), 0, 100)
     tokens = read(folder / str(PLACE))
     return tokens, tokens.token
 

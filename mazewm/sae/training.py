@@ -28,7 +28,7 @@ from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 
 DEAD_EVERY = 8
-ENCODER_START = 0.3  # of the decoder's directions: what is small at first turns soon to where the data is
+ENCODER_START = 0.3  # of the decoder's directions: what is small at first turns soon to where the data is (not with an L1 penalty)
 AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
@@ -104,7 +104,8 @@ def train(
     sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
-    weights = Weights(ENCODER_START * sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
+    start = 1.0 if params.activation == "relu" else ENCODER_START
+    weights = Weights(start * sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
     opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)

@@ -93,7 +93,7 @@ class HalfDead(SparseAutoencoder):
     def __init__(self, shape):
         super().__init__(shape)
         self.W_enc.data[:, :N_PLANTED_DEAD] *= 1e-3
-        self.b_enc.data[N_PLANTED_DEAD:] = 1.0
+        self.b_enc.data[N_PLANTED_DEAD:] = 2.0
 
 
 def n_dead(sae):
