@@ -1,18 +1,23 @@
-"""SAEs after equal seconds, beside SAELens and dictionary_learning: python benchmarks/sae_seconds.py [FOLDER PLACE CLASS]
+"""SAEs after equal seconds, beside SAELens and dictionary_learning.
 
-Without arguments the activations are made up: sums of 8 of 400 directions, more of them rare than frequent. FOLDER is such as
-artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2: then they are the model's.
+Run as ``python benchmarks/sae_seconds.py [FOLDER PLACE CLASS]``. Without arguments the
+activations are made up: sums of 8 of 400 directions, more of them rare than frequent. FOLDER is
+such as artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2:
+then they are the model's.
 
-Each round trains a TopK SAE with every library on one thread, in turn, from one seed. The peers train on N_PEER_SAMPLES; then ours
-trains on as many samples as fit into the seconds that the faster peer took. What is measured, on activations that none has seen:
+Each round trains a TopK SAE with every library on one thread, in turn, from one seed. The peers
+train on N_PEER_SAMPLES; then ours trains on as many samples as fit into the seconds that the
+faster peer took. What is measured, on activations that none has seen:
 
 * explained variance;
-* the Matthews correlation of the best single latent at its best threshold, both chosen on one half of the held-out tokens and measured
-  on the other, mean over concepts (a connection at CLASS; a direction that is part of the sum).
+* the Matthews correlation of the best single latent at its best threshold, both chosen on one
+  half of the held-out tokens and measured on the other, mean over concepts (a connection at
+  CLASS; a direction that is part of the sum).
 
-The peers get activations that are already single precision, centred and scaled to E|x|^2 = d_model, in memory, and their own training
-loops without logging. Their learning rate and batch size are the best by explained variance of those in TRIED (`--tune`), AuxK and its
-window of dead latents as ours, where they have the choice.
+The peers get activations that are already single precision, centred and scaled to E|x|^2 =
+d_model, in memory, and their own training loops without logging. Their learning rate and batch
+size are the best by explained variance of those in TRIED (`--tune`), AuxK and its window of dead
+latents as ours, where they have the choice.
 """
 
 import json
@@ -56,8 +61,10 @@ class Trained(NamedTuple):
     decode: Callable[[torch.Tensor], torch.Tensor]
 
 
-def made_up(n: int = 120_000, n_held_out: int = 20_000, d_model: int = 128, n_concepts: int = 400) -> Data:
-    """Sums of 8 directions at lengths from 1 to 2, the r-th of them drawn in proportion to 1 / (r + 20)."""
+def made_up(
+    n: int = 120_000, n_held_out: int = 20_000, d_model: int = 128, n_concepts: int = 400
+) -> Data:
+    """Sums of 8 directions of lengths 1 to 2, the r-th drawn in proportion to 1 / (r + 20)."""
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((n_concepts, d_model)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -67,7 +74,9 @@ def made_up(n: int = 120_000, n_held_out: int = 20_000, d_model: int = 128, n_co
     np.put_along_axis(lengths, drawn, rng.uniform(1, 2, drawn.shape).astype(np.float32), axis=1)
     values = lengths @ directions
     held_out, concepts = values[n:], lengths[n:] > 0
-    return Data(values[:n].astype(np.float16), held_out, held_out, concepts, np.arange(n_held_out) % 2 == 0)
+    return Data(
+        values[:n].astype(np.float16), held_out, held_out, concepts, np.arange(n_held_out) % 2 == 0
+    )
 
 
 def cached(folder: Path, place: str, token_class: TokenClass) -> Data:
@@ -76,12 +85,18 @@ def cached(folder: Path, place: str, token_class: TokenClass) -> Data:
     at = validation.at(token_class)
     concepts = at.connection[:, None] == np.unique(at.connection)
     wide = validation.values.astype(np.float32)
-    return Data(read(folder / "train" / place).values, wide, at.values.astype(np.float32), concepts, at.maze_id % 2 == 0)
+    return Data(
+        read(folder / "train" / place).values,
+        wide,
+        at.values.astype(np.float32),
+        concepts,
+        at.maze_id % 2 == 0,
+    )
 
 
 def best_latent_mcc(z: np.ndarray, concepts: np.ndarray, even: np.ndarray) -> float:
-    """Mean over concepts of the Matthews correlation of "latent > threshold" on the odd tokens; of all latents and thresholds the best
-    on the even tokens is taken."""
+    """Mean over concepts of the Matthews correlation of "latent > threshold" on the odd tokens;
+    of all latents and thresholds the best on the even tokens is taken."""
     fit, truth = z[even], concepts[even]
     n, n_true = len(fit), truth.sum(axis=0)
     best, latent, threshold = (np.zeros(concepts.shape[1]) for _ in range(3))
@@ -95,11 +110,19 @@ def best_latent_mcc(z: np.ndarray, concepts: np.ndarray, even: np.ndarray) -> fl
         at = mcc.argmax(axis=0)
         better = mcc.max(axis=0) > best
         below = np.append(fit[on, unit], 0.0)[at + 1]
-        best[better], latent[better], threshold[better] = mcc.max(axis=0)[better], unit, below[better]
+        best[better], latent[better], threshold[better] = (
+            mcc.max(axis=0)[better],
+            unit,
+            below[better],
+        )
     said = z[~even][:, latent.astype(int)] > threshold
     said[:, best == 0] = False
     truth = concepts[~even]
-    return float(_matthews((said & truth).sum(axis=0), said.sum(axis=0), truth.sum(axis=0), len(truth)).mean())
+    return float(
+        _matthews(
+            (said & truth).sum(axis=0), said.sum(axis=0), truth.sum(axis=0), len(truth)
+        ).mean()
+    )
 
 
 def _matthews(hits: np.ndarray, said: np.ndarray, true: np.ndarray, n: int) -> np.ndarray:
@@ -120,7 +143,9 @@ def quality(trained: Trained, data: Data) -> tuple[float, float]:
 
 def ours(data: Data, width: int, seed: int, n_samples: int, **changes: float) -> Trained:
     """The recipe of params.yaml."""
-    params = load(SaeParams, "sae").model_copy(update={"activation": "topk", "n_threads": 1, **changes})
+    params = load(SaeParams, "sae").model_copy(
+        update={"activation": "topk", "n_threads": 1, **changes}
+    )
     since = time.process_time()
     sae = train(data.train, params, Point(width, K), seed, n_samples)
     return Trained(time.process_time() - since, sae.encode, sae.decode)
@@ -146,10 +171,16 @@ class _Scaled(NamedTuple):
 
     def trained(self, seconds: float, encode: Callable, decode: Callable) -> Trained:
         """The library's SAE for activations as they are."""
-        return Trained(seconds, lambda x: encode((x - self.mean) * self.scale), lambda z: decode(z) / self.scale + self.mean)
+        return Trained(
+            seconds,
+            lambda x: encode((x - self.mean) * self.scale),
+            lambda z: decode(z) / self.scale + self.mean,
+        )
 
 
-def sae_lens(data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int) -> Trained:
+def sae_lens(
+    data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int
+) -> Trained:
     """TopKTrainingSAE in SAETrainer: its loss and AuxK, decay over the last half."""
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
@@ -173,8 +204,10 @@ def sae_lens(data: _Scaled, width: int, seed: int, n_samples: int, lr: float, ba
     return data.trained(time.process_time() - since, sae.encode, sae.decode)
 
 
-def dictionary_learning(data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int) -> Trained:
-    """TopKTrainer, with AuxK's window made as short as ours: its 10 million samples would never end."""
+def dictionary_learning(
+    data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int
+) -> Trained:
+    """TopKTrainer, with AuxK's window as short as ours: 10 million samples would never end."""
     from dictionary_learning.trainers.top_k import TopKTrainer
 
     n_steps = n_samples // batch
@@ -215,12 +248,17 @@ def one_round(data: Data, scaled: _Scaled, width: int, seed: int) -> dict[str, d
     rows = {}
     for name, (n, trained) in found.items():
         explained, mcc = quality(trained, data)
-        rows[name] = {"samples": n, "seconds": trained.seconds, "explained_variance": explained, "mcc": mcc}
+        rows[name] = {
+            "samples": n,
+            "seconds": trained.seconds,
+            "explained_variance": explained,
+            "mcc": mcc,
+        }
     return rows
 
 
 def compare(data: Data, where: str, rounds: int = ROUNDS) -> list[dict]:
-    """Rows for each width, peer and measure: medians over rounds, the ratio of each round with its range."""
+    """Rows for each width, peer and measure: medians over rounds, ratios with their range."""
     torch.set_num_threads(1)
     scaled = _Scaled.of(data.train)
     rows = []
@@ -228,14 +266,19 @@ def compare(data: Data, where: str, rounds: int = ROUNDS) -> list[dict]:
         found = [one_round(data, scaled, width, seed) for seed in range(rounds)]
         for peer in PEERS:
             late = np.median([each["mazewm"]["seconds"] / each[peer]["seconds"] for each in found])
-            checks = {m: all(each["mazewm"][m] >= each[peer][m] for each in found) for m in ("explained_variance", "mcc")}
+            checks = {
+                m: all(each["mazewm"][m] >= each[peer][m] for each in found)
+                for m in ("explained_variance", "mcc")
+            }
             measures = {
                 "samples per second": lambda each: each["samples"] / each["seconds"],
                 "explained variance": lambda each: each["explained_variance"],
                 "MCC of the best latent": lambda each: each["mcc"],
             }
             for measure, value in measures.items():
-                own, their = (np.array([value(each[name]) for each in found]) for name in ("mazewm", peer))
+                own, their = (
+                    np.array([value(each[name]) for each in found]) for name in ("mazewm", peer)
+                )
                 rows.append(
                     {
                         "name": f"SAE, {where}, width {width}, k {K}, equal seconds: {measure}",
@@ -246,12 +289,14 @@ def compare(data: Data, where: str, rounds: int = ROUNDS) -> list[dict]:
                         "ratio": float(np.median(own / their)),
                         "ratio_low": float((own / their).min()),
                         "ratio_high": float((own / their).max()),
-                        "checked": f"seconds {late:.2f} of the peer's; in every round explained variance "
-                        f"{'no less' if checks['explained_variance'] else 'LESS'}, MCC {'no less' if checks['mcc'] else 'LESS'}",
+                        "checked": f"seconds {late:.2f} of the peer's; in every round explained "
+                        f"variance {'no less' if checks['explained_variance'] else 'LESS'}, "
+                        f"MCC {'no less' if checks['mcc'] else 'LESS'}",
                     }
                 )
                 print(
-                    "{name:75s} {peer:20s} {ours:10.4g} {theirs:10.4g}  x{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]".format(**rows[-1])
+                    "{name:75s} {peer:20s} {ours:10.4g} {theirs:10.4g}  "
+                    "x{ratio:.2f} [{ratio_low:.2f}, {ratio_high:.2f}]".format(**rows[-1])
                 )
                 print(f"    {rows[-1]['checked']}", flush=True)
     return rows
@@ -262,7 +307,9 @@ def run() -> list[dict]:
     rows = compare(made_up(), "made-up activations")
     folder = Path("artifacts/activations/learned-0/trained")
     if (folder / "train" / "0.resid_post").is_dir():
-        rows += compare(cached(folder, "0.resid_post", TokenClass.C2), "activations after block 0, c2")
+        rows += compare(
+            cached(folder, "0.resid_post", TokenClass.C2), "activations after block 0, c2"
+        )
     return rows
 
 
@@ -272,12 +319,24 @@ def tune(data: Data, width: int) -> None:
     for name, peer in PEERS.items():
         for lr, batch in TRIED:
             trained = peer(scaled, width, 100, N_PEER_SAMPLES, lr, batch)
-            print(name, width, lr, batch, f"{trained.seconds:.2f} s", *(f"{q:.4f}" for q in quality(trained, data)), flush=True)
+            print(
+                name,
+                width,
+                lr,
+                batch,
+                f"{trained.seconds:.2f} s",
+                *(f"{q:.4f}" for q in quality(trained, data)),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
     arguments = [a for a in sys.argv[1:] if a != "--tune"]
-    data = cached(Path(arguments[0]), arguments[1], TokenClass(arguments[2])) if arguments else made_up()
+    data = (
+        cached(Path(arguments[0]), arguments[1], TokenClass(arguments[2]))
+        if arguments
+        else made_up()
+    )
     if "--tune" in sys.argv:
         torch.set_num_threads(1)
         tune(data, WIDTHS[-1])
