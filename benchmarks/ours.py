@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.pairing import Contender
+from mazewm.maze.datasets import ask
 from mazewm.maze.generators import dfs
 from mazewm.maze.lattice import lattice
-from mazewm.maze.mazes import Mazes, solve
+from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
 from mazewm.maze.truths import touched_cells
 from mazewm.model.batches import Batches
@@ -56,9 +57,7 @@ def mazes(n: int, seed: int = 0, n_cells: int | None = None) -> Mazes:
     rng, grid = np.random.default_rng(seed), lattice(VOCABULARY.n)
     least, most = (MIN_CELLS, MAX_CELLS) if n_cells is None else (n_cells, n_cells)
     connections = dfs(rng, VOCABULARY.n, rng.integers(least, most + 1, size=n))
-    reached = touched_cells(grid, connections)
-    ends = np.argsort(rng.random(reached.shape) * reached, axis=1)[:, -2:]
-    return solve(grid, connections, ends[:, 1], ends[:, 0], np.full(n, "trees"))
+    return ask(rng, grid, "trees", connections)
 
 
 def untrained(encoding: str = "learned") -> Transformer:
