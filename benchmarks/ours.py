@@ -90,7 +90,10 @@ def whole_step(model: Transformer) -> Contender:
 
 
 def trained(encoding: str) -> Transformer:
-    """The model after a short training; it is kept, and made again if the file is gone."""
+    """The pipeline's model; without one a model after a short training, which is kept."""
+    by_pipeline = ROOT / "artifacts" / "models" / f"{encoding}-0" / "transformer.safetensors"
+    if by_pipeline.exists():
+        return Transformer.load(by_pipeline)
     path = KEPT / f"transformer-{encoding}.safetensors"
     if not path.exists():
         model = untrained(encoding)

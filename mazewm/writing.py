@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
@@ -28,9 +28,9 @@ from mazewm.directions import mean_differences
 from mazewm.errors import BadInput
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import add_at
+from mazewm.model.edits import Edit, add_at
 from mazewm.model.resuming import ReadLists
-from mazewm.model.rollout import questions_of, rollouts
+from mazewm.model.rollout import questions_of, rollouts_behind
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.params import Params
@@ -96,13 +96,20 @@ def look(model: Transformer, known: Arrows, additions: Examples, doses: list[flo
             mazes, edited = additions.mazes[part], additions.edited[part]
             asked = questions_of(mazes, guess=edited.path)
             read = ReadLists(model, torch.from_numpy(lists).to(model.device), {site.layer for site in known})
-            for site, directions in known.items():
-                at = torch.from_numpy(np.tile(spelling_positions(n, site.token_class), (len(part), 1))).to(model.device)
-                arrow = torch.from_numpy(directions[additions.added[part, 0]]).float().to(model.device)[:, None]
-                for dose in doses:
-                    prefix = read.edited(add_at(site.place, at, partial(_always, dose * arrow)))
-                    follow[site, dose] += int(judge(edited, rollouts(model, prefix, asked)[:, 0]).solved.sum())
+            edits = _edits(known, additions.added[part, 0], n, doses, model.device)
+            for where, cells in zip(follow, rollouts_behind(model, map(read.edited, edits), asked), strict=True):
+                follow[where] += int(judge(edited, cells[:, 0]).solved.sum())
     return [WritingRow(site.layer, str(site.token_class), dose, count, n_solved) for (site, dose), count in follow.items()]
+
+
+def _edits(known: Arrows, added: Int[np.ndarray, " maze"], n_connections: int, doses: list[float], device: torch.device) -> list[Edit]:
+    """Each maze's added connection, written at each site with each dose."""
+    found = []
+    for site, directions in known.items():
+        at = torch.from_numpy(np.tile(spelling_positions(n_connections, site.token_class), (len(added), 1))).to(device)
+        arrow = torch.from_numpy(directions[added]).float().to(device)[:, None]
+        found += [add_at(site.place, at, partial(_always, dose * arrow)) for dose in doses]
+    return found
 
 
 def _always(push: Tensor, here: Tensor) -> Tensor:

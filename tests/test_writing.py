@@ -53,8 +53,12 @@ class Planted:
         index = np.array([self.spelled[row.tobytes()] for row in tokens.numpy()])
         return SimpleNamespace(edited=lambda edit: (index, edit.place, edit.function(torch.zeros(*tokens.shape, 30))))
 
-    def rollouts(self, model, prefix, asked):
+    def rollouts_behind(self, model, prefixes, asked):
         """The edited path where exactly what is planted was written, the unedited one otherwise."""
+        return [self.rollouts(prefix, asked) for prefix in prefixes]
+
+    def rollouts(self, prefix, asked):
+        """Of one reading of the lists."""
         index, place, value = prefix
         mazes = ASKED.mazes[index]
         assert np.array_equal(asked.asked[:, 0, [1, 4]] - Vocabulary(3).first_cell, np.stack([mazes.origin, mazes.target], axis=1))
@@ -69,7 +73,12 @@ class Planted:
 @pytest.mark.parametrize(("layer", "token_class", "dose", "n_blind"), [(0, TokenClass.C2, 2.0, 0), (1, TokenClass.DELIMITER, 1.0, 5)])
 def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, layer, token_class, dose, n_blind):
     toy = Planted(SpellingSite(layer, token_class), dose, n_blind)
-    for name, instead in (("spell", toy.spell), ("walk", toy.walk), ("ReadLists", toy.read_lists), ("rollouts", toy.rollouts)):
+    for name, instead in (
+        ("spell", toy.spell),
+        ("walk", toy.walk),
+        ("ReadLists", toy.read_lists),
+        ("rollouts_behind", toy.rollouts_behind),
+    ):
         monkeypatch.setattr(writing, name, instead)
     rows = tables.frame(look(tiny("none", 20, 97), KNOWN, ASKED, DOSES, 0, 7), WritingRow)
     n = len(ASKED) - n_blind

@@ -23,8 +23,9 @@ from mazewm.interventions.prompts import walk_prompt
 from mazewm.maze.examples import Examples
 from mazewm.maze.mazes import Mazes
 from mazewm.model.edits import Edit, add_at
+from mazewm.model.reading import Prefix
 from mazewm.model.resuming import ReadLists
-from mazewm.model.rollout import questions_of, rollouts
+from mazewm.model.rollout import questions_of, rollouts_behind
 from mazewm.model.transformer import Transformer
 from mazewm.tokens import Spelled, spell
 
@@ -178,27 +179,38 @@ def _run_batch(
 ) -> None:
     """Every condition at every site on one batch of equally long lists."""
     read = ReadLists(model, torch.from_numpy(spelled.lists).to(model.device), {site.site.layer for site in sites})
-    solved = judge(part.mazes, rollouts(model, read.prefix, questions_of(part.mazes))[:, 0]).solved
-    asked = questions_of(part.mazes, guess=part.edited.path)
-    prompted: dict[Method, tuple[np.ndarray, int]] = {}  # what does not depend on the site
-    for site in sites:
-        for condition in conditions_of(part.kind, part.n_changed, split, site.is_main, params):
-            # The same draw of positions for every method, so that methods differ in nothing else.
-            where, random = (np.random.default_rng([seed, int(numbers[0]), nth]) for nth in range(2))
-            n_spelled = spelled.n_connections
-            if condition.method in PROMPTS:
-                if condition.method not in prompted:
-                    prompted[condition.method] = walk_prompt(condition.method, model, part, spelled, random)
-                cells, n_spelled = prompted[condition.method]
-            else:
+    [plain] = rollouts_behind(model, [read.prefix], questions_of(part.mazes))
+    solved = judge(part.mazes, plain[:, 0]).solved
+    wanted = [(site, each) for site in sites for each in conditions_of(part.kind, part.n_changed, split, site.is_main, params)]
+
+    def draws() -> tuple[np.random.Generator, np.random.Generator]:
+        """For positions and for what is random otherwise: the same for every method, so that methods differ in nothing else."""
+        where, random = (np.random.default_rng([seed, int(numbers[0]), nth]) for nth in range(2))
+        return where, random
+
+    def prefixes() -> Iterator[Prefix]:
+        """The lists as they are read under each edit."""
+        for site, condition in wanted:
+            if condition.method not in PROMPTS:
+                where, random = draws()
                 at = torch.from_numpy(positions(condition.where, part, spelled, site.site, where)).to(model.device)
-                prefix = read.edited(_edit(condition, part, site, at, random))
-                cells = rollouts(model, prefix, asked)[:, 0]
-            labels: dict[str, object] = {"split": split, "kind": part.kind, "site": str(site.site), "method": condition.method}
-            labels |= {"where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
-            labels |= {"n_changed": part.n_changed, "n_spelled": n_spelled}
-            ledger.add(labels, part, numbers, cells, solved)
+                yield read.edited(_edit(condition, part, site, at, random))
+                advance()
+
+    edited = iter(rollouts_behind(model, prefixes(), questions_of(part.mazes, guess=part.edited.path)))
+    prompted: dict[Method, tuple[np.ndarray, int]] = {}  # what does not depend on the site
+    for site, condition in wanted:
+        if condition.method not in PROMPTS:
+            cells, n_spelled = next(edited)[:, 0], spelled.n_connections
+        else:
+            if condition.method not in prompted:
+                prompted[condition.method] = walk_prompt(condition.method, model, part, spelled, draws()[1])
+            cells, n_spelled = prompted[condition.method]
             advance()
+        labels: dict[str, object] = {"split": split, "kind": part.kind, "site": str(site.site), "method": condition.method}
+        labels |= {"where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
+        labels |= {"n_changed": part.n_changed, "n_spelled": n_spelled}
+        ledger.add(labels, part, numbers, cells, solved)
 
 
 def _edit(condition: Condition, examples: Examples, directions: Directions, at: torch.Tensor, rng: np.random.Generator) -> Edit:

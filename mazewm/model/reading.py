@@ -70,6 +70,16 @@ class Prefix:
         """Those of some rows, which may repeat."""
         return Prefix([k[rows] for k in self.keys], [v[rows] for v in self.values])
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Prefix]") -> "Prefix":
+        """The rows of equally long ones, one after another."""
+        return cls(
+            *(
+                [torch.cat(layer) for layer in zip(*of_parts, strict=True)]
+                for of_parts in ([p.keys for p in parts], [p.values for p in parts])
+            )
+        )
+
     def up_to(self, n_layers: int) -> "Prefix":
         """Those of the first layers, to be gone on with."""
         return Prefix(self.keys[:n_layers], self.values[:n_layers])

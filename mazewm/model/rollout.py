@@ -5,13 +5,16 @@
    the guess; up to the first token at which the two differ, that is the rollout, token by token (greedy speculative decoding,
    Leviathan et al. 2023, with a guess that costs nothing: the maze's own shortest path).
 3. Where they differ, the model's token stands, the way from there to the target is guessed anew, and the rollout goes on. Rollouts
-   that have ended leave the batch.
+   that have ended leave the batch; those that have not, behind whichever reading of the lists, go on together.
 
 What comes out is what asking one by one and writing token by token gives; a good guess makes it fast, a bad one only slower.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +23,7 @@ from torch import Tensor
 
 from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.routes import routes
+from mazewm.maze.routes import Routes, routes
 from mazewm.model.edits import Taps
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.sites import Tap
@@ -28,6 +31,7 @@ from mazewm.model.transformer import Transformer
 from mazewm.tokens import PATH_END, SPECIALS, Vocabulary, spell_asking, spell_paths
 
 MOST_TOKENS = 256  # of one row: attention grows with their square
+MOST_WAITING = 2**16  # positions of prefixes that are kept for rollouts that have not ended
 NO_CELL = -2
 
 TapOf = Callable[[Int[np.ndarray, " row"]], Tap | None]  # the tap for rows that belong to these mazes
@@ -42,6 +46,16 @@ class Questions:
     asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
     target: Int[np.ndarray, "maze question"]
     guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
+
+    @cached_property
+    def ways(self) -> Routes:
+        """The shortest ways through the mazes."""
+        return routes(self.grid, self.connections)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest question with its guess, and one more."""
+        return self.asked.shape[2] + int((self.guess >= 0).sum(axis=2).max()) + 1
 
 
 def questions_of(mazes: Mazes, guess: Int[np.ndarray, "maze step"] | None = None) -> Questions:
@@ -66,7 +80,6 @@ def vocabulary_of(model: Transformer) -> Vocabulary:
     return Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))
 
 
-@torch.inference_mode()
 def rollouts(
     model: Transformer, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
 ) -> Int[np.ndarray, "maze question step"]:
@@ -76,31 +89,83 @@ def rollouts(
     rollout that writes a token which is neither a cell nor ``<PATH_END>``, or that has not ended after as many tokens as there are
     cells, and one, gets NO_CELL there.
     """
+    return rollouts_behind(model, [prefix], questions, tap_of)[0]
+
+
+@torch.inference_mode()
+def rollouts_behind(
+    model: Transformer, prefixes: Iterable[Prefix], questions: Questions, tap_of: TapOf | None = None
+) -> list[Int[np.ndarray, "maze question step"]]:
+    """The rollouts of the same questions behind each of many readings of the lists, such as under one edit and another.
+
+    Prefixes are asked for one after another, and only the rows of rollouts that have not ended are kept.
+    """
+    found, waiting = [], []
+    for prefix in prefixes:
+        walks = _Walks(questions)
+        _first_guess(model, prefix, walks, tap_of)
+        found.append(walks)
+        waiting.append(_Waiting.of(walks, prefix, model.device))
+        if sum(len(each.at) for each in waiting) * len(prefix) >= MOST_WAITING:
+            _finish(model, waiting, tap_of)
+            waiting = []
+    _finish(model, waiting, tap_of)
+    return [walks.cells.reshape(*questions.target.shape, -1) for walks in found]
+
+
+def _first_guess(model: Transformer, prefix: Prefix, walks: "_Walks", tap_of: TapOf | None) -> None:
+    """Ask every question, many behind each list at once."""
+    questions = walks.questions
     n_mazes, n_questions = questions.target.shape
-    walks = _Walks(questions)
     by_length = np.argsort((questions.guess >= 0).sum(axis=2), axis=1, kind="stable")
-    longest = questions.asked.shape[2] + int((questions.guess >= 0).sum(axis=2).max()) + 1
-    n_at_once = max(1, MOST_TOKENS // longest)
+    n_at_once = max(1, MOST_TOKENS // questions.longest)
     for first in range(0, n_questions, n_at_once):
         together = by_length[:, first : first + n_at_once]
         rows = (np.arange(n_mazes)[:, None] * n_questions + together).ravel()
         tap = tap_of(np.arange(n_mazes)) if tap_of else None
         walks.go_on(rows, *_answers(model, prefix, walks, rows, together.shape[1], tap))
+
+
+class _Waiting(NamedTuple):
+    """Rollouts that have not ended, and what they are behind."""
+
+    walks: "_Walks"
+    rows: Int[np.ndarray, " row"]
+    behind: Prefix  # a row for each maze that has any
+    at: Int[np.ndarray, " row"]  # which row of ``behind`` is each one's
+
+    @classmethod
+    def of(cls, walks: "_Walks", prefix: Prefix, device: torch.device) -> "_Waiting":
+        rows = np.flatnonzero(walks.is_walking)
+        maze, at = np.unique(walks.maze[rows], return_inverse=True)
+        return cls(walks, rows, prefix.of(torch.from_numpy(maze).to(device)), at)
+
+
+def _finish(model: Transformer, waiting: Sequence[_Waiting], tap_of: TapOf | None) -> None:
+    """Let all go on, together, until they have ended."""
+    waiting = [each for each in waiting if len(each.rows)]
+    if not waiting:
+        return
+    walks, behind = _Walks.joined(waiting), Prefix.joined([each.behind for each in waiting])
+    before = np.cumsum([0, *(each.at.max() + 1 for each in waiting)])
+    at = torch.from_numpy(np.concatenate([each.at + n for each, n in zip(waiting, before, strict=False)])).to(model.device)
+    n_at_once = max(1, 16 * MOST_TOKENS // walks.questions.longest)
     while len(rows := np.flatnonzero(walks.is_walking)):
         walks.guess_anew(rows)
-        for part in np.array_split(rows, -(-len(rows) // (16 * MOST_TOKENS // longest))):
-            maze = part // n_questions
-            tap = tap_of(maze) if tap_of else None
-            behind = prefix.of(torch.from_numpy(maze).to(model.device))
-            walks.go_on(part, *_answers(model, behind, walks, part, 1, tap))
-    return walks.cells.reshape(n_mazes, n_questions, -1)
+        rows = rows[np.argsort((walks.guess[rows] >= 0).sum(axis=1), kind="stable")]
+        for part in np.array_split(rows, -(-len(rows) // n_at_once)):
+            tap = tap_of(walks.maze[part]) if tap_of else None
+            walks.go_on(part, *_answers(model, behind.of(at[part]), walks, part, 1, tap))
+    ends = np.cumsum([len(each.rows) for each in waiting])[:-1]
+    for each, cells in zip(waiting, np.split(walks.cells, ends), strict=True):
+        each.walks.cells[each.rows] = cells
 
 
 def _answers(
     model: Transformer, prefix: Prefix, walks: "_Walks", rows: Int[np.ndarray, " row"], n_questions: int, tap: Tap | None
 ) -> tuple[Int[np.ndarray, "row step"], Int[np.ndarray, "row step"]]:
     """The guesses of some rows as tokens, ``<PATH_END>`` included, and what the model writes in place of each."""
-    wanted = spell_paths(walks.grid, walks.guess[rows])
+    wanted = spell_paths(walks.questions.grid, walks.guess[rows])
     tokens = np.concatenate([walks.asked[rows], wanted[:, :-1]], axis=1)
     layout = Layout.questions(len(prefix), [(n_questions, tokens.shape[1])], model.device)
     inputs = torch.from_numpy(tokens).to(model.device).reshape(-1, len(layout))
@@ -115,15 +180,24 @@ class _Walks:
     """Rollouts on their way, one row for each question."""
 
     def __init__(self, questions: Questions) -> None:
+        n_mazes, n_questions = questions.target.shape
         n_rows, n_steps = questions.target.size, questions.grid.n_cells + 1
-        self.grid, self.connections = questions.grid, questions.connections
-        self.first_cell = Vocabulary(self.grid.n).first_cell
+        self.questions, self.first_cell = questions, Vocabulary(questions.grid.n).first_cell
+        self.maze = np.repeat(np.arange(n_mazes), n_questions)
         self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
         self.cells = np.full((n_rows, n_steps), -1, np.int16)
         self.guess = self.cells.copy()  # what is written, and how it might go on
         self.guess[:, : questions.guess.shape[2]] = questions.guess.reshape(n_rows, -1)
         self.n_written = np.zeros(n_rows, int)
         self.is_walking = np.ones(n_rows, bool)
+
+    @classmethod
+    def joined(cls, waiting: Sequence[_Waiting]) -> "_Walks":
+        """The rows of all, one after another."""
+        joined = copy(waiting[0].walks)
+        for name in ("maze", "asked", "target", "cells", "guess", "n_written", "is_walking"):
+            setattr(joined, name, np.concatenate([getattr(each.walks, name)[each.rows] for each in waiting]))
+        return joined
 
     def go_on(self, rows: Int[np.ndarray, " row"], wanted: Int[np.ndarray, "row step"], chosen: Int[np.ndarray, "row step"]) -> None:
         """Keep each guess as far as it was right, and the token after it."""
@@ -144,9 +218,7 @@ class _Walks:
 
     def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
         """From the cell written last, the shortest way to the target, where there is one."""
-        n_questions = len(self.target) // len(self.connections)
-        maze, inverse = np.unique(rows // n_questions, return_inverse=True)
-        leads_to = routes(self.grid, self.connections[maze]).next_cell[inverse, self.target[rows]]
+        leads_to = self.questions.ways.next_cell[self.maze[rows], self.target[rows]]
         self.guess[rows] = self.cells[rows]
         every, n = np.arange(len(rows)), self.n_written[rows]
         here = self.cells[rows, n - 1]

@@ -233,11 +233,11 @@ class ToyRead:
         return edit.function(self.prefix)
 
 
-def toy_rollouts(model, prefix, asked):
+def toy_rollouts(model, prefixes, asked):
     """It walks the shortest path of the connections that are named anywhere, from the origin to the target that are asked about."""
-    bits = (prefix[:, :, :12] > 0.75).any(dim=1).numpy()
     ends = asked.asked[:, 0, [1, 4]] - VOCABULARY.first_cell
-    return np.stack([walk_shortest(*row) for row in zip(bits, *ends.T, strict=True)]).astype(np.int16)[:, None]
+    named = [(prefix[:, :, :12] > 0.75).any(dim=1).numpy() for prefix in prefixes]
+    return [np.stack([walk_shortest(*row) for row in zip(bits, *ends.T, strict=True)]).astype(np.int16)[:, None] for bits in named]
 
 
 def toy_walk(model, mazes, lists):
@@ -250,7 +250,7 @@ def toy():
     """The toy's ledger."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "ReadLists", ToyRead)
-        patch.setattr(ledger, "rollouts", toy_rollouts)
+        patch.setattr(ledger, "rollouts_behind", toy_rollouts)
         patch.setattr(prompts, "walk", toy_walk)
         return filled(splits=["test"], sites=[TOY])[0].frame()
 

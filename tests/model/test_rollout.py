@@ -11,7 +11,7 @@ from mazewm.model import rollout
 from mazewm.model.edits import Edit, Taps
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.reading import Prefix
-from mazewm.model.rollout import ask_all, questions_of, rollouts
+from mazewm.model.rollout import ask_all, questions_of, rollouts, rollouts_behind
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.tokens import ASKING, DELIMITER, PADDING, PATH_END, PATH_START, Vocabulary, spell
@@ -193,6 +193,27 @@ def test_each_tap_is_told_whose_rows_it_sees():
     assert np.array_equal(found, rollouts(model, model.read(LISTS), asked))
     assert seen[0] == list(range(len(MAZES))) and len(seen) > 2
     assert all(0 <= maze < len(MAZES) for mazes in seen for maze in mazes)
+
+
+@pytest.mark.parametrize("most_waiting", [0, 300, 2**16])
+def test_the_same_questions_behind_many_readings(monkeypatch, most_waiting):
+    """Whether rollouts wait for those behind other readings or not, and where none waits; readings are asked for one by one."""
+    monkeypatch.setattr(rollout, "MOST_WAITING", most_waiting)
+    model, asked, seen = wanderer("rotary"), questions("random"), []
+    edits = [Edit(Place(0, Site.RESID_POST), lambda x, nth=nth: x.roll(nth, dims=-1)) for nth in range(6)]
+    expected = [rollouts(model, model.read(LISTS, Taps([edit])), asked) for edit in edits]
+    assert len({cells.tobytes() for cells in expected}) == len(edits)
+
+    def readings():
+        for edit in edits:
+            seen.append(edit)
+            yield model.read(LISTS, Taps([edit]))
+
+    found = rollouts_behind(model, readings(), asked)
+    assert seen == edits and len(found) == len(edits) and all(map(np.array_equal, found, expected))
+    assert rollouts_behind(model, [], asked) == []
+    right = ask_all(MAZES.grid, MAZES.connections, asked.asked[..., 1] - 11, asked.target, np.maximum(expected[0][..., :9], -1))
+    assert np.array_equal(rollouts_behind(model, readings(), right)[0], expected[0])
 
 
 def test_an_edit_that_never_fires_is_an_error():
