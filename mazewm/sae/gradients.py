@@ -7,8 +7,9 @@ error over a batch of n tokens, let ``g = 2 e / (n d_model)`` be the gradient at
     W_dec: z' g      b_dec: sum g - sum h W_enc'      W_enc: c' h      b_enc: sum h
 
 ``topk`` has k latents on for each token, so all but the encoder's product is sums over k rows; the other
-activations take products of whole matrices. AuxK (Gao et al. 2024, section 2.4) is the same once more for
-the dead latents, with the error as what is to be reconstructed.
+activations take products of whole matrices. A latent's length is ``z |w|``, w its row of ``W_dec``: which of
+them are the largest goes by that, so rows need not have unit norm while they are trained. AuxK (Gao et al.
+2024, section 2.4) is the same once more for the dead latents, with the error as what is to be reconstructed.
 """
 
 import warnings
@@ -39,6 +40,7 @@ class Batch(NamedTuple):
     x: X
     centred: X
     pre: Pre  # latents before the activation, cut at zero
+    length: Pre  # how far each would go in the residual stream
 
 
 class Found(NamedTuple):
@@ -52,7 +54,8 @@ class Found(NamedTuple):
 def encode(weights: Weights, x: X) -> Batch:
     """The pre-activations, which every activation needs whole."""
     centred = x - weights.b_dec
-    return Batch(x, centred, torch.addmm(weights.b_enc, centred, weights.encoder.T).relu_())
+    pre = torch.addmm(weights.b_enc, centred, weights.encoder.T).relu_()
+    return Batch(x, centred, pre, pre * weights.decoder.norm(dim=1))
 
 
 def dense(weights: Weights, batch: Batch, z: Pre, l1: float = 0.0) -> Found:
@@ -64,9 +67,9 @@ def dense(weights: Weights, batch: Batch, z: Pre, l1: float = 0.0) -> Found:
 
 
 def topk(weights: Weights, batch: Batch, k: int) -> Found:
-    """Loss ``mean e^2`` where the k largest latents of each token are on."""
+    """Loss ``mean e^2`` where the k longest latents of each token are on."""
     n_latents = len(weights.decoder)
-    kept = largest(batch.pre, k)
+    kept = largest(batch.length, k)
     z = batch.pre.gather(1, kept)
     error = F.embedding_bag(kept, weights.decoder, per_sample_weights=z, mode="sum")
     error.add_(weights.b_dec).sub_(batch.x)
@@ -80,13 +83,13 @@ def topk(weights: Weights, batch: Batch, k: int) -> Found:
 
 def add_auxk(found: Found, weights: Weights, batch: Batch, dead: Int[Tensor, " dead"], weight: float, n_tokens: int) -> None:
     """Add to the gradient that of ``weight * |dead latents' prediction - left over|^2 / |left over|^2``,
-    where the d_model / 2 largest of the ``dead`` latents of each token predict what it lacks; over the first ``n_tokens`` of the batch."""
+    where the d_model / 2 longest of the ``dead`` latents of each token predict what it lacks; over the first ``n_tokens`` of the batch."""
     lacking = -found.error[:n_tokens]
     pre, decoder = batch.pre[:n_tokens].index_select(1, dead), weights.decoder[dead]
     n_most = lacking.shape[1] // 2
     z = pre
     if len(dead) > n_most:
-        kept = largest(pre, n_most)
+        kept = largest(batch.length[:n_tokens].index_select(1, dead), n_most)
         z = torch.zeros_like(pre).scatter_(1, kept, pre.gather(1, kept))
     g = (z @ decoder - lacking).mul_(2 * weight / lacking.pow(2).sum().clamp_min(1e-12))
     h = (g @ decoder.T).mul_(z > 0)

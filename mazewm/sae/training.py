@@ -6,8 +6,11 @@
    d_model / 2 strongest dead latents predict what was left over, times ``aux_weight``. A latent is dead if it was silent for
    ``dead_share`` of the planned samples, since windows of millions of tokens are longer than a short run.
    Which are dead is looked up every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than all else.
-3. Adam, 5 % warm-up, linear decay over the last half; decoder rows return to unit norm after each step. The gradients are written
-   out in ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill whole matrices.
+3. Adam, 5 % warm-up, linear decay over the last half. The gradients are written out in ``gradients.py``: for k of many latents they are
+   sums over few rows, where autograd would fill whole matrices.
+   Decoder rows of ``relu`` return to unit norm after each step, or the penalty would be got round. Those of the TopK family start short
+   and are scaled to unit norm at the end, with the encoder: what is short turns soon to where the data is, and a latent that is
+   seldom on stays short and does not take tokens from the others (as in SAELens; measured in ``benchmarks/sae_seconds.py``).
 4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
 """
 
@@ -17,7 +20,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -28,7 +31,7 @@ from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 
 DEAD_EVERY = 8
-ENCODER_START = 0.3  # of the decoder's directions: what is small at first turns soon to where the data is (not with an L1 penalty)
+START = 0.1  # norm of a row of the encoder and the decoder
 AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
 
@@ -104,8 +107,9 @@ def train(
     sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
-    start = 1.0 if params.activation == "relu" else ENCODER_START
-    weights = Weights(start * sae.W_enc.T.contiguous(), sae.W_dec, sae.b_enc, sae.b_dec)
+    is_relu = params.activation == "relu"
+    start = 1.0 if is_relu else START
+    weights = Weights(start * sae.W_enc.T.contiguous(), sae.W_dec if frozen_decoder else start * sae.W_dec, sae.b_enc, sae.b_dec)
     opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)
@@ -117,16 +121,19 @@ def train(
         found = _activated(sae, weights, encoded, point, step)
         silent_for += len(batch)
         silent_for.masked_fill_(found.total > 0, 0)
-        if step % DEAD_EVERY == 0 and params.aux_weight and params.activation != "relu":
+        if step % DEAD_EVERY == 0 and params.aux_weight and not is_relu:
             dead = (silent_for > dead_after).nonzero().flatten()
         if len(dead):
             gradients.add_auxk(found, weights, encoded, dead, params.aux_weight, -(-len(batch) // AUXK_SHARE))
         for weight, gradient in zip(weights, found.gradient, strict=True):
             weight.grad = None if frozen_decoder and weight is weights.decoder else gradient
         opt.step()
-        if not frozen_decoder:
+        if is_relu and not frozen_decoder:
             weights.decoder.div_(weights.decoder.norm(dim=1, keepdim=True))
-    sae.W_enc.copy_(weights.encoder.T)
+    norm = torch.ones_like(weights.b_enc) if frozen_decoder else weights.decoder.norm(dim=1)
+    sae.W_dec.copy_(weights.decoder / norm[:, None])
+    sae.W_enc.copy_((weights.encoder * norm[:, None]).T)
+    sae.b_enc.mul_(norm)
     for folded in (sae.b_dec, sae.b_enc, sae.threshold):
         folded.div_(scale)
     return sae.eval().requires_grad_(False)
@@ -142,13 +149,13 @@ def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch,
     if sae.shape.activation == "topk":
         return gradients.topk(weights, batch, sae.shape.k)
     if sae.shape.activation == "batch_topk":
-        return gradients.dense(weights, batch, _batch_topk(sae, batch.pre, step))
+        return gradients.dense(weights, batch, batch.pre * _batch_topk(sae, batch.length, step))
     return gradients.dense(weights, batch, batch.pre, l1=point.sparsity)
 
 
-def _batch_topk(sae: SparseAutoencoder, pre: Float[Tensor, "batch latent"], step: int) -> Float[Tensor, "batch latent"]:
-    """The k-per-token largest of the whole batch, which also move the threshold."""
-    smallest = gradients.kth_largest(pre.flatten(), sae.shape.k * len(pre))
+def _batch_topk(sae: SparseAutoencoder, length: Float[Tensor, "batch latent"], step: int) -> Bool[Tensor, "batch latent"]:
+    """Which are the k-per-token longest of the whole batch; they also move the threshold."""
+    smallest = gradients.kth_largest(length.flatten(), sae.shape.k * len(length))
     # The weight of a mean in which a step counts THRESHOLD_MEMORY times the one after it, however few there were.
     sae.threshold.lerp_(smallest, (1 - THRESHOLD_MEMORY) / (1 - THRESHOLD_MEMORY ** (step + 1)))
-    return pre * (pre >= smallest)
+    return length >= smallest

@@ -18,8 +18,9 @@ X = drawn(N_TOKENS, D_MODEL, seed=1)
 
 
 def weights():
-    """An encoder that is not the decoder, and biases that leave some tokens fewer than K latents."""
+    """An encoder that is not the decoder, rows of several norms, and biases that leave some tokens fewer than K latents."""
     encoder, decoder = drawn(N_LATENTS, D_MODEL, seed=2), F.normalize(drawn(N_LATENTS, D_MODEL, seed=3), dim=1)
+    decoder *= torch.linspace(0.2, 2, N_LATENTS, dtype=torch.float64)[:, None]
     return Weights(encoder, decoder, drawn(N_LATENTS, seed=4) - 5, drawn(D_MODEL, seed=5))
 
 
@@ -31,9 +32,13 @@ def by_autograd(loss):
     return [w.grad for w in free]
 
 
-def topk(pre, k=K):
-    kept = pre.topk(k, dim=1)
-    return torch.zeros_like(pre).scatter(1, kept.indices, kept.values)
+def topk(pre, norm, k=K):
+    """The k latents that are the longest, at their values."""
+    kept = (pre * norm).topk(k, dim=1).indices
+    return torch.zeros_like(pre).scatter(1, kept, pre.gather(1, kept))
+
+
+NORM = weights().decoder.norm(dim=1)
 
 
 def squared_error(free, z):
@@ -51,8 +56,8 @@ def test_the_gradient_of_topk():
     n_on = (batch.pre > 0).sum(dim=1)
     assert n_on.min() < K < n_on.max(), "some tokens have fewer latents to keep than K"
     found = gradients.topk(weights(), batch, K)
-    same(found, by_autograd(lambda free, pre: squared_error(free, topk(pre))))
-    z = topk(batch.pre)
+    same(found, by_autograd(lambda free, pre: squared_error(free, topk(pre, NORM))))
+    z = topk(batch.pre, NORM)
     assert torch.allclose(found.total, z.sum(dim=0))
     assert torch.allclose(found.error, z @ weights().decoder + weights().b_dec - X)
 
@@ -77,9 +82,9 @@ def test_the_gradient_of_auxk(dead, n_tokens):
     gradients.add_auxk(found, weights(), batch, dead, weight, n_tokens)
 
     def loss(free, pre):
-        lacking = (X - topk(pre) @ free.decoder - free.b_dec).detach()[:n_tokens]
-        z = topk(pre[:n_tokens, dead], min(len(dead), D_MODEL // 2))
-        return squared_error(free, topk(pre)) + weight * (z @ free.decoder[dead] - lacking).pow(2).mean() / lacking.pow(2).mean()
+        lacking = (X - topk(pre, NORM) @ free.decoder - free.b_dec).detach()[:n_tokens]
+        z = topk(pre[:n_tokens, dead], NORM[dead], min(len(dead), D_MODEL // 2))
+        return squared_error(free, topk(pre, NORM)) + weight * (z @ free.decoder[dead] - lacking).pow(2).mean() / lacking.pow(2).mean()
 
     same(found, by_autograd(loss))
 
@@ -89,7 +94,7 @@ def test_auxk_of_nothing_left_over_adds_nothing():
     found = gradients.topk(weights(), batch, K)
     before = [g.clone() for g in found.gradient]
     found.error.zero_()
-    silent = batch._replace(pre=torch.zeros_like(batch.pre))
+    silent = batch._replace(pre=torch.zeros_like(batch.pre), length=torch.zeros_like(batch.pre))
     gradients.add_auxk(found, weights(), silent, torch.tensor([3, 4]), 1.0, N_TOKENS)
     assert all(torch.equal(one, other) for one, other in zip(before, found.gradient, strict=True))
 

@@ -145,7 +145,7 @@ def test_training_threshold_keeps_k_per_token_of_the_batch():
     sae = SparseAutoencoder(SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)).requires_grad_(False)
     pre = torch.tensor([[5.0, 4.0, 0.0], [1.0, 3.0, 0.5]])
     kept = training._batch_topk(sae, pre, 0)
-    assert kept.tolist() == [[5.0, 4.0, 0.0], [0.0, 0.0, 0.0]]
+    assert kept.tolist() == [[True, True, False], [False, False, False]]
     assert float(sae.threshold) == 4
 
 
