@@ -10,7 +10,7 @@
    sums over few rows, where autograd would fill whole matrices.
    Decoder rows of ``relu`` return to unit norm after each step, or the penalty would be got round. Those of the TopK family start short
    and are scaled to unit norm at the end, with the encoder: what is short turns soon to where the data is, and a latent that is
-   seldom on stays short and does not take tokens from the others (as in SAELens; measured in ``benchmarks/sae_seconds.py``).
+   seldom on stays short and does not take tokens from the others (as in SAELens).
 4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
 """
 
