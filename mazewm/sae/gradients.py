@@ -39,8 +39,13 @@ class Batch(NamedTuple):
 
     x: X
     centred: X
-    pre: Pre  # latents before the activation, cut at zero
-    length: Pre  # how far each would go in the residual stream
+    length: Pre  # how far each latent would go in the residual stream before the activation, cut at zero
+    norm: Float[Tensor, " latent"]  # of the rows of W_dec
+
+    @property
+    def pre(self) -> Pre:
+        """Latents before the activation, cut at zero."""
+        return self.length / self.norm
 
 
 class Found(NamedTuple):
@@ -52,10 +57,11 @@ class Found(NamedTuple):
 
 
 def encode(weights: Weights, x: X) -> Batch:
-    """The pre-activations, which every activation needs whole."""
+    """The lengths, which every activation needs whole: the encoder takes the norms in, which are fewer than the latents of a batch."""
     centred = x - weights.b_dec
-    pre = torch.addmm(weights.b_enc, centred, weights.encoder.T).relu_()
-    return Batch(x, centred, pre, pre * weights.decoder.norm(dim=1))
+    norm = weights.decoder.norm(dim=1).clamp_min_(1e-12)
+    encoder = weights.encoder * norm[:, None]
+    return Batch(x, centred, torch.addmm(weights.b_enc * norm, centred, encoder.T).relu_(), norm)
 
 
 def dense(weights: Weights, batch: Batch, z: Pre, l1: float = 0.0) -> Found:
@@ -70,7 +76,7 @@ def topk(weights: Weights, batch: Batch, k: int) -> Found:
     """Loss ``mean e^2`` where the k longest latents of each token are on."""
     n_latents = len(weights.decoder)
     kept = largest(batch.length, k)
-    z = batch.pre.gather(1, kept)
+    z = batch.length.gather(1, kept).div_(batch.norm[kept])
     error = F.embedding_bag(kept, weights.decoder, per_sample_weights=z, mode="sum")
     error.add_(weights.b_dec).sub_(batch.x)
     g = error * (2 / error.numel())
@@ -85,12 +91,12 @@ def add_auxk(found: Found, weights: Weights, batch: Batch, dead: Int[Tensor, " d
     """Add to the gradient that of ``weight * |dead latents' prediction - left over|^2 / |left over|^2``,
     where the d_model / 2 longest of the ``dead`` latents of each token predict what it lacks; over the first ``n_tokens`` of the batch."""
     lacking = -found.error[:n_tokens]
-    pre, decoder = batch.pre[:n_tokens].index_select(1, dead), weights.decoder[dead]
+    length, decoder = batch.length[:n_tokens].index_select(1, dead), weights.decoder[dead]
     n_most = lacking.shape[1] // 2
-    z = pre
+    z = length / batch.norm[dead]
     if len(dead) > n_most:
-        kept = largest(batch.length[:n_tokens].index_select(1, dead), n_most)
-        z = torch.zeros_like(pre).scatter_(1, kept, pre.gather(1, kept))
+        kept = largest(length, n_most)
+        z = torch.zeros_like(z).scatter_(1, kept, z.gather(1, kept))
     g = (z @ decoder - lacking).mul_(2 * weight / lacking.pow(2).sum().clamp_min(1e-12))
     h = (g @ decoder.T).mul_(z > 0)
     found.gradient.decoder.index_add_(0, dead, z.T @ g)
@@ -157,9 +163,8 @@ class _ByLatent(NamedTuple):
     def of(cls, kept: Int[Tensor, "batch k"], n_latents: int) -> "_ByLatent":
         latent = kept.flatten()
         if latent.device.type == "cpu":
-            keys = latent * len(latent) + torch.arange(len(latent))
-            keys.numpy().sort()
-            order = keys.remainder_(len(latent))
+            # NumPy counts digits where numbers have 16 bits, ten times as fast as comparing them.
+            order = torch.from_numpy(latent.numpy().astype(np.min_scalar_type(n_latents)).argsort(kind="stable"))
         else:
             order = latent.argsort(stable=True)
         counts = latent.bincount(minlength=n_latents)
@@ -167,7 +172,7 @@ class _ByLatent(NamedTuple):
 
     def sums(self, factor: Float[Tensor, "batch k"], rows: X) -> Float[Tensor, "latent d_model"]:
         """For each latent the sum over its tokens of ``factor * row``."""
-        weights = factor.flatten()[self.order]
+        weights = factor.flatten().index_select(0, self.order)
         return F.embedding_bag(self.token, rows, self.starts, per_sample_weights=weights, mode="sum")
 
     def totals(self, factor: Float[Tensor, "batch k"]) -> Float[Tensor, " latent"]:

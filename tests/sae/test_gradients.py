@@ -94,7 +94,7 @@ def test_auxk_of_nothing_left_over_adds_nothing():
     found = gradients.topk(weights(), batch, K)
     before = [g.clone() for g in found.gradient]
     found.error.zero_()
-    silent = batch._replace(pre=torch.zeros_like(batch.pre), length=torch.zeros_like(batch.pre))
+    silent = batch._replace(length=torch.zeros_like(batch.length))
     gradients.add_auxk(found, weights(), silent, torch.tensor([3, 4]), 1.0, N_TOKENS)
     assert all(torch.equal(one, other) for one, other in zip(before, found.gradient, strict=True))
 
