@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import edited_rollouts, growth, machine, ours, pairing, report
+from benchmarks import edited_rollouts, growth, machine, ours, pairing, report, sae_seconds
 from mazewm.tokens import ADJLIST_END, PATH_END, prompt_length, spell
 
 
@@ -95,3 +95,40 @@ def test_growth_has_a_whole_command_for_every_stage():
 def test_an_exponent_is_a_slope():
     points = [{"factor": f, "seconds": 3 * f**1.5} for f in (1.0, 2.0, 4.0)]
     assert growth.exponent(points, "seconds") == pytest.approx(1.5)
+
+
+@pytest.fixture
+def three_saes(monkeypatch):
+    """Libraries whose SAEs are random and train at 1,000, 500 and 250 samples a second."""
+
+    def library(rate):
+        def train(data, width, seed, n_samples, lr, batch):
+            w = torch.randn(data.x.shape[1], width, generator=torch.Generator().manual_seed(seed))
+            return sae_seconds.Trained(n_samples / rate, lambda x: (x @ w).relu(), lambda z: z @ w.T / width)
+
+        return train
+
+    names = (pairing.OURS, "numpy", "torch")
+    libraries = dict(zip(names, map(library, (1000, 500, 250)), strict=True))
+    monkeypatch.setattr(sae_seconds, "LIBRARIES", libraries)
+    monkeypatch.setattr(sae_seconds, "CHOSEN", {name: (0.01, 512) for name in names[1:]})
+    monkeypatch.setattr(sae_seconds, "WIDTHS", (16,))
+    monkeypatch.setattr(sae_seconds, "SEEDS", range(2))
+    monkeypatch.setattr(sae_seconds, "account", lambda train_once: {"all": 1.0})
+
+
+def test_saes_are_compared_after_equal_seconds(three_saes, rows):
+    data = sae_seconds.made_up("test", n=500, n_held_out=200, d_model=8, n_concepts=20)
+    found = sae_seconds.compare(data, "here")
+    assert [row["unit"] for row in found] == [u for u in ("samples/s", "explained variance", "MCC") for _ in "ab"]
+    assert [row["ratio"] for row in found[:2]] == [2, 4]
+    assert all(row["checked"].endswith("seconds: mazewm 2.00, numpy 2.00, torch 2.00") for row in found)
+    assert {"account", *found[1]} == {*found[0]} == {"account", *rows[0]}
+
+
+def test_saes_are_chosen_and_judged_on_different_tokens():
+    kinds = [sae_seconds.made_up(split, n=50, n_held_out=40, d_model=8) for split in ("validation", "test")]
+    chosen, judged = ({row.tobytes() for row in data.held_out} for data in kinds)
+    assert len(chosen) == len(judged) == 40 and not chosen & judged
+    assert np.array_equal(kinds[0].train, kinds[1].train)
+    assert not {*sae_seconds.TUNING_SEEDS} & {*sae_seconds.SEEDS}
