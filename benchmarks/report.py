@@ -59,8 +59,6 @@ def text(results: Results) -> str:
         for row in measured:
             if "account" in row:
                 shares = ", ".join(f"{name} {share:.1%}" for name, share in row["account"].items())
-                parts.append(
-                    f"\nTime of ours in *{row['name']}*, by part (itself only): {shares}."
-                )
+                parts.append(f"\nTime of ours in *{row['name']}*, by part (itself only): {shares}.")
         parts.append("")
     return "\n".join(parts)

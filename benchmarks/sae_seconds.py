@@ -17,7 +17,7 @@ measured, on activations that none has seen:
 ``--tune`` tries GRID with every library, ours too, after the same seconds, on the model's
 validation tokens and with seeds of its own. One rule, set before any was run, chooses one setting
 for each library: the highest mean of explained variance and correlation, over both widths and
-the seeds. (The grid's last rate was added for all when the peers' best was the last but one.)
+the seeds. (The grid's last rate was added for all once the last but one did best for a peer.)
 CHOSEN has those of the peers; ours is in params.yaml. What is reported is of test tokens and
 other seeds.
 
