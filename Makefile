@@ -59,7 +59,7 @@ PAPER_PYTHON ?= $(BIN)/python
 paper: $(if $(filter $(BIN)/python,$(PAPER_PYTHON)),env)
 	@"$(PAPER_PYTHON)" -c 'import os, sys; from mazewm import devices; name = devices.best().type; print("device:", name); sys.exit(name == "cpu" and "MAZEWM_DEVICE" not in os.environ)' || \
 		{ echo "error: scale paper takes days without a GPU; expected one that this torch finds, or MAZEWM_DEVICE=cpu to go on without."; exit 1; }
-	@"$(PAPER_PYTHON)" -m stages.without_dvc --folder $(PAPER) --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) $(if $(BRING_BACK),--bring-back $(BRING_BACK))
+	@OPENBLAS_NUM_THREADS="$$(getconf _NPROCESSORS_ONLN)" "$(PAPER_PYTHON)" -m stages.without_dvc --folder $(PAPER) --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) $(if $(BRING_BACK),--bring-back $(BRING_BACK))
 	@rm -rf metrics/paper.part && mkdir -p metrics && cp -R $(PAPER)/metrics/paper metrics/paper.part
 	@rm -rf metrics/paper && mv metrics/paper.part metrics/paper
 	@echo "metrics and pictures of scale paper are in metrics/paper/"

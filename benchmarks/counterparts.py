@@ -42,6 +42,7 @@ def hooked(model: Transformer) -> Any:
         act_fn="relu",
         normalization_type="LN",
         positional_embedding_type=HOOKED[model.encoding_name],
+        rotary_dim=getattr(model.encoding, "n_turned", None),
         default_prepend_bos=False,
         device="cpu",
     )

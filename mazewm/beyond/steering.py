@@ -19,7 +19,7 @@ as predicted there, for each fact, place and depth.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -227,7 +227,7 @@ class Reader:
 
     def walk(self, taps_of: Callable[[Int[np.ndarray, " row"]], Tap]) -> Int[np.ndarray, "maze step"]:
         """The cells walked after the origin, greedily, up to the one after the farthest fork; NO_CELL for a token that is no cell."""
-        return rollouts(self.model, self.prefix, self.questions, taps_of)[:, 0, : self.n_steps]
+        return rollouts(self.model, self.prefix, replace(self.questions, n_most=self.n_steps), taps_of)[:, 0]
 
 
 def _after_origin(forks: Forks, cells: np.ndarray) -> np.ndarray:

@@ -58,9 +58,10 @@ class Sinusoidal(NoPositions):
 
 
 class Rotary(NoPositions):
-    """Queries and keys turned by an angle proportional to position (Su et al. 2021, eq. 34), first half of d_head against second.
+    """Half of the dimensions of queries and keys turned by an angle proportional to position (Su et al. 2021, eq. 34), the first half of
+    these against the second; the other half is compared wherever it is, as in GPT-J and GPT-NeoX (``rotary_dim``).
 
-    The paper's "Terry". Scores depend on the offset between query and key only.
+    The paper's "Terry", which turns all of them. Scores depend on the offset between query and key only.
     """
 
     cos: Tensor
@@ -69,14 +70,17 @@ class Rotary(NoPositions):
     def __init__(self, n_ctx: int, d_model: int, n_heads: int) -> None:
         super().__init__(n_ctx, d_model, n_heads)
         d_head = d_model // n_heads
-        if d_head % 2:
-            raise BadInput(f"encoding rotary: needs an even d_head = d_model / n_heads, found {d_model} / {n_heads} = {d_head}.")
-        angle = torch.arange(n_ctx)[:, None] * 10_000.0 ** (-torch.arange(0, d_head, 2) / d_head)
+        self.n_turned = d_head // 4 * 2  # planes are pairs of dimensions
+        if not self.n_turned:
+            raise BadInput(f"encoding rotary: needs d_head = d_model / n_heads of at least 4, found {d_model} / {n_heads} = {d_head}.")
+        angle = torch.arange(n_ctx)[:, None] * 10_000.0 ** (-torch.arange(0, self.n_turned, 2) / self.n_turned)
         self.register_buffer("cos", angle.cos().repeat(1, 2), persistent=False)
         self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], dim=1), persistent=False)
 
     def on_qk(self, q_or_k: Float[Tensor, "batch head pos d_head"], positions: Positions) -> Float[Tensor, "batch head pos d_head"]:
-        return q_or_k * self.cos[positions] + q_or_k.roll(q_or_k.shape[-1] // 2, dims=-1) * self.sin[positions]
+        turned, rest = q_or_k[..., : self.n_turned], q_or_k[..., self.n_turned :]
+        turned = turned * self.cos[positions] + turned.roll(self.n_turned // 2, dims=-1) * self.sin[positions]
+        return torch.cat([turned, rest], dim=-1)
 
 
 class Alibi(NoPositions):

@@ -46,6 +46,7 @@ class Questions:
     asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
     target: Int[np.ndarray, "maze question"]
     guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
+    n_most: int | None = None  # cells that are asked for; without it as many as there are cells, and one
 
     @cached_property
     def ways(self) -> Routes:
@@ -87,7 +88,7 @@ def rollouts(
 
     ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix, all of whose edits must fire. A
     rollout that writes a token which is neither a cell nor ``<PATH_END>``, or that has not ended after as many tokens as there are
-    cells, and one, gets NO_CELL there.
+    cells, and one, gets NO_CELL there. With ``questions.n_most`` it need not end: so many cells are walked.
     """
     return rollouts_behind(model, [prefix], questions, tap_of)[0]
 
@@ -181,13 +182,14 @@ class _Walks:
 
     def __init__(self, questions: Questions) -> None:
         n_mazes, n_questions = questions.target.shape
-        n_rows, n_steps = questions.target.size, questions.grid.n_cells + 1
+        n_rows, n_steps = questions.target.size, questions.n_most or questions.grid.n_cells + 1
         self.questions, self.first_cell = questions, Vocabulary(questions.grid.n).first_cell
         self.maze = np.repeat(np.arange(n_mazes), n_questions)
         self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
         self.cells = np.full((n_rows, n_steps), -1, np.int16)
         self.guess = self.cells.copy()  # what is written, and how it might go on
-        self.guess[:, : questions.guess.shape[2]] = questions.guess.reshape(n_rows, -1)
+        guess = questions.guess[:, :, : n_steps - 1]  # the last step is left to the model, whose token there is the last that counts
+        self.guess[:, : guess.shape[2]] = guess.reshape(n_rows, -1)
         self.n_written = np.zeros(n_rows, int)
         self.is_walking = np.ones(n_rows, bool)
 
@@ -213,7 +215,8 @@ class _Walks:
         self.cells[rows, n_right] = np.where(is_cell, token - self.first_cell, np.where(token == PATH_END, -1, NO_CELL))
         self.n_written[rows] = n_right + 1
         is_over = n_right + 1 == self.cells.shape[1]
-        self.cells[rows[is_over & is_cell], -1] = NO_CELL
+        if self.questions.n_most is None:
+            self.cells[rows[is_over & is_cell], -1] = NO_CELL
         self.is_walking[rows] = is_cell & ~is_over
 
     def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
@@ -222,7 +225,6 @@ class _Walks:
         self.guess[rows] = self.cells[rows]
         every, n = np.arange(len(rows)), self.n_written[rows]
         here = self.cells[rows, n - 1]
-        # The last step is left to the model, whose token there is the last that counts.
         while len(every := every[(leads_to[every, here[every]] != here[every]) & (n[every] < self.guess.shape[1] - 1)]):
             here[every] = leads_to[every, here[every]]
             self.guess[rows[every], n[every]] = here[every]

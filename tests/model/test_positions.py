@@ -46,15 +46,23 @@ def test_rotary_keeps_lengths_and_leaves_position_0():
 
 
 def test_rotary_turns_by_the_papers_angles():
-    """A one in the first dimension of a plane comes to (cos, sin) of position / 10000^(2i / d_head)."""
-    rotary = Rotary(53, 20, 2)
-    for plane in range(5):
-        unit = torch.zeros(1, 2, 1, 10)
-        unit[..., plane] = 1.0
-        turned = rotary.on_qk(unit, torch.tensor([7]))[0, 0, 0]
-        angle = torch.tensor(7 / 10_000 ** (2 * plane / 10))
-        assert torch.allclose(turned[plane], angle.cos(), atol=1e-6)
-        assert torch.allclose(turned[plane + 5], angle.sin(), atol=1e-6)
+    """A one in the first dimension of a plane comes to (cos, sin) of position / 10000^(2i / d), d being half of d_head."""
+    for d_head, n_turned in ((20, 10), (10, 4)):
+        rotary = Rotary(53, 2 * d_head, 2)
+        for plane in range(n_turned // 2):
+            unit = torch.zeros(1, 2, 1, d_head)
+            unit[..., plane] = 1.0
+            turned = rotary.on_qk(unit, torch.tensor([7]))[0, 0, 0]
+            angle = torch.tensor(7 / 10_000 ** (2 * plane / n_turned))
+            assert torch.allclose(turned[plane], angle.cos(), atol=1e-6)
+            assert torch.allclose(turned[plane + n_turned // 2], angle.sin(), atol=1e-6)
+
+
+def test_rotary_leaves_half_of_the_dimensions():
+    q = torch.randn(3, 2, 53, 20, generator=torch.Generator().manual_seed(0))
+    turned = Rotary(53, 40, 2).on_qk(q, torch.arange(53))
+    assert torch.equal(turned[..., 10:], q[..., 10:])
+    assert (turned[:, :, 1:, :10] != q[:, :, 1:, :10]).all(dim=-1).float().mean() > 0.9
 
 
 def test_alibi_has_the_papers_slopes():

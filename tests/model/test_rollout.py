@@ -1,5 +1,7 @@
 """Greedy rollouts, with a scripted transformer, and of many questions at once against a loop that asks one and writes token by token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -193,6 +195,18 @@ def test_each_tap_is_told_whose_rows_it_sees():
     assert np.array_equal(found, rollouts(model, model.read(LISTS), asked))
     assert seen[0] == list(range(len(MAZES))) and len(seen) > 2
     assert all(0 <= maze < len(MAZES) for mazes in seen for maze in mazes)
+
+
+@pytest.mark.parametrize("n_most", [1, 2, 5, 9, 10])
+@pytest.mark.parametrize("how", ["random", "none"])
+def test_no_more_cells_than_are_asked_for(n_most, how):
+    """The first of the whole walk; one that goes on is not marked as endless."""
+    model, asked = wanderer("rotary"), questions(how)
+    whole = rollouts(model, model.read(LISTS), asked)
+    found = rollouts(model, model.read(LISTS), replace(asked, n_most=n_most))
+    expected = whole[..., :n_most]
+    assert found.shape == expected.shape and ((found == expected) | ((expected == -2) & (n_most == 10))).all()
+    assert n_most >= 9 or (whole[..., n_most] >= 0).any()
 
 
 @pytest.mark.parametrize("most_waiting", [0, 300, 2**16])

@@ -249,8 +249,8 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
 
 
 def test_architectures_that_cannot_be_built_are_refused():
-    with pytest.raises(BadInput, match="even d_head"):
-        Transformer(TransformerParams(n_layers=1, d_model=15, n_heads=3, d_mlp=7), "rotary", 19, 23)
+    with pytest.raises(BadInput, match="at least 4"):
+        Transformer(TransformerParams(n_layers=1, d_model=15, n_heads=5, d_mlp=7), "rotary", 19, 23)
     with pytest.raises(BadInput, match="even d_model"):
         Transformer(TransformerParams(n_layers=1, d_model=15, n_heads=3, d_mlp=7), "sinusoidal", 19, 23)
     with pytest.raises(BadInput, match="'spiral'"):
