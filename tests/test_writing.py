@@ -90,7 +90,7 @@ def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, layer, token
 
 def test_what_is_counted_are_rollouts_under_the_edit():
     """Of a random model, one by one, with the arrow added at each token of the class."""
-    model, rng, n = wanderer("rotary"), np.random.default_rng(3), 6
+    model, rng, n = wanderer("alibi"), np.random.default_rng(3), 6
     some, sites = ASKED[np.arange(n)], SITES[:2]
     sizes = {site: 3 * rng.standard_normal((12, 30)) for site in sites}
     texts, spelling = dict[int, np.ndarray](), np.random.default_rng(0)
