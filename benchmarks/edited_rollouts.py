@@ -3,7 +3,7 @@
 Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual
 stream after block 0, at the second cell of every connection, while the prompt is read. Theirs: a
 hook, and ``generate`` with its cache of keys and values, greedy, stopping at a token that is
-no cell. The model was trained for some minutes, so that paths end.
+no cell. The model is the pipeline's, or else one trained for some minutes, so that paths end.
 
 Its positions are rotary. With a table of positions and without a tokenizer, ``generate`` of
 TransformerLens 3.9 with a cache takes the table from the number of cached tokens on for the whole
