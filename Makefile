@@ -1,4 +1,4 @@
-# make repro | paper | test | check | fix | bench | env | env-peers | clean
+# make repro | paper | test | check | fix | docs | bench | env | env-peers | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers repro paper test check fix bench clean
+.PHONY: env env-peers repro paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -46,23 +46,29 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
 
-# All runs side by side, or one: make repro RUN=rotary-0. JOBS=1 make repro: one at a time.
+# All runs side by side, or one: make repro RUN=rotary-all-0. JOBS=1 make repro: one at a time.
 # Without git (a source archive), dvc works once it is told so.
 repro: env
 	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
 	@$(BIN)/python -m stages.launch $(RUN)
 
-# Scale paper, for one GPU, without DVC; a call that was stopped goes on where it was. In an environment of one's own, with its torch:
-# PAPER_PYTHON=python3 make paper. PAPER_SET='scales.paper.training.compile=false' sets parameters.
-PAPER := artifacts/paper
+# Scale paper, for one GPU: a plain script of commands, which skips what is there, so that a call that was stopped goes on.
+# DVC makes the script once (make $(PAPER)/run.sh); a machine that has the script and torch needs no DVC: PAPER_PYTHON=python3 make paper.
+# PAPER_SET='scales.paper.training.compile=false' sets parameters; PAPER=folder says where.
+PAPER ?= artifacts/paper
 PAPER_PYTHON ?= $(BIN)/python
-paper: $(if $(filter $(BIN)/python,$(PAPER_PYTHON)),env)
-	@"$(PAPER_PYTHON)" -c 'import os, sys; from mazewm import devices; name = devices.best().type; print("device:", name); sys.exit(name == "cpu" and "MAZEWM_DEVICE" not in os.environ)' || \
+paper: $(PAPER)/run.sh
+	@"$(PAPER_PYTHON)" -c 'import os, sys; from mazewm.model import devices; name = devices.best().type; print("device:", name); sys.exit(name == "cpu" and "MAZEWM_DEVICE" not in os.environ)' || \
 		{ echo "error: scale paper takes days without a GPU; expected one that this torch finds, or MAZEWM_DEVICE=cpu to go on without."; exit 1; }
-	@OPENBLAS_NUM_THREADS="$$(getconf _NPROCESSORS_ONLN)" "$(PAPER_PYTHON)" -m stages.without_dvc --folder $(PAPER) --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) $(if $(BRING_BACK),--bring-back $(BRING_BACK))
+	@OPENBLAS_NUM_THREADS="$$(getconf _NPROCESSORS_ONLN)" PYTHONPATH="$(CURDIR)" PYTHON="$$("$(PAPER_PYTHON)" -c "import sys; print(sys.executable)")" sh $(PAPER)/run.sh
 	@rm -rf metrics/paper.part && mkdir -p metrics && cp -R $(PAPER)/metrics/paper metrics/paper.part
 	@rm -rf metrics/paper && mv metrics/paper.part metrics/paper
 	@echo "metrics and pictures of scale paper are in metrics/paper/"
+
+$(PAPER)/run.sh: | env
+	@mkdir -p $(PAPER)
+	@$(BIN)/python -m stages.plain_script --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) >$@.part
+	@mv $@.part $@
 
 # With the peers where there are any, and always in CI.
 test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
@@ -77,6 +83,10 @@ check: env
 fix: env
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
+
+# README and pages of docs/ from their templates and the figures in metrics/.
+docs: env
+	@$(BIN)/python -m stages.fill_docs
 
 # An environment of its own: the peers bring a hundred packages that nothing else needs. requirements-bench.lock says why --no-deps.
 BENCH := .venv-bench

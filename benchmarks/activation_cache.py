@@ -20,14 +20,15 @@ from torch import Tensor
 
 from benchmarks import counterparts, ours
 from benchmarks.pairing import OURS, Line, race, rows
-from mazewm import activations
+from mazewm.inference.recording import encoded_batches
+from mazewm.localize import activations
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.tokens import PADDING, TokenClass
 from mazewm.model.sites import Place, Site
-from mazewm.recording import spellings
-from mazewm.tokens import PADDING, TokenClass
 
 N_MAZES, BATCH = 2_000, 250
 PLACES = [Place(0, Site.RESID_POST), Place(1, Site.RESID_POST)]
+WANTED = activations.Wanted(PLACES, list(TokenClass))
 HOOKS = {f"blocks.{place.layer}.hook_{place.site}": place for place in PLACES}
 PEER = "transformer-lens"
 WAYS = {  # arguments of run_with_cache
@@ -43,8 +44,8 @@ Read = dict[Place, np.ndarray]  # [token, d_model], ordered by maze and position
 
 def encoded(mazes: Mazes) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The maze numbers and tokens of every batch, encoded as our cache encodes them."""
-    for part, spelled in spellings(mazes, np.random.default_rng(0), BATCH):
-        yield mazes.maze_id[part], torch.from_numpy(spelled.tokens)
+    for part, encoded in encoded_batches(mazes, np.random.default_rng(0), BATCH):
+        yield mazes.maze_id[part], torch.from_numpy(encoded.tokens)
 
 
 def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
@@ -53,7 +54,7 @@ def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        n = activations.cache(folder, model, mazes, PLACES, list(TokenClass), 0, BATCH)
+        n = activations.cache(folder, model, mazes, WANTED, 0, BATCH)
         for place in PLACES:
             activations.read(folder / str(place))
         return n

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks import counterparts, ours
 from benchmarks.pairing import OURS, Line, race, rows
-from mazewm.tokens import PATH_END, SPECIALS
+from mazewm.maze.tokens import PATH_END, SPECIALS
 
 N_MAZES = 4
 PEER, ENCODING = "transformer-lens", "rotary"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pairing import OURS, Contender, Line, race, rows
-from mazewm.maze.generators import dfs
+from mazewm.datasets.generators import dfs
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import Mazes, solve
-from mazewm.tokens import Vocabulary, spell
+from mazewm.maze.tokens import Vocabulary, encode
 
 SIZES = (4, 7)
 N_OURS, N_THEIRS = 20_000, 50  # made at once; the library makes one after the other
@@ -34,7 +34,7 @@ def drawn(rng: np.random.Generator, size: int, n: int) -> Mazes:
 def our_contender(size: int) -> Contender:
     """One batch."""
     rng = np.random.default_rng(0)
-    return lambda: float(len(spell(drawn(rng, size, N_OURS), rng).tokens))
+    return lambda: float(len(encode(drawn(rng, size, N_OURS), rng).tokens))
 
 
 def their_contender(size: int) -> Contender:
@@ -63,7 +63,7 @@ def checked(size: int) -> str:
     tokenizer = TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(size)
     rng = np.random.default_rng(1)
     mazes = drawn(rng, size, N_CHECKED)
-    for tokens in spell(mazes, rng).tokens:
+    for tokens in encode(mazes, rng).tokens:
         maze = SolvedMaze.from_tokens(Vocabulary(size).text(tokens).split(), tokenizer)
         if maze.connection_list.sum() != size**2 - 1:
             raise RuntimeError(

@@ -1,7 +1,7 @@
 """How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]``.
 
 The stages of one transformer run as dvc.yaml has them, at scale tiny, each in a process of its
-own, while one of three sizes is multiplied by the factors (1, 2 and 4 if
+own, while one of three sizes is multiplied by the factors (1, 4 and 16 if
 none are given):
 
 * data: every number of mazes, steps and samples of the scale;
@@ -10,14 +10,13 @@ none are given):
 
 What importing costs is subtracted: time is a stage's own processor time, memory the peak above
 what was held once everything was imported. An exponent is the slope of the line through the last
-three sizes on logarithmic axes: 1 is linear, 0 constant. Writes growth.json and growth.png,
+two sizes on logarithmic axes: 1 is linear, 0 constant. Writes growth.json and growth.png,
 beside this file.
 """
 
 import itertools
 import json
 import os
-import re
 import resource
 import runpy
 import shlex
@@ -26,16 +25,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mazewm import outputs
+from mazewm.io import files
+from stages.plain_script import steps
 
 ROOT, HERE = Path(__file__).parent.parent, Path(__file__).parent
-FACTORS = (1, 2, 4)
+FACTORS = (1, 4, 16)
 # Numbers that are no amounts of data, or whose product with another is one.
 FIXED = {"n_observations", "n_threads", "n_questions", "n_redrawn", "n_several"}
 SECTIONS_WITHOUT_DATA = {"transformer"}
@@ -61,6 +60,7 @@ def settings(axis: str, factor: int) -> dict[str, Any]:
     params = outputs_yaml(ROOT / "params.yaml") | {
         "scale": "tiny",
         "encodings": ["learned"],
+        "objectives": ["all"],
         "seeds": [0],
     }
     tiny = params["scales"]["tiny"]
@@ -83,36 +83,6 @@ def outputs_yaml(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text()))
 
 
-def commands(params: Mapping[str, Any]) -> dict[str, str]:
-    """The command of every stage in dvc.yaml, for the first value of each axis of its matrix."""
-    found = {}
-    for stage, entry in outputs_yaml(ROOT / "dvc.yaml")["stages"].items():
-        item = {axis: filled(values, params)[0] for axis, values in entry.get("matrix", {}).items()}
-        found[stage] = filled(
-            entry["cmd"], {**params, "item": item, "key": "-".join(map(str, item.values()))}
-        )
-    return found
-
-
-def filled(text: Any, known: Mapping[str, Any]) -> Any:
-    """``text`` with every ``${a.b}`` replaced by the value there, a list if it is only that."""
-
-    def value(key: str) -> Any:
-        inner: Any = known
-        for part in key.split("."):
-            inner = inner[part]
-        return inner
-
-    if not isinstance(text, str):
-        return text
-    whole = re.fullmatch(r"\$\{([\w.]+)\}", text)
-    return (
-        value(whole[1])
-        if whole
-        else re.sub(r"\$\{([\w.]+)\}", lambda match: str(value(match[1])), text)
-    )
-
-
 def measure(module: str, arguments: list[str], result: Path) -> None:
     """Run a stage's command in this process and write what it took beyond the imports."""
     for name in HEAVY:
@@ -129,7 +99,7 @@ def measure(module: str, arguments: list[str], result: Path) -> None:
         1e6 if sys.platform == "darwin" else 1e3
     )  # ru_maxrss counts bytes there, kilobytes elsewhere
     taken = {"seconds": time.process_time() - since, "megabytes": (peak - held) / per_megabyte}
-    outputs.write_json(result, taken)
+    files.write_json(result, taken)
 
 
 def run_stage(command: str, folder: Path) -> dict[str, float]:
@@ -159,13 +129,13 @@ def measured(factors: list[int]) -> Measured:
                 Path(scratch) / f"{axis}-{factor}".replace(" ", "-"),
                 settings(axis, factor),
             )
-            stages = commands(params)
+            stages = {step.name.partition("@")[0]: step.cmd for step in steps(params)}
             names = list(stages)
             if axis == "SAE width":
                 shutil.copytree(base, folder)
                 names = names[names.index(FIRST_WITH_SAE) :]
             folder.mkdir(exist_ok=True)
-            outputs.write_text(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False))
+            files.write_text(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False))
             for name in names:
                 taken = run_stage(stages[name], folder) | {"factor": float(factor)}
                 found[axis].setdefault(name, []).append(taken)
@@ -182,17 +152,18 @@ def amounts(points: list[dict[str, float]], what: str) -> list[float]:
 
 
 def exponent(points: list[dict[str, float]], what: str) -> float:
-    """The slope of the line through the last three points, by least squares."""
+    """The slope of the line through the last two points."""
     import numpy as np
 
     factors = [point["factor"] for point in points]
-    return float(np.polyfit(np.log(factors[-3:]), np.log(amounts(points, what)[-3:]), 1)[0])
+    return float(np.polyfit(np.log(factors[-2:]), np.log(amounts(points, what)[-2:]), 1)[0])
 
 
 def draw(found: Measured, path: Path) -> None:
     """Two rows (time, memory) and a column for each axis."""
     import matplotlib.pyplot as plt
     import seaborn as sns
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     plain = {"axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False}
     sns.set_theme(style="ticks", rc=plain | {"legend.fontsize": 8, "legend.title_fontsize": 8})
@@ -216,6 +187,8 @@ def draw(found: Measured, path: Path) -> None:
             panel.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
             panel.set_xticks(factors, [f"{f:.0f}" for f in factors], minor=False)
             panel.minorticks_off()
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             panel.legend(title="stage  exponent", loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=200, metadata={"Software": None})
     plt.close(figure)
@@ -229,7 +202,7 @@ def main() -> None:
     found = measured(factors)
     from benchmarks import machine  # imports torch, which a child would inherit as memory held
 
-    outputs.write_json(HERE / "growth.json", {"processor": machine.kind(), "measured": found})
+    files.write_json(HERE / "growth.json", {"processor": machine.kind(), "measured": found})
     draw(found, HERE / "growth.png")
 
 

@@ -17,7 +17,8 @@ import pyarrow as pa
 import torch
 
 from benchmarks.pairing import OURS, Contender, Line, race, rows
-from mazewm import activations, tables, vectors
+from mazewm.io import tables, vectors
+from mazewm.localize import activations
 
 N_TOKENS, WIDTH = 4_000_000, 128
 BATCH = 8_192

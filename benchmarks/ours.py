@@ -13,33 +13,35 @@ import torch
 from torch import Tensor
 
 from benchmarks.pairing import Contender
-from mazewm.maze.datasets import ask
-from mazewm.maze.generators import dfs
+from mazewm.datasets.draw import ask
+from mazewm.datasets.generators import dfs
+from mazewm.inference.edits import Taps, add_at
+from mazewm.inference.rollout import ask_all, rollouts
+from mazewm.io.params import Params, check, read_yaml
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
-from mazewm.maze.truths import touched_cells
-from mazewm.model.batches import Batches
-from mazewm.model.edits import Taps, add_at
-from mazewm.model.rollout import ask_all, rollouts
-from mazewm.model.sites import Place, Site
-from mazewm.model.training import TrainingParams, backward, forward_of, optimizers
-from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.params import Params, check, read_yaml
-from mazewm.tokens import (
+from mazewm.maze.tokens import (
     TokenClass,
     Vocabulary,
+    connection_positions,
+    encode,
+    encode_lists,
+    encode_questions,
     prompt_length,
-    random_spelling,
-    spell,
-    spell_asking,
-    spell_lists,
-    spelling_positions,
+    random_order,
 )
+from mazewm.maze.truths import touched_cells
+from mazewm.model.batches import Batches
+from mazewm.model.recipe import TrainingParams, backward, forward_of, optimizers
+from mazewm.model.sites import Place, Site
+from mazewm.model.transformer import Transformer, TransformerParams
+from mazewm.run import Objective
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = Vocabulary(5)
 MIN_CELLS, MAX_CELLS = 6, 11
+OBJECTIVE: Objective = "all"
 N_STEPS = 300  # of the short training after which rollouts end where paths do
 KEPT = ROOT / "artifacts" / "benchmarks"
 P = TypeVar("P", bound=Params)
@@ -74,8 +76,8 @@ def whole_step(model: Transformer) -> Contender:
     """
     params = laptop(TrainingParams, "training")
     batches = Batches(mazes(20_000), params.batch_size, params.n_questions, 0)
-    opts, forward, n_done = optimizers(model, params), forward_of(model, params), 0
-    other_weight = params.other_weight if params.loss_on == "all" else 0.0
+    opts, forward, n_done = optimizers(model, params), forward_of(model, OBJECTIVE, params), 0
+    other_weight = params.other_weight
 
     def step() -> float:
         nonlocal n_done
@@ -91,7 +93,9 @@ def whole_step(model: Transformer) -> Contender:
 
 def trained(encoding: str) -> Transformer:
     """The pipeline's model; without one a model after a short training, which is kept."""
-    by_pipeline = ROOT / "artifacts" / "models" / f"{encoding}-0" / "transformer.safetensors"
+    by_pipeline = (
+        ROOT / "artifacts" / "models" / f"{encoding}-{OBJECTIVE}-0" / "transformer.safetensors"
+    )
     if by_pipeline.exists():
         return Transformer.load(by_pipeline)
     path = KEPT / f"transformer-{encoding}.safetensors"
@@ -110,9 +114,9 @@ def sequences(n: int, n_cells: int = MAX_CELLS) -> Tensor:
     """Whole sequences of ``n`` mazes with equally many connections, cut where the first path ends,
     so that none is padded."""
     some = mazes(n, n_cells=n_cells)
-    spelled = spell(some, np.random.default_rng(0))
+    encoded = encode(some, np.random.default_rng(0))
     return torch.from_numpy(
-        spelled.tokens[:, : prompt_length(spelled.n_connections) + int(some.path_length.min())]
+        encoded.tokens[:, : prompt_length(encoded.n_connections) + int(some.path_length.min())]
     )
 
 
@@ -131,13 +135,13 @@ def questions(n_mazes: int, n_cells: int = 9) -> Questions:
     """All n_cells * (n_cells - 1) questions of each of ``n_mazes`` trees."""
     some = mazes(n_mazes, n_cells=n_cells)
     n = n_cells - 1
-    lists = spell_lists(some.grid, *random_spelling(some, np.random.default_rng(0)))
+    lists = encode_lists(some.grid, *random_order(some, np.random.default_rng(0)))
     cells = np.nonzero(touched_cells(some.grid, some.connections))[1].reshape(n_mazes, n_cells)
     first, second = np.nonzero(~np.eye(n_cells, dtype=bool))
     origin, target = cells[:, first], cells[:, second]
-    asking = spell_asking(some.grid, origin, target)
+    asking = encode_questions(some.grid, origin, target)
     prompts = np.concatenate([np.repeat(lists, len(first), axis=0), np.concatenate(asking)], axis=1)
-    edited = torch.from_numpy(spelling_positions(n, TokenClass.C2))
+    edited = torch.from_numpy(connection_positions(n, TokenClass.C2))
     return Questions(
         some, torch.from_numpy(lists), origin, target, torch.from_numpy(prompts), edited
     )

@@ -1,12 +1,14 @@
 """What scale paper takes: python benchmarks/paper_scale.py [MAZES]
 
-MAZES is such as artifacts/paper/artifacts/mazes; without it, 20,000 mazes of the scale are drawn. Prints the tables of docs/scale.md:
-parameters, FLOPs of a sequence, time on several devices at a stated utilisation, disk and memory; then larger mazes. Where there is a
-GPU, the training step is timed on it, too: precision fp32 and bf16, eager and compiled, and the optimizers alone.
+MAZES is such as artifacts/paper/artifacts/mazes; without it, 20,000 mazes of the scale are drawn.
+Prints the tables of docs/scale.md: parameters, FLOPs of a sequence, time on several devices at a
+stated utilisation, disk and memory; then larger mazes. Where there is a GPU, the training step is
+timed on it, too: precision fp32 and bf16, eager and compiled, and the optimizers alone.
 
-FLOPs of training on a sequence of T tokens: 6 N T + 12 L d T^2, with N parameters in the blocks' matrices and the unembedding, L blocks
-of width d (forward and backward; attention over the whole square, as in Chowdhery et al. 2022, appendix B). Muon's orthogonalisation of
-an m x n matrix, m <= n, is 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
+FLOPs of training on a sequence of T tokens: 6 N T + 12 L d T^2, with N parameters in the blocks'
+matrices and the unembedding, L blocks of width d (forward and backward; attention over the whole
+square, as in Chowdhery et al. 2022, appendix B). Muon's orthogonalisation of an m x n matrix, m <=
+n, is 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
 """
 
 import sys
@@ -19,17 +21,23 @@ import numpy as np
 import torch
 import yaml
 
-from mazewm import devices
-from mazewm.maze import datasets, mazes
+from mazewm.datasets import draw
+from mazewm.maze import mazes
+from mazewm.maze.tokens import Vocabulary, prompt_length
+from mazewm.model import devices
 from mazewm.model.batches import Batches, ahead
-from mazewm.model.training import TrainingParams, backward, forward_of, micro_batch, optimizers
+from mazewm.model.recipe import TrainingParams, backward, forward_of, micro_batch, optimizers
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import Vocabulary, prompt_length
 
 ROOT = Path(__file__).parent.parent
-# Dense bf16 with fp32 sums, from the vendor's data sheets, and the names that the devices give themselves.
+# Dense bf16 with fp32 sums, from the vendor's data sheets, and the names that the devices give
+# themselves.
 PEAK = {"H200": 989e12, "H100 SXM": 989e12, "A100": 312e12, "RTX 4090": 165e12}
-NAMES = {"NVIDIA H200": "H200", "NVIDIA H100 80GB HBM3": "H100 SXM", "NVIDIA GeForce RTX 4090": "RTX 4090"}
+NAMES = {
+    "NVIDIA H200": "H200",
+    "NVIDIA H100 80GB HBM3": "H100 SXM",
+    "NVIDIA GeForce RTX 4090": "RTX 4090",
+}
 NAMES |= {f"NVIDIA A100-{kind}": "A100" for kind in ("SXM4-40GB", "SXM4-80GB", "PCIE-40GB")}
 UTILISATION = 0.3  # assumed, of the peak
 N_STEPS, N_WARM = 20, 5
@@ -77,13 +85,19 @@ def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
     flops = float((6 * n_matrix * lengths + 12 * L * d * lengths.astype(float) ** 2).mean())
     pairs = [(d, d)] * 4 + [(d, hidden)] * 2
     muon = L * sum(5 * (4 * min(p) ** 2 * max(p) + 2 * min(p) ** 3) for p in pairs)
-    return Cost(sum(p.numel() for p in model.parameters()), n_matrix, float(lengths.mean()), flops, float(muon))
+    return Cost(
+        sum(p.numel() for p in model.parameters()),
+        n_matrix,
+        float(lengths.mean()),
+        flops,
+        float(muon),
+    )
 
 
-def drawn(params: datasets.MazeParams, n: int) -> mazes.Mazes:
+def drawn(params: draw.MazeParams, n: int) -> mazes.Mazes:
     """A few training mazes."""
     rng = np.random.default_rng(0)
-    sampler = datasets.Sampler(rng, datasets.splits_of(params, rng), "train")
+    sampler = draw.Sampler(rng, draw.splits_of(params, rng), "train")
     return sampler.fill(params.families_of("train"), n)
 
 
@@ -95,25 +109,47 @@ def table(rows: list[list[str]]) -> None:
 
 def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
     """Scale paper on paper."""
-    one, training, caches = cost(TransformerParams(**sections["transformer"]), batch), sections["training"], sections["activations"]
+    one, training, caches = (
+        cost(TransformerParams(**sections["transformer"]), batch),
+        sections["training"],
+        sections["activations"],
+    )
     n = training["n_steps"] * training["batch_size"]
     d, per_step = sections["transformer"]["d_model"], training["batch_size"] * one.flops
-    mazes_read = caches["n_train_mazes"] + caches["n_untrained_mazes"] + 4 * caches["n_held_out_mazes"]
-    state = one.n_params * 4 * 3  # weights, gradients and Muon's momentum; AdamW, which has two, trains few of them
+    mazes_read = (
+        caches["n_train_mazes"] + caches["n_untrained_mazes"] + 4 * caches["n_held_out_mazes"]
+    )
+    # weights, gradients and Muon's momentum; AdamW, which has two, trains few of them
+    state = one.n_params * 4 * 3
     table(
         [
             ["what", "how much"],
-            ["parameters (learned positions)", f"{one.n_params / 1e6:.1f} million, {one.n_matrix / 1e6:.1f} of them in matrix products"],
-            ["different connection sets", f"{len(np.unique(batch.connections, axis=0)):,} among {len(batch):,} mazes"],
+            [
+                "parameters (learned positions)",
+                f"{one.n_params / 1e6:.1f} million, {one.n_matrix / 1e6:.1f} of them in matrix products",
+            ],
+            [
+                "different connection sets",
+                f"{len(np.unique(batch.connections, axis=0)):,} among {len(batch):,} mazes",
+            ],
             ["numbers of connections, so lengths of prompts", f"{len(batch.by_n_connections())}"],
             ["tokens of a sequence, mean", f"{one.n_tokens:.0f}"],
             ["FLOPs to train on a sequence", f"{one.flops / 1e9:.1f} G"],
-            ["of which attention's scores", f"{1 - 6 * one.n_matrix * one.n_tokens / one.flops:.1%}"],
-            ["sequences", f"{n / 1e6:.2f} million ({training['n_steps']:,} steps of {training['batch_size']})"],
+            [
+                "of which attention's scores",
+                f"{1 - 6 * one.n_matrix * one.n_tokens / one.flops:.1%}",
+            ],
+            [
+                "sequences",
+                f"{n / 1e6:.2f} million ({training['n_steps']:,} steps of {training['batch_size']})",
+            ],
             ["how often each maze is seen", f"{n / sections['mazes']['n_train']:.1f} times"],
             ["FLOPs of a training", f"{n * one.flops / 1e15:.0f} P"],
             ["Muon, of a step's FLOPs", f"{one.muon / per_step:.1%}"],
-            ["disk for activations, each place of a run", f"{mazes_read * one.n_tokens * d * 2 / 1e9:.1f} GB"],
+            [
+                "disk for activations, each place of a run",
+                f"{mazes_read * one.n_tokens * d * 2 / 1e9:.1f} GB",
+            ],
             ["memory for weights, gradients and optimizers", f"{state / 1e9:.2f} GB"],
         ]
     )
@@ -123,7 +159,9 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
 
 def by_device(n: float, one: Cost) -> None:
     """Time for ``n`` sequences at the assumed utilisation."""
-    rows = [["device", "peak, dense bf16", f"sequences/s at {UTILISATION:.0%}", "minutes of a training"]]
+    rows = [
+        ["device", "peak, dense bf16", f"sequences/s at {UTILISATION:.0%}", "minutes of a training"]
+    ]
     for name, peak in PEAK.items():
         rate = UTILISATION * peak / one.flops
         rows.append([name, f"{peak / 1e12:.0f} TFLOP/s", f"{rate:,.0f}", f"{n / rate / 60:.1f}"])
@@ -133,16 +171,41 @@ def by_device(n: float, one: Cost) -> None:
 def larger(sections: dict[str, Any], base: Cost) -> None:
     """Larger mazes: sequences needed are assumed to grow with the square of a sequence's tokens."""
     n_base = sections["training"]["n_steps"] * sections["training"]["batch_size"]
-    rows = [["mazes", "model", "parameters", "tokens", "GFLOPs each", "million sequences", "hours on one H200", "the same on 8"]]
+    rows = [
+        [
+            "mazes",
+            "model",
+            "parameters",
+            "tokens",
+            "GFLOPs each",
+            "million sequences",
+            "hours on one H200",
+            "the same on 8",
+        ]
+    ]
     for name, (vocabulary, full, sparse, architecture) in LARGER.items():
         cells = full["size"] ** 2
         families = {
-            "full": {"generator": "dfs", **full, "min_cells": cells, "max_cells": cells, "share": 0.4},
+            "full": {
+                "generator": "dfs",
+                **full,
+                "min_cells": cells,
+                "max_cells": cells,
+                "share": 0.4,
+            },
             "sparse": {"generator": "dfs", **sparse, "share": 0.6},
         }
         cells = sparse["size"] ** 2
-        overload = {"generator": "dfs", "size": sparse["size"], "min_cells": cells, "max_cells": cells, "share": 1.0}
-        one_world = datasets.MazeParams(**sections["mazes"] | vocabulary | {"families": families, "overload": overload})
+        overload = {
+            "generator": "dfs",
+            "size": sparse["size"],
+            "min_cells": cells,
+            "max_cells": cells,
+            "share": 1.0,
+        }
+        one_world = draw.MazeParams(
+            **sections["mazes"] | vocabulary | {"families": families, "overload": overload}
+        )
         one = cost(TransformerParams(**architecture), drawn(one_world, 500))
         n = n_base * (one.n_tokens / base.n_tokens) ** 2
         hours = n * one.flops / (UTILISATION * PEAK["H200"]) / 3600
@@ -172,14 +235,28 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
     torch.set_num_threads(recipe.n_threads)
     torch.use_deterministic_algorithms(True)  # as in training
     rows = [
-        ["precision", "compiled", "sequences/s", f"share of {name}'s bf16 rate", "step, ms", "optimizers, ms", "read at once", "memory, GB"]
+        [
+            "precision",
+            "compiled",
+            "sequences/s",
+            f"share of {name}'s bf16 rate",
+            "step, ms",
+            "optimizers, ms",
+            "read at once",
+            "memory, GB",
+        ]
     ]
     for precision, compiled in product(("fp32", "bf16"), (False, True)):
         torch.manual_seed(0)
-        model = Transformer(TransformerParams(**sections["transformer"]), "learned", len(vocabulary), vocabulary.max_length).to(device)
+        model = Transformer(
+            TransformerParams(**sections["transformer"]),
+            "learned",
+            len(vocabulary),
+            vocabulary.max_length,
+        ).to(device)
         params = recipe.model_copy(update={"precision": precision, "compile": compiled})
         torch._dynamo.reset()
-        opts, forward = optimizers(model, params), forward_of(model, params)
+        opts, forward = optimizers(model, params), forward_of(model, "all", params)
         n_rows = micro_batch(forward, model, batches)
         spent = {"step": 0.0, "optimizers": 0.0}
         reading = ahead(batches, 0, N_WARM + N_STEPS, device)
@@ -192,7 +269,10 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
             for opt in opts:
                 opt.step()
                 opt.zero_grad(set_to_none=True)
-            spent = {"step": spent["step"] + now() - since, "optimizers": spent["optimizers"] + now() - between}
+            spent = {
+                "step": spent["step"] + now() - since,
+                "optimizers": spent["optimizers"] + now() - between,
+            }
         rate = N_STEPS * params.batch_size / spent["step"]
         share = f"{rate * one.flops / peak:.1%}" if peak else "unknown"
         times = [f"{1000 * value / N_STEPS:.1f}" for value in spent.values()]
@@ -218,7 +298,11 @@ def now() -> float:
 
 if __name__ == "__main__":
     sections = settings()
-    some = mazes.read(Path(sys.argv[1]) / "train.parquet") if len(sys.argv) > 1 else drawn(datasets.MazeParams(**sections["mazes"]), 20_000)
+    some = (
+        mazes.read(Path(sys.argv[1]) / "train.parquet")
+        if len(sys.argv) > 1
+        else drawn(draw.MazeParams(**sections["mazes"]), 20_000)
+    )
     base = plan(sections, some)
     larger(sections, base)
     if devices.best().type == "cuda":

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from mazewm import outputs
+from mazewm.io import files
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results.json", HERE / "README.md"
@@ -17,7 +17,7 @@ Results = dict[str, Any]  # kind of processor -> machine, rows by benchmark
 
 def load() -> Results:
     """All that was measured so far, on any kind of processor."""
-    return outputs.read_json(RESULTS, "the benchmarks' results") if RESULTS.exists() else {}
+    return files.read_json(RESULTS, "the benchmarks' results") if RESULTS.exists() else {}
 
 
 def record(name: str, rows: list[dict[str, Any]]) -> None:
@@ -26,10 +26,10 @@ def record(name: str, rows: list[dict[str, Any]]) -> None:
     own = results.setdefault(machine.kind(), {"machine": {}, "benchmarks": {}})
     own["machine"] = machine.description()
     own["benchmarks"][name] = rows
-    outputs.write_json(RESULTS, results)
+    files.write_json(RESULTS, results)
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    outputs.write_text(README, f"{before}{BEGIN}\n\n{text(results)}\n{END}{after}")
+    files.write_text(README, f"{before}{BEGIN}\n\n{text(results)}\n{END}{after}")
 
 
 def number(value: float) -> str:

@@ -1,9 +1,11 @@
 """SAE recipes side by side on validation mazes: python benchmarks/sae_recipes.py FOLDER PLACE CLASS
 
-FOLDER is such as artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2. The sweep of the stage train_sae
-varies width and sparsity of one recipe; this varies the activation, and then batch size and learning rate of the activation in
-params.yaml, at its first width. For each: explained variance, L0, dead latents, the deepest tree's Matthews correlation over connections
-at the tokens of the class, and seconds of training. The recipe in params.yaml was chosen from such tables.
+FOLDER is such as artifacts/activations/learned-all-0/trained, PLACE such as 0.resid_post, CLASS such as
+c2. The sweep of the stage train_sae varies width and sparsity of one recipe; this varies the
+activation, and then batch size and learning rate of the activation in params.yaml, at its first
+width. For each: explained variance, L0, dead latents, the deepest tree's Matthews correlation over
+connections at the tokens of the class, and seconds of training. The recipe in params.yaml was
+chosen from such tables.
 """
 
 import sys
@@ -13,26 +15,40 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mazewm.activations import read
-from mazewm.features import FeatureParams, detector
+from mazewm.features.trees import FeatureParams, detector
+from mazewm.io.params import load
+from mazewm.localize.activations import read
+from mazewm.maze.tokens import TokenClass
 from mazewm.model.sites import Place
-from mazewm.params import load
-from mazewm.sae.quality import ALL, description, encode
-from mazewm.sae.training import Point, SaeParams, train
-from mazewm.tokens import TokenClass
+from mazewm.sae.params import Point, SaeParams
+from mazewm.sae.quality import ALL, description, latents_of
+from mazewm.sae.training import train
 
 SPARSITY = 16.0
-ACTIVATIONS = [(activation, k) for activation in ("batch_topk", "topk") for k in (4.0, 8.0, SPARSITY)] + [
-    ("relu", l1) for l1 in (0.3, 1.0, 3.0)
+ACTIVATIONS = [
+    (activation, k) for activation in ("batch_topk", "topk") for k in (4.0, 8.0, SPARSITY)
+] + [("relu", l1) for l1 in (0.3, 1.0, 3.0)]
+RATES = [
+    (1024, 0.001),
+    (1024, 0.003),
+    (256, 0.001),
+    (256, 0.003),
+    (256, 0.005),
+    (256, 0.01),
+    (256, 0.02),
 ]
-RATES = [(1024, 0.001), (1024, 0.003), (256, 0.001), (256, 0.003), (256, 0.005), (256, 0.01), (256, 0.02)]
 
 
 def main(folder: Path, place: str, token_class: TokenClass) -> None:
     """Print one row for each recipe."""
     base = load(SaeParams, "sae")
     fit, validation = read(folder / "train" / place), read(folder / "validation" / place)
-    mcc = detector(validation, token_class, int(validation.connection.max()) + 1, load(FeatureParams, "features").n_candidates)
+    detect = detector(
+        validation,
+        token_class,
+        int(validation.connection.max()) + 1,
+        load(FeatureParams, "features").n_candidates,
+    )
     recipes = [({"activation": activation}, sparsity) for activation, sparsity in ACTIVATIONS]
     recipes += [({"batch_size": batch_size, "lr": lr}, SPARSITY) for batch_size, lr in RATES]
     rows = []
@@ -41,8 +57,10 @@ def main(folder: Path, place: str, token_class: TokenClass) -> None:
         since = time.perf_counter()
         sae = train(fit.values, params, Point(base.widths[0], sparsity), 0, params.n_sweep_samples)
         seconds = time.perf_counter() - since
-        z = encode(sae, validation.values)
-        described = description(params.activation, Place.parse(place, 1000, "PLACE"), ALL, sae, validation.values, z)
+        z = latents_of(sae, validation.values)
+        described = description(
+            params.activation, Place.parse(place, 1000, "PLACE"), ALL, sae, validation.values, z
+        )
         rows.append(
             {
                 "activation": params.activation,
@@ -52,7 +70,7 @@ def main(folder: Path, place: str, token_class: TokenClass) -> None:
                 "explained_variance": described.explained_variance,
                 "l0": described.l0,
                 "n_dead": described.n_dead,
-                "mcc": np.mean(mcc(z)),
+                "mcc": np.mean(detect.mcc(z)),
                 "seconds": seconds,
             }
         )

@@ -2,7 +2,7 @@
 
 Run as ``python -m benchmarks.sae_seconds [--tune] [FOLDER PLACE CLASS]``. Without arguments the
 activations are made up: sums of 8 of 400 directions, more of them rare than frequent. FOLDER is
-such as artifacts/activations/learned-0/trained, PLACE such as 0.resid_post, CLASS such as c2:
+such as artifacts/activations/learned-all-0/trained, PLACE such as 0.resid_post, CLASS such as c2:
 then they are the model's.
 
 Each round trains a TopK SAE with every library on one thread, in turn, from one seed, on as many
@@ -43,11 +43,12 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.pairing import OURS, Line, rows
-from mazewm.activations import FILE, read
-from mazewm.params import load
+from mazewm.io.params import load
+from mazewm.localize.activations import FILE, read
+from mazewm.maze.tokens import TokenClass
 from mazewm.sae import gradients
-from mazewm.sae.training import Point, SaeParams, train
-from mazewm.tokens import TokenClass
+from mazewm.sae.params import Point, SaeParams
+from mazewm.sae.training import train
 
 K, WIDTHS = 8, (256, 512)
 SECONDS, TOLERANCE = 2.0, 0.05  # of a training, and how near that is to be
@@ -376,7 +377,7 @@ def compare(data: Data, where: str) -> list[dict[str, Any]]:
 def run() -> list[dict[str, Any]]:
     """The comparison on made-up activations, and on the model's if the pipeline has made them."""
     found = compare(made_up("test"), "made-up activations")
-    folder, place = Path("artifacts/activations/learned-0/trained"), "0.resid_post"
+    folder, place = Path("artifacts/activations/learned-all-0/trained"), "0.resid_post"
     if (folder / "test" / place / FILE).is_file():
         found += compare(cached(folder, place, TokenClass.C2, "test"), "after block 0, c2")
     return found

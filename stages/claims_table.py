@@ -1,41 +1,73 @@
-"""Print the claims of the last run of the pipeline as a table: ``python -m stages.claims_table``."""
+"""Print the claims of the last run of the pipeline as a table: ``python -m
+stages.claims_table``.
+"""
 
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from mazewm import outputs
-from mazewm.errors import BadInput
-from mazewm.params import read_yaml
+from mazewm.io import files
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
 from stages.command import command
 
 COLOURS = {"supported": "green", "refuted": "red", "undecided": "yellow"}
 
 
 def main() -> None:
-    """Show claims.json of the folder that params.yaml names in ``results``, and say where the pictures are."""
-    console, results = Console(), Path(str(read_yaml(Path("params.yaml")).get("results", "metrics")))
-    claims = outputs.read_json(results / "claims.json", "the claims that the pipeline writes; run it first")
+    """Show claims.json of the folder that params.yaml names in ``results``, and say where the
+    pictures are."""
+    console, results = (
+        Console(),
+        Path(str(read_yaml(Path("params.yaml")).get("results", "metrics"))),
+    )
+    claims = files.read_json(
+        results / "claims.json", "the claims that the pipeline writes; run it first"
+    )
     if not isinstance(claims, dict) or set(claims) != {"runs", "encodings", "comparison"}:
-        raise BadInput(f"{results / 'claims.json'}: expected claims of runs, encodings and their comparison; run the pipeline again.")
-    for title, some in [*claims["runs"].items(), *_of_several_seeds(claims["encodings"]), ("comparison", claims["comparison"])]:
-        table = Table("claim", "value", "95 % interval", "control", "verdict", title=title, title_justify="left")
+        raise BadInput(
+            f"{results / 'claims.json'}: expected claims of runs, encodings and their comparison; "
+            "run the pipeline again."
+        )
+    for title, some in [
+        *claims["runs"].items(),
+        *_of_several_seeds(claims["encodings"]),
+        ("comparison", claims["comparison"]),
+    ]:
+        table = Table(
+            "claim",
+            "value",
+            "95 % interval",
+            "control",
+            "verdict",
+            title=title,
+            title_justify="left",
+        )
         for id, one in some.items():
             verdict = f"[{COLOURS[one['verdict']]}]{one['verdict']}[/]"
             interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "none"
             table.add_row(
-                f"{id} {one['statement']}", f"{one['value']:.2f}", interval, f"{one['control']:.2f} {one['control_name']}", verdict
+                f"{id} {one['statement']}",
+                f"{one['value']:.2f}",
+                interval,
+                f"{one['control']:.2f} {one['control_name']}",
+                verdict,
             )
         console.print(table)
     console.print(
-        f"Claims, with what each value measures: {results}/claims.json\nMetrics: {results}/summary.json\nPictures: {results}/figures/"
+        f"Claims, with what each value measures: {results}/claims.json\nMetrics: "
+        f"{results}/summary.json\nPictures: {results}/figures/"
     )
 
 
 def _of_several_seeds(encodings: dict) -> list[tuple[str, dict]]:
     """Encodings pooled over seeds, where there is more than one seed to pool."""
-    return [(f"{name}, all seeds", some) for name, some in encodings.items() if any(one["n_seeds"] > 1 for one in some.values())]
+    return [
+        (f"{name}, all seeds", some)
+        for name, some in encodings.items()
+        if any(one["n_seeds"] > 1 for one in some.values())
+    ]
 
 
 if __name__ == "__main__":

@@ -1,47 +1,62 @@
-"""Stage compare: the metrics of all configured runs -> summary, claims, curves and pictures by encoding."""
+"""Stage compare: the metrics of all configured runs -> summary, claims, curves and pictures by
+encoding.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from mazewm import outputs
-from mazewm.errors import BadInput
-from mazewm.params import Params, check, read_yaml
-from stages.command import Location, command, console, progress
+from mazewm.io import files
+from mazewm.io.errors import BadInput
+from mazewm.io.params import Params, check, read_yaml
+from mazewm.io.progress import console, progress
+from mazewm.run import Run
+from stages.command import Folder, command
 
 
 class RunsParams(Params):
     """Which runs there are."""
 
     encodings: Annotated[list[str], Field(min_length=1)]
+    objectives: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
 
+    def runs(self) -> list[Run]:
+        """Every encoding with every objective and seed."""
+        axes = [(e, o, s) for e in self.encodings for o in self.objectives for s in self.seeds]
+        return [Run.named(f"{encoding}-{objective}-{seed}") for encoding, objective, seed in axes]
 
-def main(runs: Location, tables_in: Location, summary: Location, claims: Location, curves: Location, figures: Location) -> None:
-    """Compare the runs that params.yaml lists; others that lie in the folders are left alone."""
-    from mazewm.figures.comparison import draw_comparison
-    from mazewm.scores.comparison import compare
+
+def main(results: Folder) -> None:
+    """Compare the runs that params.yaml lists, from ``RESULTS/runs`` and ``RESULTS/tables``; others
+    that lie there are left alone."""
+    from mazewm.claims import compare
+    from mazewm.figures import draw_comparison
 
     content = read_yaml(Path("params.yaml"))
-    wanted = check(RunsParams, {name: content[name] for name in ("encodings", "seeds") if name in content}, "params.yaml")
-    keys = [(encoding, seed) for encoding in wanted.encodings for seed in wanted.seeds]
-    for encoding, seed in keys:
-        if not (runs / f"{encoding}-{seed}.json").exists():
+    wanted = check(
+        RunsParams,
+        {name: content[name] for name in RunsParams.model_fields if name in content},
+        "params.yaml",
+    ).runs()
+    for run in wanted:
+        if not (path := results / "runs" / f"{run.name}.json").exists():
             raise BadInput(
-                f"{runs / f'{encoding}-{seed}.json'}: the file is missing; expected the metrics of every encoding and seed in params.yaml."
+                f"{path}: the file is missing; expected the metrics of every run that params.yaml "
+                "asks for."
             )
     progress("comparing runs", 1, share=0.6)
-    compared = compare(keys, runs, tables_in)
-    with outputs.replacing(curves) as folder:
+    compared = compare(wanted, results)
+    with files.replacing(results / "curves") as folder:
         for name, frame in compared.curves.items():
             frame.to_csv(folder / f"{name}.csv", index=False)
     progress("pictures", 1)
-    with outputs.replacing(figures) as folder:
+    with files.replacing(results / "figures" / "comparison") as folder:
         draw_comparison(folder, compared)
-    outputs.write_json(claims, compared.claims)
-    outputs.write_json(summary, compared.summary)
-    console.print(f"{len(keys)} runs compared; pictures are in {figures.parent}")
+    files.write_json(results / "claims.json", compared.claims)
+    files.write_json(results / "summary.json", compared.summary)
+    console.print(f"{len(wanted)} runs compared; pictures are in {results / 'figures'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What is seen while runs go side by side: one live table in a terminal, plain lines anywhere else, and the times at the end."""
+"""What is seen while runs go side by side: one live table in a terminal, plain lines anywhere else,
+and the times at the end.
+"""
 
 import json
 import time
@@ -11,8 +13,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from mazewm import outputs
-from stages.command import LINE_EVERY, duration
+from mazewm.io import files
+from mazewm.io.progress import LINE_EVERY, duration
 
 
 @dataclass
@@ -41,18 +43,26 @@ class Job:
         self.what, self.note, self.share, self.left = "", "", 0.0, ""
 
     def read_progress(self, file: Path) -> None:
-        """Take what the stage reports (stages.command); nothing if it has not reported yet."""
+        """Take what the stage reports (``mazewm.io.progress``); nothing if it has not reported
+        yet."""
         try:
             told = json.loads(file.read_text())
         except (OSError, ValueError):
             return
         if self.stage and told["stage"].split("@")[0] == self.stage:
-            self.what, self.note, self.share, self.left = told["what"], told["note"], told["share"], told["left"]
+            self.what, self.note, self.share, self.left = (
+                told["what"],
+                told["note"],
+                told["share"],
+                told["left"],
+            )
 
     def line(self) -> str:
         """How far it is, in one line."""
         parts = [f"{self.share:.0%}" if self.share else "", self.what, self.note]
-        told = ", ".join(filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left)))
+        told = ", ".join(
+            filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left))
+        )
         return f"{self.stage or 'DVC looks at what is up to date'}: {told}"
 
 
@@ -62,7 +72,9 @@ class Display:
     def __init__(self, jobs: Sequence[Job], logs: Path) -> None:
         self.jobs, self.logs = jobs, logs
         self.console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-        self.live = Live(console=self.console, get_renderable=self._table, refresh_per_second=2, transient=True)
+        self.live = Live(
+            console=self.console, get_renderable=self._table, refresh_per_second=2, transient=True
+        )
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
@@ -77,7 +89,8 @@ class Display:
         self.console.print(text, style=style)
 
     def heard(self, job: Job, text: str) -> None:
-        """A line that a job's stage printed; in a terminal the table says as much, and the log has it."""
+        """A line that a job's stage printed; in a terminal the table says as much, and the log has
+        it."""
         if not self.console.is_terminal:
             job.said = time.monotonic()
             self.say(f"{job.name}: {text}")
@@ -86,7 +99,11 @@ class Display:
         """Where there is no table, a line of every job that has been silent for long."""
         now = time.monotonic()
         for job in self.jobs:
-            if job.state == "running" and not self.console.is_terminal and now - job.said >= LINE_EVERY:
+            if (
+                job.state == "running"
+                and not self.console.is_terminal
+                and now - job.said >= LINE_EVERY
+            ):
                 self.heard(job, job.line())
 
     def ended(self, job: Job, stage: str) -> None:
@@ -104,12 +121,14 @@ class Display:
             stage = f"{job.stage} ({nth})" if nth else job.stage or "DVC"
             bar = ProgressBar(total=1.0, completed=job.share, width=16) if job.share else ""
             after = duration(time.monotonic() - job.since)
-            table.add_row(job.name, stage, bar, ": ".join(filter(None, (job.what, job.note))), after, job.left)
+            table.add_row(
+                job.name, stage, bar, ": ".join(filter(None, (job.what, job.note))), after, job.left
+            )
         return table
 
     def show_times(self, is_well: bool) -> None:
-        """How long each stage took, also as ``times.json`` beside the logs; stages that did not run keep the time of the call
-        that ran them there, and have none here."""
+        """How long each stage took, also as ``times.json`` beside the logs; stages that did not run
+        keep the time of the call that ran them there, and have none here."""
         ran = [job for job in self.jobs if job.seconds]
         if not ran:
             if is_well:
@@ -117,7 +136,10 @@ class Display:
             return
         table = Table("time by the clock", *(job.name for job in ran))
         for stage in dict.fromkeys(stage for job in ran for stage in job.seconds):
-            table.add_row(stage, *(duration(job.seconds[stage]) if stage in job.seconds else "" for job in ran))
+            table.add_row(
+                stage,
+                *(duration(job.seconds[stage]) if stage in job.seconds else "" for job in ran),
+            )
         table.add_row("all", *(duration(sum(job.seconds.values())) for job in ran))
         width = None if self.console.is_terminal else max(80, 24 + 16 * len(ran))
         Console(stderr=True, width=width).print(table)
@@ -126,4 +148,6 @@ class Display:
             known = json.loads(path.read_text())
         except (OSError, ValueError):
             known = {}
-        outputs.write_json(path, known | {job.name: known.get(job.name, {}) | job.seconds for job in ran})
+        files.write_json(
+            path, known | {job.name: known.get(job.name, {}) | job.seconds for job in ran}
+        )

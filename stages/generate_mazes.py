@@ -1,22 +1,34 @@
 """Stage generate_mazes: parameters and a seed -> the data sets of mazes."""
 
-from mazewm import outputs
-from mazewm.maze import datasets, mazes
-from mazewm.params import load
-from stages.command import Location, Seed, command, console, progress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mazewm.datasets import MazeParams, generate
+from mazewm.io import files
+from mazewm.io.params import load
+from mazewm.io.progress import console, progress
+from mazewm.maze import mazes
+from stages.command import command
+
+OUT = Path("artifacts/mazes")
 
 
-def main(seed: Seed, out: Location) -> None:
+def main(seed: Annotated[int, typer.Option()]) -> None:
     """Draw the training, validation, test and overload mazes."""
-    params = load(datasets.MazeParams, "mazes")
+    params = load(MazeParams, "mazes")
     progress("drawing mazes", 1, share=0.8)
-    sets = datasets.generate(params, seed)
+    sets = generate(params, seed)
     writing = progress("writing", len(sets))
-    with outputs.replacing(out) as folder:
+    with files.replacing(OUT) as folder:
         for name, batch in sets.items():
             mazes.write(folder / f"{name}.parquet", batch)
             connections = batch.n_connections
-            console.print(f"{name}: {len(batch):,} mazes with {connections.min()} to {connections.max()} connections")
+            console.print(
+                f"{name}: {len(batch):,} mazes with {connections.min()} to {connections.max()} "
+                "connections"
+            )
             writing.advance()
 
 

@@ -1,8 +1,10 @@
-"""Rebuild what is not up to date, several runs side by side: ``python -m stages.launch`` (``make repro``).
+"""Rebuild what is not up to date, several runs side by side: ``python -m stages.launch`` (``make
+repro``).
 
-A run is one transformer with all that is found in it: one member of the matrix in dvc.yaml. DVC decides what is up to date and
-keeps its locks; here is decided only what goes beside what. First come the stages that all runs share, then one ``dvc repro``
-for each run, as many at once as there are cores, then whatever compares the runs.
+A run is one transformer with all that is found in it: one member of the matrix in dvc.yaml. DVC
+decides what is up to date and keeps its locks; here is decided only what goes beside what. First
+come the stages that all runs share, then one ``dvc repro`` for each run, as many at once as there
+are cores, then whatever compares the runs.
 """
 
 import itertools
@@ -13,8 +15,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from mazewm.errors import BadInput
-from mazewm.params import read_yaml
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
@@ -33,7 +35,8 @@ class Plan(NamedTuple):
 
 
 def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
-    """The stages of dvc.yaml by run, with names as DVC makes them of a matrix: ``stage@value-value``."""
+    """The stages of dvc.yaml by run, with names as DVC makes them of a matrix:
+    ``stage@value-value``."""
     made = Plan([], {}, [])
     for name, entry in (pipeline.get("stages") or {}).items():
         if "matrix" not in entry:
@@ -50,7 +53,10 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
     """The values of an axis: a list, or ``${key}`` with the key of one in params.yaml."""
     values = params.get(given[2:-1]) if isinstance(given, str) else given
     if not isinstance(values, list) or not values:
-        raise BadInput(f"params.yaml: {stage} runs once for each {axis}: expected a list that is not empty, found {values!r}.")
+        raise BadInput(
+            f"params.yaml: {stage} runs once for each {axis}: expected a list that is not empty, "
+            f"found {values!r}."
+        )
     return values
 
 
@@ -59,8 +65,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Run = Annotated[str | None, typer.Argument(help="One run only, such as rotary-0; all of them, and their comparison, if it is left out.")]
-Jobs = Annotated[int, typer.Option(envvar="JOBS", min=1, default_factory=cores, help="Runs at once.")]
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        help="One run only, such as rotary-all-0; without it all, and their comparison."
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option(envvar="JOBS", min=1, default_factory=cores, help="Runs at once.")
+]
 
 
 def main(jobs: Jobs, run: Run = None) -> None:
@@ -69,7 +82,8 @@ def main(jobs: Jobs, run: Run = None) -> None:
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
     chosen = {run: wanted.runs[run]} if run else wanted.runs
-    # DVC refuses to look at a stage's outs for repro while another call's training reads them, and allows it for status.
+    # DVC refuses to look at a stage's outs for repro while another call's training reads them, and
+    # allows it for status.
     has_shared = run is not None and is_up_to_date(wanted.shared)
     steps = [
         [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],
@@ -80,7 +94,10 @@ def main(jobs: Jobs, run: Run = None) -> None:
         try:
             is_well = run_steps(steps, jobs, LOGS, display)
         except Stopped as stopped:
-            display.say("Stopped. `make repro` goes on from here: finished stages are kept, a training resumes at its last checkpoint.")
+            display.say(
+                "Stopped. `make repro` goes on from here: finished stages are kept, a training "
+                "resumes at its last checkpoint."
+            )
             raise typer.Exit(128 + stopped.signal) from None
     display.show_times(is_well)
     if not is_well:

@@ -1,8 +1,9 @@
-"""Runs on this machine: one ``dvc repro`` for each, several at once, ended cleanly when the user wants to stop.
+"""Runs on this machine: one ``dvc repro`` for each, several at once, ended cleanly when the user
+wants to stop.
 
-DVC holds its lock of the repository only while it looks and writes, and not while a stage's command runs, so processes side by
-side wait for each other for moments only (``--wait-for-lock``). Each is a session of its own: a signal reaches DVC and its stage
-together, and only through this module.
+DVC holds its lock of the repository only while it looks and writes, and not while a stage's command
+runs, so processes side by side wait for each other for moments only (``--wait-for-lock``). Each is
+a session of its own: a signal reaches DVC and its stage together, and only through this module.
 """
 
 import asyncio
@@ -32,7 +33,10 @@ SKIPS = re.compile(r"Stage '[^']+' (didn't change|is cached)")
 FAILS = re.compile(r"ERROR: failed to reproduce '([^']+)'")
 BUSY = " is busy, it is being blocked by:"
 # What DVC says and no one needs to read while runs go side by side.
-CHATTER = re.compile(r"(|> .*|Updating lock file .*|Generating lock file .*|Use `dvc push`.*|To (track|enable) .*|\tgit add.*|\tdvc .*)$")
+CHATTER = re.compile(
+    r"(|> .*|Updating lock file .*|Generating lock file .*|Use `dvc push`.*"
+    r"|To (track|enable) .*|\tgit add.*|\tdvc .*)$"
+)
 
 
 class Stopped(Exception):
@@ -48,14 +52,17 @@ def is_up_to_date(stages: Sequence[str]) -> bool:
 
 
 def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
-    """Run the jobs of each step side by side, and step after step until one has failed; whether all is well.
+    """Run the jobs of each step side by side, and step after step until one has failed; whether all
+    is well.
 
     Raises Stopped, once all processes have ended, after Ctrl-C or SIGTERM.
     """
     return asyncio.run(_run_steps(steps, at_once, logs, display))
 
 
-async def _run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
+async def _run_steps(
+    steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display
+) -> bool:
     loop, tasks, received = asyncio.get_running_loop(), set[asyncio.Task](), list[int]()
 
     def stop(number: int) -> None:
@@ -71,7 +78,10 @@ async def _run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, d
         ticks = asyncio.create_task(_tick(steps, Path(folder), display))
         try:
             for jobs in steps:
-                tasks = {asyncio.create_task(_run(job, gate, logs, Path(folder), display)) for job in jobs}
+                tasks = {
+                    asyncio.create_task(_run(job, gate, logs, Path(folder), display))
+                    for job in jobs
+                }
                 done = await asyncio.gather(*tasks, return_exceptions=True)
                 if received:
                     raise Stopped(received[0])
@@ -94,16 +104,22 @@ async def _tick(steps: Sequence[Sequence[Job]], folder: Path, display: Display) 
         display.tick()
 
 
-async def _run(job: Job, gate: asyncio.Semaphore, logs: Path, folder: Path, display: Display) -> bool:
+async def _run(
+    job: Job, gate: asyncio.Semaphore, logs: Path, folder: Path, display: Display
+) -> bool:
     """Bring a job's stages up to date; whether that went well."""
     async with gate:
         path = logs / f"{job.name}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as log:
             try:
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with this process, however it ends
+                fcntl.flock(
+                    log, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # gone with this process, however it ends
             except BlockingIOError:
-                return _failed(job, f"error: {job.name}: another call is at it; its log: {path}", display)
+                return _failed(
+                    job, f"error: {job.name}: another call is at it; its log: {path}", display
+                )
             log.truncate(0)
             job.state = "running"
             job.begin("")
@@ -135,15 +151,27 @@ async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
     """DVC with this Python, which is also the ``python`` of the stages' commands."""
     what = [] if job.whole else ["--single-item", *job.stages]
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "MAZEWM_PROGRESS": str(progress)}
+    environment = os.environ | {
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "MAZEWM_PROGRESS": str(progress),
+    }
     return await asyncio.create_subprocess_exec(
-        *DVC, "repro", *what,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env=environment, start_new_session=True, limit=2**24,
-    )  # fmt: skip
+        *DVC,
+        "repro",
+        *what,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+        limit=2**24,
+    )
 
 
-async def _listen(job: Job, process: asyncio.subprocess.Process, log: TextIO, display: Display) -> Sequence[str]:
+async def _listen(
+    job: Job, process: asyncio.subprocess.Process, log: TextIO, display: Display
+) -> Sequence[str]:
     """Follow what DVC and the stages print, to its end; the last lines of it."""
     last: deque[str] = deque(maxlen=200)
     assert process.stdout is not None
@@ -169,13 +197,16 @@ async def _listen(job: Job, process: asyncio.subprocess.Process, log: TextIO, di
 
 
 def _why(stage: str, last: Sequence[str]) -> str:
-    """Which stage failed, with its own sentence if it had one, else with the last that it or DVC said."""
+    """Which stage failed, with its own sentence if it had one, else with the last that it or DVC
+    said."""
     told = [line.removeprefix("error: ") for line in last if line.startswith("error: ")]
     theirs = [line for line in last if line.startswith("ERROR: ")]
     own = [line for line in last if line and not line.startswith("ERROR: ")]
     if any(BUSY in line for line in theirs):
         return "another call of dvc is at the same files"
-    failed = next((found[1].split("@")[0] for line in theirs if (found := FAILS.match(line))), stage)
+    failed = next(
+        (found[1].split("@")[0] for line in theirs if (found := FAILS.match(line))), stage
+    )
     said = (told or (own if stage else theirs) or theirs or ["no word of why"])[-1]
     return f"{failed or 'dvc repro'} failed: {said.rstrip('.')}"
 

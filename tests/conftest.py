@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-# Tests are about the CPU, also where there is an accelerator; those that ask for CUDA say so themselves.
+# Tests are about the CPU, also where there is an accelerator; those that ask for CUDA say so
+# themselves.
 os.environ.setdefault("MAZEWM_DEVICE", "cpu")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-# The longest files, begun first: where files are shared out, none of them is still going when all others are done.
+# The longest files, begun first: where files are shared out, none of them is still going when all
+# others are done.
 LONGEST = ("test_walk.py", "test_paper_scale.py")
 
 
@@ -30,12 +32,13 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def style():
-    """Figures in the house style, without a screen and with few resamples; all are closed afterwards."""
+    """Figures in the house style, without a screen and with few resamples; all are closed
+    afterwards."""
     import matplotlib
     import matplotlib.pyplot as plt
 
+    from mazewm.claims import statistics
     from mazewm.figures.style import use_style
-    from mazewm.scores import statistics
 
     matplotlib.use("Agg")
     with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,5 @@
-"""Planted things that several rooms' tests share: SAEs whose latents are known, data with a known dictionary, made-up tables.
+"""Planted things that several rooms' tests share: SAEs whose latents are known, data with a known
+dictionary, made-up tables.
 
 Nothing here is computed by the code under test: a table is what its arguments say.
 """
@@ -10,14 +11,14 @@ import pandas as pd
 import torch
 from circuits import planted_circuit
 
-from mazewm.consolidation import PAPER_SITE, SpellingSite
-from mazewm.features import LatentRow
+from mazewm.claims.run import RunTables
+from mazewm.features.ranking import LatentRow
+from mazewm.localize.locations import PAPER_LOCATION, Location
+from mazewm.maze.tokens import TokenClass
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
-from mazewm.scores.run import RunTables
-from mazewm.tokens import TokenClass
 
 trees = planted_circuit.trees
-SITE = SpellingSite(0, TokenClass.C2)
+SITE = Location(0, TokenClass.C2)
 N_CONNECTIONS = 12  # of a 3 x 3 lattice
 D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
 
@@ -27,7 +28,9 @@ def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.nd
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((d_model, n)))[0].T
 
 
-def sparse_sums(atoms: np.ndarray, n_tokens: int, n_active: int = N_ACTIVE, seed: int = 0) -> np.ndarray:
+def sparse_sums(
+    atoms: np.ndarray, n_tokens: int, n_active: int = N_ACTIVE, seed: int = 0
+) -> np.ndarray:
     """Sums of ``n_active`` atoms at lengths between 1 and 2, around a mean that is not zero."""
     rng = np.random.default_rng(seed)
     chosen = np.argsort(rng.random((n_tokens, len(atoms))), axis=1)[:, :n_active]
@@ -36,9 +39,13 @@ def sparse_sums(atoms: np.ndarray, n_tokens: int, n_active: int = N_ACTIVE, seed
     return (z @ atoms + np.linspace(-1, 1, atoms.shape[1])).astype(np.float32)
 
 
-def sae_of(encoder: torch.Tensor, decoder: torch.Tensor, activation: str = "relu", k: int = 1) -> SparseAutoencoder:
+def sae_of(
+    encoder: torch.Tensor, decoder: torch.Tensor, activation: str = "relu", k: int = 1
+) -> SparseAutoencoder:
     """An SAE with these weights and no biases."""
-    sae = SparseAutoencoder(SaeShape(activation=activation, d_model=len(encoder), n_latents=len(decoder), k=k))
+    sae = SparseAutoencoder(
+        SaeShape(activation=activation, d_model=len(encoder), n_latents=len(decoder), k=k)
+    )
     with torch.no_grad():
         sae.W_enc.copy_(encoder)
         sae.W_dec.copy_(decoder)
@@ -57,10 +64,14 @@ def plain_sae(d_model: int = 13) -> SparseAutoencoder:
     return sae_of(torch.eye(d_model), torch.eye(d_model))
 
 
-def random_sae(d_model: int, n_latents: int, activation: str = "relu", k: int = 5, seed: int = 0) -> SparseAutoencoder:
+def random_sae(
+    d_model: int, n_latents: int, activation: str = "relu", k: int = 5, seed: int = 0
+) -> SparseAutoencoder:
     """An SAE as it is before training, with biases that are not zero."""
     torch.manual_seed(seed)
-    sae = SparseAutoencoder(SaeShape(activation=activation, d_model=d_model, n_latents=n_latents, k=k))
+    sae = SparseAutoencoder(
+        SaeShape(activation=activation, d_model=d_model, n_latents=n_latents, k=k)
+    )
     sae.b_enc.data.normal_()
     sae.b_dec.data.normal_()
     return sae.eval().requires_grad_(False)
@@ -68,7 +79,9 @@ def random_sae(d_model: int, n_latents: int, activation: str = "relu", k: int = 
 
 def ranked(rows: list[tuple[int, int, int, float, float]], site: str = str(SITE)) -> pd.DataFrame:
     """Rows of LatentRow from (connection, rank, latent, mean_on, mean_off)."""
-    return pd.DataFrame([(site, *row, 0.5) for row in rows], columns=[field.name for field in fields(LatentRow)])
+    return pd.DataFrame(
+        [(site, *row, 0.5) for row in rows], columns=[field.name for field in fields(LatentRow)]
+    )
 
 
 def outcomes(
@@ -85,56 +98,137 @@ def outcomes(
     sets: list[int] | None = None,
     n_changed: int = 1,
 ) -> pd.DataFrame:
-    """Ledger rows of one condition: what happened to each example, 1 for yes; ``sets`` are the examples' connection sets."""
+    """Ledger rows of one condition: what happened to each example, 1 for yes; ``sets`` are the
+    examples' connection sets."""
     n = len(follows)
-    labels = {"split": split, "kind": kind, "site": site, "method": method, "where": where, "n_latents": n_latents, "dose": dose}
-    flags = {"follows_edit": follows, "keeps_original": keeps or [0] * n, "solved_before": solved or [1] * n}
-    rows = pd.DataFrame({"example": range(n)}).assign(**labels, maze_id=range(n), n_changed=n_changed, connection_set=sets or range(n))
-    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32"))  # as tables.read gives them
+    labels = {
+        "split": split,
+        "kind": kind,
+        "site": site,
+        "method": method,
+        "where": where,
+        "n_latents": n_latents,
+        "dose": dose,
+    }
+    flags = {
+        "follows_edit": follows,
+        "keeps_original": keeps or [0] * n,
+        "solved_before": solved or [1] * n,
+    }
+    rows = pd.DataFrame({"example": range(n)}).assign(
+        **labels, maze_id=range(n), n_changed=n_changed, connection_set=sets or range(n)
+    )
+    rows = rows.astype(
+        dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32")
+    )  # as tables.read gives them
     paths = {"original": [0, 1, 2], "predicted": [0, 3, 2], "measured": [0, 3, 2]}
     return rows.assign(
-        **{name: np.array(column, bool) for name, column in flags.items()}, **{name: [np.array(path)] * n for name, path in paths.items()}
+        **{name: np.array(column, bool) for name, column in flags.items()},
+        **{name: [np.array(path)] * n for name, path in paths.items()},
     )
 
 
-def ledger(adds: int = 17, removes: int = 3, controls: int = 2, n: int = 23, solved: list[int] | None = None) -> pd.DataFrame:
-    """A whole ledger at one site, in which so many of ``n`` examples follow what is done to them."""
+def ledger(
+    adds: int = 17,
+    removes: int = 3,
+    controls: int = 2,
+    n: int = 23,
+    solved: list[int] | None = None,
+) -> pd.DataFrame:
+    """A whole ledger at one site, in which so many of ``n`` examples follow what is done to
+    them."""
     parts = []
-    for kind, hits, where, other in (("add", adds, "all", "other_connection"), ("remove", removes, "own", "other_latents")):
+    for kind, hits, where, other in (
+        ("add", adds, "all", "other_connection"),
+        ("remove", removes, "own", "other_latents"),
+    ):
         common = {"kind": kind, "where": where, "solved": solved}
         for split in ("validation", "test"):
-            parts.append(outcomes("latents", [1] * hits + [0] * (n - hits), split=split, dose=2.0, **common))
+            parts.append(
+                outcomes("latents", [1] * hits + [0] * (n - hits), split=split, dose=2.0, **common)
+            )
             parts.append(outcomes("latents", [0] * n, split=split, dose=1.0, **common))
             if kind == "add":
                 one = [0] * 4 + [int(adds > 2)] + [0] * (n - 5)
-                parts.append(outcomes("latents", one, split=split, dose=2.0, **(common | {"where": "borrowed"})))
-            parts.append(outcomes("mean_difference", [1] * 19 + [0] * (n - 19), split=split, n_latents=0, **common))
+                parts.append(
+                    outcomes(
+                        "latents", one, split=split, dose=2.0, **(common | {"where": "borrowed"})
+                    )
+                )
+            parts.append(
+                outcomes(
+                    "mean_difference", [1] * 19 + [0] * (n - 19), split=split, n_latents=0, **common
+                )
+            )
         for method, n_latents in (("random_latents", 1), ("random_direction", 0), (other, 1)):
             hit = controls if method == other else 0
-            parts += [outcomes(method, [1] * hit + [0] * (n - hit), n_latents=n_latents, dose=dose, **common) for dose in (1.0, 2.0)]
+            parts += [
+                outcomes(
+                    method, [1] * hit + [0] * (n - hit), n_latents=n_latents, dose=dose, **common
+                )
+                for dose in (1.0, 2.0)
+            ]
         parts.append(outcomes("no_op", [0] * n, n_latents=0, **common))
         parts.append(outcomes("tokens", [1] * 5 + [0] * (n - 5), n_latents=0, **common))
     for kind, where in (("move", "own"), ("several", "all"), ("overload", "all")):
         common = {"kind": kind, "where": where, "solved": solved}
-        hits = {"latents": 11, "mean_difference": 13, "random_latents": 1, "random_direction": 0, "no_op": 0, "tokens": 5}
+        hits = {
+            "latents": 11,
+            "mean_difference": 13,
+            "random_latents": 1,
+            "random_direction": 0,
+            "no_op": 0,
+            "tokens": 5,
+        }
         hits |= {"repeated": 7} if kind == "overload" else {}
         for method, hit in hits.items():
-            parts.append(outcomes(method, [1] * hit + [0] * (n - hit), n_latents=int("latents" in method), dose=2.0, n_changed=2, **common))
+            parts.append(
+                outcomes(
+                    method,
+                    [1] * hit + [0] * (n - hit),
+                    n_latents=int("latents" in method),
+                    dose=2.0,
+                    n_changed=2,
+                    **common,
+                )
+            )
     unchanged = {"kind": "overload", "solved": solved, "n_latents": 0, "n_changed": 0}
-    parts += [outcomes(method, [1] * n, **unchanged).assign(example=range(n, 2 * n)) for method in ("no_op", "tokens")]
+    parts += [
+        outcomes(method, [1] * n, **unchanged).assign(example=range(n, 2 * n))
+        for method in ("no_op", "tokens")
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def at_both_sites(book: pd.DataFrame, site: SpellingSite = SITE) -> pd.DataFrame:
+def at_both_sites(book: pd.DataFrame, site: Location = SITE) -> pd.DataFrame:
     """The same at a site and at the paper's."""
-    return pd.concat([book.assign(site=str(site)), book.assign(site=str(PAPER_SITE))], ignore_index=True)
+    return pd.concat(
+        [book.assign(site=str(site)), book.assign(site=str(PAPER_LOCATION))], ignore_index=True
+    )
 
 
-def feature_rows(mcc: dict[str, float], n_connections: int = N_CONNECTIONS, n_units: int = 2, site: str = str(SITE)) -> pd.DataFrame:
-    """Trees of three depths for every readout; the deepest has the MCC given, and depth 2 all of its accuracy."""
+def feature_rows(
+    mcc: dict[str, float],
+    n_connections: int = N_CONNECTIONS,
+    n_units: int = 2,
+    site: str = str(SITE),
+) -> pd.DataFrame:
+    """Trees of three depths for every readout; the deepest has the MCC given, and depth 2 all of
+    its accuracy."""
     rows = [
-        {"site": site, "readout": readout, "connection": e, "depth": depth, "units": np.arange(min(depth, n_units))}
-        | {"balanced_accuracy": 0.5 + value / 2 * (depth >= n_units), "mcc": value * depth / 3, "n_positive": 7, "n_tokens": 101}
+        {
+            "site": site,
+            "readout": readout,
+            "connection": e,
+            "depth": depth,
+            "units": np.arange(min(depth, n_units)),
+        }
+        | {
+            "balanced_accuracy": 0.5 + value / 2 * (depth >= n_units),
+            "mcc": value * depth / 3,
+            "n_positive": 7,
+            "n_tokens": 101,
+        }
         for readout, value in mcc.items()
         for e in range(n_connections)
         for depth in (1, 2, 3)
@@ -142,11 +236,19 @@ def feature_rows(mcc: dict[str, float], n_connections: int = N_CONNECTIONS, n_un
     return pd.DataFrame(rows)
 
 
-READOUTS = {"latents": 0.9, "frozen_decoder": 0.2, "untrained_model": 0.3, "shuffled_labels": 0.0, "neurons": 0.6}
+READOUTS = {
+    "latents": 0.9,
+    "frozen_decoder": 0.2,
+    "untrained_model": 0.3,
+    "shuffled_labels": 0.0,
+    "neurons": 0.6,
+}
 READOUTS |= {"mean_difference": 0.95, "linear_probe": 0.99}
 
 
-def attention_rows(own: dict[tuple[int, int], float], uniform: float = 0.1, shuffled: float = 0.2, sd: float = 0.1) -> pd.DataFrame:
+def attention_rows(
+    own: dict[tuple[int, int], float], uniform: float = 0.1, shuffled: float = 0.2, sd: float = 0.1
+) -> pd.DataFrame:
     """own_mass by (layer, head), the same at every token class, with both controls; 101 mazes."""
     rows = [
         {
@@ -167,11 +269,26 @@ def attention_rows(own: dict[tuple[int, int], float], uniform: float = 0.1, shuf
     return pd.DataFrame(rows)
 
 
-def consistency_rows(picked: dict[str, float], chance: float = 0.25, site: str = str(SITE)) -> pd.DataFrame:
+def consistency_rows(
+    picked: dict[str, float], chance: float = 0.25, site: str = str(SITE)
+) -> pd.DataFrame:
     """What the weights say of every connection, by set of heads."""
     rows = [
-        {"site": site, "path": "heads", "heads": heads, "connection": e, "cosine_matched": share, "cosine_mismatched_mean": -0.1}
-        | {"auroc": 0.9, "rank": 1.5, "picked": share, "picked_chance": chance, "n_connections": N_CONNECTIONS}
+        {
+            "site": site,
+            "path": "heads",
+            "heads": heads,
+            "connection": e,
+            "cosine_matched": share,
+            "cosine_mismatched_mean": -0.1,
+        }
+        | {
+            "auroc": 0.9,
+            "rank": 1.5,
+            "picked": share,
+            "picked_chance": chance,
+            "n_connections": N_CONNECTIONS,
+        }
         for heads, share in picked.items()
         for e in range(N_CONNECTIONS)
     ]
@@ -193,12 +310,22 @@ def consistency_rows(picked: dict[str, float], chance: float = 0.25, site: str =
 def knockout_rows(effects: dict[str, tuple[float, float]], site: str = str(SITE)) -> pd.DataFrame:
     """Own and other effect by set of heads, for both kinds of ablation."""
     rows = [
-        {"site": site, "ablation": ablation, "heads": heads, "connection": e, "effect_own": own, "effect_other": other, "n": 5}
+        {
+            "site": site,
+            "ablation": ablation,
+            "heads": heads,
+            "connection": e,
+            "effect_own": own,
+            "effect_other": other,
+            "n": 5,
+        }
         for heads, (own, other) in effects.items()
         for ablation in ("mean", "resample")
         for e in range(N_CONNECTIONS)
     ]
-    return pd.DataFrame(rows, columns=["site", "ablation", "heads", "connection", "effect_own", "effect_other", "n"])
+    return pd.DataFrame(
+        rows, columns=["site", "ablation", "heads", "connection", "effect_own", "effect_other", "n"]
+    )
 
 
 def consolidation_rows() -> pd.DataFrame:
@@ -206,7 +333,13 @@ def consolidation_rows() -> pd.DataFrame:
     classes = ("c1", "<-->", "c2", ";")
     accuracy = {(0, "c2"): 0.97, (1, "c2"): 0.98, (1, ";"): 0.6}
     rows = [
-        {"layer": layer, "token_class": c, "probe_accuracy": accuracy.get((layer, c), 0.2), "own_mass": 0.3, "own_mass_uniform": 0.1}
+        {
+            "layer": layer,
+            "token_class": c,
+            "probe_accuracy": accuracy.get((layer, c), 0.2),
+            "own_mass": 0.3,
+            "own_mass_uniform": 0.1,
+        }
         for layer in (0, 1)
         for c in classes
     ]
@@ -215,21 +348,62 @@ def consolidation_rows() -> pd.DataFrame:
 
 def frontier_rows(place: str) -> pd.DataFrame:
     """Two points of a sweep, the second chosen."""
-    rows = {"place": place, "token_class": "c2", "width": 7, "sparsity": [2.0, 3.0], "explained_variance": 0.9, "l0": [2.0, 3.0]}
-    rows |= {"n_dead": 0, "n_tokens": 101, "loss_recovered": 0.9, "solved_clean": 0.9, "solved_spliced": 0.8, "n_lost": 5, "n_gained": 2}
-    return pd.DataFrame(rows | {"n_mazes": 53, "mcc": [np.array([0.5, 0.7])] * 2, "is_chosen": [False, True]})
+    rows = {
+        "place": place,
+        "token_class": "c2",
+        "width": 7,
+        "sparsity": [2.0, 3.0],
+        "explained_variance": 0.9,
+        "l0": [2.0, 3.0],
+    }
+    rows |= {
+        "n_dead": 0,
+        "n_tokens": 101,
+        "loss_recovered": 0.9,
+        "solved_clean": 0.9,
+        "solved_spliced": 0.8,
+        "n_lost": 5,
+        "n_gained": 2,
+    }
+    return pd.DataFrame(
+        rows | {"n_mazes": 53, "mcc": [np.array([0.5, 0.7])] * 2, "is_chosen": [False, True]}
+    )
 
 
 def position_rows(site: str) -> pd.DataFrame:
     """Latents that do as well where they were not looked for, but for a tenth."""
-    rows = [(site, e, found, measured, 3, 0.9 - 0.1 * (found != measured), 7, 101)
-            for e in range(5) for found in ("early", "late") for measured in ("early", "late")]  # fmt: skip
-    return pd.DataFrame(rows, columns=["site", "connection", "found_on", "measured_on", "latent", "f1", "n_positive", "n_tokens"])
+    rows = [
+        (site, e, found, measured, 3, 0.9 - 0.1 * (found != measured), 7, 101)
+        for e in range(5)
+        for found in ("early", "late")
+        for measured in ("early", "late")
+    ]
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "site",
+            "connection",
+            "found_on",
+            "measured_on",
+            "latent",
+            "f1",
+            "n_positive",
+            "n_tokens",
+        ],
+    )
 
 
 def patch_rows() -> dict[str, pd.DataFrame]:
-    """Seven pairs read right and one read wrong: after layer 0 all is at the connection's own c2, and the gradient knows it."""
-    pairs = pd.DataFrame({"pair": range(8), "connection_set": [0, 0, 1, 2, 3, 4, 5, 6], "metric_clean": 2.0, "metric_corrupted": -2.0})
+    """Seven pairs read right and one read wrong: after layer 0 all is at the connection's own c2,
+    and the gradient knows it."""
+    pairs = pd.DataFrame(
+        {
+            "pair": range(8),
+            "connection_set": [0, 0, 1, 2, 3, 4, 5, 6],
+            "metric_clean": 2.0,
+            "metric_corrupted": -2.0,
+        }
+    )
     patches = [
         {
             "pair": pair,
@@ -240,65 +414,127 @@ def patch_rows() -> dict[str, pd.DataFrame]:
             "attribution": 3.0 * hit,
         }
         for pair in range(8)
-        for layer, group, hit in ((0, "own c2", 1), (0, "later c2", 0), (1, "own c2", 0), (1, "last path", 1))
+        for layer, group, hit in (
+            (0, "own c2", 1),
+            (0, "later c2", 0),
+            (1, "own c2", 0),
+            (1, "last path", 1),
+        )
     ]
     return {"patch_pairs": pairs.assign(is_right=pairs.pair < 7), "patches": pd.DataFrame(patches)}
 
 
 def probe_rows(
-    model: dict[tuple[str, int], float], other: float = 0.5, pairs: float = 0.6,
-    validation: dict[tuple[str, int], float] | None = None, facts: tuple[str, ...] = ("distance", "on_path", "toward_target"),
-) -> pd.DataFrame:  # fmt: skip
-    """Scores of seven units for each fact, by (token, depth); every other readout scores the same everywhere."""
+    model: dict[tuple[str, int], float],
+    other: float = 0.5,
+    pairs: float = 0.6,
+    validation: dict[tuple[str, int], float] | None = None,
+    facts: tuple[str, ...] = ("distance", "on_path", "toward_target"),
+) -> pd.DataFrame:
+    """Scores of seven units for each fact, by (token, depth); every other readout scores the same
+    everywhere."""
     rows = []
     for fact in facts:
         for split, scores in (("test", model), ("validation", validation or model)):
             for (token, depth), score in scores.items():
-                for readout, value in (("model", score), ("untrained_model", other), ("shuffled_labels", 0.4)):
-                    rows += [(split, fact, token, depth, readout, unit, value + 0.01 * unit, 101) for unit in range(7)]
+                for readout, value in (
+                    ("model", score),
+                    ("untrained_model", other),
+                    ("shuffled_labels", 0.4),
+                ):
+                    rows += [
+                        (split, fact, token, depth, readout, unit, value + 0.01 * unit, 101)
+                        for unit in range(7)
+                    ]
             for readout, value in (("input", 0.55), ("input_pairs", pairs)):
-                rows += [(split, fact, "none", -1, readout, unit, value + 0.01 * unit, 101) for unit in range(7)]
-    return pd.DataFrame(rows, columns=["split", "fact", "token", "depth", "readout", "unit", "score", "n"])
+                rows += [
+                    (split, fact, "none", -1, readout, unit, value + 0.01 * unit, 101)
+                    for unit in range(7)
+                ]
+    return pd.DataFrame(
+        rows, columns=["split", "fact", "token", "depth", "readout", "unit", "score", "n"]
+    )
 
 
 STEERED = {("validation", "given_target", 2.0): 3, ("validation", "given_target", 4.0): 8}
 STEERED |= {("test", "given_target", 2.0): 10, ("test", "given_target", 4.0): 9}
 STEERED |= {
-    ("test", name, dose): n for name, n in (("random_direction", 1), ("other_units", 2), ("shuffled_labels", 0)) for dose in (2.0, 4.0)
+    ("test", name, dose): n
+    for name, n in (("random_direction", 1), ("other_units", 2), ("shuffled_labels", 0))
+    for dose in (2.0, 4.0)
 }
 
 
 def steer_rows(went: dict[tuple[str, str, float], int], situation: str = "later") -> pd.DataFrame:
-    """How many of ten forks go as predicted, by split, method and dose; an eleventh fork was not solved before."""
+    """How many of ten forks go as predicted, by split, method and dose; an eleventh fork was not
+    solved before."""
     common = {"situation": situation, "fact": "on_path", "where": "target", "depth": 2}
     rows = [
-        common | {"split": split, "method": method, "dose": dose, "example": nth, "connection_set": nth}
+        common
+        | {"split": split, "method": method, "dose": dose, "example": nth, "connection_set": nth}
         | {"goes_as_predicted": nth < n or nth == 10, "solved_before": nth < 10}
         for (split, method, dose), n in went.items()
         for nth in range(11)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
-def run_tables(site: SpellingSite = SITE, writing_site: SpellingSite = SITE, **changes: pd.DataFrame) -> RunTables:
+def run_tables(
+    site: Location = SITE, writing_site: Location = SITE, **changes: pd.DataFrame
+) -> RunTables:
     """All the tables of one run; keywords replace what they name."""
-    here, paper = str(site), str(PAPER_SITE)
+    here, paper = str(site), str(PAPER_LOCATION)
     place = str(site.place)
     behaviour = [
-        {"split": split, "maze_id": nth, "connection_set": nth, "family": "drawn", "n_connections": 8, "path_length": 3 + nth % 2}
+        {
+            "split": split,
+            "maze_id": nth,
+            "connection_set": nth,
+            "family": "drawn",
+            "n_connections": 8,
+            "path_length": 3 + nth % 2,
+        }
         | {"solved": nth < n_solved, "valid": nth < n_solved + 1}
         for split, n_solved in (("test", 7), ("overload", 1))
         for nth in range(11)
     ]
     descriptions = [
-        {"place": place, "sae": name, "token_class": c, "explained_variance": value, "l0": 5.0, "n_dead": 3, "n_tokens": 101}
+        {
+            "place": place,
+            "sae": name,
+            "token_class": c,
+            "explained_variance": value,
+            "l0": 5.0,
+            "n_dead": 3,
+            "n_tokens": 101,
+        }
         for name, value in (("trained", 0.9), ("frozen_decoder", 0.5), ("untrained_model", 0.7))
         for c in ("all", "c2")
     ]
-    splice = {"place": place, "n_mazes": 7, "ce_clean": 0.1, "ce_spliced": 0.2, "ce_mean_ablated": 1.1, "ce_zero_ablated": 2.1}
-    splice |= {"loss_recovered": 0.9, "loss_recovered_zero": 0.95, "solved_clean": 0.8, "solved_spliced": 0.7}
+    splice = {
+        "place": place,
+        "n_mazes": 7,
+        "ce_clean": 0.1,
+        "ce_spliced": 0.2,
+        "ce_mean_ablated": 1.1,
+        "ce_zero_ablated": 2.1,
+    }
+    splice |= {
+        "loss_recovered": 0.9,
+        "loss_recovered_zero": 0.95,
+        "solved_clean": 0.8,
+        "solved_spliced": 0.7,
+    }
     circuits = [
-        {"site": here, "circuit": circuit, "heads": "0.0", "n_heads": 1, "m_model": -0.1, "m_circuit": -0.2, "m_empty": -1.1}
+        {
+            "site": here,
+            "circuit": circuit,
+            "heads": "0.0",
+            "n_heads": 1,
+            "m_model": -0.1,
+            "m_circuit": -0.2,
+            "m_empty": -1.1,
+        }
         | {"faithfulness": value, "n": 11}
         for circuit, value in (("binding", 0.9), ("complement", 0.2))
     ]
@@ -308,21 +544,50 @@ def run_tables(site: SpellingSite = SITE, writing_site: SpellingSite = SITE, **c
         "descriptions": pd.DataFrame(descriptions),
         "splices": pd.DataFrame([splice]),
         "features": pd.concat(
-            [feature_rows(READOUTS, site=here)] + [feature_rows(READOUTS | {"latents": 0.1}, site=paper)] * (here != paper)
+            [feature_rows(READOUTS, site=here)]
+            + [feature_rows(READOUTS | {"latents": 0.1}, site=paper)] * (here != paper)
         ),
         "attention": attention_rows({(0, 0): 0.8, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}),
         "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
         "faithfulness": pd.DataFrame(circuits),
-        "ledger": pd.concat([ledger().assign(site=here), ledger(adds=4).assign(site=paper)], ignore_index=True),
+        "ledger": pd.concat(
+            [ledger().assign(site=here), ledger(adds=4).assign(site=paper)], ignore_index=True
+        ),
         "frontier": frontier_rows(place),
         "stability": pd.DataFrame(
-            {"place": place, "other": ["second_seed", "frozen_decoder"], "latent": 0, "matched": 1, "cosine": [0.9, 0.2]}
+            {
+                "place": place,
+                "other": ["second_seed", "frozen_decoder"],
+                "latent": 0,
+                "matched": 1,
+                "cosine": [0.9, 0.2],
+            }
         ),
         "positions": pd.concat([position_rows(here)] + [position_rows(paper)] * (here != paper)),
-        "taxonomy": pd.DataFrame({"place": place, "sae": "trained", "latent": range(5), "kind": ["dead"] * 2 + ["cell"] * 3}),
+        "taxonomy": pd.DataFrame(
+            {
+                "place": place,
+                "sae": "trained",
+                "latent": range(5),
+                "kind": ["dead"] * 2 + ["cell"] * 3,
+            }
+        ),
         **patch_rows(),
         "probes": probe_rows({("target", 0): 0.5, ("target", 2): 0.9}),
         "steering": steer_rows(STEERED),
+        "writing": pd.DataFrame(
+            {"layer": [0], "token_class": ["c2"], "dose": [1.0], "n_follow": [7], "n": [11]}
+        ),
+        "history": pd.DataFrame(
+            {
+                "step": [30],
+                "n_mazes": [480],
+                "loss_path": [1.5],
+                "loss_other": [1.9],
+                "solved": [0.1],
+            }
+        ),
+        "formation": consolidation_rows().assign(step=30),
     }
     return RunTables(site=site, writing_site=writing_site, **(values | changes))

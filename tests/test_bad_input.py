@@ -1,4 +1,6 @@
-"""Bad input ends in one sentence that names the file or key, a non-zero exit, and outputs as they were."""
+"""Bad input ends in one sentence that names the file or key, a non-zero exit, and outputs as they
+were.
+"""
 
 import copy
 import hashlib
@@ -9,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -17,16 +20,23 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from mazewm import tables, weights
-from mazewm.consolidation import PAPER_SITE, FormationRow, SpellingSite
-from mazewm.tokens import TokenClass
-from mazewm.writing import Sites
+from mazewm.io import tables, weights
+from mazewm.localize.consolidation import FormationRow
+from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
+from mazewm.maze.tokens import TokenClass
+from mazewm.run import Kind, Run
 from stages.command import command
-from tests.pipeline_deps import ROOT
+from stages.imports import ROOT
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"scale": "tiny"}
-PARAMS["scales"]["tiny"]["training"] |= {"n_steps": 4, "n_observations": 1, "checkpoint_every": 2, "batch_size": 8}
+PARAMS["scales"]["tiny"]["training"] |= {
+    "n_steps": 4,
+    "n_observations": 1,
+    "checkpoint_every": 2,
+    "batch_size": 8,
+}
 DELETE = object()
+RUN = Run.named("learned-all-0")
 
 
 def changed(path: str, value: object) -> dict:
@@ -46,24 +56,32 @@ def changed(path: str, value: object) -> dict:
 def snapshot(folder: Path) -> dict[str, str]:
     """Every file of a folder and what is in it."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):
-    """A folder of its own with the parameters and an old out, to run stages in."""
+    """A folder of its own with the parameters and old outs, to run stages in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old.txt").write_text("what an earlier run left")
+    for kind in ("mazes", *(f"{kind}/{RUN.name}" for kind in get_args(Kind))):
+        (tmp_path / "artifacts" / kind).mkdir(parents=True)
+        (tmp_path / "artifacts" / kind / "old.txt").write_text("what an earlier run left")
     return tmp_path
 
 
-def run(monkeypatch, capsys, stage: str, **options: object) -> tuple[int, str]:
+def run(monkeypatch, capsys, stage: str, *arguments: str, **options: object) -> tuple[int, str]:
     """The exit code and stderr of a stage, run as its program in this process."""
-    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    monkeypatch.setattr(sys, "argv", [stage, *words])
+    words = [
+        word
+        for name, value in options.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    monkeypatch.setattr(sys, "argv", [stage, *arguments, *words])
     with pytest.raises(SystemExit) as ending:
         command(importlib.import_module(f"stages.{stage}").main)()
     code = ending.value.code
@@ -75,7 +93,9 @@ def assert_refused(code: int, stderr: str, *names: str) -> None:
     last = [line for line in stderr.splitlines() if line.startswith("error:")]
     assert code != 0
     assert "Traceback" not in stderr
-    assert len(last) == 1 and stderr.rstrip().endswith(last[0]), f"expected one sentence, found: {stderr}"
+    assert len(last) == 1 and stderr.rstrip().endswith(last[0]), (
+        f"expected one sentence, found: {stderr}"
+    )
     assert last[0].endswith("."), last[0]
     for name in names:
         assert name in last[0], f"{name!r} is not named in: {last[0]}"
@@ -87,18 +107,39 @@ MAZES = "scales/tiny/mazes"
 @pytest.mark.parametrize(
     ("params", "names"),
     [
-        (changed(f"{MAZES}/n_trian", 3), ["params.yaml", "mazes.n_trian", "unknown key", "n_train"]),
+        (
+            changed(f"{MAZES}/n_trian", 3),
+            ["params.yaml", "mazes.n_trian", "unknown key", "n_train"],
+        ),
         (changed(f"{MAZES}/n_train", DELETE), ["params.yaml", "mazes.n_train", "missing"]),
-        (changed(f"{MAZES}/n_train", "many"), ["params.yaml", "mazes.n_train", "integer", "'many'"]),
+        (
+            changed(f"{MAZES}/n_train", "many"),
+            ["params.yaml", "mazes.n_train", "integer", "'many'"],
+        ),
         (changed(f"{MAZES}/n_train", 2.5), ["params.yaml", "mazes.n_train", "2.5"]),
         (changed(f"{MAZES}/n_train", 0), ["params.yaml", "mazes.n_train", "greater than 0", "0"]),
-        (changed(f"{MAZES}/families/trees/generator", "prim"), ["params.yaml", "mazes.families.trees.generator", "'prim'"]),
-        (changed(f"{MAZES}/families/trees/max_cells", 10), ["params.yaml", "mazes.families.trees", "max_cells <= size*size = 9"]),
+        (
+            changed(f"{MAZES}/families/trees/generator", "prim"),
+            ["params.yaml", "mazes.families.trees.generator", "'prim'"],
+        ),
+        (
+            changed(f"{MAZES}/families/trees/max_cells", 10),
+            ["params.yaml", "mazes.families.trees", "max_cells <= size*size = 9"],
+        ),
         (changed(f"{MAZES}/families/trees/size", 4), ["params.yaml", "mazes", "vocabulary_size"]),
         (changed(f"{MAZES}/families", {}), ["params.yaml", "mazes", "family"]),
-        (changed(f"{MAZES}/overload/min_cells", 8), ["params.yaml", "mazes", "overload", "more connections"]),
-        (changed(f"{MAZES}/n_test", 100_000), ["params.yaml", "mazes.n_test", "trees", "held_out_share"]),
-        (changed("mazes/world", "cubes"), ["params.yaml", "mazes.world", "'all' or 'trees'", "'cubes'"]),
+        (
+            changed(f"{MAZES}/overload/min_cells", 8),
+            ["params.yaml", "mazes", "overload", "more connections"],
+        ),
+        (
+            changed(f"{MAZES}/n_test", 100_000),
+            ["params.yaml", "mazes.n_test", "trees", "held_out_share"],
+        ),
+        (
+            changed("mazes/world", "cubes"),
+            ["params.yaml", "mazes.world", "'all' or 'trees'", "'cubes'"],
+        ),
         (changed(MAZES, [1, 2]), ["params.yaml", "scales.tiny.mazes", "[1, 2]"]),
         (changed("mazes", {"n_train": 3}), ["params.yaml", "mazes.n_train", "tiny"]),
         (changed("scale", "huge"), ["params.yaml", "scale", "'huge'", "tiny"]),
@@ -110,7 +151,7 @@ MAZES = "scales/tiny/mazes"
 def test_parameters_are_refused(work, monkeypatch, capsys, params, names):
     (work / "params.yaml").write_text(yaml.safe_dump(params))
     before = snapshot(work)
-    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0, out="out"), *names)
+    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0), *names)
     assert snapshot(work) == before
 
 
@@ -120,7 +161,7 @@ def test_a_foreign_params_file_is_refused(work, monkeypatch, capsys, text):
     if text is not None:
         (work / "params.yaml").write_text(text)
     before = snapshot(work)
-    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0, out="out"), "params.yaml")
+    assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0), "params.yaml")
     assert snapshot(work) == before
 
 
@@ -128,9 +169,13 @@ def test_a_stage_as_a_process(work):
     """What dvc runs: the sentence is all that stands on stderr."""
     (work / "params.yaml").write_text(yaml.safe_dump(changed(f"{MAZES}/n_train", "many")))
     before = snapshot(work)
-    words = [sys.executable, "-m", "stages.generate_mazes", "--seed", "0", "--out", "out"]
+    words = [sys.executable, "-m", "stages.generate_mazes", "--seed", "0"]
     done = subprocess.run(
-        words, capture_output=True, text=True, cwd=work, env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+        words,
+        capture_output=True,
+        text=True,
+        cwd=work,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert_refused(done.returncode, done.stderr, "params.yaml", "mazes.n_train")
     assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
@@ -138,8 +183,23 @@ def test_a_stage_as_a_process(work):
 
 
 def test_a_forgotten_option_is_refused(work, monkeypatch, capsys):
-    code, stderr = run(monkeypatch, capsys, "generate_mazes", seed=0)
-    assert code == 2 and "--out" in stderr and "Traceback" not in stderr
+    code, stderr = run(monkeypatch, capsys, "generate_mazes")
+    assert code == 2 and "--seed" in stderr and "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["rotary-0", "rotery-all-0", "rotary-some-0", "rotary-all-x", "../rotary-all-0"]
+)
+def test_a_run_that_cannot_be_is_refused(work, monkeypatch, capsys, name):
+    before = snapshot(work)
+    assert_refused(
+        *run(monkeypatch, capsys, "train_transformer", name),
+        "ENCODING-OBJECTIVE-SEED",
+        repr(name),
+        "rotary",
+        "path",
+    )
+    assert snapshot(work) == before
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +210,8 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
-        importlib.import_module("stages.generate_mazes").main(seed=0, out=Path("mazes"))
-        importlib.import_module("stages.train_transformer").main(encoding="learned", seed=0, mazes_in=Path("mazes"), out=Path("model"))
+        importlib.import_module("stages.generate_mazes").main(seed=0)
+        importlib.import_module("stages.train_transformer").main(RUN.name)
     return folder
 
 
@@ -169,8 +229,12 @@ FOREIGN_TABLES = SPOILT | {"foreign": lambda path: pd.DataFrame({"maze_id": [1]}
 MODELS = SPOILT | {
     "foreign": lambda path: save_file({"W_E": torch.zeros(2, 3)}, path),
     "of another kind": lambda path: weights.save(path, "sparse autoencoder", {}, nn.Linear(2, 3)),
-    "with a foreign config": lambda path: weights.save(path, "transformer", {"params": {"n_layers": 2}}, nn.Linear(2, 3)),
-    "with other weights": lambda path: weights.save(path, "transformer", config_of(path), nn.Linear(2, 3)),
+    "with a foreign config": lambda path: weights.save(
+        path, "transformer", {"params": {"n_layers": 2}}, nn.Linear(2, 3)
+    ),
+    "with other weights": lambda path: weights.save(
+        path, "transformer", config_of(path), nn.Linear(2, 3)
+    ),
 }
 
 
@@ -181,27 +245,28 @@ def config_of(path: Path) -> dict:
 @pytest.fixture
 def inputs(made, work):
     """Copies of the inputs, to be spoilt."""
-    for name in ("mazes", "model"):
-        shutil.copytree(made / name, work / name)
+    for folder in ("mazes", f"models/{RUN.name}"):
+        shutil.copytree(
+            made / "artifacts" / folder, work / "artifacts" / folder, dirs_exist_ok=True
+        )
     return work
 
 
 @pytest.mark.parametrize("spoil", FOREIGN_TABLES)
 def test_spoilt_mazes_are_refused(inputs, monkeypatch, capsys, spoil):
-    FOREIGN_TABLES[spoil](inputs / "mazes" / "validation.parquet")
+    FOREIGN_TABLES[spoil](RUN.maze_file("validation"))
     before = snapshot(inputs)
-    refused = run(monkeypatch, capsys, "train_transformer", encoding="learned", seed=0, mazes_in="mazes", out="out")
+    refused = run(monkeypatch, capsys, "train_transformer", RUN.name)
     assert_refused(*refused, "mazes/validation.parquet")
     assert snapshot(inputs) == before
 
 
 @pytest.mark.parametrize("spoil", MODELS)
 def test_a_spoilt_model_is_refused(inputs, monkeypatch, capsys, spoil):
-    path = inputs / "model" / "transformer.safetensors"
-    MODELS[spoil](path)
+    MODELS[spoil](RUN.weights)
     before = snapshot(inputs)
     assert_refused(
-        *run(monkeypatch, capsys, "cache_activations", seed=0, mazes_in="mazes", model=path, out="out"), "transformer.safetensors"
+        *run(monkeypatch, capsys, "cache_activations", RUN.name), "transformer.safetensors"
     )
     assert snapshot(inputs) == before
 
@@ -209,7 +274,6 @@ def test_a_spoilt_model_is_refused(inputs, monkeypatch, capsys, spoil):
 @pytest.mark.parametrize(
     ("encoding", "path", "value", "names"),
     [
-        ("rotery", "scale", "tiny", ["encoding", "'rotery'", "rotary"]),
         ("rotary", "scales/tiny/transformer/n_heads", 32, ["rotary", "d_head", "32 / 32 = 1"]),
         (
             "sinusoidal",
@@ -217,62 +281,94 @@ def test_a_spoilt_model_is_refused(inputs, monkeypatch, capsys, spoil):
             {"n_layers": 1, "d_model": 33, "n_heads": 3, "d_mlp": 8},
             ["sinusoidal", "d_model", "33"],
         ),
-        ("learned", "scales/tiny/transformer/n_heads", 5, ["params.yaml", "transformer", "n_heads = 5"]),
+        (
+            "learned",
+            "scales/tiny/transformer/n_heads",
+            5,
+            ["params.yaml", "transformer", "n_heads = 5"],
+        ),
         ("learned", "scales/tiny/transformer/n_layers", 0, ["params.yaml", "transformer.n_layers"]),
-        ("learned", "training/loss_on", "some", ["params.yaml", "training.loss_on", "'some'"]),
-        ("learned", "scales/tiny/training/batch_size", 0, ["params.yaml", "training.batch_size", "greater than 0"]),
+        ("learned", "training/loss_on", "some", ["params.yaml", "training.loss_on", "unknown key"]),
+        (
+            "learned",
+            "scales/tiny/training/batch_size",
+            0,
+            ["params.yaml", "training.batch_size", "greater than 0"],
+        ),
     ],
 )
-def test_an_impossible_training_is_refused(inputs, monkeypatch, capsys, encoding, path, value, names):
+def test_an_impossible_training_is_refused(
+    inputs, monkeypatch, capsys, encoding, path, value, names
+):
     (inputs / "params.yaml").write_text(yaml.safe_dump(changed(path, value)))
     before = snapshot(inputs)
-    assert_refused(*run(monkeypatch, capsys, "train_transformer", encoding=encoding, seed=0, mazes_in="mazes", out="out"), *names)
+    assert_refused(*run(monkeypatch, capsys, "train_transformer", f"{encoding}-all-0"), *names)
     assert snapshot(inputs) == before
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("places", ["9.resid_post"]), ("places", ["0.resid"]), ("places", ["first"]), ("token_classes", ["c3"])],
+    [
+        ("places", ["9.resid_post"]),
+        ("places", ["0.resid"]),
+        ("places", ["first"]),
+        ("token_classes", ["c3"]),
+    ],
 )
 def test_unknown_places_and_classes_are_refused(inputs, monkeypatch, capsys, key, value):
     (inputs / "params.yaml").write_text(yaml.safe_dump(changed(f"activations/{key}", value)))
     before = snapshot(inputs)
-    refused = run(monkeypatch, capsys, "cache_activations", seed=0, mazes_in="mazes", model="model/transformer.safetensors", out="out")
+    refused = run(monkeypatch, capsys, "cache_activations", RUN.name)
     assert_refused(*refused, "params.yaml", f"activations.{key}", repr(value[0]))
     assert snapshot(inputs) == before
 
 
 @pytest.mark.parametrize("kind", ["of another run", "truncated", "not of the format"])
-def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, capsys, kind):
-    """A checkpoint that is not this run's is ignored: the run ends with the same bits as one that found none."""
+def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
+    """A checkpoint that is not this run's is ignored: the run ends with the same bits as one that
+    found none."""
     from mazewm.model import training
 
     seen = []
-    real = training.train
+    real = training.Training.steps
 
-    def watched(model, mazes, params, seed, checkpoint, *others):
-        seen.append(checkpoint)
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    def watched(self):
+        kept = self.checkpoint.folder
+        seen.append(kept)
+        kept.mkdir(parents=True, exist_ok=True)
         if kind == "of another run":
-            state = {"fingerprint": "0" * 16, "model": {}, "opts": [], "step": 3, "observations": [], "sums": [0.0, 0.0, 0]}
-            torch.save(state, checkpoint)
+            torch.save(
+                {
+                    "fingerprint": "0" * 16,
+                    "model": {},
+                    "opts": [],
+                    "step": 3,
+                    "history": [],
+                    "sums": [0.0, 0.0, 0],
+                },
+                kept / "state.pt",
+            )
         else:
-            checkpoint.write_bytes(b"PK\x03\x04 and then nothing" if kind == "truncated" else b"no checkpoint")
-        return real(model, mazes, params, seed, checkpoint, *others)
+            (kept / "state.pt").write_bytes(
+                b"PK\x03\x04 and then nothing" if kind == "truncated" else b"no checkpoint"
+            )
+        return real(self)
 
-    monkeypatch.setattr(training, "train", watched)
-    importlib.import_module("stages.train_transformer").main(encoding="learned", seed=0, mazes_in=Path("mazes"), out=Path("out"))
+    monkeypatch.setattr(training.Training, "steps", watched)
+    importlib.import_module("stages.train_transformer").main(RUN.name)
     assert len(seen) == 1 and not seen[0].exists()
-    assert snapshot(inputs / "out") == snapshot(made / "model")
+    assert snapshot(RUN.folder("models")) == snapshot(made / RUN.folder("models"))
 
 
 def test_a_mended_run_replaces_the_old_out(work, monkeypatch):
-    """The other side of the coin: with good input the old out goes, whole, and nothing is left beside the new one."""
-    importlib.import_module("stages.generate_mazes").main(seed=0, out=Path("out"))
-    assert sorted(path.name for path in (work / "out").iterdir()) == [
-        f"{name}.parquet" for name in ("overload", "test", "train", "validation")
-    ]
-    assert sorted(path.name for path in work.iterdir()) == ["out", "params.yaml"]
+    """The other side of the coin: with good input the old out goes, whole, and nothing is left
+    beside the new one."""
+    importlib.import_module("stages.generate_mazes").main(seed=0)
+    found = sorted(path.name for path in (work / "artifacts" / "mazes").iterdir())
+    assert found == [f"{name}.parquet" for name in ("overload", "test", "train", "validation")]
+    assert sorted(path.name for path in (work / "artifacts").iterdir()) == sorted(
+        ["mazes", *get_args(Kind)]
+    )
 
 
 def test_the_parameters_of_the_project_are_json_like():
@@ -281,51 +377,53 @@ def test_the_parameters_of_the_project_are_json_like():
 
 
 LATER = {
-    "train_sae": ({"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"}, ["activations"], "activations"),
-    "map_features": ({"seed": 0, "mazes_in": "mazes"}, ["activations", "saes"], "activations/consolidation.parquet"),
-    "trace_circuits": (
-        {"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"},
-        ["activations", "saes", "features"],
-        "activations/site.json",
-    ),
-    "run_interventions": (
-        {"seed": 0, "mazes_in": "mazes", "model": "model/transformer.safetensors"},
-        ["activations", "saes", "features"],
-        "features/latents.parquet",
-    ),
+    "observe_training": "snapshots",
+    "train_sae": "activations",
+    "map_features": "consolidation.parquet",
+    "trace_circuits": "activations/learned-all-0/site.json",
+    "run_interventions": "features/learned-all-0/latents.parquet",
+    "score": "activations/learned-all-0/consolidation.parquet",
 }
 
 
 @pytest.mark.parametrize("stage", LATER)
 def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys, stage):
-    options, folders, name = LATER[stage]
+    shutil.rmtree(RUN.folder("models") / "snapshots")
     before = snapshot(inputs)
-    refused = run(monkeypatch, capsys, stage, **options, **{folder: f"nothing/{folder}" for folder in folders}, out="out")
-    assert_refused(*refused, name)
+    options = {"results": "metrics"} if stage == "score" else {}
+    assert_refused(*run(monkeypatch, capsys, stage, RUN.name, **options), LATER[stage])
     assert snapshot(inputs) == before
 
 
 @pytest.mark.parametrize("stage", ["train_sae", "map_features", "trace_circuits"])
-def test_a_site_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys, stage):
-    (inputs / "activations").mkdir()
-    row = FormationRow(1, "c2", 1.0, 1.0, 0.1, 60)
-    tables.write_rows(inputs / "activations" / "consolidation.parquet", FormationRow, [row])
-    Sites(PAPER_SITE, SpellingSite(2, TokenClass.C2)).save(inputs / "activations")
-    options, folders, _ = LATER[stage]
-    refused = run(monkeypatch, capsys, stage, **options, **{folder: folder for folder in folders}, out="out")
-    assert_refused(*refused, "activations/writing_site.json", "below 2, found 2")
-
-
-def test_scores_without_tables_are_refused(inputs, monkeypatch, capsys):
-    tables = {name: f"nothing/{name}" for name in ("activations", "saes", "features", "circuits", "interventions", "beyond")}
-    outs = {"metrics": "run.json", "tables_out": "tables", "figures": "figures"}
-    before = snapshot(inputs)
-    assert_refused(*run(monkeypatch, capsys, "score", mazes_in="mazes", model="model", **tables, **outs), "nothing/circuits")
-    assert snapshot(inputs) == before
+def test_a_location_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys, stage):
+    folder = RUN.folder("activations")
+    (folder / "trained" / "train" / "0.resid_post").mkdir(parents=True)
+    (folder / "trained" / "test" / "0.resid_post").mkdir(parents=True)
+    tables.write_rows(
+        folder / "consolidation.parquet", FormationRow, [FormationRow(1, "c2", 1.0, 1.0, 0.1, 60)]
+    )
+    Locations(PAPER_LOCATION, Location(2, TokenClass.C2)).save(folder)
+    assert_refused(
+        *run(monkeypatch, capsys, stage, RUN.name), "writing_site.json", "below 2, found 2"
+    )
 
 
 def test_a_comparison_without_a_run_is_refused(inputs, monkeypatch, capsys):
-    (inputs / "runs").mkdir()
-    (inputs / "runs" / "rotary-0.json").write_text("{}")
-    outs = {"summary": "summary.json", "claims": "claims.json", "curves": "curves", "figures": "figures"}
-    assert_refused(*run(monkeypatch, capsys, "compare", runs="runs", tables_in="tables", **outs), "runs/learned-0.json")
+    (inputs / "metrics" / "runs").mkdir(parents=True)
+    (inputs / "metrics" / "runs" / "rotary-all-0.json").write_text("{}")
+    assert_refused(
+        *run(monkeypatch, capsys, "compare", results="metrics"), "metrics/runs/learned-all-0.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("encodings", []), ("encodings", "rotary"), ("objectives", ["some"]), ("seeds", ["x"])],
+)
+def test_a_list_of_runs_that_cannot_be_is_refused(work, monkeypatch, capsys, key, value):
+    (work / "params.yaml").write_text(yaml.safe_dump(changed(key, value)))
+    assert_refused(
+        *run(monkeypatch, capsys, "compare", results="metrics"),
+        "some" if value == ["some"] else key,
+    )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import edited_rollouts, growth, machine, ours, pairing, report, sae_seconds
-from mazewm.tokens import ADJLIST_END, PATH_END, prompt_length, spell
+from mazewm.maze.tokens import ADJLIST_END, PATH_END, encode, prompt_length
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_questions_are_every_pair_of_a_maze():
     asked, mazes = ours.questions(3, n_cells=4), ours.mazes(3, n_cells=4)
     assert (asked.origin.shape, len(asked.prompts)) == ((3, 12), 36)
     assert len(asked.prompts.unique(dim=0)) == 36
-    own = spell(mazes, np.random.default_rng(0)).prompt
+    own = encode(mazes, np.random.default_rng(0)).prompt
     assert own.shape[1] == prompt_length(3)
     for maze in range(3):  # the one that the maze was drawn with is among its questions
         same = asked.prompts[12 * maze :][:12] == torch.from_numpy(own[maze])
@@ -85,13 +85,6 @@ def test_growth_multiplies_one_size_and_nothing_else():
     assert sae == base | {"sae": base["sae"] | {"widths": [4 * w for w in base["sae"]["widths"]]}}
 
 
-def test_growth_has_a_whole_command_for_every_stage():
-    found = growth.commands(growth.settings("data", 1))
-    assert "train_sae" in found
-    for command in found.values():
-        assert command.startswith("python -m stages.") and "$" not in command
-
-
 def test_an_exponent_is_a_slope():
     points = [{"factor": f, "seconds": 3 * f**1.5} for f in (1.0, 2.0, 4.0)]
     assert growth.exponent(points, "seconds") == pytest.approx(1.5)
@@ -104,7 +97,9 @@ def three_saes(monkeypatch):
     def library(rate):
         def train(data, width, seed, n_samples, lr, batch):
             w = torch.randn(data.x.shape[1], width, generator=torch.Generator().manual_seed(seed))
-            return sae_seconds.Trained(n_samples / rate, lambda x: (x @ w).relu(), lambda z: z @ w.T / width)
+            return sae_seconds.Trained(
+                n_samples / rate, lambda x: (x @ w).relu(), lambda z: z @ w.T / width
+            )
 
         return train
 
@@ -120,14 +115,21 @@ def three_saes(monkeypatch):
 def test_saes_are_compared_after_equal_seconds(three_saes, rows):
     data = sae_seconds.made_up("test", n=500, n_held_out=200, d_model=8, n_concepts=20)
     found = sae_seconds.compare(data, "here")
-    assert [row["unit"] for row in found] == [u for u in ("samples/s", "explained variance", "MCC") for _ in "ab"]
+    assert [row["unit"] for row in found] == [
+        u for u in ("samples/s", "explained variance", "MCC") for _ in "ab"
+    ]
     assert [row["ratio"] for row in found[:2]] == [2, 4]
-    assert all(row["checked"].endswith("seconds: mazewm 2.00, numpy 2.00, torch 2.00") for row in found)
+    assert all(
+        row["checked"].endswith("seconds: mazewm 2.00, numpy 2.00, torch 2.00") for row in found
+    )
     assert {"account", *found[1]} == {*found[0]} == {"account", *rows[0]}
 
 
 def test_saes_are_chosen_and_judged_on_different_tokens():
-    kinds = [sae_seconds.made_up(split, n=50, n_held_out=40, d_model=8) for split in ("validation", "test")]
+    kinds = [
+        sae_seconds.made_up(split, n=50, n_held_out=40, d_model=8)
+        for split in ("validation", "test")
+    ]
     chosen, judged = ({row.tobytes() for row in data.held_out} for data in kinds)
     assert len(chosen) == len(judged) == 40 and not chosen & judged
     assert np.array_equal(kinds[0].train, kinds[1].train)

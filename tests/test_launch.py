@@ -1,4 +1,6 @@
-"""The launcher: runs side by side, a run that fails, Ctrl-C, one run only, and what is printed where there is no terminal."""
+"""The launcher: runs side by side, a run that fails, Ctrl-C, one run only, and what is printed
+where there is no terminal.
+"""
 
 import json
 import os
@@ -13,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mazewm.errors import BadInput
-from mazewm.params import read_yaml
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
+from stages.imports import ROOT
 from stages.launch import plan
 from stages.local import _why
-from tests.pipeline_deps import ROOT
 
 TOY = {
     "stages": {
@@ -45,8 +47,9 @@ TOY = {
 # A stage that notes when it begins and ends, and behaves as params.yaml says for it.
 TOY_STAGE = """
 import pathlib, sys, time, yaml
-from mazewm.errors import BadInput
-from stages.command import command, progress
+from mazewm.io.errors import BadInput
+from mazewm.io.progress import progress
+from stages.command import command
 name, run, out = sys.argv[1:]
 
 def note(what):
@@ -78,7 +81,8 @@ sys.argv[1:] = []
 command(main)()
 """
 # The launcher with plain lines more often than people need them.
-LAUNCH = "import stages.display, stages.launch, stages.local; stages.display.LINE_EVERY = 0.4; stages.local.TICK = 0.1"
+LAUNCH = "import stages.display, stages.launch, stages.local; stages.display.LINE_EVERY = 0.4"
+LAUNCH += "; stages.local.TICK = 0.1"
 LAUNCH += "; from stages.command import command; command(stages.launch.main)()"
 
 
@@ -91,12 +95,27 @@ class Project:
         (folder / "dvc.yaml").write_text(yaml.safe_dump(TOY, sort_keys=False))
         (folder / "toy.py").write_text(TOY_STAGE)
         self.behave({})
-        names = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MAZEWM_PROGRESS", "JOBS"))}
-        self.environment = names | {"PYTHONPATH": str(ROOT), "DVC_SITE_CACHE_DIR": str(folder.parent / "site"), "DVC_NO_ANALYTICS": "1"}
-        subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=folder, env=self.environment, check=True)
+        names = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "MAZEWM_PROGRESS", "JOBS"))
+        }
+        self.environment = names | {
+            "PYTHONPATH": str(ROOT),
+            "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
+            "DVC_NO_ANALYTICS": "1",
+        }
+        subprocess.run(
+            [sys.executable, "-m", "dvc", "init", "-q", "--no-scm"],
+            cwd=folder,
+            env=self.environment,
+            check=True,
+        )
 
     def behave(self, behaviour: dict[str, str]) -> None:
-        (self.folder / "params.yaml").write_text(yaml.safe_dump({"encodings": ["a", "b"], "seeds": [0], "behaviour": behaviour}))
+        (self.folder / "params.yaml").write_text(
+            yaml.safe_dump({"encodings": ["a", "b"], "seeds": [0], "behaviour": behaviour})
+        )
 
     def start(self, *words: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -134,27 +153,46 @@ def test_runs_go_side_by_side_and_nothing_runs_twice(project):
     project.behave({"train a-0": "meet", "train b-0": "meet"})
     said = project.launch("--jobs", "2")
     events = project.events()
-    assert events[:2] == ["begin first all", "end first all"] and events[-2:] == ["begin compare all", "end compare all"]
-    assert sorted(events[2:4]) == ["begin train a-0", "begin train b-0"], "both trainings begin before either ends"
-    assert set(events[4:-2]) == {f"{what} {stage} {run}" for run in ("a-0", "b-0") for what, stage in
-                                 (("end", "train"), ("begin", "probe"), ("end", "probe"))}  # fmt: skip
+    assert events[:2] == ["begin first all", "end first all"] and events[-2:] == [
+        "begin compare all",
+        "end compare all",
+    ]
+    assert sorted(events[2:4]) == ["begin train a-0", "begin train b-0"], (
+        "both trainings begin before either ends"
+    )
+    assert set(events[4:-2]) == {
+        f"{what} {stage} {run}"
+        for run in ("a-0", "b-0")
+        for what, stage in (("end", "train"), ("begin", "probe"), ("end", "probe"))
+    }
     for stage in ("train", "probe"):
         assert f"a-0: {stage} took " in said and f"b-0: {stage} took " in said
     assert "Pictures: metrics/figures/" in said
     assert re.search(r"time by the clock.*shared.*a-0.*b-0.*together", said)
     times = json.loads((project.folder / "artifacts/logs/times.json").read_text())
     assert {name: set(seconds) for name, seconds in times.items()} == {
-        "shared": {"first"}, "a-0": {"train", "probe"}, "b-0": {"train", "probe"}, "together": {"compare"}
-    }  # fmt: skip
+        "shared": {"first"},
+        "a-0": {"train", "probe"},
+        "b-0": {"train", "probe"},
+        "together": {"compare"},
+    }
     assert "Nothing to do" in project.launch() and project.events() == []
 
 
 def test_one_at_a_time_and_one_only(project):
     project.launch("--jobs", "1", "b-0")
-    assert [event for event in project.events() if "begin" in event] == ["begin first all", "begin train b-0", "begin probe b-0"]
+    assert [event for event in project.events() if "begin" in event] == [
+        "begin first all",
+        "begin train b-0",
+        "begin probe b-0",
+    ]
     project.environment["JOBS"] = "1"
     project.launch()
-    assert [event for event in project.events() if "begin" in event] == ["begin train a-0", "begin probe a-0", "begin compare all"]
+    assert [event for event in project.events() if "begin" in event] == [
+        "begin train a-0",
+        "begin probe a-0",
+        "begin compare all",
+    ]
     assert "RUN c-0: expected one of a-0, b-0" in project.launch("c-0", code=1)
 
 
@@ -162,10 +200,14 @@ def test_a_run_that_fails_says_so_and_leaves_the_others_alone(project):
     project.behave({"train a-0": "bad"})
     said = project.launch(code=1)
     reason = "params.yaml: behaviour: expected good, found bad"
-    assert f"error: a-0: train failed: {reason}; its log: artifacts/logs/a-0.log" in said.splitlines()
+    assert (
+        f"error: a-0: train failed: {reason}; its log: artifacts/logs/a-0.log" in said.splitlines()
+    )
     assert reason in (project.folder / "artifacts/logs/a-0.log").read_text()
     events = project.events()
-    assert "end probe b-0" in events and not [event for event in events if "probe a-0" in event or "compare" in event]
+    assert "end probe b-0" in events and not [
+        event for event in events if "probe a-0" in event or "compare" in event
+    ]
 
 
 FAILED = "ERROR: failed to reproduce 'train@a-0': failed to run: python -m toy, exited with 1"
@@ -174,12 +216,35 @@ FAILED = "ERROR: failed to reproduce 'train@a-0': failed to run: python -m toy, 
 @pytest.mark.parametrize(
     ("stage", "last", "told"),
     [
-        ("train", ["step 1", "error: params.yaml: no.", "", FAILED], "train failed: params.yaml: no"),
-        ("train", ["Traceback (most recent call last):", "ValueError: a bug", FAILED], "train failed: ValueError: a bug"),
+        (
+            "train",
+            ["step 1", "error: params.yaml: no.", "", FAILED],
+            "train failed: params.yaml: no",
+        ),
+        (
+            "train",
+            ["Traceback (most recent call last):", "ValueError: a bug", FAILED],
+            "train failed: ValueError: a bug",
+        ),
         ("train", [FAILED], f"train failed: {FAILED}"),
-        ("", ["ERROR: failed to reproduce 'probe@a-0': missing data 'train-a-0'"], "probe failed: ERROR: failed to reproduce"),
-        ("", ["WARNING: slow", "ERROR: Unable to acquire lock."], "dvc repro failed: ERROR: Unable to acquire lock"),
-        ("", ["ERROR: failed to reproduce 'first': 'first' is busy, it is being blocked by:", "  (PID 7): dvc"], "another call of dvc"),
+        (
+            "",
+            ["ERROR: failed to reproduce 'probe@a-0': missing data 'train-a-0'"],
+            "probe failed: ERROR: failed to reproduce",
+        ),
+        (
+            "",
+            ["WARNING: slow", "ERROR: Unable to acquire lock."],
+            "dvc repro failed: ERROR: Unable to acquire lock",
+        ),
+        (
+            "",
+            [
+                "ERROR: failed to reproduce 'first': 'first' is busy, it is being blocked by:",
+                "  (PID 7): dvc",
+            ],
+            "another call of dvc",
+        ),
         ("", [], "dvc repro failed: no word of why"),
     ],
 )
@@ -206,7 +271,11 @@ def test_a_call_that_is_stopped_ends_all_and_is_gone_on_with(project):
     project.behave({})
     project.launch()
     events = project.events()
-    assert "begin first all" not in events and {"end train a-0", "end train b-0", "end compare all"} <= set(events)
+    assert "begin first all" not in events and {
+        "end train a-0",
+        "end train b-0",
+        "end compare all",
+    } <= set(events)
 
 
 def test_where_there_is_no_terminal_a_silent_stage_is_not_mute(project):
@@ -222,7 +291,9 @@ def test_where_there_is_no_terminal_a_silent_stage_is_not_mute(project):
     process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM
     assert "a-0: probe begins" in lines
-    assert re.fullmatch(r"a-0: probe: 30%, steps, loss 0\.5, after \d+ s, \d+ s left", lines[-1]), lines
+    assert re.fullmatch(r"a-0: probe: 30%, steps, loss 0\.5, after \d+ s, \d+ s left", lines[-1]), (
+        lines
+    )
 
 
 def wait_for(project: Project, events: list[str]) -> None:
@@ -244,13 +315,20 @@ def test_stages_have_the_names_that_dvc_gives_them(tmp_path):
     with Repo.init(str(tmp_path), no_scm=True) as repo:
         expected = DataResolver(repo, str(tmp_path), pipeline).resolve()["stages"]
     found = plan(pipeline, params)
-    names = [*found.shared, *(name for names in found.runs.values() for name in names), *found.together]
+    names = [
+        *found.shared,
+        *(name for names in found.runs.values() for name in names),
+        *found.together,
+    ]
     assert sorted(names) == sorted(expected)
-    assert set(found.runs) == {"learned-0", "learned-1", "rotary-0", "rotary-1"}
-    assert found.shared[0] == "generate_mazes" and found.together == ["compare"]
+    assert set(found.runs) == {"learned-all-0", "learned-all-1", "rotary-all-0", "rotary-all-1"}
+    assert found.shared == ["digest_code", "generate_mazes"] and found.together == ["compare"]
 
 
 @pytest.mark.parametrize("encodings", ["learned", [], None])
 def test_what_runs_are_made_of_must_be_a_list(encodings):
-    with pytest.raises(BadInput, match="train_transformer runs once for each encoding: expected a list that is not empty"):
+    with pytest.raises(
+        BadInput,
+        match="train_transformer runs once for each encoding: expected a list that is not empty",
+    ):
         plan(read_yaml(ROOT / "dvc.yaml"), {"encodings": encodings, "seeds": [0]})

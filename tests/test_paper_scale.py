@@ -1,31 +1,52 @@
-"""Every stage at scale paper, on the CPU: its architecture, vocabulary and maze families, with as few of everything as will do.
+"""Every stage at scale paper, on the CPU: its architecture, vocabulary and maze families, with as
+few of everything as will do.
 
-In this process, so that torch is imported once and shapes are checked; in fp32, since many a CPU emulates bf16
-(tests/model/test_training.py has a step in bf16).
+In this process, so that torch is imported once and shapes are checked; in fp32, since many a CPU
+emulates bf16 (tests/model/test_training.py has a step in bf16).
 """
 
 import importlib
 import json
 import math
+import os
 import shlex
+import subprocess
+import sys
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
-from stages import without_dvc
-from tests.pipeline_deps import ROOT
-from tests.test_walk import FEWEST, numbers
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
+from stages.imports import ROOT
+from stages.plain_script import Step, script, steps, with_settings
+from tests.inference.test_walk import FEWEST, numbers
 
 SECTIONS: dict[str, dict[str, object]] = {
     "mazes": {"n_train": 60, "n_validation": 4, "n_test": 6, "n_overload": 2},
-    "training": {"n_steps": 2, "batch_size": 4, "warmup_steps": 1, "checkpoint_every": 1, "n_observations": 1, "n_observed_mazes": 4},
+    "training": {
+        "n_steps": 2,
+        "batch_size": 4,
+        "warmup_steps": 1,
+        "checkpoint_every": 1,
+        "n_observations": 1,
+        "n_observed_mazes": 4,
+    },
     "consolidation": {"n_mazes": 4},
     "writing": {"n_mazes": 6, "n_per_connection": 1},
     "activations": {"n_train_mazes": 6, "n_held_out_mazes": 3, "n_untrained_mazes": 3},
-    "sae": {"widths": [64], "n_sweep_samples": 512, "n_samples": 512, "n_control_samples": 512, "n_sweep_mazes": 2, "n_evaluated_mazes": 2},
+    "sae": {
+        "widths": [64],
+        "n_sweep_samples": 512,
+        "n_samples": 512,
+        "n_control_samples": 512,
+        "n_sweep_mazes": 2,
+        "n_evaluated_mazes": 2,
+    },
     "circuits": {"n_mazes": 2, "n_swaps": 1},
     "interventions": {
         "n_per_connection": 1,
@@ -35,37 +56,100 @@ SECTIONS: dict[str, dict[str, object]] = {
         "n_several": 1,
         "set_sizes": [1],
     },
-    "beyond": {"n_fit_mazes": 8, "n_held_out_mazes": 4, "n_steered": 1, "n_steered_validation": 1},
+    "planning": {
+        "n_fit_mazes": 8,
+        "n_held_out_mazes": 4,
+        "n_steered": 1,
+        "n_steered_validation": 1,
+    },
 }
 SECTIONS["training"] |= {"precision": "fp32", "compile": False}
-WITH_THREADS = ("training", "activations", "sae", "circuits", "interventions", "beyond")
-ALL_SCALES = {"scale": "paper", "encodings": ["learned"], "results": "metrics/paper", **FEWEST}
+WITH_THREADS = ("training", "activations", "sae", "circuits", "interventions", "planning")
+ALL_SCALES = {
+    "scale": "paper",
+    "encodings": ["learned"],
+    "objectives": ["all"],
+    "results": "metrics/paper",
+    **FEWEST,
+}
 
 
 def settings() -> list[str]:
     """What is given to the command."""
-    sized = {f"scales.paper.{section}.{key}": value for section, some in SECTIONS.items() for key, value in some.items()}
+    sized = {
+        f"scales.paper.{section}.{key}": value
+        for section, some in SECTIONS.items()
+        for key, value in some.items()
+    }
     sized |= {f"scales.paper.{section}.n_threads": 1 for section in WITH_THREADS}
     return [f"{key}={json.dumps(value)}" for key, value in {**ALL_SCALES, **sized}.items()]
 
 
-def run_here(cmd: str, folder: Path, code: Path) -> int:
-    """A stage's command in ``folder``, without a process of its own; its exit code."""
-    python, dash_m, module, *options = shlex.split(cmd)
+def run_here(cmd: str) -> None:
+    """A stage's command without a process of its own."""
+    python, dash_m, module, *words = shlex.split(cmd)
     assert (python, dash_m) == ("python", "-m")
     app = typer.Typer()
     app.command()(importlib.import_module(module).main)
-    with chdir(folder):
-        return CliRunner().invoke(app, options, catch_exceptions=False).exit_code
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
 
 
-@pytest.mark.filterwarnings("default")  # so few examples have no variance, and no more than that is to be said of them
+@pytest.mark.filterwarnings(
+    "default"
+)  # so few examples have no variance, and no more than that is to be said of them
 def test_every_stage_at_scale_paper(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(without_dvc, "run", run_here)
-    without_dvc.main(tmp_path / "run", settings(), tmp_path / "back")
-    for name in ("runs/learned-0.json", "summary.json", "claims.json"):
-        content = json.loads((tmp_path / "back" / "metrics" / "paper" / name).read_text())
-        assert all(math.isfinite(value) for _, value in numbers(content, name))
-    assert (tmp_path / "back" / "artifacts" / "models" / "learned-0" / "transformer.safetensors").exists()
+    params = with_settings(read_yaml(ROOT / "params.yaml"), settings())
+    with chdir(tmp_path):
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        for step in steps(params):
+            run_here(step.cmd)
+            assert all(Path(out).exists() for out in step.outs), step.name
+        for name in ("runs/learned-all-0.json", "summary.json", "claims.json"):
+            content = json.loads((Path("metrics/paper") / name).read_text())
+            assert all(math.isfinite(value) for _, value in numbers(content, name))
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """A script of two steps; the second fails as long as there is no file named ``good``."""
+    params = {"scale": "toy"}
+    todo = [
+        Step("one", 'python -c \'open("first", "a").write("x")\'', ["first"]),
+        Step("two", 'python -c \'open("good"); open("a b", "w"); open("c", "w")\'', ["a b", "c"]),
+    ]
+    (tmp_path / "run.sh").write_text(script(todo, params))
+    environment = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
+    return lambda: subprocess.run(
+        ["sh", str(tmp_path / "run.sh")], env=environment, capture_output=True, text=True
+    )
+
+
+def test_the_script_goes_on_where_it_was(toys, tmp_path):
+    assert toys().returncode != 0, "the second step fails"
+    assert (tmp_path / "first").read_text() == "x"
+    (tmp_path / "good").touch()
+    assert toys().returncode == 0 and (tmp_path / "c").exists()
+    again = toys()
+    assert again.returncode == 0 and again.stdout.split("\n") == [
+        "one: is there",
+        "two: is there",
+        "",
+    ]
+    assert (tmp_path / "first").read_text() == "x", "the first step ran once"
+
+
+def test_the_script_refuses_other_parameters(toys, tmp_path):
+    (tmp_path / "params.yaml").write_text("scale: another\n")
+    refused = toys()
+    assert refused.returncode == 1 and refused.stderr == (
+        "error: params.yaml: expected the parameters of this script, found others; use another "
+        "folder.\n"
+    )
+    assert not (tmp_path / "first").exists()
+
+
+@pytest.mark.parametrize("setting", ["scale", "nothing=1", "scales.paper.sae.k=1", "scale.paper=1"])
+def test_a_setting_without_a_key_is_refused(setting):
+    with pytest.raises(BadInput, match="expected KEY=VALUE"):
+        with_settings(read_yaml(ROOT / "params.yaml"), [setting])

@@ -1,5 +1,7 @@
-"""Interchange with other libraries: with maze-dataset the same maze is the same text, the same path, the same maze again; with
-TransformerLens and Hugging Face the same weights give the same logits."""
+"""Interchange with other libraries: with maze-dataset the same maze is the same text, the same
+path, the same maze again; with TransformerLens and Hugging Face the same weights give the same
+logits.
+"""
 
 import warnings
 
@@ -8,8 +10,8 @@ import pytest
 import torch
 
 from benchmarks import counterparts
-from mazewm import tokens
-from mazewm.maze import datasets
+from mazewm.datasets import draw
+from mazewm.maze import tokens
 from mazewm.maze.lattice import lattice
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.transformer import Transformer, TransformerParams
@@ -23,13 +25,15 @@ try:
 except ImportError:
     MazeTokenizerModular = None
 
-pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # the libraries warn of their own deprecations
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::Warning"
+)  # the libraries warn of their own deprecations
 with_mazes = pytest.mark.skipif(MazeTokenizerModular is None, reason=REASON.format("maze-dataset"))
 
 N = 5
 FAMILIES = {
-    "sparse": datasets.FamilyParams(generator="dfs", size=N, min_cells=6, max_cells=19, share=1.0),
-    "loops": datasets.FamilyParams(generator="percolation", size=N, p=0.6, share=1.0),
+    "sparse": draw.FamilyParams(generator="dfs", size=N, min_cells=6, max_cells=19, share=1.0),
+    "loops": draw.FamilyParams(generator="percolation", size=N, p=0.6, share=1.0),
 }
 
 
@@ -48,9 +52,14 @@ def coordinates(cells):
 @pytest.fixture(scope="module", params=list(FAMILIES))
 def pairs(request):
     """Our mazes beside the library's."""
-    mazes = datasets.draw(np.random.default_rng(0), lattice(N), request.param, FAMILIES[request.param], 211)[:61]
+    mazes = draw.draw(
+        np.random.default_rng(0), lattice(N), request.param, FAMILIES[request.param], 211
+    )[:61]
     rows = zip(mazes.connections, mazes.path, strict=True)
-    theirs = [SolvedMaze(connection_list=connection_list(bits), solution=np.array(coordinates(path))) for bits, path in rows]
+    theirs = [
+        SolvedMaze(connection_list=connection_list(bits), solution=np.array(coordinates(path)))
+        for bits, path in rows
+    ]
     assert len(mazes) == 61
     return mazes, theirs
 
@@ -63,13 +72,23 @@ def cell_number(name):
 @with_mazes
 @pytest.mark.parametrize("tokenizer", ["modular", "legacy"])
 def test_the_same_maze_is_the_same_text(pairs, tokenizer):
-    theirs_as = MazeTokenizerModular() if tokenizer == "modular" else TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
+    theirs_as = (
+        MazeTokenizerModular()
+        if tokenizer == "modular"
+        else TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
+    )
     for i, maze in enumerate(pairs[1]):
         words = maze.as_tokens(theirs_as)
         n = words.count(";")
-        c1 = np.array([cell_number(words[at]) for at in tokens.spelling_positions(n, tokens.TokenClass.C1)])
-        c2 = np.array([cell_number(words[at]) for at in tokens.spelling_positions(n, tokens.TokenClass.C2)])
-        ours = tokens.spell_as(pairs[0][i : i + 1], lattice(N).connection_of[c1, c2][None], (c1 > c2)[None])
+        c1 = np.array(
+            [cell_number(words[at]) for at in tokens.connection_positions(n, tokens.TokenClass.C1)]
+        )
+        c2 = np.array(
+            [cell_number(words[at]) for at in tokens.connection_positions(n, tokens.TokenClass.C2)]
+        )
+        ours = tokens.encode_as(
+            pairs[0][i : i + 1], lattice(N).connection_of[c1, c2][None], (c1 > c2)[None]
+        )
         assert tokens.Vocabulary(N).text(ours.tokens[0]) == " ".join(words)
 
 
@@ -88,7 +107,7 @@ def test_the_library_reads_our_text_as_the_same_maze(pairs):
     legacy = TokenizationMode.AOTP_UT_uniform.to_legacy_tokenizer(N)
     rng = np.random.default_rng(0)
     for i, maze in enumerate(theirs):
-        text = tokens.Vocabulary(N).text(tokens.spell(mazes[i : i + 1], rng).tokens[0])
+        text = tokens.Vocabulary(N).text(tokens.encode(mazes[i : i + 1], rng).tokens[0])
         back = SolvedMaze.from_tokens(text.split(), legacy)
         # The library takes the largest coordinate that it meets for the size of the lattice.
         rows, cols = back.connection_list.shape[1:]
@@ -125,7 +144,9 @@ def largest_difference(model, peer):
 
 
 def test_the_same_weights_give_the_same_logits_in_transformer_lens(model):
-    pytest.importorskip("transformer_lens", reason=REASON.format("transformer-lens"), exc_type=ImportError)
+    pytest.importorskip(
+        "transformer_lens", reason=REASON.format("transformer-lens"), exc_type=ImportError
+    )
     apart, size = largest_difference(model, counterparts.hooked(model).eval())
     assert apart < 1e-4 < size
 

@@ -10,13 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mazewm.params import Params, load
-from tests import pipeline_deps
-from tests.pipeline_deps import ROOT
+from mazewm.io.params import Params, load
+from stages import imports
+from stages.imports import ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 STAGES: dict[str, dict] = PIPELINE["stages"]
+# Those that do not compute with torch, or leave it to the library to say on how many threads.
+WITHOUT_THREADS = (
+    "digest_code",
+    "generate_mazes",
+    "train_transformer",
+    "observe_training",
+    "score",
+    "compare",
+)
 SCALES: dict[str, dict] = PARAMS["scales"]
 
 
@@ -28,11 +37,13 @@ def sections_read(file: str) -> list[tuple[type[Params], str]]:
     names: dict[str, str] = {}  # what a name in the file stands for
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
         elif isinstance(node, ast.Import):
             names |= {alias.asname or alias.name: alias.name for alias in node.names}
         elif isinstance(node, ast.ClassDef):
-            names[node.name] = f"{pipeline_deps.module_of(path)}.{node.name}"
+            names[node.name] = f"{imports.module_of(path)}.{node.name}"
 
     def full(node: ast.expr) -> str:
         first, *rest = ast.unparse(node).split(".")
@@ -40,24 +51,42 @@ def sections_read(file: str) -> list[tuple[type[Params], str]]:
 
     found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and full(node.func) == "mazewm.params.load":
-            assert len(node.args) >= 2, f"{file}:{node.lineno}: write load(Cls, section) with both in their places"
+        if isinstance(node, ast.Call) and full(node.func) == "mazewm.io.params.load":
+            assert len(node.args) >= 2, (
+                f"{file}:{node.lineno}: write load(Cls, section) with both in their places"
+            )
             cls, section = node.args[:2]
-            assert isinstance(section, ast.Constant), f"{file}:{node.lineno}: write the section's name as text, so that it can be checked"
+            assert isinstance(section, ast.Constant), (
+                f"{file}:{node.lineno}: write the section's name as text, so that it can be checked"
+            )
             module, _, name = full(cls).rpartition(".")
             found.append((getattr(importlib.import_module(module), name), section.value))
     return found
 
 
+def code_of(stage: str) -> list[str]:
+    """The project's files that a stage imports."""
+    return [path.as_posix() for path in imports.closure(Path(f"stages/{stage}.py"))]
+
+
 def sections_of(stage: str) -> dict[str, type[Params]]:
     """The sections of params.yaml that a stage, or what it imports, reads."""
-    return {section: cls for file in pipeline_deps.code_deps(stage) for cls, section in sections_read(file)}
+    return {section: cls for file in code_of(stage) for cls, section in sections_read(file)}
 
 
 def texts_in(stage: str) -> set[str]:
-    """Every piece of text that stands in a stage's file."""
-    tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text())
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    """Every piece of text, and every field of a class, that stands in a stage's file."""
+    nodes = list(ast.walk(ast.parse((ROOT / "stages" / f"{stage}.py").read_text())))
+    fields = {
+        node.target.id
+        for node in nodes
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    return fields | {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def is_section(name: str) -> bool:
@@ -72,18 +101,25 @@ def cmd_of(stage: str) -> str:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_the_file_of_its_name(stage):
-    assert (ROOT / "stages" / f"{stage}.py").exists(), f"stages/{stage}.py is missing; dvc.yaml has a stage of that name"
-    assert cmd_of(stage).startswith(f"python -m stages.{stage} ") or cmd_of(stage) == f"python -m stages.{stage}"
+    assert (ROOT / "stages" / f"{stage}.py").exists(), (
+        f"stages/{stage}.py is missing; dvc.yaml has a stage of that name"
+    )
+    assert (
+        cmd_of(stage).startswith(f"python -m stages.{stage} ")
+        or cmd_of(stage) == f"python -m stages.{stage}"
+    )
     assert STAGES[stage].get("desc", "").endswith("."), f"{stage}: expected a desc, one sentence"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_code_deps_are_the_imports(stage):
-    expected, declared = pipeline_deps.code_deps(stage), pipeline_deps.declared(STAGES[stage])
-    block = "\n".join(f"      - {file}" for file in expected)
-    assert sorted(declared) == sorted(expected), (
-        f"{stage}: missing {sorted(set(expected) - set(declared))}, too many {sorted(set(declared) - set(expected))}; "
-        f"run python -m tests.pipeline_deps --write, or paste\n{block}"
+def test_a_stage_depends_on_its_digest_and_on_no_other_code(stage):
+    code = [
+        dep
+        for dep in STAGES[stage]["deps"]
+        if not dep.startswith(("artifacts/", "${results}/")) or dep.startswith("artifacts/code/")
+    ]
+    assert code == (
+        ["mazewm", "stages"] if stage == "digest_code" else [f"artifacts/code/{stage}.txt"]
     )
 
 
@@ -91,9 +127,11 @@ def test_code_deps_are_the_imports(stage):
 def test_other_deps_are_outs(stage):
     outs = [part for entry in STAGES.values() for part in outs_of(entry)]
     for dep in STAGES[stage].get("deps", []):
-        if pipeline_deps.is_code(dep) or (ROOT / dep).is_file() and not dep.startswith(("artifacts/", "metrics/")):
+        if dep in imports.PACKAGES:
             continue
-        made = any(dep == out or dep.startswith(out + "/") or out.startswith(dep + "/") for out in outs)
+        made = any(
+            dep == out or dep.startswith(out + "/") or out.startswith(dep + "/") for out in outs
+        )
         assert made, f"{stage}: nothing makes its dep {dep}"
 
 
@@ -107,24 +145,40 @@ def outs_of(entry: dict) -> list[str]:
 def test_declared_params_are_those_that_are_read(stage):
     expected = set()
     for section in sections_of(stage):
-        assert section in PARAMS or any(section in scale for scale in SCALES.values()), f"{stage} reads {section}, which params.yaml lacks"
+        assert section in PARAMS or any(section in scale for scale in SCALES.values()), (
+            f"{stage} reads {section}, which params.yaml lacks"
+        )
         expected |= {section} if section in PARAMS else set()
-        expected |= {f"scales.${{scale}}.{section}"} if any(section in scale for scale in SCALES.values()) else set()
+        expected |= (
+            {f"scales.${{scale}}.{section}"}
+            if any(section in scale for scale in SCALES.values())
+            else set()
+        )
     declared = set(STAGES[stage].get("params", []))
     single = {name for name in PARAMS if not is_section(name) and name != "scales"}
-    assert declared - single == expected, f"{stage}: expected params {sorted(expected)}, found {sorted(declared - single)}"
+    assert declared - single == expected, (
+        f"{stage}: expected params {sorted(expected)}, found {sorted(declared - single)}"
+    )
     unread = sorted(name for name in declared & single if name not in texts_in(stage))
     assert not unread, f"{stage} declares {unread}, which stages/{stage}.py does not name"
-    undeclared = sorted(name for name in texts_in(stage) & {"encodings", "seeds", "maze_seed"} if name not in declared)
+    undeclared = sorted(
+        name
+        for name in texts_in(stage) & {"encodings", "objectives", "seeds", "maze_seed"}
+        if name not in declared
+    )
     assert not undeclared, f"stages/{stage}.py names {undeclared}, which {stage} does not declare"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_command_gives_every_option(stage):
-    words = shlex.split(cmd_of(stage).replace("${", "").replace("}", ""))
-    given = {word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+def test_the_command_gives_every_argument(stage):
+    words = shlex.split(cmd_of(stage).replace("${", "").replace("}", ""))[3:]
+    options = [word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--")]
+    arguments = ["run"] if "matrix" in STAGES[stage] else []
     main = importlib.import_module(f"stages.{stage}").main
-    assert given == set(inspect.signature(main).parameters), f"{stage}: the options in dvc.yaml and those of main differ"
+    assert [*arguments, *options] == list(inspect.signature(main).parameters), (
+        f"{stage}: dvc.yaml and main differ"
+    )
+    assert words[: len(arguments)] == ["key"] * len(arguments)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -134,18 +188,28 @@ def test_every_section_loads_at_every_scale(stage, scale, tmp_path):
     path.write_text(yaml.safe_dump(PARAMS | {"scale": scale}, sort_keys=False))
     for section, cls in sections_of(stage).items():
         load(cls, section, path)
-        defaults = sorted(name for name, field in cls.model_fields.items() if not field.is_required())
-        assert not defaults, f"{cls.__name__} has defaults for {defaults}; numbers are chosen in params.yaml"
+        defaults = sorted(
+            name for name, field in cls.model_fields.items() if not field.is_required()
+        )
+        assert not defaults, (
+            f"{cls.__name__} has defaults for {defaults}; numbers are chosen in params.yaml"
+        )
         keys = set(PARAMS.get(section) or {}) | set(SCALES[scale].get(section) or {})
         assert keys == set(cls.model_fields)
 
 
 def test_every_parameter_is_read_by_some_stage():
     read = {section for stage in STAGES for section in sections_of(stage)}
-    there = {name for name in PARAMS if is_section(name)} | {name for scale in SCALES.values() for name in scale}
+    there = {name for name in PARAMS if is_section(name)} | {
+        name for scale in SCALES.values() for name in scale
+    }
     assert there == read, f"params.yaml has sections that no stage reads: {sorted(there - read)}"
     text = (ROOT / "dvc.yaml").read_text()
-    idle = [name for name in PARAMS if not is_section(name) and name != "scales" and f"{{{name}}}" not in text]
+    idle = [
+        name
+        for name in PARAMS
+        if not is_section(name) and name != "scales" and f"{{{name}}}" not in text
+    ]
     assert not idle, f"dvc.yaml does not use {idle}"
 
 
@@ -154,50 +218,21 @@ def test_all_scales_have_the_same_sections():
     assert len(set(map(frozenset, sections.values()))) == 1, sections
 
 
-def test_a_missing_and_a_superfluous_dep_are_noticed(tmp_path):
-    for name, text in {
-        "mazewm/__init__.py": "",
-        "mazewm/a.py": "def f():\n    from mazewm import b\n",
-        "mazewm/b.py": "from mazewm.inner import deep\n",
-        "mazewm/c.py": "",
-        "mazewm/inner/__init__.py": "import mazewm.d as d\n",
-        "mazewm/inner/deep.py": "",
-        "mazewm/d.py": "import numpy\n",
-        "stages/__init__.py": "",
-        "stages/one.py": "from mazewm.a import f\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    found = pipeline_deps.code_deps("one", tmp_path)
-    inner = ["mazewm/inner/__init__.py", "mazewm/inner/deep.py"]
-    assert found == ["stages/one.py", "mazewm/__init__.py", "mazewm/a.py", "mazewm/b.py", "mazewm/d.py", *inner, "stages/__init__.py"]
-
-
-def test_rewriting_keeps_everything_but_code_deps():
-    before = """\
-stages:
-  one:   # a comment
-    cmd: python -m stages.one
-    deps:
-      # why
-      - stages/one.py
-      - mazewm/old.py   # gone
-      - artifacts/mazes
-    params: [sae]
-  two:
-    deps:
-      - stages/two.py
-    outs: [x]
-"""
-    after = pipeline_deps.rewritten(before, {"one": ["stages/one.py", "mazewm/new.py"]})
-    assert after == before.replace(
-        "    deps:\n      # why\n      - stages/one.py\n      - mazewm/old.py   # gone\n",
-        "    deps:\n      - stages/one.py\n      - mazewm/new.py\n      # why\n",
-        1,
-    )
-
-
-@pytest.mark.parametrize("stage", sorted({*STAGES} - {"generate_mazes", "train_transformer", "score", "compare"}))
+@pytest.mark.parametrize(
+    "stage",
+    sorted(
+        {*STAGES}
+        - {
+            "digest_code",
+            "generate_mazes",
+            "train_transformer",
+            "observe_training",
+            "score",
+            "compare",
+        }
+    ),
+)
 def test_a_stage_that_computes_says_on_how_many_threads(stage):
-    """Runs go beside each other, one to a core, and another number of threads gives other bits (the training's is set in the library)."""
+    """Runs go beside each other, one to a core, and another number of threads gives other bits (the
+    training's is set in the library)."""
     assert "torch.set_num_threads(" in (ROOT / "stages" / f"{stage}.py").read_text()

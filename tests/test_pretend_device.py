@@ -1,4 +1,6 @@
-"""Every analysis on a pretend accelerator, which refuses what a real one refuses, comes to what it comes to on the CPU."""
+"""Every analysis on a pretend accelerator, which refuses what a real one refuses, comes to what it
+comes to on the CPU.
+"""
 
 import copy
 
@@ -10,23 +12,31 @@ from pretend_device import DEVICE, NAME, Walled, best_device, same
 from sae.recipes import POINT, recipe
 from toys import tiny
 
-from mazewm import activations, behaviour, consolidation, writing
-from mazewm.beyond import probes, steering
-from mazewm.beyond.facts import FACTS
-from mazewm.beyond.forks import forks
 from mazewm.circuits import tracing
-from mazewm.circuits.attention import CircuitParams
-from mazewm.consolidation import PAPER_SITE
+from mazewm.circuits.params import CircuitParams
+from mazewm.circuits.readable import Readable
+from mazewm.counterfactuals import examples
+from mazewm.counterfactuals.forks import forks
+from mazewm.inference import behaviour
+from mazewm.inference.subject import Subject
 from mazewm.interventions.design import InterventionParams
 from mazewm.interventions.directions import Directions, LatentSets
 from mazewm.interventions.ledger import run_interventions
-from mazewm.maze import examples
+from mazewm.localize import activations, consolidation, writing
+from mazewm.localize.locations import PAPER_LOCATION
+from mazewm.maze import mazes as files_of_mazes
+from mazewm.maze.tokens import PATH_END, TokenClass, Vocabulary
 from mazewm.model.positions import ENCODINGS
+from mazewm.model.recipe import TrainingParams
 from mazewm.model.sites import Place, Site
-from mazewm.model.training import TrainingParams, train
+from mazewm.model.training import Checkpoint, Training
+from mazewm.model.transformer import TransformerParams
+from mazewm.planning import probes, steering
+from mazewm.planning.facts import FACTS
+from mazewm.run import Run
 from mazewm.sae import quality, stability, training
 from mazewm.sae.autoencoder import SparseAutoencoder
-from mazewm.tokens import PATH_END, TokenClass, Vocabulary
+from mazewm.sae.params import Point
 
 VOCABULARY, MAZES = Vocabulary(3), trees(53)
 PLACE = Place(0, Site.RESID_POST)
@@ -46,7 +56,8 @@ def there(module):
 
 
 def agree(function, *modules):
-    """What a function makes of modules on the CPU is what it makes of them on the pretend device."""
+    """What a function makes of modules on the CPU is what it makes of them on the pretend
+    device."""
     here = function(*modules)
     with best_device(NAME):
         other = function(*map(there, modules))
@@ -80,7 +91,9 @@ def test_the_wall_has_doors():
     x = torch.arange(3.0).to(DEVICE)
     assert isinstance(x, Walled) and x.device == DEVICE
     assert x.cpu().numpy().tolist() == x.tolist() == [0, 1, 2]
-    assert (x * 2 + torch.tensor(1.0))[torch.tensor([2, 0])].tolist() == [5, 1], "scalars and indices may come from the CPU"
+    assert (x * 2 + torch.tensor(1.0))[torch.tensor([2, 0])].tolist() == [5, 1], (
+        "scalars and indices may come from the CPU"
+    )
     assert x.sum().item() == float(x[1:].sum()) == 3
     view = x[:2]
     view += 1
@@ -90,18 +103,25 @@ def test_the_wall_has_doors():
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_behaviour_and_consolidation(encoding):
-    rows = agree(lambda model: behaviour.measure(model, MAZES, "test", 0, 17), walker(encoding))
+    rows = agree(
+        lambda model: behaviour.measure_behaviour(model, MAZES, "test", 0, 17), walker(encoding)
+    )
     assert len(rows) == len(MAZES)
-    agree(lambda model: behaviour.behave(model, MAZES, np.random.default_rng(0), 17).cells.tolist(), walker(encoding))
-    agree(lambda model: consolidation.look(model, MAZES, 0, 17), walker(encoding))
+    agree(
+        lambda model: behaviour.behave(model, MAZES, np.random.default_rng(0), 17).cells.tolist(),
+        walker(encoding),
+    )
+    agree(lambda model: consolidation.formation(model, MAZES, 0, 17), walker(encoding))
 
 
 def test_writing():
     some = examples.additions(MAZES, np.random.default_rng(0), 1)
 
     def written(model):
-        arrows = writing.arrows(model, MAZES, 0, 17)
-        return writing.look(model, arrows, some, [1.0, 4.0], 0, 17), [list(arrow.ravel()) for arrow in arrows.values()]
+        arrows = writing.arrows_of(model, MAZES, 0, 17)
+        return writing.write_everywhere(model, arrows, some, [1.0, 4.0], 0, 17), [
+            list(arrow.ravel()) for arrow in arrows.values()
+        ]
 
     agree(written, walker())
 
@@ -109,7 +129,14 @@ def test_writing():
 def test_activations(tmp_path):
     def cached(model):
         folder = tmp_path / model.device.type
-        activations.cache(folder, model, MAZES, [PLACE, Place(1, Site.MLP_POST)], list(TokenClass), 0, 17)
+        activations.cache(
+            folder,
+            model,
+            MAZES,
+            activations.Wanted([PLACE, Place(1, Site.MLP_POST)], list(TokenClass)),
+            0,
+            17,
+        )
         return [
             column.astype(float).tolist() if column.dtype.kind == "f" else column.tolist()
             for column in activations.read(folder / "0.resid_post")
@@ -121,8 +148,9 @@ def test_activations(tmp_path):
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("activation", ["topk", "relu", "batch_topk"])
 def test_training_an_sae(activation, frozen):
-    """With latents that die, so that the two ways to revive them are compared; ended before rounding makes another choice of the top k."""
-    point = training.Point(47, 0.01) if activation == "relu" else POINT._replace(width=47)
+    """With latents that die, so that the two ways to revive them are compared; ended before
+    rounding makes another choice of the top k."""
+    point = Point(47, 0.01) if activation == "relu" else POINT._replace(width=47)
     params = recipe(activation=activation, dead_share=0.02, aux_weight=0.5)
 
     def trained(name):
@@ -137,7 +165,7 @@ def test_training_an_sae(activation, frozen):
 
 
 def cached_values(model, folder):
-    activations.cache(folder, model, MAZES, [PLACE], list(TokenClass), 0, 17)
+    activations.cache(folder, model, MAZES, activations.Wanted([PLACE], list(TokenClass)), 0, 17)
     return activations.read(folder / str(PLACE))
 
 
@@ -147,12 +175,19 @@ def test_describing_and_splicing(tmp_path):
     for activation in ("topk", "relu", "batch_topk"):
         sae = random_sae(30, 47, activation)
         agree(lambda sae: quality.describe("trained", PLACE, sae, held_out), sae)
-        agree(lambda model, sae: quality.splice_quality(PLACE, model, sae, mean, MAZES, 0, 17), walker(), sae)
+        agree(
+            lambda model, sae: quality.Splicing(model, PLACE, mean, 0, 17).quality(sae, MAZES),
+            walker(),
+            sae,
+        )
 
 
 def test_stability(tmp_path):
     held_out = cached_values(walker(), tmp_path)
-    agree(lambda *saes: stability.compare(PLACE, *saes, held_out.values), *(random_sae(30, 47, seed=seed) for seed in range(3)))
+    agree(
+        lambda *saes: stability.compare(PLACE, *saes, held_out.values),
+        *(random_sae(30, 47, seed=seed) for seed in range(3)),
+    )
 
 
 def test_saving_and_loading(tmp_path):
@@ -163,45 +198,76 @@ def test_saving_and_loading(tmp_path):
         for path, module in ((tmp_path / "sae", sae), (tmp_path / "model", model)):
             found = type(module).load(path)
             assert found.device == DEVICE
-            assert all(torch.equal(value.cpu(), module.state_dict()[key]) for key, value in found.state_dict().items())
+            assert all(
+                torch.equal(value.cpu(), module.state_dict()[key])
+                for key, value in found.state_dict().items()
+            )
 
 
 @pytest.mark.parametrize("encoding", ["learned", "alibi"])
 def test_circuits(encoding):
     """All that is traced, with thresholds so low that there are heads of each kind."""
     params = CircuitParams(
-        n_mazes=43, batch_size=17, connectivity_threshold=0.01, binding_ratio=1.0, n_position_bins=3, n_swaps=7, n_threads=1
+        n_mazes=43,
+        batch_size=17,
+        connectivity_threshold=0.01,
+        binding_ratio=1.0,
+        n_position_bins=3,
+        n_swaps=7,
+        n_threads=1,
     )
-    best = {str(site): {e: 3 * e + 1 for e in range(N_CONNECTIONS)} for site in (SITE, PAPER_SITE)}
+    best = {e: 3 * e + 1 for e in range(N_CONNECTIONS)}
 
     def traced(model, sae):
-        return tracing.trace(model, {str(PLACE): sae}, best, [SITE, PAPER_SITE], MAZES, params, 0)
+        known = [Readable(location, sae, best) for location in (SITE, PAPER_LOCATION)]
+        rows = tracing.trace_subject(Subject(model, MAZES[:43], 0, 17), known, params).rows
+        return tuple(rows[name] for name in tracing.ROW_TYPES)
 
     found = agree(traced, walker(encoding), random_sae(30, 47))
     assert all(found), "every table has rows"
 
 
 INTERVENTIONS = InterventionParams(
-    n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, n_added=[1], n_several=3, set_sizes=[1, 3], doses=[1.0, 4.0],
-    several_doses=[1.0], other_site_doses=[2.0], batch_size=5, n_threads=1,
-)  # fmt: skip
+    n_per_connection=1,
+    n_per_connection_validation=1,
+    n_redrawn=1,
+    n_added=[1],
+    n_several=3,
+    set_sizes=[1, 3],
+    doses=[1.0, 4.0],
+    several_doses=[1.0],
+    other_site_doses=[2.0],
+    batch_size=5,
+    n_threads=1,
+)
 
 
 def directions(site, is_main, sae: SparseAutoencoder):
     rng = np.random.default_rng(0)
     ids = np.arange(N_CONNECTIONS)[:, None] * 3
-    sets = {n: LatentSets((ids + np.arange(n)) % 47, np.full((12, n), 2.0), (ids + 9 + np.arange(2 * n)) % 47) for n in (1, 3)}
-    return Directions(site, is_main, sae, sets, *rng.standard_normal((2, N_CONNECTIONS, 30)), rng.random(47))
+    sets = {
+        n: LatentSets(
+            (ids + np.arange(n)) % 47, np.full((12, n), 2.0), (ids + 9 + np.arange(2 * n)) % 47
+        )
+        for n in (1, 3)
+    }
+    return Directions(
+        site, is_main, sae, sets, *rng.standard_normal((2, N_CONNECTIONS, 30)), rng.random(47)
+    )
 
 
 def test_the_ledger():
     rng = np.random.default_rng
-    made = [examples.additions(MAZES, rng(0), 1), examples.removals(MAZES, rng(0), 1, 8), examples.moves(MAZES, rng(0), 1),
-            examples.overload(MAZES, rng(0), 1, 3, 7)]  # fmt: skip
+    made = [
+        examples.additions(MAZES, rng(0), 1),
+        examples.removals(MAZES, rng(0), 1, 8),
+        examples.moves(MAZES, rng(0), 1),
+        examples.overload(MAZES, rng(0), 1, 3, 7),
+    ]
     asked = [("test", some[np.arange(min(7, len(some)))]) for some in made]
 
     def booked(model, sae):
-        sites = [directions(SITE, True, sae), directions(PAPER_SITE, False, sae)]
+        sites = [directions(SITE, True, sae), directions(PAPER_LOCATION, False, sae)]
         ledger = run_interventions(model, asked, sites, INTERVENTIONS, 0, lambda: None)
         return ledger.frame().values.tolist(), [part.tolist() for part in ledger.lists["measured"]]
 
@@ -211,11 +277,20 @@ def test_the_ledger():
 
 def test_beyond_the_input():
     mazes = trees(211)
-    agree(lambda model: list(probes.read(model, mazes, np.random.default_rng(0), 53).ravel()), walker())
+    agree(
+        lambda model: list(probes.read(model, mazes, np.random.default_rng(0), 53).ravel()),
+        walker(),
+    )
     rng = np.random.default_rng(0)
-    n_units = {"distance": VOCABULARY.grid.n_cells, "on_path": VOCABULARY.grid.n_cells, "toward_target": N_CONNECTIONS}
+    n_units = {
+        "distance": VOCABULARY.grid.n_cells,
+        "on_path": VOCABULARY.grid.n_cells,
+        "toward_target": N_CONNECTIONS,
+    }
     known = {
-        (fact, token, depth): probes.Directions(*rng.standard_normal((4, n_units[fact], 30)), np.ones(n_units[fact], bool))
+        (fact, token, depth): probes.Directions(
+            *rng.standard_normal((4, n_units[fact], 30)), np.ones(n_units[fact], bool)
+        )
         for fact in FACTS
         for token in probes.TOKENS
         for depth in (1, 2)
@@ -224,30 +299,55 @@ def test_beyond_the_input():
     assert len(chosen) == 7
 
     def steered(model):
-        rows = steering.steer(model, chosen, "test", known, steering.every_dose(2, [3.0]), 5, 0, lambda: None)
-        return rows.drop(columns="measured").values.tolist(), [list(cells) for cells in rows.measured]
+        rows = steering.steer(
+            model, chosen, "test", known, steering.every_dose(2, [3.0]), 5, 0, lambda: None
+        )
+        return rows.drop(columns="measured").values.tolist(), [
+            list(cells) for cells in rows.measured
+        ]
 
     agree(steered, walker())
 
 
 def test_a_training_moves_between_devices(tmp_path):
-    """Three steps here, the rest there, from the checkpoint that was kept here: the weights are those of a training that stayed."""
-    mazes = trees(151)
+    """Three steps here, the rest there, from the checkpoint that was kept here: the weights are
+    those of a training that stayed."""
     params = TrainingParams.model_construct(
-        n_steps=7, batch_size=5, n_questions=3, loss_on="all", other_weight=0.3, muon_lr=0.003, adamw_lr=0.003, weight_decay=0.01,
-        warmup_steps=2, checkpoint_every=3, n_observations=2, n_observed_mazes=5, n_threads=1, precision="fp32", compile=False,
-    )  # fmt: skip
+        n_steps=7,
+        batch_size=5,
+        n_questions=3,
+        other_weight=0.3,
+        muon_lr=0.003,
+        adamw_lr=0.003,
+        weight_decay=0.01,
+        warmup_steps=2,
+        checkpoint_every=3,
+        n_observations=2,
+        n_observed_mazes=5,
+        n_threads=1,
+        precision="fp32",
+        compile=False,
+    )
 
-    def start():
-        return tiny("rotary", d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length).requires_grad_()
+    for split in ("train", "validation"):
+        files_of_mazes.write(tmp_path / "mazes" / f"{split}.parquet", trees(151))
 
-    def to(model, checkpoint, last):
-        steps = train(model, mazes, params, 0, checkpoint, "a", lambda _, row: {"step": row.step, "loss": row.loss_path})
-        return next(list(seen) for progress, seen in steps if progress.step == last)
+    def start(name):
+        shape = TransformerParams(n_layers=2, d_model=30, n_heads=3, d_mlp=37)
+        return Training(
+            Run("rotary", "all", 0, tmp_path), shape, params, Checkpoint(tmp_path / name, "a")
+        )
 
-    stayed, left, came = start(), start(), there(start())
-    losses = to(stayed, tmp_path / "whole.pt", 7)
-    to(left, tmp_path / "moved.pt", 4)
-    assert to(came, tmp_path / "moved.pt", 7) == [pytest.approx(row, rel=1e-4) for row in losses]
-    for (name, weight), other in zip(stayed.named_parameters(), came.parameters(), strict=True):
-        assert torch.allclose(weight, other.cpu(), atol=1e-3), name
+    def to(training, last):
+        next(progress for progress in training.steps() if progress.step == last)
+        return [[row.step, row.loss_path, row.loss_other] for row in training.history]
+
+    stayed, left, came = start("whole"), start("moved"), start("moved")
+    came.model = there(came.model)
+    expected = to(stayed, 7)
+    to(left, 4)
+    assert to(came, 7) == [pytest.approx(row, rel=1e-4) for row in expected]
+    for (name, a), (_, b) in zip(
+        stayed.model.state_dict().items(), came.model.state_dict().items(), strict=True
+    ):
+        assert torch.allclose(a, b.cpu(), atol=1e-3), name

@@ -1,6 +1,8 @@
-"""Toys for the tests: hand-drawn mazes with their own parser and search, and a hand-wired transformer.
+"""Toys for the tests: hand-drawn mazes with their own parser and search, and a hand-wired
+transformer.
 
-Nothing here uses the code under test to find an answer: drawings are parsed and searched with sets of coordinates.
+Nothing here uses the code under test to find an answer: drawings are parsed and searched with sets
+of coordinates.
 """
 
 from collections import deque
@@ -10,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mazewm.inference.edits import Edit, Taps
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import Edit, Taps
+from mazewm.maze.tokens import ORIGIN_START, PATH_END, Vocabulary
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import ORIGIN_START, PATH_END, Vocabulary
 
 Cell = tuple[int, int]
 
@@ -56,8 +58,18 @@ class Drawing:
 
     def canonical(self) -> tuple:
         """The same for drawings that are equal but turned, mirrored or moved, and for no others."""
-        turns = [lambda r, c: (r, c), lambda r, c: (c, -r), lambda r, c: (-r, -c), lambda r, c: (-c, r)]
-        turns += [lambda r, c: (r, -c), lambda r, c: (-r, c), lambda r, c: (c, r), lambda r, c: (-c, -r)]
+        turns = [
+            lambda r, c: (r, c),
+            lambda r, c: (c, -r),
+            lambda r, c: (-r, -c),
+            lambda r, c: (-c, r),
+        ]
+        turns += [
+            lambda r, c: (r, -c),
+            lambda r, c: (-r, c),
+            lambda r, c: (c, r),
+            lambda r, c: (-c, -r),
+        ]
         images = []
         for turn in turns:
             image = [[turn(*cell) for cell in pair] for pair in self.pairs]
@@ -73,21 +85,39 @@ class Drawing:
             return []
         paths = [[self.origin]]
         while paths[0][-1] != self.target:
-            paths = [[*path, cell] for path in paths for cell in self.around(path[-1]) if steps[cell] == steps[path[-1]] - 1]
+            paths = [
+                [*path, cell]
+                for path in paths
+                for cell in self.around(path[-1])
+                if steps[cell] == steps[path[-1]] - 1
+            ]
         return paths
 
 
 def draw(text: str) -> Drawing:
-    """Parse a drawing: cells are ``o``, the origin ``O`` and the target ``T``; ``-`` and ``|`` are connections."""
+    """Parse a drawing: cells are ``o``, the origin ``O`` and the target ``T``; ``-`` and ``|`` are
+    connections."""
     lines = [line for line in text.split("\n") if line.strip()]
     margin = min(len(line) - len(line.lstrip()) for line in lines[::2])
     rows = [line[margin:] for line in lines]
     n = (len(rows) + 1) // 2
     at = {(r, c): rows[r][c] for r in range(2 * n - 1) for c in range(min(len(rows[r]), 2 * n - 1))}
     cells = {(r, c): at[2 * r, 2 * c] for r in range(n) for c in range(n)}
-    assert sorted(cells.values()) == sorted("O" + "T" + "o" * (n * n - 2)), "draw every cell, one O and one T"
-    across = [((r, c), (r, c + 1)) for r in range(n) for c in range(n - 1) if at.get((2 * r, 2 * c + 1)) == "-"]
-    down = [((r, c), (r + 1, c)) for r in range(n - 1) for c in range(n) if at.get((2 * r + 1, 2 * c)) == "|"]
+    assert sorted(cells.values()) == sorted("O" + "T" + "o" * (n * n - 2)), (
+        "draw every cell, one O and one T"
+    )
+    across = [
+        ((r, c), (r, c + 1))
+        for r in range(n)
+        for c in range(n - 1)
+        if at.get((2 * r, 2 * c + 1)) == "-"
+    ]
+    down = [
+        ((r, c), (r + 1, c))
+        for r in range(n - 1)
+        for c in range(n)
+        if at.get((2 * r + 1, 2 * c)) == "|"
+    ]
     where = {mark: cell for cell, mark in cells.items()}
     return Drawing(n, frozenset(map(frozenset, across + down)), where["O"], where["T"])
 
@@ -159,7 +189,9 @@ BRIDGE = draw("""
 """)
 
 
-def tiny(encoding: str, d_vocab: int = 19, n_ctx: int = 23, seed: int = 0, n_layers: int = 2) -> Transformer:
+def tiny(
+    encoding: str, d_vocab: int = 19, n_ctx: int = 23, seed: int = 0, n_layers: int = 2
+) -> Transformer:
     """A random transformer with 3 heads of 10 dimensions."""
     torch.manual_seed(seed)
     params = TransformerParams(n_layers=n_layers, d_model=30, n_heads=3, d_mlp=37)
@@ -175,8 +207,8 @@ WANDERERS = {"learned": 14, "sinusoidal": 10, "rotary": 3, "alibi": 30, "none": 
 
 
 def wanderer(encoding: str, n_layers: int = 2) -> Transformer:
-    """A random transformer for 3 x 3 lattices that walks from cell to cell as all that it has read decides; some of its walks end,
-    after few or many steps, and some go wrong."""
+    """A random transformer for 3 x 3 lattices that walks from cell to cell as all that it has read
+    decides; some of its walks end, after few or many steps, and some go wrong."""
     vocabulary = Vocabulary(3)
     model = tiny(encoding, len(vocabulary), vocabulary.max_length, WANDERERS[encoding], n_layers)
     model.W_E *= 30
@@ -190,7 +222,8 @@ def wanderer(encoding: str, n_layers: int = 2) -> Transformer:
 
 
 def walk_alone(model: Transformer, asked: np.ndarray, edits: Sequence[Edit] = ()) -> list[int]:
-    """What ``rollouts`` is to give for one question on a 3 x 3 lattice, by its definition: a forward pass over all tokens for each."""
+    """What ``rollouts`` is to give for one question on a 3 x 3 lattice, by its definition: a
+    forward pass over all tokens for each."""
     first_cell, n_cells = Vocabulary(3).first_cell, 9
     ids, cells = torch.from_numpy(asked)[None], list[int]()
     while len(cells) <= n_cells:
@@ -214,18 +247,22 @@ def assert_walks_vary(walks: np.ndarray, n_lengths: int = 4, n_cells: int = 6) -
 
 
 def looks_two_back(n: int) -> Transformer:
-    """One layer whose single head attends to the token two back and copies it onto the token that is there.
+    """One layer whose single head attends to the token two back and copies it onto the token that
+    is there.
 
-    Dimensions are one-hot positions followed by one-hot tokens, so a position's residual holds its own token and the one two
-    back: both cells of a connection at c2, and nowhere else.
-    """
+    Dimensions are one-hot positions followed by one-hot tokens, so a position's residual holds its
+    own token and the one two back: both cells of a connection at c2, and nowhere else."""
     vocabulary = Vocabulary(n)
     n_pos, d_vocab = vocabulary.max_length, len(vocabulary)
     d = n_pos + d_vocab
-    model = Transformer(TransformerParams(n_layers=1, d_model=d, n_heads=1, d_mlp=2), "learned", d_vocab, n_pos)
+    model = Transformer(
+        TransformerParams(n_layers=1, d_model=d, n_heads=1, d_mlp=2), "learned", d_vocab, n_pos
+    )
     model.silence()
     attn = model.blocks[0].attn
-    one = ((1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5) ** -1  # what a one becomes in LayerNorm, inverted
+    one = (
+        (1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5
+    ) ** -1  # what a one becomes in LayerNorm, inverted
     with torch.no_grad():
         model.W_E.zero_()[:, n_pos:] = torch.eye(d_vocab)
         model.encoding.W_pos.zero_()[:, :n_pos] = torch.eye(n_pos)

@@ -1,1 +1,7 @@
-"""Room 7, circuits: model + SAE + feature map -> which heads bind cells into connections, what they write, and what ablating them does."""
+"""Which heads bind two cells into a connection, what they look for and write, what is lost without
+them; activation patching.
+"""
+
+from mazewm.io.lazy import offer
+
+__getattr__ = offer(__name__, trace="tracing", CircuitParams="params")

@@ -1,47 +1,44 @@
-"""Where heads look when they read a token of a connection, with the controls that say whether that is much.
+"""Where heads look when they read a token of a connection, with the controls that say whether that
+is much.
 
-Mean over the tokens of a maze first, then mean and standard deviation over mazes, for every layer, head and each of the
-four tokens ``c1 <--> c2 ;`` (science, "Attention"):
+Mean over the tokens of a maze first, then mean and standard deviation over mazes, for every layer,
+head and each of the four tokens ``c1 <--> c2 ;`` (docs/science.md#attention-and-circuits):
 
-* ``own_mass``: attention to the token's own coordinates (``OWN_OFFSETS``; none lie before c1, whose own_mass is 0);
+* ``own_mass``: attention to the token's own coordinates (``OWN_OFFSETS``; none lie before c1, whose
+  own_mass is 0);
 * ``offset``: attention to the token ``bin`` tokens back; 0 is the token itself;
-* ``position``: own_mass of those connections that are spelled ``bin``-th or later, up to the next bin;
-* ``parity``: attention to an own coordinate whose row + col is even (``bin`` 0) or odd (1), per coordinate.
+* ``position``: own_mass of those connections that are spelled ``bin``-th or later, up to the next
+  bin;
+* ``parity``: attention to an own coordinate whose row + col is even (``bin`` 0) or odd (1), per
+  coordinate.
 
-Controls: ``uniform`` spreads attention evenly over all that the token may see; ``shuffled`` reads own_mass at the
-coordinates of another connection of the same maze, one that is spelled earlier, drawn at random for each token.
+Controls: ``uniform`` spreads attention evenly over all that the token may see; ``shuffled`` reads
+own_mass at the coordinates of another connection of the same maze, one that is spelled earlier,
+drawn at random for each token.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import Field
 
-from mazewm import tables
-from mazewm.consolidation import OWN_OFFSETS, SpellingSite
-from mazewm.maze.mazes import Mazes
+from mazewm.inference.recording import Recorded
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.localize.consolidation import OWN_OFFSETS
+from mazewm.localize.locations import Location
+from mazewm.maze.tokens import (
+    CONNECTION_CLASSES,
+    SPECIALS,
+    TOKENS_PER_CONNECTION,
+    TokenClass,
+    connection_positions,
+)
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
-from mazewm.params import Params
-from mazewm.recording import Recorded, record
-from mazewm.tokens import SPECIALS, SPELLING_CLASSES, TOKENS_PER_CONNECTION, TokenClass, spelling_positions
 
 MAX_OFFSET = 2 * TOKENS_PER_CONNECTION  # as far as the connection before the last one
-
-
-class CircuitParams(Params):
-    """What tracing circuits goes by."""
-
-    n_mazes: Annotated[int, Field(gt=1)]
-    batch_size: Annotated[int, Field(gt=0)]
-    connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass of a connectivity head
-    binding_ratio: Annotated[float, Field(ge=1)]  # own_mass of a binding head, in multiples of the larger control
-    n_position_bins: Annotated[int, Field(gt=0)]
-    n_swaps: Annotated[int, Field(gt=0)]  # pairs of mazes for activation patching
-    n_threads: Annotated[int, Field(gt=0)]  # part of the result: other thread counts add in another order
 
 
 @dataclass(frozen=True)
@@ -77,33 +74,42 @@ class Key(NamedTuple):
 
 
 def position_bins(n_connections: Int[np.ndarray, " maze"], n_bins: int) -> Int[np.ndarray, " nth"]:
-    """For the nth connection, the first n of its bin: bins of successive n that hold about equally many tokens."""
+    """For the nth connection, the first n of its bin: bins of successive n that hold about equally
+    many tokens."""
     count = (n_connections[:, None] > np.arange(n_connections.max())).sum(axis=0)
     middle = (np.cumsum(count) - count / 2) / count.sum()
-    _, first, which = np.unique((middle * n_bins).astype(int), return_index=True, return_inverse=True)
+    _, first, which = np.unique(
+        (middle * n_bins).astype(int), return_index=True, return_inverse=True
+    )
     return first[which]
 
 
-def attention_profile(model: Transformer, mazes: Mazes, seed: int, params: CircuitParams) -> list[AttentionRow]:
-    """Rows for every layer, head and token class; a measure that no token of the mazes has is left out."""
-    layers = range(model.params.n_layers)
-    bins = position_bins(mazes.n_connections, params.n_position_bins)
+def attention_profile(subject: Subject, n_position_bins: int) -> list[AttentionRow]:
+    """Rows for every layer, head and token class; a measure that no token of the mazes has is left
+    out."""
+    mazes, layers = subject.mazes, range(subject.model.params.n_layers)
+    bins = position_bins(mazes.n_connections, n_position_bins)
     is_odd = np.add(*np.divmod(np.arange(mazes.grid.n_cells), mazes.grid.n)) % 2
-    rng = np.random.default_rng([seed, 1])
+    rng = subject.rng(1)
     values: dict[tuple[int, Key], list[np.ndarray]] = defaultdict(list)
     places = [Place(layer, Site.PATTERN) for layer in layers]
-    for recorded in record(model, mazes, places, np.random.default_rng(seed), params.batch_size):
-        donors = earlier(rng, recorded.spelled.order.shape)
+    for recorded in subject.record(places):
+        donors = earlier(rng, recorded.encoded.order.shape)
         for layer in layers:
             pattern = recorded.values[Place(layer, Site.PATTERN)].float().cpu().numpy()
-            for token_class in SPELLING_CLASSES:
-                for key, per_maze in _measure(pattern, recorded, token_class, bins, donors, is_odd).items():
+            for token_class in CONNECTION_CLASSES:
+                for key, per_maze in _measure(
+                    pattern, recorded, token_class, bins, donors, is_odd
+                ).items():
                     values[layer, key].append(per_maze)
     rows = []
     for (layer, key), parts in values.items():
         per_maze = np.concatenate(parts).astype(np.float64)
         mean, sd = per_maze.mean(axis=0), per_maze.std(axis=0)
-        rows += [AttentionRow(layer, head, *key, float(mean[head]), float(sd[head]), len(per_maze)) for head in range(model.params.n_heads)]
+        rows += [
+            AttentionRow(layer, head, *key, float(mean[head]), float(sd[head]), len(per_maze))
+            for head in range(len(mean))
+        ]
     return rows
 
 
@@ -113,12 +119,18 @@ def earlier(rng: np.random.Generator, shape: tuple[int, ...]) -> Int[np.ndarray,
 
 
 def _measure(
-    pattern: np.ndarray, recorded: Recorded, token_class: TokenClass, bins: np.ndarray, donors: np.ndarray, is_odd: np.ndarray
+    pattern: np.ndarray,
+    recorded: Recorded,
+    token_class: TokenClass,
+    bins: np.ndarray,
+    donors: np.ndarray,
+    is_odd: np.ndarray,
 ) -> dict[Key, np.ndarray]:
-    """Every measure of one layer's heads on one batch: ``[maze, head]``, of those mazes that have it."""
-    spelled = recorded.spelled
+    """Every measure of one layer's heads on one batch: ``[maze, head]``, of those mazes that have
+    it."""
+    encoded = recorded.encoded
     n_mazes, n_heads = pattern.shape[:2]
-    at, offsets = spelling_positions(spelled.n_connections, token_class), OWN_OFFSETS[token_class]
+    at, offsets = connection_positions(encoded.n_connections, token_class), OWN_OFFSETS[token_class]
     to_each = np.zeros((len(offsets), n_mazes, n_heads, len(at)), pattern.dtype)
     for nth, back in enumerate(offsets):
         to_each[nth] = pattern[:, :, at, at - back]
@@ -127,22 +139,34 @@ def _measure(
 
     def keep(measure: str, bin: int, attention: np.ndarray, even: np.ndarray | float) -> None:
         found[Key(str(token_class), measure, bin, "none")] = attention
-        found[Key(str(token_class), measure, bin, "uniform")] = np.broadcast_to(even, attention.shape)
+        found[Key(str(token_class), measure, bin, "uniform")] = np.broadcast_to(
+            even, attention.shape
+        )
 
     keep("own_mass", 0, own.mean(axis=2), uniform.mean())
     if len(at) > 1:
         row, donated = np.arange(n_mazes)[:, None], at[donors[:, 1:]]
-        other = sum((pattern[row, :, at[1:], donated - back] for back in offsets), np.zeros((n_mazes, len(at) - 1, n_heads)))
+        other = sum(
+            (pattern[row, :, at[1:], donated - back] for back in offsets),
+            np.zeros((n_mazes, len(at) - 1, n_heads)),
+        )
         found[Key(str(token_class), "own_mass", 0, "shuffled")] = other.mean(axis=1)
     for back in range(MAX_OFFSET + 1):
         seen = at[at >= back]
         if len(seen):
-            keep("offset", back, pattern[:, :, seen, seen - back].mean(axis=2), (1 / (seen + 1)).mean())
+            keep(
+                "offset",
+                back,
+                pattern[:, :, seen, seen - back].mean(axis=2),
+                (1 / (seen + 1)).mean(),
+            )
     for first in np.unique(bins[: len(at)]):
         inside = bins[: len(at)] == first
         keep("position", int(first), own[:, :, inside].mean(axis=2), uniform[inside].mean())
     for parity in (0, 1) if offsets else ():
-        chosen = np.stack([is_odd[spelled.tokens[:, at - back] - len(SPECIALS)] == parity for back in offsets])
+        chosen = np.stack(
+            [is_odd[encoded.tokens[:, at - back] - len(SPECIALS)] == parity for back in offsets]
+        )
         count = chosen.sum(axis=(0, 2))
         some = count > 0
         attention = (to_each * chosen[:, :, None]).sum(axis=(0, 3))[some] / count[some, None]
@@ -151,29 +175,43 @@ def _measure(
     return found
 
 
-def _own_mass(rows: list[AttentionRow], site: SpellingSite) -> dict[tuple[int, int], dict[str, float]]:
-    """For the heads of blocks 0 to the site's: mean own_mass and its controls at the site's token class."""
+def _own_mass(rows: list[AttentionRow], site: Location) -> dict[tuple[int, int], dict[str, float]]:
+    """For the heads of blocks 0 to the site's: mean own_mass and its controls at the site's token
+    class."""
     found: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
     for row in rows:
-        if row.measure == "own_mass" and row.layer <= site.layer and row.token_class == site.token_class:
+        if (
+            row.measure == "own_mass"
+            and row.layer <= site.layer
+            and row.token_class == site.token_class
+        ):
             found[row.layer, row.head][row.control] = row.mean
     return found
 
 
-def connectivity_heads(rows: list[AttentionRow], site: SpellingSite, threshold: float) -> list[BindingHead]:
-    """The heads of blocks 0 to the site's whose mean own_mass at its token class exceeds ``threshold``; there may be none."""
-    return [BindingHead(*place, mass["none"]) for place, mass in sorted(_own_mass(rows, site).items()) if mass["none"] > threshold]
+def connectivity_heads(
+    rows: list[AttentionRow], site: Location, threshold: float
+) -> list[BindingHead]:
+    """The heads of blocks 0 to the site's whose mean own_mass at its token class exceeds
+    ``threshold``; there may be none."""
+    return [
+        BindingHead(*place, mass["none"])
+        for place, mass in sorted(_own_mass(rows, site).items())
+        if mass["none"] > threshold
+    ]
 
 
-def binding_heads(rows: list[AttentionRow], site: SpellingSite, ratio: float) -> list[BindingHead]:
-    """The heads of the site's own block whose mean own_mass exceeds ``ratio`` times the larger of its controls, best first.
+def binding_heads(rows: list[AttentionRow], site: Location, ratio: float) -> list[BindingHead]:
+    """The heads of the site's own block whose mean own_mass exceeds ``ratio`` times the larger of
+    its controls, best first.
 
-    Uniform attention alone would be too weak a control: a head that looks at all coordinates alike beats it twofold. The
-    shuffled control does not. There may be no such head.
-    """
+    Uniform attention alone would be too weak a control: a head that looks at all coordinates alike
+    beats it twofold. The shuffled control does not. There may be no such head."""
     found = []
     for (layer, head), mass in _own_mass(rows, site).items():
         control = max(mass["uniform"], mass.get("shuffled", 0.0))
         if layer == site.layer and mass["none"] > ratio * control:
-            found.append((mass["none"] / max(control, 1e-9), BindingHead(layer, head, mass["none"])))
+            found.append(
+                (mass["none"] / max(control, 1e-9), BindingHead(layer, head, mass["none"]))
+            )
     return [head for _, head in sorted(found, reverse=True)]

@@ -1,29 +1,36 @@
-"""Whether what heads write about a connection points where the SAE's decoder direction of that connection points.
+"""Whether what heads write about a connection points where the SAE's decoder direction of that
+connection points.
 
-1. A token that spells connection e = (a, b) reads the coordinates before it: at ``;`` c1 and c2, at c2 and ``<-->`` c1
-   alone. With v_h(c) from room ``ov`` and own_mass_h shared evenly over what is read, path ``heads`` is
-   ``d(e) = sum_h own_mass_h mean_read v_h(read)``, a mean over the two spellings (a, b) and (b, a). Either way it comes to
-   ``sum_h own_mass_h / 2 [v_h(a) + v_h(b)]``, the specification's formula.
-2. The token's own cell comes in through the residual stream: path ``heads+embedding`` adds ``W_E[token]``, which at c2 is a
-   cell, and at ``<-->`` and ``;`` the same for all connections. Path ``heads+embedding+mlp`` puts the block's MLP behind it,
-   before the mean over spellings: the SAE reads the stream after the MLP, where two cells can become one connection.
-3. Baselines without heads: ``embedding``, ``(W_E[a] + W_E[b]) / 2`` at every token class, and, at coordinates,
-   ``embedding+mlp``. What the heads add is what they score above these.
-4. ``C[e, e'] = cos(d(e) - mean d, w(e') - mean w)`` with w(e') the decoder direction of the best latent of e'. Both
-   means are over connections: what all connections share (positions, the norm's offset, "this is a connection") would
-   bring every cosine near one and says nothing about which connection it is.
-5. Cells alone can score well there: whatever is a sum over cells is closest to the connection that has both. So there is a
-   harder question that no sum can answer: for each spelling, with d of that spelling alone, is the match the best among the
-   connections that share the token's *last* cell, c2? ``picked`` is the share of yes, ``picked_chance`` one over their number.
-6. The AUROC of matched (e = e') against mismatched cosines, and the rank of the match in its row of C.
+1. A token that spells connection e = (a, b) reads the coordinates before it: at ``;`` c1 and c2, at
+   c2 and ``<-->`` c1 alone. With v_h(c) from module ``ov`` and own_mass_h shared evenly over what
+   is read, path ``heads`` is ``d(e) = sum_h own_mass_h mean_read v_h(read)``, a mean over the two
+   spellings (a, b) and (b, a). Either way it comes to ``sum_h own_mass_h / 2 [v_h(a) + v_h(b)]``,
+   half the sum over both cells.
+2. The token's own cell comes in through the residual stream: path ``heads+embedding`` adds
+   ``W_E[token]``, which at c2 is a cell, and at ``<-->`` and ``;`` the same for all connections.
+   Path ``heads+embedding+mlp`` puts the block's MLP behind it, before the mean over spellings: the
+   SAE reads the stream after the MLP, where two cells can become one connection.
+3. Baselines without heads: ``embedding``, ``(W_E[a] + W_E[b]) / 2`` at every token class, and, at
+   coordinates, ``embedding+mlp``. What the heads add is what they score above these.
+4. ``C[e, e'] = cos(d(e) - mean d, w(e') - mean w)`` with w(e') the decoder direction of the best
+   latent of e'. Both means are over connections: what all connections share (positions, the norm's
+   offset, "this is a connection") would bring every cosine near one and says nothing about which
+   connection it is.
+5. Cells alone can score well there: whatever is a sum over cells is closest to the connection that
+   has both. So there is a harder question that no sum can answer: for each spelling, with d of that
+   spelling alone, is the match the best among the connections that share the token's *last* cell,
+   c2? ``picked`` is the share of yes, ``picked_chance`` one over their number.
+6. The AUROC of matched (e = e') against mismatched cosines, and the rank of the match in its row of
+   C.
 
-Controls: as many ``other`` heads of the same blocks with the binding heads' weights, so that only the OV matrices
-differ, and ``shuffled``, the binding heads against latents that were moved to another connection.
+Controls: as many ``other`` heads of the same blocks with the binding heads' weights, so that only
+the OV matrices differ, and ``shuffled``, the binding heads against latents that were moved to
+another connection.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,19 +38,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from mazewm import tables
 from mazewm.circuits.attention import BindingHead
 from mazewm.circuits.ov import COORDINATES, class_positions, head_outputs, mean_added
-from mazewm.consolidation import SpellingSite
+from mazewm.circuits.readable import Readable
+from mazewm.io import tables
+from mazewm.localize.locations import Location
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.tokens import CONNECTOR, DELIMITER, SPECIALS, TokenClass
 from mazewm.model.transformer import Transformer
-from mazewm.sae.autoencoder import SparseAutoencoder
-from mazewm.tokens import CONNECTOR, DELIMITER, SPECIALS, TokenClass
 
 
 @dataclass(frozen=True)
 class OvConsistencyRow:
-    """How well what the weights say about a connection matches the decoder direction of its latent."""
+    """How well what the weights say about a connection matches the decoder direction of its
+    latent."""
 
     site: tables.Text
     path: tables.Text  # heads, heads+embedding, heads+embedding+mlp, embedding, embedding+mlp
@@ -81,70 +89,117 @@ BySpelling = Float[Tensor, "2 connection d_model"]
 
 
 @torch.inference_mode()
-def directions(model: Transformer, heads: Sequence[BindingHead], site: SpellingSite, mazes: Mazes) -> dict[str, BySpelling]:
-    """``d(e)`` for every connection of the lattice spelled either way, by path; without heads, the baselines."""
-    grid, cells = mazes.grid, model.W_E[len(SPECIALS) :]
-    block: Any = model.blocks[site.layer]
-    outputs = {layer: head_outputs(model, layer, mazes) for layer in {h.layer for h in heads}}
-    written = sum((h.own_mass * outputs[h.layer][h.head] for h in heads), torch.zeros_like(cells))
-    upper, lower = torch.from_numpy(grid.ends).T.to(model.device)
-    position = mean_added(model, class_positions(mazes, [site.token_class]))
-    by_heads, by_token, by_mlp = [], [], []
-    for c1, c2 in ((upper, lower), (lower, upper)):
-        read = {TokenClass.C1: [], TokenClass.DELIMITER: [c1, c2]}.get(site.token_class, [c1])
-        own = {TokenClass.C1: cells[c1], TokenClass.C2: cells[c2], TokenClass.CONNECTOR: model.W_E[CONNECTOR]}
-        token = own.get(site.token_class, model.W_E[DELIMITER]).expand(len(c1), -1)
-        by_heads.append(sum((written[c] / len(read) for c in read), torch.zeros_like(token)))
-        by_token.append(by_heads[-1] + token)
-        resid_mid = (by_token[-1] + position + block.attn.b_O)[None]
-        by_mlp.append((resid_mid + block.mlp(block.norm2(resid_mid), site.layer, None))[0])
-    heads_path, token_path, mlp_path = (torch.stack(parts) for parts in (by_heads, by_token, by_mlp))
+def directions(
+    model: Transformer, heads: Sequence[BindingHead], location: Location, mazes: Mazes
+) -> dict[str, BySpelling]:
+    """``d(e)`` for every connection of the lattice in either direction, by path; without heads, the
+    baselines."""
+    upper, lower = torch.from_numpy(mazes.grid.ends).T.to(model.device)
+    either_way, token_class = [(upper, lower), (lower, upper)], location.token_class
+    written = _written_about_cells(model, heads, mazes)
+    by_heads = torch.stack([_read(written, token_class, c1, c2) for c1, c2 in either_way])
+    own = torch.stack([_own_embedding(model, token_class, c1, c2) for c1, c2 in either_way])
+    position = mean_added(model, class_positions(mazes, [token_class]))
+    behind = [_behind_mlp(model, location.layer, one + position) for one in by_heads + own]
     if heads:
-        return {"heads": heads_path, "heads+embedding": token_path, "heads+embedding+mlp": mlp_path}
-    embedding = {"embedding": ((cells[upper] + cells[lower]) / 2).expand(2, -1, -1)}
-    return embedding | ({"embedding+mlp": mlp_path} if site.token_class in COORDINATES else {})
+        return {
+            "heads": by_heads,
+            "heads+embedding": by_heads + own,
+            "heads+embedding+mlp": torch.stack(behind),
+        }
+    cells = model.W_E[len(SPECIALS) :]
+    found = {"embedding": ((cells[upper] + cells[lower]) / 2).expand(2, -1, -1)}
+    return found | ({"embedding+mlp": torch.stack(behind)} if token_class in COORDINATES else {})
 
 
-def centred_cosines(d: Float[Tensor, "left d_model"], w: Float[Tensor, "right d_model"]) -> Float[np.ndarray, "left right"]:
+def _written_about_cells(
+    model: Transformer, heads: Sequence[BindingHead], mazes: Mazes
+) -> Float[Tensor, "cell d_model"]:
+    """What the heads write when they read a cell, by how much they attend to their own."""
+    outputs = {layer: head_outputs(model, layer, mazes) for layer in {h.layer for h in heads}}
+    nothing = torch.zeros_like(model.W_E[len(SPECIALS) :])
+    return sum((h.own_mass * outputs[h.layer][h.head] for h in heads), nothing)
+
+
+def _read(
+    written: Float[Tensor, "cell d_model"], token_class: TokenClass, c1: Tensor, c2: Tensor
+) -> Directions:
+    """The mean over the cells that stand before a token of this class: none before c1, both before
+    ``;``."""
+    read = {TokenClass.C1: [], TokenClass.DELIMITER: [c1, c2]}.get(token_class, [c1])
+    return sum((written[c] / len(read) for c in read), torch.zeros_like(written[c1]))
+
+
+def _own_embedding(
+    model: Transformer, token_class: TokenClass, c1: Tensor, c2: Tensor
+) -> Directions:
+    """The embedding of the token itself: a cell at c1 and c2, else the same for all connections."""
+    cells = model.W_E[len(SPECIALS) :]
+    own = {
+        TokenClass.C1: cells[c1],
+        TokenClass.C2: cells[c2],
+        TokenClass.CONNECTOR: model.W_E[CONNECTOR],
+    }
+    return own.get(token_class, model.W_E[DELIMITER]).expand(len(c1), -1)
+
+
+def _behind_mlp(model: Transformer, layer: int, resid: Directions) -> Directions:
+    """The residual stream after the block's attention bias and its MLP."""
+    block = model.layers[layer]
+    resid_mid = (resid + block.attn.b_O)[None]
+    return (resid_mid + block.mlp(block.norm2(resid_mid), layer, None))[0]
+
+
+def centred_cosines(
+    d: Float[Tensor, "left d_model"], w: Float[Tensor, "right d_model"]
+) -> Float[np.ndarray, "left right"]:
     """Cosines of all pairs after each side's mean is taken away; 0 where nothing is left."""
     d, w = d.cpu().double(), w.cpu().double()  # MPS has no float64
     d, w = d - d.mean(dim=0), w - w.mean(dim=0)
     # Equal rows leave rounding errors, which have a direction but no meaning.
-    left, right = (F.normalize(torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, 0.0), dim=1) for x in (d, w))
+    left, right = (
+        F.normalize(torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, 0.0), dim=1) for x in (d, w)
+    )
     return (left @ right.T).numpy()
 
 
-def other_heads(model: Transformer, heads: Sequence[BindingHead], rng: np.random.Generator) -> list[BindingHead]:
-    """As many other heads of the same blocks as there are, drawn at random, with the given heads' weights in turn."""
+def other_heads(
+    model: Transformer, heads: Sequence[BindingHead], rng: np.random.Generator
+) -> list[BindingHead]:
+    """As many other heads of the same blocks as there are, drawn at random, with the given heads'
+    weights in turn."""
     taken = {(h.layer, h.head) for h in heads}
     found = []
     for layer in sorted({h.layer for h in heads}):
         weights = [h.own_mass for h in heads if h.layer == layer]
         free = rng.permutation([n for n in range(model.params.n_heads) if (layer, n) not in taken])
-        found += [BindingHead(layer, int(head), weight) for head, weight in zip(free, weights, strict=False)]
+        found += [
+            BindingHead(layer, int(head), weight)
+            for head, weight in zip(free, weights, strict=False)
+        ]
     return found
 
 
 @torch.inference_mode()
 def compare(
     model: Transformer,
-    sae: SparseAutoencoder,
-    best_latent: Mapping[int, int],
-    site: SpellingSite,
+    known: Readable,
     heads: Mapping[str, Sequence[BindingHead]],
     mazes: Mazes,
     seed: int,
 ) -> Consistency:
-    """Compare ``d(e)`` of each named set of heads with the decoder directions; the set named ``binding`` gets the controls.
+    """Compare ``d(e)`` of each named set of heads with the decoder directions; the set named
+    ``binding`` gets the controls.
 
     Connections without a latent are left out, and so are sets without heads.
     """
     rng = np.random.default_rng([seed, 2])
-    connections = sorted(best_latent)
+    connections, site = known.connections, known.location
     if len(connections) < 2:
         return Consistency([], [])
-    decoder = sae.W_dec[torch.tensor([best_latent[e] for e in connections])]
-    # A random cycle through the connections moves every latent, which a random permutation does not.
+    decoder = known.sae.W_dec[torch.tensor([known.best_latent[e] for e in connections])]
+    # A random cycle through the connections moves every latent, which a random permutation does
+    # not.
     cycle = rng.permutation(len(connections))
     moved = torch.empty_like(decoder)
     moved[cycle] = decoder[np.roll(cycle, 1)]
@@ -160,11 +215,18 @@ def compare(
             rows += _rank(site, path, name, connections, matrix, picked)
             if name == "binding":
                 pairs = [(i, j) for i in range(len(connections)) for j in range(len(connections))]
-                cosines += [OvCosineRow(str(site), path, connections[i], connections[j], float(matrix[i, j])) for i, j in pairs]
+                cosines += [
+                    OvCosineRow(
+                        str(site), path, connections[i], connections[j], float(matrix[i, j])
+                    )
+                    for i, j in pairs
+                ]
     return Consistency(rows, cosines)
 
 
-def _picked(d: BySpelling, target: Directions, ends: Int[np.ndarray, "connection 2"]) -> Float[np.ndarray, "connection 2"]:
+def _picked(
+    d: BySpelling, target: Directions, ends: Int[np.ndarray, "connection 2"]
+) -> Float[np.ndarray, "connection 2"]:
     """For every connection, ``picked`` and ``picked_chance``."""
     found = np.zeros((len(ends), 2))
     cosines = centred_cosines(d.flatten(0, 1), target).reshape(2, len(ends), len(ends))
@@ -178,7 +240,12 @@ def _picked(d: BySpelling, target: Directions, ends: Int[np.ndarray, "connection
 
 
 def _rank(
-    site: SpellingSite, path: str, heads: str, connections: list[int], matrix: np.ndarray, picked: np.ndarray
+    site: Location,
+    path: str,
+    heads: str,
+    connections: list[int],
+    matrix: np.ndarray,
+    picked: np.ndarray,
 ) -> list[OvConsistencyRow]:
     """One row for each row of a cosine matrix."""
     from sklearn.metrics import roc_auc_score  # slow, and most who import this module fit nothing
@@ -188,5 +255,10 @@ def _rank(
     mismatched = (matrix.sum(axis=1) - matched) / (n - 1)
     ties = (matrix == matched[:, None]).sum(axis=1) - 1
     rank = 1 + (matrix > matched[:, None]).sum(axis=1) + ties / 2
-    values = zip(connections, *np.stack([matched, mismatched, rank, *picked.T]).tolist(), strict=True)
-    return [OvConsistencyRow(str(site), path, heads, e, on, off, auroc, r, hit, chance, n) for e, on, off, r, hit, chance in values]
+    values = zip(
+        connections, *np.stack([matched, mismatched, rank, *picked.T]).tolist(), strict=True
+    )
+    return [
+        OvConsistencyRow(str(site), path, heads, e, on, off, auroc, r, hit, chance, n)
+        for e, on, off, r, hit, chance in values
+    ]

@@ -1,14 +1,16 @@
 """How much of the path's probability a block's binding heads carry alone.
 
-With m the mean log-probability of the true path's tokens (``<PATH_END>`` included; nats per token, teacher forcing), M the
-whole model, C the block with only the circuit's heads left, and 0 the block with none left:
+With m the mean log-probability of the true path's tokens (``<PATH_END>`` included; nats per token,
+teacher forcing), M the whole model, C the block with only the circuit's heads left, and 0 the block
+with none left:
 
     faithfulness = (m(C) - m(0)) / (m(M) - m(0))
 
-1 = the circuit does all that the block's attention does, 0 = nothing. A head that is taken away puts out, at every position
-of the prompt, its mean at that position over the mazes with equally many connections; at the path's positions it goes on
-as it is. Circuits: ``binding``; ``complement``, all other heads of the block (the specification's completeness); ``random``, as
-many heads as binding has, but not the same.
+1 = the circuit does all that the block's attention does, 0 = nothing. A head that is taken away
+puts out, at every position of the prompt, its mean at that position over the mazes with equally
+many connections; at the path's positions it goes on as it is. Circuits: ``binding``;
+``complement``, all other heads of the block (what is left without it); ``random``, as many
+heads as binding has, but not the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mazewm import tables
 from mazewm.circuits.attention import BindingHead
-from mazewm.circuits.knockout import blocks, embed
-from mazewm.consolidation import SpellingSite
-from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import Edit, Taps
+from mazewm.inference.edits import Edit, Taps, run_blocks
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.localize.locations import Location
+from mazewm.maze.tokens import PADDING, encode, prompt_length
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
-from mazewm.tokens import PADDING, prompt_length, spell
 
 
 @dataclass(frozen=True)
@@ -47,47 +48,71 @@ class FaithfulnessRow:
 
 @torch.inference_mode()
 def measure(
-    model: Transformer, binding: Mapping[SpellingSite, Sequence[BindingHead]], mazes: Mazes, seed: int, batch: int
+    subject: Subject, binding: Mapping[Location, Sequence[BindingHead]]
 ) -> list[FaithfulnessRow]:
-    """Rows for the circuits of each site's block; none where ablating the whole block changes nothing."""
-    every = tuple(range(model.params.n_heads))
-    circuits = {site: _circuits(site, heads, every, seed) for site, heads in binding.items()}
+    """Rows for the circuits of each site's block; none where ablating the whole block changes
+    nothing."""
+    every = tuple(range(subject.model.params.n_heads))
+    circuits = {
+        site: _circuits(site, heads, every, subject.rng(4)) for site, heads in binding.items()
+    }
     rows = []
     for layer in sorted({site.layer for site in circuits}):
         here = {site: named for site, named in circuits.items() if site.layer == layer}
         # Sites of one block share most of what has to be read.
-        kept = dict.fromkeys([every, (), *(heads for named in here.values() for heads in named.values())])
-        m = dict(zip(kept, _path_log_probability(model, layer, list(kept), mazes, seed, batch), strict=True))
+        kept = dict.fromkeys(
+            [every, (), *(heads for named in here.values() for heads in named.values())]
+        )
+        m = dict(zip(kept, _path_log_probability(subject, layer, list(kept)), strict=True))
         if m[every] == m[()]:
             continue
         for site, named in here.items():
             for name, heads in named.items():
                 share = (m[heads] - m[()]) / (m[every] - m[()])
                 text = " ".join(f"{layer}.{head}" for head in heads)
-                rows.append(FaithfulnessRow(str(site), name, text, len(heads), m[every], m[heads], m[()], share, len(mazes)))
+                rows.append(
+                    FaithfulnessRow(
+                        str(site),
+                        name,
+                        text,
+                        len(heads),
+                        m[every],
+                        m[heads],
+                        m[()],
+                        share,
+                        len(subject.mazes),
+                    )
+                )
     return rows
 
 
-def _circuits(site: SpellingSite, binding: Sequence[BindingHead], every: tuple[int, ...], seed: int) -> dict[str, tuple[int, ...]]:
+def _circuits(
+    site: Location, binding: Sequence[BindingHead], every: tuple[int, ...], rng: np.random.Generator
+) -> dict[str, tuple[int, ...]]:
     """The heads that each circuit keeps in the site's block."""
     kept = tuple(sorted(h.head for h in binding if h.layer == site.layer))
     circuits = {"binding": kept, "complement": tuple(h for h in every if h not in kept)}
     alternatives = [c for c in combinations(every, len(kept)) if c != kept]
     if alternatives:
-        circuits["random"] = alternatives[np.random.default_rng([seed, 4]).integers(len(alternatives))]
+        circuits["random"] = alternatives[rng.integers(len(alternatives))]
     return circuits
 
 
-def _path_log_probability(model: Transformer, layer: int, kept: list[tuple[int, ...]], mazes: Mazes, seed: int, batch: int) -> list[float]:
+def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ...]]) -> list[float]:
     """m for each list of heads that a block keeps."""
-    rng = np.random.default_rng([seed, 5])
+    model, mazes, batch, rng = subject.model, subject.mazes, subject.batch, subject.rng(5)
     total, n_tokens = np.zeros(len(kept)), 0
     for n, index in mazes.by_n_connections().items():
-        spelled = [spell(mazes[index[start : start + batch]], rng) for start in range(0, len(index), batch)]
-        before = [_before(model, torch.from_numpy(s.tokens).to(model.device), layer) for s in spelled]
+        encoded = [
+            encode(mazes[index[start : start + batch]], rng)
+            for start in range(0, len(index), batch)
+        ]
+        before = [
+            _before(model, torch.from_numpy(s.tokens).to(model.device), layer) for s in encoded
+        ]
         length = prompt_length(n)
         mean = torch.cat([_z(model, resid[:, :length], layer) for resid in before]).mean(dim=0)
-        for s, resid in zip(spelled, before, strict=True):
+        for s, resid in zip(encoded, before, strict=True):
             tokens = torch.from_numpy(s.tokens).to(model.device)
             target = tokens[:, length:]
             n_tokens += int((target != PADDING).sum())
@@ -97,18 +122,26 @@ def _path_log_probability(model: Transformer, layer: int, kept: list[tuple[int, 
 
 def _before(model: Transformer, tokens: Tensor, layer: int) -> Tensor:
     """The residual stream before a block; the last token predicts nothing and is dropped."""
-    return blocks(model, embed(model, tokens[:, :-1]), range(layer), Taps())
+    return run_blocks(model, model.embed(tokens[:, :-1]), range(layer), Taps())
 
 
 def _z(model: Transformer, resid: Tensor, layer: int) -> Tensor:
     """The outputs of a block's heads, ``[maze, head, pos, d_head]``."""
     taps = Taps(record=[Place(layer, Site.Z)])
-    blocks(model, resid, range(layer, layer + 1), taps)
+    run_blocks(model, resid, range(layer, layer + 1), taps)
     return taps.values[Place(layer, Site.Z)]
 
 
-def _log_probability(model: Transformer, resid: Tensor, layer: int, kept: tuple[int, ...], mean: Tensor, target: Tensor) -> float:
-    """Summed log-probability of the ``target`` tokens with all heads but ``kept`` at their mean on the prompt."""
+def _log_probability(
+    model: Transformer,
+    resid: Tensor,
+    layer: int,
+    kept: tuple[int, ...],
+    mean: Tensor,
+    target: Tensor,
+) -> float:
+    """Summed log-probability of the ``target`` tokens with all heads but ``kept`` at their mean on
+    the prompt."""
     gone = [head for head in range(model.params.n_heads) if head not in kept]
 
     def ablate(z: Tensor) -> Tensor:
@@ -117,7 +150,7 @@ def _log_probability(model: Transformer, resid: Tensor, layer: int, kept: tuple[
         return edited
 
     edits = [Edit(Place(layer, Site.Z), ablate)] if gone else []
-    resid = blocks(model, resid, range(layer, model.params.n_layers), Taps(edits))
+    resid = run_blocks(model, resid, range(layer, model.params.n_layers), Taps(edits))
     path = model.unembed(resid[:, -target.shape[1] :])
     chosen = path.log_softmax(dim=-1).gather(2, target[..., None])[..., 0]
     return float((chosen * (target != PADDING)).cpu().double().sum())

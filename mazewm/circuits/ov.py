@@ -1,10 +1,12 @@
 """What heads write into the residual stream when they read a cell, from the weights alone.
 
-``v_h(c) = norm1(W_E[c] + p) W_V W_O`` for head h and cell c, where p is the mean vector that the encoding adds at the
-coordinates' positions (zero if it adds none). Above block 0 this is the direct path from the embedding only.
+``v_h(c) = norm1(W_E[c] + p) W_V W_O`` for head h and cell c, where p is the mean vector that the
+encoding adds at the coordinates' positions (zero if it adds none). Above block 0 this is the direct
+path from the embedding only.
 
 * ``OvNormRow``: the length of v_h(c), a picture on the lattice;
-* ``OvRankRow``: the effective rank of ``W_OV = W_V W_O``, exp of the entropy of sigma / sum sigma (Roy and Vetterli 2007).
+* ``OvRankRow``: the effective rank of ``W_OV = W_V W_O``, exp of the entropy of sigma / sum sigma
+  (Roy and Vetterli 2007).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +18,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mazewm import tables
+from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.tokens import SPECIALS, TokenClass, connection_positions
 from mazewm.model.transformer import Transformer
-from mazewm.tokens import SPECIALS, TokenClass, spelling_positions
 
 COORDINATES = (TokenClass.C1, TokenClass.C2)
 
@@ -46,19 +48,31 @@ class OvRankRow:
 
 def class_positions(mazes: Mazes, classes: Iterable[TokenClass]) -> Int[np.ndarray, " token"]:
     """The positions of all tokens of the given classes in all mazes."""
-    return np.concatenate([np.tile(spelling_positions(n, c), len(index)) for c in classes for n, index in mazes.by_n_connections().items()])
+    return np.concatenate(
+        [
+            np.tile(connection_positions(n, c), len(index))
+            for c in classes
+            for n, index in mazes.by_n_connections().items()
+        ]
+    )
 
 
-def mean_added(model: Transformer, positions: Int[np.ndarray, " token"]) -> Float[Tensor, " d_model"]:
+def mean_added(
+    model: Transformer, positions: Int[np.ndarray, " token"]
+) -> Float[Tensor, " d_model"]:
     """The mean, over positions, of the vector that the encoding adds to the embedding."""
     where, times = np.unique(positions, return_counts=True)
     at = torch.from_numpy(where).to(model.device)
-    added = model.encoding.on_embed(torch.zeros(1, len(at), model.params.d_model, device=model.device), at)[0]
+    added = model.encoding.on_embed(
+        torch.zeros(1, len(at), model.params.d_model, device=model.device), at
+    )[0]
     return torch.from_numpy(times / times.sum()).to(added) @ added
 
 
 @torch.inference_mode()
-def head_outputs(model: Transformer, layer: int, mazes: Mazes) -> Float[Tensor, "head cell d_model"]:
+def head_outputs(
+    model: Transformer, layer: int, mazes: Mazes
+) -> Float[Tensor, "head cell d_model"]:
     """``v_h(c)`` for every head of a block and every cell; the mazes say where coordinates lie."""
     block: Any = model.blocks[layer]
     cells = model.W_E[len(SPECIALS) :] + mean_added(model, class_positions(mazes, COORDINATES))
@@ -68,7 +82,12 @@ def head_outputs(model: Transformer, layer: int, mazes: Mazes) -> Float[Tensor, 
 def ov_norms(model: Transformer, layers: Sequence[int], mazes: Mazes) -> list[OvNormRow]:
     """The norm of ``v_h(c)`` for every head of ``layers`` and every cell."""
     norms = {layer: head_outputs(model, layer, mazes).norm(dim=2).tolist() for layer in layers}
-    return [OvNormRow(layer, h, c, norm) for layer, heads in norms.items() for h, cells in enumerate(heads) for c, norm in enumerate(cells)]
+    return [
+        OvNormRow(layer, h, c, norm)
+        for layer, heads in norms.items()
+        for h, cells in enumerate(heads)
+        for c, norm in enumerate(cells)
+    ]
 
 
 @torch.inference_mode()

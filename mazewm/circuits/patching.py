@@ -1,19 +1,25 @@
-"""Where a connection's information lives: activation patching between two mazes that differ in one connection.
+"""Where a connection's information lives: activation patching between two mazes that differ in one
+connection.
 
-1. The two mazes of a swap are spelled in the same order and directions; one slot spells the removed connection in the
-   clean run (the original maze) and the added one, in a direction of its own, in the corrupted run (the swapped maze).
-2. Both runs are given the cells that the two paths start with. At the last of them they part, and the metric is, in
-   logits, ``m = logit(next cell of the original path) - logit(next cell of the swapped path)``.
-3. One value of the clean run at a time is replaced by that of the corrupted run: a place (``resid_pre`` of block 0, and
-   ``resid_post``, ``attn_out`` and ``mlp_out`` of every block) at the tokens of one group (``TOKEN_GROUPS``).
-4. The effect, worked out in ``scores.patching``, is ``1 - (m_patched - m_corrupted) / (m_clean - m_corrupted)``: 0 =
-   untouched, 1 = as if the other maze had been read.
-5. ``attribution`` is what one backward pass predicts for the change ``m_clean - m_patched`` (attribution patching, Nanda
-   2023): the gradient of m in the clean run times (clean - corrupted), summed over the group, in logits.
+1. The two mazes of a swap are encoded in the same order and directions; one slot spells the removed
+   connection in the clean run (the original maze) and the added one, in a direction of its own, in
+   the corrupted run (the swapped maze).
+2. Both runs are given the cells that the two paths start with. At the last of them they part, and
+   the metric is, in logits, ``m = logit(next cell of the original path) - logit(next cell of the
+   swapped path)``.
+3. One value of the clean run at a time is replaced by that of the corrupted run: a place
+   (``resid_pre`` of block 0, and ``resid_post``, ``attn_out`` and ``mlp_out`` of every block) at
+   the tokens of one group (``TOKEN_GROUPS``).
+4. The effect, worked out in ``scores.patching``, is ``1 - (m_patched - m_corrupted) / (m_clean -
+   m_corrupted)``: 0 = untouched, 1 = as if the other maze had been read.
+5. ``attribution`` is what one backward pass predicts for the change ``m_clean - m_patched``
+   (attribution patching, Nanda 2023): the gradient of m in the clean run times (clean - corrupted),
+   summed over the group, in logits.
 
-What cannot matter is not measured: before the swapped slot the runs are equal, before block 0 they differ in c1 and c2 of
-the slot alone, and from what the last block writes only the last token's logits are read. A pair that lacks a group (no
-connection is spelled after the slot; the paths part at the origin) has no rows of it.
+What cannot matter is not measured: before the swapped slot the runs are equal, before block 0 they
+differ in c1 and c2 of the slot alone, and from what the last block writes only the last token's
+logits are read. A pair that lacks a group (no connection is spelled after the slot; the paths part
+at the origin) has no rows of it.
 """
 
 from dataclasses import dataclass
@@ -24,21 +30,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mazewm import tables
-from mazewm.circuits.knockout import blocks, embed
-from mazewm.maze.swaps import Swaps
-from mazewm.model.edits import Edit, Taps
+from mazewm.circuits.groups import TOKEN_GROUPS, token_groups
+from mazewm.counterfactuals.swaps import Swaps
+from mazewm.inference.edits import Edit, Taps, run_blocks
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.maze.tokens import PADDING, SPECIALS, Encoded, encode_as, prompt_length, random_order
+from mazewm.model.shapes import Resid
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
-from mazewm.shapes import Resid
-from mazewm.tokens import PADDING, SPECIALS, SPELLING_CLASSES, TOKENS_PER_CONNECTION, Spelled, prompt_length, random_spelling, spell_as
 
-OWN = tuple(f"own {c}" for c in SPELLING_CLASSES)  # of the swapped connection
-LATER = tuple(f"later {c}" for c in SPELLING_CLASSES)  # of all connections that are spelled after it
-FRAME = ("<ADJLIST_END>", "origin", "target", "<PATH_START>")  # origin and target with the markers around them
-JOINT = ("own, all", "later, all", "frame, all")  # the groups of one kind at once: what is spread over them shows only here
-# In reading order; the last group's logits are read.
-TOKEN_GROUPS = (*OWN, JOINT[0], *LATER, JOINT[1], *FRAME, JOINT[2], "earlier path", "last path")
 SITES = (Site.ATTN_OUT, Site.MLP_OUT, Site.RESID_POST)
 
 
@@ -54,7 +55,9 @@ class PatchPairRow:
     n_connections: tables.Int
     nth: tables.Int  # how many connections are spelled before the swapped one
     n_common: tables.Int  # cells that both paths start with
-    steps_ahead: tables.Int  # steps of the original path from the last common cell to the removed connection
+    steps_ahead: (
+        tables.Int
+    )  # steps of the original path from the last common cell to the removed connection
     metric_clean: tables.Real  # logits
     metric_corrupted: tables.Real
     is_right: tables.Flag  # in both runs the next cell has the largest of all logits
@@ -69,7 +72,9 @@ class PatchRow:
     site: tables.Text
     token_group: tables.Text
     metric_patched: tables.Real  # logits
-    attribution: tables.Real  # what the gradient predicts for metric_clean - metric_patched, in logits
+    attribution: (
+        tables.Real
+    )  # what the gradient predicts for metric_clean - metric_patched, in logits
 
 
 class Patched(NamedTuple):
@@ -82,55 +87,51 @@ class Patched(NamedTuple):
 class Pairs(NamedTuple):
     """Pairs of mazes with equally many connections, as tokens."""
 
-    clean: Int[np.ndarray, "pair pos"]  # up to the last common cell, then padding, which no earlier position sees
+    clean: Int[
+        np.ndarray, "pair pos"
+    ]  # up to the last common cell, then padding, which no earlier position sees
     corrupted: Int[np.ndarray, "pair pos"]
     nth: Int[np.ndarray, " pair"]
     n_common: Int[np.ndarray, " pair"]
     groups: Bool[np.ndarray, "pair group pos"]
     last: Int[np.ndarray, " pair"]  # the position of the last common cell
-    towards: Int[np.ndarray, "pair 2"]  # the token of the next cell, of the original and of the swapped path
+    towards: Int[
+        np.ndarray, "pair 2"
+    ]  # the token of the next cell, of the original and of the swapped path
 
 
-def spell_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Spelled, Spelled, np.ndarray]:
+def encode_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Encoded, Encoded, np.ndarray]:
     """The original mazes, the swapped ones, and the slot in which their spellings differ."""
-    order, is_flipped = random_spelling(swaps.mazes, rng)
+    order, is_flipped = random_order(swaps.mazes, rng)
     rows, nth = np.nonzero(order == swaps.removed[:, None])
     other, other_flipped = order.copy(), is_flipped.copy()
     other[rows, nth] = swaps.added
     other_flipped[rows, nth] = rng.random(len(rows)) < 0.5
-    return spell_as(swaps.mazes, order, is_flipped), spell_as(swaps.swapped, other, other_flipped), nth
+    return (
+        encode_as(swaps.mazes, order, is_flipped),
+        encode_as(swaps.swapped, other, other_flipped),
+        nth,
+    )
 
 
 def read_pairs(swaps: Swaps, rng: np.random.Generator) -> Pairs:
     """Spell swaps of mazes with equally many connections."""
-    original, swapped, nth = spell_alike(swaps, rng)
+    original, swapped, nth = encode_alike(swaps, rng)
     path, other = swaps.mazes.path, swaps.swapped.path
     # No path is the beginning of the other one, since both end at the target.
     n_common = np.cumprod(path == other, axis=1).sum(axis=1)
     start = prompt_length(original.n_connections)
     length = start + int(n_common.max())
     is_after = np.arange(length) >= (start + n_common)[:, None]
-    clean, corrupted = (np.where(is_after, PADDING, spelled.tokens[:, :length]) for spelled in (original, swapped))
+    clean, corrupted = (
+        np.where(is_after, PADDING, encoded.tokens[:, :length]) for encoded in (original, swapped)
+    )
     rows = np.arange(len(swaps))
-    towards = np.stack([path[rows, n_common], other[rows, n_common]], axis=1).astype(np.int64) + len(SPECIALS)
+    towards = np.stack([path[rows, n_common], other[rows, n_common]], axis=1).astype(
+        np.int64
+    ) + len(SPECIALS)
     groups = token_groups(original.n_connections, nth, n_common, length)
     return Pairs(clean, corrupted, nth, n_common, groups, start + n_common - 1, towards)
-
-
-def token_groups(
-    n_connections: int, nth: Int[np.ndarray, " pair"], n_common: Int[np.ndarray, " pair"], length: int
-) -> Bool[np.ndarray, "pair group pos"]:
-    """Which positions are of which of ``TOKEN_GROUPS``."""
-    start, pos = prompt_length(n_connections), np.arange(length)
-    slot, kind = np.divmod(pos - 1, TOKENS_PER_CONNECTION)
-    slot = np.where(slot < n_connections, slot, -1)
-    own = [(slot == nth[:, None]) & (kind == k) for k in range(TOKENS_PER_CONNECTION)]
-    later = [(slot > nth[:, None]) & (kind == k) for k in range(TOKENS_PER_CONNECTION)]
-    spans = [(start - 8, start - 7), (start - 7, start - 4), (start - 4, start - 1), (start - 1, start)]
-    frame = [np.broadcast_to((first <= pos) & (pos < end), own[0].shape) for first, end in spans]
-    last = (start + n_common - 1)[:, None]
-    kinds = [[*each, np.any(each, axis=0)] for each in (own, later, frame)]
-    return np.stack([*kinds[0], *kinds[1], *kinds[2], (start <= pos) & (pos < last), pos == last], axis=1)
 
 
 def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:
@@ -140,26 +141,29 @@ def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:
     return list(range(len(TOKEN_GROUPS)))[-1 if layer == n_layers - 1 else 0 :]
 
 
-def patch(model: Transformer, swaps: Swaps, seed: int, batch: int) -> Patched:
-    """Patch every place at every group of every pair; about ``batch`` patched sequences are read at a time."""
-    rng = np.random.default_rng([seed, 7])
+def patch(subject: Subject, swaps: Swaps) -> Patched:
+    """Patch every place at every group of every pair; about ``subject.batch`` patched sequences are
+    read at a time."""
+    rng = subject.rng(7)
     rows = Patched([], [])
     connection_set = np.unique(swaps.mazes.connections, axis=0, return_inverse=True)[1]
-    size = max(1, batch // len(TOKEN_GROUPS))
-    for index in swaps.mazes.by_n_connections().values():
-        for start in range(0, len(index), size):
-            part = index[start : start + size]
-            study = _Study(model, read_pairs(swaps[part], rng))
-            rows.pairs.extend(_pair_rows(part, connection_set[part], swaps[part], study))
-            for place in study.places:
-                rows.patches.extend(_patch_rows(part, study, place))
+    size = max(1, subject.batch // len(TOKEN_GROUPS))
+    for part in swaps.mazes.batches(size):
+        study = _Study(subject.model, read_pairs(swaps[part], rng))
+        rows.pairs.extend(_pair_rows(part, connection_set[part], swaps[part], study))
+        for place in study.places:
+            rows.patches.extend(_patch_rows(part, study, place))
     rows.pairs.sort(key=lambda row: row.pair)
     return rows
 
 
-def _pair_rows(index: np.ndarray, connection_set: np.ndarray, swaps: Swaps, study: "_Study") -> list[PatchPairRow]:
+def _pair_rows(
+    index: np.ndarray, connection_set: np.ndarray, swaps: Swaps, study: "_Study"
+) -> list[PatchPairRow]:
     pairs, path = study.pairs, swaps.mazes.path
-    steps = (swaps.mazes.grid.connection_of[path[:, :-1], path[:, 1:]] == swaps.removed[:, None]) & (path[:, 1:] >= 0)
+    steps = (
+        swaps.mazes.grid.connection_of[path[:, :-1], path[:, 1:]] == swaps.removed[:, None]
+    ) & (path[:, 1:] >= 0)
     return [
         PatchPairRow(
             pair=int(pair),
@@ -184,7 +188,14 @@ def _patch_rows(index: np.ndarray, study: "_Study", place: Place) -> list[PatchR
     patched, attribution = study.patched(place, groups).tolist(), study.attribution(place).tolist()
     present = np.asarray(study.pairs.groups.any(axis=2))
     return [
-        PatchRow(int(pair), place.layer, str(place.site), TOKEN_GROUPS[group], patched[i][column], attribution[i][group])
+        PatchRow(
+            int(pair),
+            place.layer,
+            str(place.site),
+            TOKEN_GROUPS[group],
+            patched[i][column],
+            attribution[i][group],
+        )
         for i, pair in enumerate(index)
         for column, group in enumerate(groups)
         if present[i, group]
@@ -196,8 +207,13 @@ class _Study:
 
     def __init__(self, model: Transformer, pairs: Pairs) -> None:
         self.model, self.pairs, self.layers = model, pairs, range(len(model.blocks))
-        self.places = [Place(0, Site.RESID_PRE), *(Place(layer, site) for layer in self.layers for site in SITES)]
-        self.groups, self.last, self.towards = (torch.from_numpy(x).to(model.device) for x in (pairs.groups, pairs.last, pairs.towards))
+        self.places = [
+            Place(0, Site.RESID_PRE),
+            *(Place(layer, site) for layer in self.layers for site in SITES),
+        ]
+        self.groups, self.last, self.towards = (
+            torch.from_numpy(x).to(model.device) for x in (pairs.groups, pairs.last, pairs.towards)
+        )
         # No parameter needs a gradient; from the embeddings on, every activation does.
         starts = Edit(Place(0, Site.RESID_PRE), lambda value: value.detach().requires_grad_())
         self.clean, logits = self._read(pairs.clean, [starts])
@@ -211,15 +227,20 @@ class _Study:
         right = torch.stack([logits.argmax(dim=1), other.argmax(dim=1)], dim=1) == self.towards
         self.is_right = right.all(dim=1).cpu()
 
-    def _read(self, tokens: np.ndarray, edits: list[Edit]) -> tuple[dict[Place, Tensor], Float[Tensor, "pair vocab"]]:
+    def _read(
+        self, tokens: np.ndarray, edits: list[Edit]
+    ) -> tuple[dict[Place, Tensor], Float[Tensor, "pair vocab"]]:
         taps = Taps(edits, self.places)
-        resid = blocks(self.model, embed(self.model, torch.from_numpy(tokens).to(self.model.device)), self.layers, taps)
+        embedded = self.model.embed(torch.from_numpy(tokens).to(self.model.device))
+        resid = run_blocks(self.model, embedded, self.layers, taps)
         return taps.values, self._logits(resid)
 
     def _logits(self, resid: Resid) -> Float[Tensor, "pair vocab"]:
-        """After the last common cell; ``resid`` may hold several versions of each pair, next to each other."""
+        """After the last common cell; ``resid`` may hold several versions of each pair, next to
+        each other."""
         last = self.last.repeat_interleave(len(resid) // len(self.last))
-        return self.model.norm_final(resid[torch.arange(len(resid), device=resid.device), last]) @ self.model.W_U
+        every = torch.arange(len(resid), device=resid.device)
+        return self.model.norm_final(resid[every, last]) @ self.model.W_U
 
     def _metric(self, logits: Float[Tensor, "pair vocab"]) -> Float[Tensor, " pair"]:
         towards = self.towards.repeat_interleave(len(logits) // len(self.towards), dim=0)
@@ -230,26 +251,38 @@ class _Study:
     def patched(self, place: Place, groups: list[int]) -> Float[Tensor, "pair group"]:
         """The metric with ``place`` patched at each of ``groups``.
 
-        After the attention of a block, no position sees another one before the next block. So the block is read once, with
-        the place patched at every position, and each group takes its positions from there and the others from the clean run.
-        """
-        first, clean, other = place.layer + 1, self.clean.get(Place(place.layer, Site.RESID_POST)), self.corrupted[place]
-        if place.site == Site.RESID_PRE:
-            first, clean = place.layer, self.clean[place]
-        elif place.site != Site.RESID_POST:
-            other = self._rest_of_block(place, other)
-        assert clean is not None
-        versions = torch.where(self.groups[:, groups, :, None], other[:, None], clean[:, None]).flatten(0, 1)
-        resid = blocks(self.model, versions, range(first, len(self.layers)), Taps())
+        After the attention of a block, no position sees another one before the next block. So the
+        block is read once, with the place patched at every position, and each group takes its
+        positions from there and the others from the clean run."""
+        first, clean, other = self._streams(place)
+        versions = torch.where(self.groups[:, groups, :, None], other[:, None], clean[:, None])
+        layers = range(first, len(self.layers))
+        resid = run_blocks(self.model, versions.flatten(0, 1), layers, Taps())
         return self._metric(self._logits(resid)).unflatten(0, (-1, len(groups)))
+
+    def _streams(self, place: Place) -> tuple[int, Resid, Resid]:
+        """The first block to be read on, and the stream before it: of the clean run, and of that
+        run with ``place`` patched at every position."""
+        if place.site == Site.RESID_PRE:
+            return place.layer, self.clean[place], self.corrupted[place]
+        if place.site == Site.RESID_POST:
+            return place.layer + 1, self.clean[place], self.corrupted[place]
+        after = Place(place.layer, Site.RESID_POST)
+        return place.layer + 1, self.clean[after], self._rest_of_block(place, self.corrupted[place])
 
     def _rest_of_block(self, place: Place, other: Resid) -> Resid:
         """The stream after the block of the clean run with ``place`` patched everywhere."""
-        before = Place(0, Site.RESID_PRE) if place.layer == 0 else Place(place.layer - 1, Site.RESID_POST)
+        before = (
+            Place(0, Site.RESID_PRE)
+            if place.layer == 0
+            else Place(place.layer - 1, Site.RESID_POST)
+        )
         taps = Taps([Edit(place, lambda _: other)])
-        return blocks(self.model, self.clean[before], range(place.layer, place.layer + 1), taps)
+        return run_blocks(self.model, self.clean[before], range(place.layer, place.layer + 1), taps)
 
     def attribution(self, place: Place) -> Float[Tensor, "pair group"]:
         """What the gradient predicts for the loss of the metric, for all groups."""
-        by_position = (self.gradients[place] * (self.clean[place] - self.corrupted[place])).sum(dim=2)
+        by_position = (self.gradients[place] * (self.clean[place] - self.corrupted[place])).sum(
+            dim=2
+        )
         return (self.groups * by_position[:, None]).sum(dim=2)

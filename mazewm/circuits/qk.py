@@ -1,13 +1,15 @@
 """What a head of block 0 looks for and how far back, from the weights alone.
 
-The score of a query class at position p for a key class ``offset`` tokens before it, before the softmax: ``q . k /
-sqrt(d_head)`` plus what the encoding adds to scores, with q and k made from ``norm1(W_E[token] (+ position))``. A class
-that stands for a cell is averaged over all cells, which, the score being linear in q and in k, is the mean score over all
-pairs of cells. Scores of one query compare across key classes and offsets; its softmax runs over them. The block's stream
-is the embedding, so that this is all that decides a head's pattern but for the cells.
+The score of a query class at position p for a key class ``offset`` tokens before it, before the
+softmax: ``q . k / sqrt(d_head)`` plus what the encoding adds to scores, with q and k made from
+``norm1(W_E[token] (+ position))``. A class that stands for a cell is averaged over all cells,
+which, the score being linear in q and in k, is the mean score over all pairs of cells. Scores of
+one query compare across key classes and offsets; its softmax runs over them. The block's stream is
+the embedding, so that this is all that decides a head's pattern but for the cells.
 
-Mean and standard deviation are over the query's positions in the later half of a list of connections. Encodings that know
-offsets only (rotary, ALiBi) or nothing (none) have a standard deviation of 0; learned and sinusoidal positions need not.
+Mean and standard deviation are over the query's positions in the later half of a list of
+connections. Encodings that know offsets only (rotary, ALiBi) or nothing (none) have a standard
+deviation of 0; learned and sinusoidal positions need not.
 """
 
 from dataclasses import dataclass
@@ -18,14 +20,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mazewm import tables
+from mazewm.circuits.offsets import COORDINATE, KEY_CLASSES, MAX_OFFSET, QUERY_CLASSES
+from mazewm.io import tables
+from mazewm.maze.tokens import (
+    CONNECTOR,
+    DELIMITER,
+    SPECIALS,
+    TOKENS_PER_CONNECTION,
+    TokenClass,
+    connection_positions,
+)
 from mazewm.model.transformer import Transformer
-from mazewm.tokens import CONNECTOR, DELIMITER, SPECIALS, SPELLING_CLASSES, TOKENS_PER_CONNECTION, TokenClass, spelling_positions
-
-QUERY_CLASSES = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
-COORDINATE = "coordinate"
-KEY_CLASSES = (COORDINATE, str(TokenClass.CONNECTOR), str(TokenClass.DELIMITER))
-MAX_OFFSET = 4 * TOKENS_PER_CONNECTION
 
 
 @dataclass(frozen=True)
@@ -41,27 +46,33 @@ class QkRow:
     sd_over_positions: tables.Real  # of the query
 
 
-def occurs(query_class: str, key_class: str, offset: int) -> bool:
-    """Whether a token of the key class can stand so many tokens before one of the query class."""
-    classes = [str(c) for c in SPELLING_CLASSES]
-    there = classes[(classes.index(query_class) - offset) % TOKENS_PER_CONNECTION]
-    return there == key_class or (key_class == COORDINATE and there in (TokenClass.C1, TokenClass.C2))
-
-
 @torch.inference_mode()
-def qk_by_offset(model: Transformer, n_connections: int, cells: Int[np.ndarray, " cell"]) -> list[QkRow]:
-    """Rows for every head of block 0, in mazes with ``n_connections`` and coordinates among ``cells``; offsets end where the list of
-    connections begins."""
+def qk_by_offset(
+    model: Transformer, n_connections: int, cells: Int[np.ndarray, " cell"]
+) -> list[QkRow]:
+    """Rows for every head of block 0, in mazes with ``n_connections`` and coordinates among
+    ``cells``; offsets end where the list of connections begins."""
     attn: Any = model.blocks[0].attn
     positions = torch.arange(1 + TOKENS_PER_CONNECTION * n_connections, device=model.device)
-    embedded = {COORDINATE: model.W_E[torch.from_numpy(len(SPECIALS) + cells)], "<-->": model.W_E[[CONNECTOR]], ";": model.W_E[[DELIMITER]]}
-    normed = {name: _mean_normed(model, embeddings, positions) for name, embeddings in embedded.items()}
+    embedded = {
+        COORDINATE: model.W_E[torch.from_numpy(len(SPECIALS) + cells)],
+        "<-->": model.W_E[[CONNECTOR]],
+        ";": model.W_E[[DELIMITER]],
+    }
+    normed = {
+        name: _mean_normed(model, embeddings, positions) for name, embeddings in embedded.items()
+    }
     bias = model.encoding.on_scores(positions, positions)
     rows = []
     for query_class in QUERY_CLASSES:
-        at = spelling_positions(n_connections, query_class)[n_connections // 2 :]
+        at = connection_positions(n_connections, query_class)[n_connections // 2 :]
         offsets = np.arange(min(MAX_OFFSET, int(at.min())) + 1)
-        q = _projected(model, normed[COORDINATE if query_class == TokenClass.C2 else query_class], attn.W_Q, positions)
+        q = _projected(
+            model,
+            normed[COORDINATE if query_class == TokenClass.C2 else query_class],
+            attn.W_Q,
+            positions,
+        )
         for key_class in KEY_CLASSES:
             k = _projected(model, normed[key_class], attn.W_K, positions)
             scores = q @ k.transpose(1, 2) * q.shape[2] ** -0.5
@@ -69,22 +80,36 @@ def qk_by_offset(model: Transformer, n_connections: int, cells: Int[np.ndarray, 
             found = scores[:, at[:, None], at[:, None] - offsets].cpu().double()
             mean, sd = found.mean(dim=1), found.std(dim=1, correction=0)
             rows += [
-                QkRow(0, head, str(query_class), str(key_class), int(offset), float(mean[head, offset]), float(sd[head, offset]))
+                QkRow(
+                    0,
+                    head,
+                    str(query_class),
+                    str(key_class),
+                    int(offset),
+                    float(mean[head, offset]),
+                    float(sd[head, offset]),
+                )
                 for head in range(model.params.n_heads)
                 for offset in offsets
             ]
     return rows
 
 
-def _mean_normed(model: Transformer, embeddings: Float[Tensor, "token d_model"], positions: Tensor) -> Float[Tensor, "pos d_model"]:
-    """What block 0's attention reads at each position where one of these tokens stands, averaged over the tokens."""
+def _mean_normed(
+    model: Transformer, embeddings: Float[Tensor, "token d_model"], positions: Tensor
+) -> Float[Tensor, "pos d_model"]:
+    """What block 0's attention reads at each position where one of these tokens stands, averaged
+    over the tokens."""
     block: Any = model.blocks[0]
     resid = embeddings[:, None].expand(-1, len(positions), -1)
     return block.norm1(model.encoding.on_embed(resid, positions)).mean(dim=0)
 
 
 def _projected(
-    model: Transformer, normed: Float[Tensor, "pos d_model"], W: Float[Tensor, "head d_model d_head"], positions: Tensor
+    model: Transformer,
+    normed: Float[Tensor, "pos d_model"],
+    W: Float[Tensor, "head d_model d_head"],
+    positions: Tensor,
 ) -> Float[Tensor, "head pos d_head"]:
     """Queries or keys, as the encoding turns them."""
     return model.encoding.on_qk((normed @ W)[None], positions)[0]

@@ -1,33 +1,48 @@
-"""The whole room at once.
+"""Everything that is traced in one run.
 
-* Of the model, whatever the site: attention by offset, position and parity; block 0's QK, from the weights; ranks of OV, and its
-  norms in block 0 and the sites' blocks; activation patching between mazes that differ in one connection.
-* At each site, where connections are read, where they are written and the paper's: its binding and connectivity heads; where latents of
-  connections are known, whether the heads' directions are those of the SAE, and what is left of a latent without the heads.
+* Of the model, whatever the site: attention by offset, position and parity; block 0's QK, from the
+  weights; ranks of OV, and its norms in block 0 and the sites' blocks; activation patching between
+  mazes that differ in one connection.
+* At each site, where connections are read, where they are written and the paper's: its binding and
+  connectivity heads; where latents of connections are known, whether the heads' directions are
+  those of the SAE, and what is left of a latent without the heads.
 * Faithfulness of the binding heads of each site.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from mazewm import tables
 from mazewm.circuits import consistency, faithfulness
-from mazewm.circuits.attention import AttentionRow, BindingHead, CircuitParams, attention_profile, binding_heads, connectivity_heads
+from mazewm.circuits.attention import (
+    AttentionRow,
+    BindingHead,
+    attention_profile,
+    binding_heads,
+    connectivity_heads,
+)
 from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
 from mazewm.circuits.faithfulness import FaithfulnessRow
 from mazewm.circuits.knockout import KnockoutRow, knock_out
 from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
+from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
 from mazewm.circuits.qk import QkRow, qk_by_offset
-from mazewm.consolidation import SpellingSite
+from mazewm.circuits.readable import Readable
+from mazewm.counterfactuals.swaps import swaps
+from mazewm.features.ranking import best_latents
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.io.progress import console, progress
+from mazewm.localize.locations import Location, Locations
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.swaps import swaps
 from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
+from mazewm.run import Run
 from mazewm.sae.autoencoder import SparseAutoencoder
 
 
@@ -36,26 +51,12 @@ class HeadRow:
     """One head that was chosen for a site."""
 
     site: tables.Text
-    kind: tables.Text  # connectivity: own_mass above the threshold; binding: above its controls, in the site's own block
+    # connectivity: own_mass above the threshold; binding: above its controls, in the site's own
+    # block
+    kind: tables.Text
     layer: tables.Int
     head: tables.Int
     own_mass: tables.Real
-
-
-class Traced(NamedTuple):
-    """Rows of every table; each is named after what it holds."""
-
-    attention: list[AttentionRow]
-    heads: list[HeadRow]
-    ov_norms: list[OvNormRow]
-    ov_ranks: list[OvRankRow]
-    ov_consistency: list[OvConsistencyRow]
-    ov_cosines: list[OvCosineRow]
-    knockouts: list[KnockoutRow]
-    faithfulness: list[FaithfulnessRow]
-    qk: list[QkRow]
-    patch_pairs: list[PatchPairRow]
-    patches: list[PatchRow]
 
 
 ROW_TYPES: dict[str, type] = {
@@ -73,42 +74,95 @@ ROW_TYPES: dict[str, type] = {
 }
 
 
-def trace(
-    model: Transformer,
-    saes: Mapping[str, SparseAutoencoder],
-    best_latent: Mapping[str, Mapping[int, int]],
-    sites: Sequence[SpellingSite],
-    mazes: Mazes,
-    params: CircuitParams,
-    seed: int,
-) -> Traced:
-    """Measure the first ``n_mazes`` mazes at each of ``sites`` (once, where two are the same).
+@dataclass(frozen=True)
+class Traced:
+    """Rows of every table, by its name in ROW_TYPES."""
 
-    ``saes`` are named by place, and ``best_latent`` gives the latent of each connection by name of the site; a site of which
-    no latent is known has no rows that need one. Patching knows no site, and takes ``n_swaps`` swaps of these mazes.
+    rows: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in ROW_TYPES})
+
+    def add(self, name: str, rows: Iterable[Any]) -> None:
+        """Rows for one of the tables."""
+        self.rows[name].extend(rows)
+
+    def write(self, folder: Path) -> None:
+        """One file for each table."""
+        for name, row_type in ROW_TYPES.items():
+            tables.write_rows(folder / f"{name}.parquet", row_type, self.rows[name])
+
+
+def trace(run: Run, params: CircuitParams) -> Traced:
+    """Trace the circuits of one run on its test mazes."""
+    model = Transformer.load(run.weights)
+    locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
+    ranked = run.table("latents")
+    saes = {
+        each.place: SparseAutoencoder.load(run.folder("saes") / f"{each.place}.safetensors")
+        for each in locations
+    }
+    progress("heads, ablations and patches", 1)
+    subject = Subject(model, run.mazes("test")[: params.n_mazes], run.seed, params.batch_size)
+    known = [
+        Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
+    ]
+    traced = trace_subject(subject, known, params)
+    for head in traced.rows["heads"]:
+        console.print(
+            f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}"
+        )
+    for circuit in traced.rows["faithfulness"]:
+        console.print(
+            f"{circuit.site}: faithfulness of {circuit.circuit} ({circuit.heads or 'no heads'}) "
+            f"{circuit.faithfulness:.2f}"
+        )
+    pairs = traced.rows["patch_pairs"]
+    right = sum(pair.is_right for pair in pairs)
+    console.print(
+        f"activation patching: {len(pairs)} pairs of mazes, {right} with the right next cell in "
+        "both"
+    )
+    return traced
+
+
+def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitParams) -> Traced:
+    """Measure at each of the ``known`` locations; one of which no latent is known has no rows that
+    need one.
+
+    Patching knows no location, and takes ``n_swaps`` swaps of the mazes.
     """
-    mazes = mazes[: params.n_mazes]
-    attention = attention_profile(model, mazes, seed, params)
-    layers = sorted({0, *(site.layer for site in sites)})
-    qk = qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes))
-    patched = patch(model, swaps(mazes, np.random.default_rng([seed, 6]), params.n_swaps), seed, params.batch_size)
-    traced = Traced(attention, [], ov_norms(model, layers, mazes), ov_ranks(model), [], [], [], [], qk, *patched)
-    binding: dict[SpellingSite, list[BindingHead]] = {}
-    for each in dict.fromkeys(sites):
-        named: dict[str, list[BindingHead]] = {
-            "binding": binding_heads(attention, each, params.binding_ratio),
-            "connectivity": connectivity_heads(attention, each, params.connectivity_threshold),
+    model, mazes, seed, traced = subject.model, subject.mazes, subject.seed, Traced()
+    attention = attention_profile(subject, params.n_position_bins)
+    patched = patch(subject, swaps(mazes, np.random.default_rng([seed, 6]), params.n_swaps))
+    traced.add("attention", attention)
+    traced.add("qk", qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes)))
+    traced.add("patch_pairs", patched.pairs)
+    traced.add("patches", patched.patches)
+    traced.add(
+        "ov_norms", ov_norms(model, sorted({0, *(each.location.layer for each in known)}), mazes)
+    )
+    traced.add("ov_ranks", ov_ranks(model))
+    binding: dict[Location, list[BindingHead]] = {}
+    for each in known:
+        heads = {
+            "binding": binding_heads(attention, each.location, params.binding_ratio),
+            "connectivity": connectivity_heads(
+                attention, each.location, params.connectivity_threshold
+            ),
         }
-        traced.heads.extend(HeadRow(str(each), kind, *head) for kind, heads in named.items() for head in heads)
-        binding[each] = named["binding"]
-        latents = best_latent.get(str(each), {})
-        if latents:
-            sae = saes[str(each.place)]
-            rows = consistency.compare(model, sae, latents, each, named, mazes, seed)
-            traced.ov_consistency.extend(rows.rows)
-            traced.ov_cosines.extend(rows.cosines)
-            traced.knockouts.extend(knock_out(model, sae, latents, each, named, mazes, seed, params.batch_size))
-    traced.faithfulness.extend(faithfulness.measure(model, binding, mazes, seed, params.batch_size))
+        binding[each.location] = heads["binding"]
+        traced.add(
+            "heads",
+            (
+                HeadRow(str(each.location), kind, *head)
+                for kind, some in heads.items()
+                for head in some
+            ),
+        )
+        if each.best_latent:
+            agreement = consistency.compare(model, each, heads, mazes, seed)
+            traced.add("ov_consistency", agreement.rows)
+            traced.add("ov_cosines", agreement.cosines)
+            traced.add("knockouts", knock_out(subject, each, heads))
+    traced.add("faithfulness", faithfulness.measure(subject, binding))
     return traced
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from mazewm.figures import beyond, claims, overload, patching, runs, saes
+from mazewm.claims.comparison import Compared
+from mazewm.figures import claims, edits, overload, patching, planning, runs, saes, verdicts
 from mazewm.figures.style import save, use_style
-from mazewm.scores.comparison import Compared
 
 
 def draw_comparison(folder: Path, compared: Compared) -> None:
@@ -15,7 +15,13 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
     matplotlib.use("Agg")
     use_style()
     curves = compared.curves
-    table = pd.DataFrame([one | {"run": run, "id": id} for run, some in compared.claims["runs"].items() for id, one in some.items()])
+    table = pd.DataFrame(
+        [
+            one | {"run": run, "id": id}
+            for run, some in compared.claims["runs"].items()
+            for id, one in some.items()
+        ]
+    )
     figures = {
         "training": lambda: runs.training(curves["history"]),
         "consolidation": lambda: runs.consolidation(curves["consolidation"]),
@@ -26,18 +32,20 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "taxonomy": lambda: saes.taxonomy(curves["taxonomy"]),
         "early_late": lambda: saes.early_late(curves["positions"]),
         "several": lambda: overload.several(curves["at_once"]),
-        "claims": lambda: runs.claims(table),
-        "C1_readouts": lambda: runs.readouts(curves["features"]),
+        "claims": lambda: verdicts.claims(table),
+        "C1_readouts": lambda: claims.readouts(curves["features"]),
         "C2_own_mass": lambda: claims.own_mass(curves["attention"], compared.threshold),
         "C3_knock_outs": lambda: claims.knock_outs(curves["knockouts"]),
-        "C4_edits": lambda: claims.edits(compared.effects),
-        "C5_asymmetry": lambda: claims.asymmetry(table, compared.effects),
+        "C4_edits": lambda: edits.edits(compared.effects),
+        "C5_asymmetry": lambda: edits.asymmetry(table, compared.effects),
         "C6_overload": lambda: overload.overload(curves["at_once"]),
         "C7_code": lambda: claims.code(compared.code),
-        "C8abc_probes": lambda: beyond.probes(curves["beyond"]),
-        "C8d_steering_distance": lambda: beyond.steering(curves["steering"], "distance"),
-        "C8d_steering_on_path": lambda: beyond.steering(curves["steering"], "on_path"),
-        "C8d_steering_toward_target": lambda: beyond.steering(curves["steering"], "toward_target"),
+        "C8abc_probes": lambda: planning.probes(curves["beyond"]),
+        "C8d_steering_distance": lambda: planning.steering(curves["steering"], "distance"),
+        "C8d_steering_on_path": lambda: planning.steering(curves["steering"], "on_path"),
+        "C8d_steering_toward_target": lambda: planning.steering(
+            curves["steering"], "toward_target"
+        ),
     }
     for name, draw in figures.items():
         save(draw(), folder / f"{name}.png")

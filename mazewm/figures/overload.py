@@ -1,82 +1,109 @@
-"""Figures of room 8: what happens when more connections are added at once, as tokens and as latents.
+"""What happens when more connections are added at once, as tokens and as latents.
 
-Both take a long table with the columns run, kind, method, where, dose, n_changed, follows_edit, low, high and n; of every method at one
-place and dose, those that are to be shown.
+Both figures take a long table with the columns run, kind, method, where, dose, n_changed,
+follows_edit, low, high and n; of every method at one place and dose, those that are to be
+shown.
 """
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from mazewm.figures.style import BLUE, GREEN, GREY, VERMILION, WIDTH
+from mazewm.figures.style import (
+    METHODS,
+    Style,
+    grid,
+    is_control,
+    legend_below,
+    recipes,
+    span,
+    x_label,
+)
 
-# method: what it is called, colour, line style, line width, marker
-LINES = {
-    "tokens": ("added as tokens", VERMILION, "-", 2.2, "s"),
-    "latents": ("added as latents", BLUE, "-", 2.2, "o"),
-    "mean_difference": ("added as mean differences", GREEN, "-", 1.0, "o"),
-    "repeated": ("own path: longer prompt, connections spelled twice", VERMILION, "--", 1.2, "^"),
-    "shifted": ("own path: same prompt at later positions", VERMILION, ":", 1.2, "v"),
-    "other_connection": ("control: other connections' latents", GREY, "-", 1.0, "D"),
-    "random_latents": ("control: random latents", GREY, "--", 1.0, "D"),
-    "random_direction": ("control: random direction", GREY, ":", 1.0, "D"),
+# What is added, in the order of the legend. ``repeated`` and ``shifted`` have no edit to follow;
+# what is predicted is the maze's own path.
+LABELS = {
+    "tokens": "added as tokens",
+    "latents": "added as SAE latents",
+    "mean_difference": "added as mean differences",
+    "repeated": "nothing added, connections spelled twice",
+    "shifted": "nothing added, prompt at later positions",
+    "other_connection": METHODS["other_connection"].label,
+    "random_latents": METHODS["random_latents"].label,
+    "random_direction": METHODS["random_direction"].label,
 }
-# ``repeated`` and ``shifted`` have no edit to follow; what is predicted is the maze's own path.
-FROM_UNEDITED = ("latents", "mean_difference")  # where nothing is added, these are the model as it is
+FROM_UNEDITED = (
+    "latents",
+    "mean_difference",
+)  # where nothing is added, these are the model as it is
+DODGE = 0.03  # between methods, so that their intervals do not lie on each other
 
 
 def overload(curves: pd.DataFrame) -> Figure:
-    """The longest training mazes with 0, 1, 2, … connections more than any training maze had: a panel for each run."""
-    figure = _panels(curves[curves.kind == "overload"], "connections beyond training")
-    figure.suptitle("Connections beyond the longest training maze, as tokens and as latents (bands: 95 %)", fontsize=11)
+    """The longest training mazes with 0, 1, 2, … connections more than any training maze had."""
+    figure = _panels(
+        curves[curves.kind == "overload"], "connections beyond the most of any training maze"
+    )
+    figure.suptitle("C6  More connections than in training, as tokens and as latents  (bars: 95 %)")
     return figure
 
 
 def several(curves: pd.DataFrame) -> Figure:
-    """1, 2, 3, … connections added at once to mazes which stay within the lengths of training: a panel for each run."""
+    """1, 2, 3, … connections added at once to mazes which stay within the lengths of training."""
     figure = _panels(curves[curves.kind == "several"], "connections added at once")
-    figure.suptitle("Several connections added at once, within the lengths seen in training (bands: 95 %)", fontsize=11)
+    figure.suptitle(
+        "Several connections added at once, within the lengths seen in training  (bars: 95 %)"
+    )
     return figure
 
 
 def _panels(rows: pd.DataFrame, xlabel: str) -> Figure:
-    runs = list(dict.fromkeys(rows.run))
-    n_cols = min(3, max(1, len(runs)))
-    n_rows = -(-max(1, len(runs)) // n_cols)
-    figure, axes = plt.subplots(n_rows, n_cols, figsize=(WIDTH, 3.2 * n_rows + 1.2), layout="constrained", sharey=True, squeeze=False)
-    entries: dict[str, Line2D] = {}
-    for axis, run in zip(axes.flat, runs, strict=False):
-        entries |= _draw(axis, rows[rows.run == run])
-        axis.set_title(f"{run}\n{_setting(rows[rows.run == run])}", fontsize=9)
-        axis.set(xlabel=xlabel, ylim=(-0.02, 1.02))
-    for axis in list(axes.flat)[len(runs) :]:
-        axis.axis("off")
-    for line in axes:
-        line[0].set_ylabel("share of rollouts on the\npredicted path")
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    """A panel for each recipe, all on one scale that spans the data; seeds lie over each other."""
+    parted = recipes(rows.run)
+    figure, axes = grid(len(parted), 3, 3.3, 1.2, sharex=True, sharey=True)
+    for axis, (recipe, runs) in zip(axes, parted.items(), strict=True):
+        for run in runs:
+            _draw(axis, rows[rows.run == run])
+        here = rows[rows.run.isin(runs)]
+        name = runs[0] if len(runs) == 1 else f"{recipe}, {len(runs)} seeds"
+        axis.set_title(f"{name}\n{_setting(here)}")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    shown = rows[rows.method.isin(list(LABELS))]
+    margin = 0.03 * (shown.high.max() - shown.low.min())
+    axes[0].set_ylim(shown.low.min() - margin, shown.high.max() + margin)
+    x_label(figure, xlabel)
+    figure.supylabel("share of rollouts on the predicted path", fontsize=9)
+    legend_below(figure, axes, 3)
     return figure
 
 
-def _draw(axis: Axes, rows: pd.DataFrame) -> dict[str, Line2D]:
-    """One run's lines, by what they are called."""
-    entries = {}
+def _draw(axis: Axes, rows: pd.DataFrame) -> None:
+    """One run's lines."""
     unedited = rows[(rows.method == "no_op") & (rows.n_changed == 0)]
-    for method, (label, colour, style, width, marker) in LINES.items():
-        line = rows[rows.method == method]
+    for nth, (method, label) in enumerate(LABELS.items()):
+        line, look = rows[rows.method == method], METHODS[method]
         if line.empty:
             continue
-        line = (pd.concat([unedited, line]) if method in FROM_UNEDITED else line).sort_values("n_changed")
-        [entries[label]] = axis.plot(line.n_changed, line.follows_edit, style, color=colour, linewidth=width, marker=marker, markersize=4)
-        axis.fill_between(line.n_changed, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
-    axis.set_xticks(sorted(int(k) for k in rows.n_changed.unique()))
-    return entries
+        line = pd.concat([unedited, line]) if method in FROM_UNEDITED else line
+        line = line.sort_values("n_changed")
+        at = line.n_changed + DODGE * (nth - (len(LABELS) - 1) / 2)
+        spread = np.stack([line.follows_edit - line.low, line.high - line.follows_edit]).clip(0)
+        is_main = not is_control(method) and method not in ("repeated", "shifted")
+        style: Style = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
+        style |= {
+            "linewidth": 1.8 if is_main else 1.0,
+            "markersize": 6 if look.marker == "*" else 4,
+        }
+        axis.errorbar(at, line.follows_edit, yerr=spread, elinewidth=0.8, label=label, **style)
 
 
 def _setting(rows: pd.DataFrame) -> str:
-    """Where and how strongly one run's latents are edited, and in how many mazes."""
-    settings = rows[rows.method == "latents"][["where", "dose"]].drop_duplicates().itertuples(index=False)
-    counts = rows[rows.method.isin(list(LINES))].n
-    range_ = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
-    return "".join(f"latents at {where}, dose {dose:g}; " for where, dose in settings) + f"n = {range_}"
+    """Where and how strongly latents are edited, and in how many mazes."""
+    settings = rows[rows.method == "latents"][["where", "dose"]].drop_duplicates()
+    n = span(rows[rows.method.isin(list(LABELS))].n)
+    return (
+        "".join(f"latents at {where}, dose {dose:g}; " for where, dose in settings.to_numpy())
+        + f"n = {n}"
+    )

@@ -1,4 +1,5 @@
-"""Figures of activation patching: where a connection's information lives, what puts it there, and whether a gradient would have told."""
+"""Activation patching: where a connection's information lives, what puts it there, and whether
+a gradient predicts it."""
 
 from collections.abc import Sequence
 
@@ -9,23 +10,42 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from mazewm.circuits.patching import TOKEN_GROUPS
-from mazewm.figures.style import DIVERGING, GREY, PALETTE, WIDTH, empty
-from mazewm.scores.patching import attribution_agreement, one_group, right_patches
+from mazewm.circuits.groups import TOKEN_GROUPS
+from mazewm.claims.patching import attribution_agreement, one_group, right_patches
+from mazewm.figures.heat import heat_map
+from mazewm.figures.style import DIVERGING, GREY, RULE, SERIES, SMALL, WIDTH, Style, empty, x_label
 
 SHORT = {"<ADJLIST_END>": "list end", "<PATH_START>": "path start"}
-LABELS = [SHORT.get(group, group).replace(", ", "\n").replace(" ", "\n", 1) for group in TOKEN_GROUPS]
-BOUNDARIES = (4.5, 9.5, 14.5)  # after the swapped connection, after the list of connections, before the path
+LABELS = [
+    SHORT.get(group, group).replace(", ", "\n").replace(" ", "\n", 1) for group in TOKEN_GROUPS
+]
+BOUNDARIES = (
+    4.5,
+    9.5,
+    14.5,
+)  # after the swapped connection, after the list of connections, before the path
 NO_PAIR = "no pair of mazes is read right before and after the swap"
-SITES = ("attn_out", "mlp_out", "resid_post")
+SITES = {
+    "attn_out": "attention's output",
+    "mlp_out": "the MLP's output",
+    "resid_post": "residual stream",
+}
+PRINTED = 0.05  # the least effect that is printed, if its interval leaves out zero
 
 
 def patching(effects: pd.DataFrame) -> Figure:
-    """Effect of patching the residual stream, by depth (the embeddings on top) and token group; one panel for each run."""
-    panels = [(run, ("resid_pre", "resid_post"), "residual stream") for run in dict.fromkeys(effects.run)]
+    """Effect of patching the residual stream, by depth (the embeddings on top) and token group;
+    one panel for each run."""
+    panels = [
+        (run, ("resid_pre", "resid_post"), "residual stream") for run in dict.fromkeys(effects.run)
+    ]
     if effects.empty:
         return empty(NO_PAIR)
-    return _heat_maps(effects, panels, "Where a connection's information lives: effect of putting in the other maze's residual stream")
+    return _heat_maps(
+        effects,
+        panels,
+        "Where does a connection's information live?  The other maze's residual stream put in",
+    )
 
 
 def patching_parts(effects: pd.DataFrame) -> Figure:
@@ -34,26 +54,34 @@ def patching_parts(effects: pd.DataFrame) -> Figure:
     panels = [(run, (site,), text) for run in dict.fromkeys(effects.run) for site, text in parts]
     if effects.empty:
         return empty(NO_PAIR)
-    return _heat_maps(effects, panels, "What carries it there: effect of putting in what a part adds in the other maze")
+    return _heat_maps(
+        effects, panels, "What carries it there?  What a part adds in the other maze put in"
+    )
 
 
-def _heat_maps(effects: pd.DataFrame, panels: Sequence[tuple[str, tuple[str, ...], str]], title: str) -> Figure:
+def _heat_maps(
+    effects: pd.DataFrame, panels: Sequence[tuple[str, tuple[str, ...], str]], title: str
+) -> Figure:
     tables = [effects[(effects.run == run) & effects.site.isin(sites)] for run, sites, _ in panels]
     heights = [len(table[["layer", "site"]].drop_duplicates()) for table in tables]
     figure, axes = plt.subplots(
-        len(panels), 1, figsize=(WIDTH, 1.5 + 0.4 * len(panels) + 0.4 * sum(heights)), layout="constrained",
-        squeeze=False, sharex=True, height_ratios=heights,
+        len(panels), 1, figsize=(WIDTH, 1.6 + 0.4 * len(panels) + 0.34 * sum(heights)),
+        layout="constrained", squeeze=False, sharex=True, height_ratios=heights,
     )  # fmt: skip
     for axis, table, (run, _, text) in zip(axes[:, 0], tables, panels, strict=True):
         image = _heat_map(axis, table)
-        axis.set_title(f"{run}: {text} (n = {table.n.min()}–{table.n.max()} pairs, {table.n_wrong.max()} more read wrongly)", fontsize=10)
-    axes[-1, 0].set_xticks(range(len(TOKEN_GROUPS)), LABELS, fontsize=8)
+        n, n_wrong = f"{table.n.min():,} to {table.n.max():,} pairs", table.n_wrong.max()
+        axis.set_title(f"{run}: {text} ({n}; {n_wrong:,} more are read wrongly)")
+    axes[-1, 0].set_xticks(range(len(TOKEN_GROUPS)), LABELS, fontsize=SMALL)
     axes[-1, 0].set_xlabel(
-        "tokens patched, in reading order (own: of the swapped connection; later: of those after it; all: the four before at once)",
-        fontsize=9,
+        "tokens patched, in reading order (own: of the swapped connection; later: of those behind)"
     )
-    figure.colorbar(image, ax=axes, label="effect  (1: as if the other maze were read)", shrink=0.8)
-    figure.suptitle(title + "\n± half of the 95 % interval; blank: nothing that could matter", fontsize=11)
+    bar = figure.colorbar(
+        image, ax=axes, label="effect (1: as if the other maze were read)", shrink=0.8, aspect=25
+    )
+    bar.ax.set_ylim(min(-0.1, effects.effect.min()), max(1, effects.effect.max()))
+    shown = f"printed: effects of at least {PRINTED:g} whose 95 % interval leaves out zero"
+    figure.suptitle(f"{title}\n{shown}; grey: cannot matter")
     return figure
 
 
@@ -62,51 +90,77 @@ def _heat_map(axis: Axes, table: pd.DataFrame) -> AxesImage:
     places = sorted(set(zip(table.layer, table.site == "resid_post", table.site, strict=True)))
     row = {(layer, site): y for y, (layer, _, site) in enumerate(places)}
     shown = np.full((len(places), len(TOKEN_GROUPS)), np.nan)
+    text = np.full(shown.shape, "", dtype=object)
     for one in table.itertuples():
         y, x = row[one.layer, one.site], TOKEN_GROUPS.index(one.token_group)
         shown[y, x] = one.effect
-        ink = "white" if abs(one.effect) > 0.6 else "black"
-        axis.text(
-            x,
-            y,
-            f"{one.effect:.2f}\n±{(one.high - one.low) / 2:.2f}".replace("-0.00", "0.00"),
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            color=ink,
-        )
-    image = axis.imshow(shown, vmin=-1, vmax=1, cmap=DIVERGING, aspect="auto")
-    axis.set_yticks(range(len(places)), ["embedding" if site == "resid_pre" else f"layer {layer}" for layer, _, site in places])
+        if abs(one.effect) >= PRINTED and (one.low > 0 or one.high < 0):
+            text[y, x] = f"{one.effect:.2f}"
+    axis.set_facecolor(RULE)
+    image = heat_map(axis, shown, text, bounds=(-1.0, 1.0), cmap=DIVERGING, size=8.5)
+    axis.set_yticks(
+        range(len(places)),
+        ["embedding" if site == "resid_pre" else f"block {layer}" for layer, _, site in places],
+    )
     axis.set_ylim(len(places) - 0.5, -0.5)
     for boundary in BOUNDARIES:
-        axis.axvline(boundary, color=GREY, linewidth=1.5)
-    axis.tick_params(length=0)
+        axis.axvline(boundary, color=GREY, linewidth=1.2)
     return image
 
 
 def attribution(pairs: pd.DataFrame, patches: pd.DataFrame) -> Figure:
-    """What the gradient predicts against what patching does, a row for each run and a panel for each kind of place."""
+    """What the gradient predicts against what patching does, a row for each run and a panel for
+    each kind of place."""
     runs = list(dict.fromkeys(patches.run))
     if not pairs.is_right.any():
         return empty(NO_PAIR)
+    size = (WIDTH, 0.9 + 3.0 * len(runs))
     figure, axes = plt.subplots(
-        len(runs), len(SITES), figsize=(WIDTH, 0.9 + 2.9 * len(runs)), layout="constrained", squeeze=False, sharex=True, sharey=True
+        len(runs),
+        len(SITES),
+        figsize=size,
+        layout="constrained",
+        squeeze=False,
+        sharex=True,
+        sharey=True,
     )
     for line, run in zip(axes, runs, strict=True):
-        mine = (pairs[pairs.run == run], patches[patches.run == run])
-        agreement, changes = attribution_agreement(*mine), right_patches(mine[0], one_group(mine[1]))
-        for axis, site in zip(line, SITES, strict=True):
+        of_run = (pairs[pairs.run == run], patches[patches.run == run])
+        agreement, changes = (
+            attribution_agreement(*of_run),
+            right_patches(of_run[0], one_group(of_run[1])),
+        )
+        for axis, (site, name) in zip(line, SITES.items(), strict=True):
             here = changes[changes.site == site]
-            for layer, found in agreement[agreement.site == site].set_index("layer").sort_index().iterrows():
-                points = here[here.layer == layer]
-                label = f"layer {layer}: r {found.pearson:.2f}, ρ {found.spearman:.2f}"
-                axis.plot(points.change, points.attribution, ".", markersize=2, alpha=0.5, color=PALETTE[layer % len(PALETTE)], label=label)
-            axis.axline((0, 0), slope=1, color=GREY, linewidth=0.8, zorder=0)
-            axis.legend(fontsize=7, frameon=False, markerscale=4, loc="upper left", handletextpad=0.1, borderpad=0)
-            axis.set_title(f"{run}: {site} (n = {len(here):,})", fontsize=10)
-    for axis in axes[-1]:
-        axis.set_xlabel("exact change (logits)")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("attributed change (logits)")
-    figure.suptitle("Would one gradient have told? Points: pairs × token groups; line: equal; r Pearson, ρ Spearman", fontsize=11)
+            _points(axis, here, agreement[agreement.site == site])
+            axis.set_title(f"{run}: {name}\n(n = {len(here):,})")
+    x_label(figure, "change by patching (logits)")
+    figure.supylabel("change that the gradient predicts (logits)", fontsize=9)
+    figure.suptitle(
+        "Does one gradient predict what patching does?  Points: pairs × token groups; line: equal"
+    )
     return figure
+
+
+def _points(axis: Axes, changes: pd.DataFrame, agreement: pd.DataFrame) -> None:
+    """A point for each pair and token group, coloured by block, with the correlations by
+    Pearson (r) and Spearman (ρ)."""
+    for layer, one in agreement.set_index("layer").sort_index().iterrows():
+        points = changes[changes.layer == layer]
+        label = f"block {layer}: r {one.pearson:.2f}, ρ {one.spearman:.2f}"
+        style: Style = {
+            "markersize": 2.5,
+            "alpha": 0.5,
+            "markeredgewidth": 0,
+            "color": SERIES[layer % len(SERIES)],
+        }
+        axis.plot(points.change, points.attribution, ".", label=label, **style)
+    axis.axline((0, 0), slope=1, color=GREY, linewidth=0.8, zorder=0)
+    axis.legend(
+        fontsize=SMALL,
+        frameon=False,
+        markerscale=4,
+        loc="upper left",
+        handletextpad=0.1,
+        borderpad=0,
+    )

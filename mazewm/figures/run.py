@@ -5,50 +5,74 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from mazewm.figures import attention, circuits, interventions, patching
+from mazewm.claims.effects import at_setting
+from mazewm.claims.run import RunTables, Scored
+from mazewm.figures import attention, circuits, examples, interventions, patching
 from mazewm.figures.style import save, use_style
-from mazewm.scores.effects import at_setting
-from mazewm.scores.run import RunTables, Scored
+from mazewm.run import Run
 
 
-def draw_run(folder: Path, name: str, run: RunTables, scored: Scored, traced: dict[str, pd.DataFrame], examples: pd.DataFrame) -> None:
-    """Draw the figures of the run ``name`` into ``folder``; ``examples`` are rows of ExampleRow."""
+def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
+    """Draw the figures of a run into ``folder``."""
     matplotlib.use("Agg")
     use_style()
-    profile, qk, patches = (table.assign(run=name) for table in (traced["attention"], traced["qk"], traced["patches"]))
-    effects = scored.curves["patching"].assign(run=name)
+    name, consistency = run.name, run.table("ov_consistency")
+    profile, qk, patches = (
+        run.table(table).assign(run=name) for table in ("attention", "qk", "patches")
+    )
+    pairs, effects = (
+        run.table("patch_pairs").assign(run=name),
+        scored.curves["patching"].assign(run=name),
+    )
     figures = {
-        "own_mass": lambda: circuits.own_mass(traced["attention"]),
+        "own_mass": lambda: circuits.own_mass(tables.attention),
         "attention_by_offset": lambda: attention.offset_profile(profile),
         "attention_by_position": lambda: attention.position_profile(profile),
         "attention_by_parity": lambda: attention.parity(profile),
         "qk_by_offset": lambda: attention.qk_profile(qk),
-        "ov_norms": lambda: circuits.ov_norms(traced["ov_norms"]),
-        "ov_consistency": lambda: circuits.consistency(traced["ov_consistency"], traced["ov_cosines"], str(run.site)),
-        "knockouts": lambda: circuits.knockouts(traced["knockouts"], list(dict.fromkeys(run.sites.values()))),
+        "ov_norms": lambda: circuits.ov_norms(run.table("ov_norms")),
+        "ov_consistency": lambda: circuits.consistency(
+            consistency, run.table("ov_cosines"), str(tables.site)
+        ),
+        "knockouts": lambda: circuits.knockouts(
+            tables.knockouts, list(dict.fromkeys(tables.sites.values()))
+        ),
         "patching": lambda: patching.patching(effects),
         "patching_parts": lambda: patching.patching_parts(effects),
-        "attribution": lambda: patching.attribution(traced["patch_pairs"].assign(run=name), patches),
-        "dose_curves": lambda: interventions.dose_curves(scored.curves["interventions"], str(run.writing_site)),
-        "example_mazes": lambda: interventions.example_mazes(*examples_of(run, scored, examples)),
+        "attribution": lambda: patching.attribution(pairs, patches),
+        "dose_curves": lambda: interventions.dose_curves(
+            scored.curves["interventions"], str(tables.writing_site)
+        ),
+        "example_mazes": lambda: examples.example_mazes(
+            *examples_of(tables, scored, run.table("examples"))
+        ),
     }
     for title, draw in figures.items():
         save(draw(), folder / f"{title}.png")
 
 
-def examples_of(run: RunTables, scored: Scored, examples: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Solved test examples of each kind under the reported setting of latents, one for each connection, joined with their mazes; and
-    a caption."""
-    site, ledger = str(run.writing_site), run.ledger
+def examples_of(tables: RunTables, scored: Scored, mazes: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Solved test examples of each kind under the reported setting of latents, as
+    ``examples.choose`` has it, joined with ``mazes`` (the table "examples"); and a caption."""
+    site, ledger = str(tables.writing_site), tables.ledger
     parts, settings = [], []
-    for kind in interventions.KINDS:
+    for kind in examples.KINDS:
         if kind not in scored.reported:
             continue
         one = scored.reported[kind].latents
-        rows = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == one.method) & (ledger.split == "test")]
-        rows = rows[rows.solved_before & at_setting(rows, one.where, one.n_latents, one.dose)]
-        edited = rows.added.map(tuple) + rows.removed.map(tuple)
-        parts.append(rows[~edited.duplicated()].sort_values("example"))
+        rows = ledger[
+            (ledger.kind == kind)
+            & (ledger.site == site)
+            & (ledger.method == one.method)
+            & (ledger.split == "test")
+        ]
+        parts.append(
+            examples.choose(
+                rows[rows.solved_before & at_setting(rows, one.where, one.n_latents, one.dose)]
+            )
+        )
         settings.append(f"{kind} {one.n_latents} latents at {one.where}, dose {one.dose:g}")
-    found = pd.concat(parts).merge(examples.drop(columns="maze_id"), on=["split", "kind", "example"])
-    return found, "Held-out mazes that the model solves unedited, before and after an edit\n" + "; ".join(settings)
+    joined = pd.concat(parts).merge(mazes.drop(columns="maze_id"), on=["split", "kind", "example"])
+    return joined, f"Held-out mazes that the model solves unedited; {examples.RULE}\n" + "; ".join(
+        settings
+    )

@@ -1,144 +1,170 @@
-"""Figures that put runs side by side: how they learned, where they consolidate, what reads connections, and their claims."""
+"""How runs learned, and where they bind and write connections, side by side."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from mazewm.figures.style import GREY, SEQUENTIAL, WIDTH
-from mazewm.tokens import SPELLING_CLASSES
+from mazewm.figures.heat import heat_map
+from mazewm.figures.style import (
+    GREY,
+    SEQUENTIAL,
+    SMALL,
+    WIDTH,
+    Style,
+    grid,
+    legend_below,
+    run_looks,
+    x_label,
+)
+from mazewm.maze.tokens import CONNECTION_CLASSES
 
-CLASSES = [str(c) for c in SPELLING_CLASSES]
+CLASSES = [str(c) for c in CONNECTION_CLASSES]
 
 
 def training(history: pd.DataFrame) -> Figure:
     """Loss on the path and share solved, over the mazes seen, for each run."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
-    sns.lineplot(history, x="n_mazes", y="loss_path", hue="run", marker="o", ax=left, legend=False)
-    sns.lineplot(history, x="n_mazes", y="solved", hue="run", marker="o", ax=right)
-    left.set(xlabel="mazes seen", ylabel="loss on the path (nats per token)", yscale="log", title="Loss")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), layout="constrained")
+    for run, look in run_looks(history.run).items():
+        here = history[history.run == run].sort_values("n_mazes")
+        style: Style = {
+            "color": look.colour,
+            "linestyle": look.line,
+            "marker": look.marker,
+            "markersize": 3.5,
+            "label": run,
+        }
+        left.plot(here.n_mazes / 1000, here.loss_path, **style)
+        right.plot(here.n_mazes / 1000, here.solved, **style)
     right.axhline(0.95, color=GREY, linestyle="--", linewidth=0.8)
-    right.set(xlabel="mazes seen", ylabel="share of validation mazes solved", ylim=(0, 1), title="Solved by greedy rollout (dashed: 95 %)")
-    right.legend(title=None, frameon=False)
+    left.set(
+        xlabel="mazes seen (thousands)",
+        ylabel="nats per token",
+        yscale="log",
+        title="Loss on the path's tokens",
+    )
+    right.set(xlabel="mazes seen (thousands)", ylabel="share of validation mazes", ylim=(0, 1.02))
+    right.set_title("Solved by greedy rollout (dashed: 0.95)")
+    legend_below(figure, [right], 4)
     return figure
 
 
 def consolidation(looks: pd.DataFrame) -> Figure:
     """Probe accuracy by layer and token class, one heat map for each run."""
-    runs = list(dict.fromkeys(looks.run))
-    figure, axes = plt.subplots(1, len(runs), figsize=(WIDTH, 3.2), layout="constrained", squeeze=False, sharey=True)
-    for axis, run in zip(axes[0], runs, strict=True):
-        here = looks[looks.run == run].pivot(index="layer", columns="token_class", values="probe_accuracy")[CLASSES]
-        sns.heatmap(
-            here,
-            vmin=0,
-            vmax=1,
-            cmap=SEQUENTIAL,
-            annot=True,
-            fmt=".2f",
-            ax=axis,
-            cbar=axis is axes[0][-1],
-            cbar_kws={"label": "balanced accuracy"},
-        )
-        axis.set(title=run, xlabel="token of the connection  c1 <--> c2 ;", ylabel="after layer")
-    figure.suptitle(f'Linear probe for "which connection", {int(looks.n_mazes.max()):,} validation mazes', fontsize=11)
+    tables = {
+        run: looks[looks.run == run].pivot(
+            index="layer", columns="token_class", values="probe_accuracy"
+        )[CLASSES]
+        for run in dict.fromkeys(looks.run)
+    }
+    figure = _heat_maps(tables, {run: run for run in tables}, "balanced accuracy")
+    x_label(figure, "token of the connection, spelled c1 <--> c2 ;")
+    n = int(looks.n_mazes.max())
+    figure.suptitle(
+        f"After which block does a probe tell which connection this is?  ({n:,} validation mazes)"
+    )
     return figure
 
 
 def writing(looks: pd.DataFrame) -> Figure:
-    """Share of additions that are followed, by layer and token class, at the best dose of the mean difference; a heat map for each run."""
-    runs, classes = list(dict.fromkeys(looks.run)), ["<-->", "c2", ";"]
-    figure, axes = plt.subplots(1, len(runs), figsize=(WIDTH, 3.2), layout="constrained", squeeze=False, sharey=True)
-    rates = looks.assign(rate=looks.n_follow / looks.n.clip(lower=1)).groupby(["run", "layer", "token_class"], as_index=False).rate.max()
-    for axis, run in zip(axes[0], runs, strict=True):
-        here = rates[rates.run == run].pivot(index="layer", columns="token_class", values="rate")[classes]
-        last = axis is axes[0][-1]
-        sns.heatmap(here, vmin=0, vmax=1, cmap=SEQUENTIAL, annot=True, fmt=".2f", ax=axis, cbar=last, cbar_kws={"label": "follow the edit"})
-        axis.set(title=f"{run}  (n = {int(looks[looks.run == run].n.max())})", xlabel="written at all tokens of", ylabel="after layer")
-    figure.suptitle("Where can a connection be written?  Mean difference at its best dose, validation mazes solved unedited", fontsize=11)
+    """Share of additions that are followed, by layer and token class, at the best dose of the
+    mean difference."""
+    keys = ["run", "layer", "token_class"]
+    rates = (
+        looks.assign(rate=looks.n_follow / looks.n.clip(lower=1))
+        .groupby(keys, as_index=False)
+        .rate.max()
+    )
+    tables = {
+        run: rates[rates.run == run].pivot(index="layer", columns="token_class", values="rate")[
+            CLASSES[1:]
+        ]
+        for run in dict.fromkeys(looks.run)
+    }
+    names = {run: f"{run} (n = {int(looks[looks.run == run].n.max()):,})" for run in tables}
+    figure = _heat_maps(tables, names, "share that follow the edit")
+    x_label(figure, "the connection's mean difference is added at all tokens of this class")
+    figure.suptitle(
+        "Where can a connection be written?  At the best dose; validation mazes solved unedited"
+    )
+    return figure
+
+
+def _heat_maps(tables: dict[str, pd.DataFrame], titles: dict[str, str], label: str) -> Figure:
+    """A panel for each run, all on one scale from 0 to 1, layers downwards."""
+    n_layers = max(len(table) for table in tables.values())
+    figure, axes = grid(len(tables), 3, 0.55 + 0.36 * n_layers, 0.8, sharey=True)
+    for axis, (run, table) in zip(axes, tables.items(), strict=True):
+        image = heat_map(axis, table.to_numpy(), size=8.5)
+        axis.set_xticks(range(len(table.columns)), table.columns)
+        axis.set_yticks(range(len(table)), [f"block {layer}" for layer in table.index])
+        axis.set_title(titles[run])
+    figure.colorbar(image, ax=axes, label=label, shrink=0.9, aspect=25)
     return figure
 
 
 def formation(looks: pd.DataFrame, history: pd.DataFrame) -> Figure:
-    """When and where connections are bound: probe accuracy of every layer and token class at each look at the growing model, with the
-    share of mazes solved above; a column for each run. The looks are spaced quadratically: half of the width is the first quarter."""
+    """When and where connections are bound: probe accuracy of every layer and token class at
+    each checkpoint, with the share of mazes solved above; a column for each run. Checkpoints
+    are spaced quadratically: half of the width is the first quarter."""
     runs = list(dict.fromkeys(looks.run))
     sites = [(layer, c) for layer in sorted(looks.layer.unique()) for c in CLASSES]
+    n_cols = min(3, len(runs))
+    n_blocks = -(-len(runs) // n_cols)
+    size = (WIDTH, 0.9 + n_blocks * (1.3 + 0.21 * len(sites)))
     figure, axes = plt.subplots(
-        2, len(runs), figsize=(WIDTH, 1.4 + 0.24 * len(sites)), layout="constrained", squeeze=False, height_ratios=[1, 3.2], sharey="row"
-    )
-    for (above, below), run in zip(axes.T, runs, strict=True):
-        solved = history[history.run == run].sort_values("step")
-        here = looks[looks.run == run].pivot(index=["layer", "token_class"], columns="step", values="probe_accuracy").loc[sites]
-        at = np.arange(len(here.columns))
-        above.plot(at, solved.solved, color="black", linewidth=1.5)
-        above.set_title(f"{run}, {len(at)} looks", fontsize=10)
-        above.set(ylim=(0, 1), xlim=(-0.5, len(at) - 0.5), xticks=[])
-        image = below.imshow(here.to_numpy(), vmin=0, vmax=1, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest")
-        marks = np.unique(np.linspace(0, len(at) - 1, max(3, 7 - len(runs))).round().astype(int))
-        below.set_xticks(marks, [str(here.columns[m]) for m in marks], fontsize=8)
-        below.set_yticks(range(len(sites)), [f"{layer}  {c}" for layer, c in sites], fontsize=7)
-        for edge in range(len(CLASSES), len(sites), len(CLASSES)):
-            below.axhline(edge - 0.5, color="white", linewidth=1.5)
-    figure.supxlabel("training step (quadratic)", fontsize=10)
-    axes[0, 0].set_ylabel("solved")
-    axes[1, 0].set_ylabel("layer, token of the connection")
-    figure.colorbar(image, ax=axes[1], label="probe's balanced accuracy")
-    figure.suptitle(f'When is "which connection" decodable, and where?  {int(looks.n_mazes.max())} validation mazes', fontsize=11)
-    return figure
-
-
-def readouts(features: pd.DataFrame) -> Figure:
-    """How well each readout tells connections apart at the consolidation site: deepest tree of every connection, by run."""
-    best = features[features.depth == features.groupby(["run", "readout", "connection"]).depth.transform("max")]
-    order = ["latents", "linear_probe", "mean_difference", "neurons", "frozen_decoder", "untrained_model", "shuffled_labels"]
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.8), layout="constrained")
-    sns.pointplot(
-        best,
-        y="readout",
-        x="mcc",
-        hue="run",
-        order=order,
-        errorbar=("ci", 95),
-        seed=0,
-        linestyle="none",
-        dodge=0.4 if best.run.nunique() > 1 else False,
-        markersize=5,
-        ax=axis,
-    )
-    np.random.seed(0)  # seaborn draws the jitter from the global state
-    sns.stripplot(best, y="readout", x="mcc", hue="run", order=order, dodge=True, alpha=0.25, size=3, jitter=0.12, legend=False, ax=axis)
-    n = best.connection.nunique()
-    axis.set(xlabel="Matthews correlation of the deepest tree", ylabel=None, xlim=(-0.1, 1.05))
-    axis.set_title(f"Which connection is this? Dots: {n} connections; points and bars: mean with 95 % interval", fontsize=11)
-    axis.axvline(0, color=GREY, linewidth=0.8)
-    axis.legend(title=None, frameon=False)
-    return figure
-
-
-def claims(table: pd.DataFrame) -> Figure:
-    """Value, interval and control of every claim, for each run."""
-    runs, ids = list(dict.fromkeys(table.run)), list(dict.fromkeys(table.id))
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.5 * len(ids)), layout="constrained")
-    palette = sns.color_palette(n_colors=len(runs))
-    for nth, run in enumerate(runs):
-        rows = table[(table.run == run) & (table.n > 0)]
-        at = [ids.index(id) + 0.22 * (nth - (len(runs) - 1) / 2) for id in rows.id]
-        axis.errorbar(
-            rows.value,
-            at,
-            xerr=[rows.value - rows.low, rows.high - rows.value],
-            fmt="o",
-            capsize=3,
-            color=palette[nth],
-            label=run,
-            linestyle="none",
+        2 * n_blocks, n_cols, figsize=size, layout="constrained", squeeze=False, sharey="row",
+        height_ratios=[1, 3.6] * n_blocks,
+    )  # fmt: skip
+    pairs = [
+        (axes[2 * block, col], axes[2 * block + 1, col])
+        for block in range(n_blocks)
+        for col in range(n_cols)
+    ]
+    for nth, (above, below) in enumerate(pairs):
+        if nth >= len(runs):
+            above.axis("off"), below.axis("off")
+            continue
+        here = (
+            looks[looks.run == runs[nth]]
+            .pivot(index=["layer", "token_class"], columns="step", values="probe_accuracy")
+            .loc[sites]
         )
-        axis.scatter(rows.control, at, marker="|", s=120, color="black", zorder=3, label="control" if nth == 0 else None)
-    axis.set_yticks(range(len(ids)), [f"{id}  {table[table.id == id].statement.iloc[0]}" for id in ids], fontsize=8)
-    axis.invert_yaxis()
-    axis.axvline(0, color=GREY, linewidth=0.8)
-    axis.set_xlabel("value (each claim's own measure), 95 % interval", fontsize=9)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs) + 1, frameon=False, fontsize=8)
+        _solved(above, history[history.run == runs[nth]], len(here.columns))
+        above.set_title(f"{runs[nth]}, {len(here.columns)} checkpoints")
+        image = _formed(below, here)
+        if nth % n_cols == 0:
+            above.set_ylabel("solved")
+            below.set_ylabel("block, token of the connection")
+    x_label(figure, "training step (checkpoints are spaced quadratically)")
+    bars = [axis for pair in pairs for axis in pair]
+    figure.colorbar(image, ax=bars, label="probe's balanced accuracy", shrink=0.7, aspect=30)
+    n = int(looks.n_mazes.max())
+    figure.suptitle(
+        f"When and where does a probe tell which connection this is?  ({n:,} validation mazes)"
+    )
     return figure
+
+
+def _solved(axis: Axes, history: pd.DataFrame, n: int) -> None:
+    """The share of mazes solved at each of n checkpoints."""
+    axis.plot(np.arange(n), history.sort_values("step").solved, color="black", linewidth=1.5)
+    axis.set(ylim=(0, 1.02), xlim=(-0.5, n - 0.5), xticks=[], yticks=[0, 0.5, 1])
+
+
+def _formed(axis: Axes, table: pd.DataFrame) -> AxesImage:
+    """Probe accuracy by site (downwards) and checkpoint, with white lines between the blocks."""
+    image = axis.imshow(
+        table.to_numpy(), vmin=0, vmax=1, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest"
+    )
+    marks = np.unique(np.linspace(0, len(table.columns) - 1, 5).round().astype(int))
+    axis.set_xticks(marks, [f"{table.columns[mark]:,}" for mark in marks])
+    axis.set_yticks(
+        range(len(table)), [f"{layer}  {c}" for layer, c in table.index], fontsize=SMALL
+    )
+    for edge in range(len(CLASSES), len(table), len(CLASSES)):
+        axis.axhline(edge - 0.5, color="white", linewidth=1.5)
+    axis.tick_params(axis="y", length=0)
+    return image

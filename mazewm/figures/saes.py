@@ -1,29 +1,48 @@
-"""Figures of room 5 and of the taxonomy: what an SAE's width and sparsity buy, what its latents stand for, and where they mean it."""
+"""What an SAE's width and sparsity buy, what its latents stand for, and whether they do so
+everywhere in the sequence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from mazewm.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SEQUENTIAL, SKY, VERMILION, WIDTH
-from mazewm.sae.sweep import TOLERANCE
-from mazewm.scores.statistics import bootstrap
+from mazewm.claims.statistics import bootstrap
+from mazewm.figures.style import (
+    GREY,
+    MARKERS,
+    SERIES,
+    SILVER,
+    VERMILION,
+    WIDTH,
+    Style,
+    grid,
+    legend_below,
+    recipes,
+    x_label,
+)
+from mazewm.sae.operating_point import TOLERANCE
 
-MARKERS = "osD^vP"
 TOLERATED = 100 * TOLERANCE  # percentage points that the operating point may lose
 COLOURS = {
-    "connection": BLUE,
-    "cell": SKY,
-    "special": ORANGE,
-    "position": PURPLE,
-    "path": GREEN,
-    "dense": VERMILION,
-    "other": "#C8C8C8",
+    "connection": SERIES[0],
+    "cell": SERIES[5],
+    "special": SERIES[7],
+    "position": SERIES[3],
+    "path": SERIES[6],
+    "dense": SERIES[4],
+    "other": SILVER,
     "dead": "#4D4D4D",
 }
+NAMES = {"special": "special token"}
+HALVES = ("early", "late")
+SWEPT = ("What it explains", "What it detects", "What splicing it in loses")
+RING: Style = {"marker": "o", "markersize": 12, "fillstyle": "none", "color": VERMILION}
+RING |= {"linestyle": "none"}
 
 
 def _groups(rows: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -33,96 +52,157 @@ def _groups(rows: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[str, ...], p
 
 
 def frontier(rows: pd.DataFrame) -> Figure:
-    """What each point of the sweep explains, detects and loses; a line of panels for each run and place. Of FrontierRow, with ``mcc`` the
-    mean over ``n_connections``, and the ends of its interval in ``mcc_low`` and ``mcc_high``."""
-    groups = list(_groups(rows, "run", "place"))
-    widths, sparsities = sorted(rows.width.unique()), sorted(rows.sparsity.unique())
-    marker = {width: MARKERS[nth % len(MARKERS)] for nth, width in enumerate(widths)}
-    colour = dict(zip(sparsities, plt.get_cmap(SEQUENTIAL)(np.linspace(0, 0.9, len(sparsities))), strict=True))
-    figure, axes = plt.subplots(len(groups), 2, figsize=(WIDTH, 0.8 + 3.0 * len(groups)), layout="constrained", squeeze=False)
-    for ((run, place), here), (left, right) in zip(groups, axes, strict=True):
-        for row in here.itertuples():
-            style = {"marker": marker[row.width], "color": colour[row.sparsity], "markersize": 7, "capsize": 2}
-            spread = [[row.mcc - row.mcc_low], [row.mcc_high - row.mcc]]
-            left.errorbar(row.explained_variance, row.mcc, yerr=spread, elinewidth=0.8, **style)
-            shift = 1.06 ** (widths.index(row.width) - (len(widths) - 1) / 2)  # so that intervals do not lie on each other
-            lost, half = _lost(row.n_lost, row.n_gained, row.n_mazes)
-            right.errorbar(row.l0 * shift, lost, yerr=half, elinewidth=0.8, **style)
-            if row.is_chosen:
-                left.plot(row.explained_variance, row.mcc, "o", markersize=15, fillstyle="none", color=VERMILION)
-                right.plot(row.l0 * shift, lost, "o", markersize=15, fillstyle="none", color=VERMILION)
-        right.axhline(TOLERATED, color=GREY, linestyle="--", linewidth=0.8)
-        right.axhline(0, color=GREY, linewidth=0.8)
-        first = here.iloc[0]
-        left.set(xlabel="explained variance", ylabel=f"MCC at {first.token_class}", ylim=(min(-0.05, left.get_ylim()[0]), 1.06))
-        left.set_title(f"{run}, {place}\nmean of {first.n_connections} connections, deepest tree", fontsize=10)
-        right.set(xlabel="active latents per token", ylabel="points of solved lost", xscale="log")
-        right.set_xticks(l0 := sorted(here.l0.round().astype(int).unique()), list(map(str, l0)))
-        right.minorticks_off()
-        right.set_title(
-            f"{first.n_mazes:,} validation mazes, {first.solved_clean:.1%} solved\nlost when the SAE is spliced in; dashed: tolerated",
-            fontsize=10,
-        )
-    keys = [Line2D([], [], marker=marker[w], color="black", linestyle="none", label=f"{w:,} latents") for w in widths]
-    keys += [Line2D([], [], marker="o", color=colour[s], linestyle="none", label=f"sparsity {s:g}") for s in sparsities]
-    keys += [Line2D([], [], marker="o", color=VERMILION, fillstyle="none", markersize=12, linestyle="none", label="chosen")]
-    figure.legend(handles=keys, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle("The SAE sweep, with 95 % intervals", fontsize=11)
+    """What each point of the sweep explains, detects and loses, over the number of active latents;
+    a row for each recipe and place.
+
+    Of FrontierRow, with ``mcc`` the mean over ``n_connections``, and the ends of its interval
+    in ``mcc_low`` and ``mcc_high``."""
+    of_run = {run: recipe for recipe, runs in recipes(rows.run).items() for run in runs}
+    groups = list(_groups(rows.assign(recipe=rows.run.map(of_run)), "recipe", "place"))
+    widths = sorted(map(int, rows.width.unique()))
+    size = (WIDTH, 1.2 + 2.1 * len(groups))
+    figure, axes = plt.subplots(
+        len(groups), 3, figsize=size, layout="constrained", squeeze=False, sharex=True
+    )
+    for ((recipe, place), here), line in zip(groups, axes, strict=True):
+        for nth, width in enumerate(widths):
+            for _, sweep in here[here.width == width].groupby("run", sort=False):
+                _sweep(line, sweep.sort_values("l0"), nth)
+        runs, first = list(dict.fromkeys(here.run)), here.iloc[0]
+        name, lost_of = runs[0] if len(runs) == 1 else recipe, f"{first.solved_clean:.1%}"
+        line[0].set_ylabel(f"{name}, {place}\nexplained variance")
+        line[1].set_ylabel(f"MCC at {first.token_class}, {first.n_connections} connections")
+        line[2].set_ylabel(f"points of solved lost\n({lost_of} of {first.n_mazes:,} mazes)")
+        line[2].axhline(TOLERATED, color=GREY, linestyle="--", linewidth=0.8)
+        line[2].axhline(0, color=GREY, linewidth=0.8)
+    for axis, title in zip(axes[0], SWEPT, strict=True):
+        axis.set_title(title)
+    _active(axes[0, 0], rows)
+    for column in (0, 1):
+        _one_scale(axes[:, column])
+    x_label(figure, "active latents per token")
+    _sweep_legend(figure, widths)
+    figure.suptitle("The SAE sweep on validation mazes, with 95 % intervals")
     return figure
 
 
+def _sweep_legend(figure: Figure, widths: Sequence[int]) -> None:
+    keys = []
+    for nth, width in enumerate(widths):
+        style: Style = {"marker": MARKERS[nth % len(MARKERS)], "color": SERIES[nth % len(SERIES)]}
+        keys.append(Line2D([], [], label=f"{width:,} latents", **style))
+    keys.append(Line2D([], [], label="chosen", **RING))
+    keys.append(Line2D([], [], color=GREY, linestyle="--", label="loss that is tolerated"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False)
+
+
+def _sweep(line: np.ndarray, rows: pd.DataFrame, nth: int) -> None:
+    """The points of the nth width in the three panels of its place; the chosen one is ringed."""
+    colour, marker = SERIES[nth % len(SERIES)], MARKERS[nth % len(MARKERS)]
+    at = rows.l0.to_numpy() * 1.05**nth  # so that intervals do not lie on each other
+    lost, half = np.array(
+        [_lost(row.n_lost, row.n_gained, row.n_mazes) for row in rows.itertuples()]
+    ).T
+    style: Style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.0}
+    line[0].plot(at, rows.explained_variance, **style)
+    spread = np.stack([rows.mcc - rows.mcc_low, rows.mcc_high - rows.mcc]).clip(0)
+    line[1].errorbar(at, rows.mcc, yerr=spread, capsize=2, elinewidth=0.8, **style)
+    line[2].errorbar(at, lost, yerr=half, capsize=2, elinewidth=0.8, **style)
+    ring = rows.is_chosen.to_numpy(bool)
+    shown = (rows.explained_variance.to_numpy(), rows.mcc.to_numpy(), lost)
+    for axis, values in zip(line, shown, strict=True):
+        if ring.any():
+            axis.plot(at[ring], values[ring], zorder=5, **RING)
+
+
+def _active(axis: Axes, rows: pd.DataFrame) -> None:
+    """A logarithmic axis with a tick for each sparsity."""
+    axis.set_xscale("log")
+    ticks = rows.groupby("sparsity").l0.median().sort_values()
+    axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axis.minorticks_off()
+
+
+def _one_scale(axes: np.ndarray) -> None:
+    """All of them on the scale that spans the data of all."""
+    low, high = (pick(axis.get_ylim()[end] for axis in axes) for end, pick in ((0, min), (1, max)))
+    margin = 0.04 * (high - low)
+    for axis in axes:
+        axis.set_ylim(low - margin, high + margin)
+        axis.yaxis.set_major_locator(MaxNLocator(5))
+
+
 def _lost(n_lost: int, n_gained: int, n: int) -> tuple[float, float]:
-    """Percentage points of mazes lost to the splice, and half of the 95 % interval of this difference of paired shares."""
+    """Percentage points of mazes lost to the splice, and half of the 95 % interval of this
+    difference of paired shares."""
     lost = (n_lost - n_gained) / n
     variance = (n_lost + n_gained) / n - lost**2
     return 100 * lost, 196 * (variance / n) ** 0.5
 
 
 def taxonomy(counts: pd.DataFrame) -> Figure:
-    """How many latents are of each kind: a bar for each run, place and SAE (columns run, place, sae, kind, n)."""
+    """What share of latents is of each kind: a bar for each run, place and SAE (columns run,
+    place, sae, kind, n)."""
     groups = list(_groups(counts, "run", "place", "sae"))
-    totals = [int(here.n.sum()) for _, here in groups]
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.5 + 0.5 * len(groups)), layout="constrained")
+    totals = np.array([int(here.n.sum()) for _, here in groups])
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.5 + 0.46 * len(groups)), layout="constrained")
     left = np.zeros(len(groups))
     for kind, colour in COLOURS.items():
         n = np.array([here.n[here.kind == kind].sum() for _, here in groups])
-        axis.barh(range(len(groups)), n, left=left, color=colour, edgecolor="white", linewidth=0.5, label=kind)
+        style: Style = {"color": colour, "edgecolor": "white", "linewidth": 0.5}
+        axis.barh(
+            range(len(groups)), 100 * n / totals, left=left, label=NAMES.get(kind, kind), **style
+        )
         ink = "white" if kind in ("connection", "path", "dense", "dead") else "black"
-        for y in np.flatnonzero(n >= 0.035 * max(totals)):
-            axis.text(left[y] + n[y] / 2, float(y), str(n[y]), ha="center", va="center", fontsize=9, color=ink)
-        left += n
+        for y in np.flatnonzero(n >= 0.04 * totals):
+            inside: Style = {"ha": "center", "va": "center", "fontsize": 8.5, "color": ink}
+            axis.text(left[y] + 50 * n[y] / totals[y], float(y), str(n[y]), **inside)
+        left += 100 * n / totals
+    beside: Style = {"va": "center", "fontsize": 8.5, "color": COLOURS["connection"]}
+    for row, (_, here) in enumerate(groups):
+        axis.text(101, row, f"connection: {here.n[here.kind == 'connection'].sum()}", **beside)
     said = {"trained": "SAE", "untrained_model": "SAE of the untrained model"}
-    names = [f"{run}, {place}\n{said[sae]}, {total:,} latents" for ((run, place, sae), _), total in zip(groups, totals, strict=True)]
-    axis.set_yticks(range(len(groups)), names, fontsize=9)
-    axis.invert_yaxis()
-    axis.set(xlabel="latents")
-    axis.set_title("What latents stand for on test mazes (F1 of at least 0.7 as a detector)", fontsize=11)
-    figure.legend(loc="outside lower center", ncols=len(COLOURS), frameon=False, fontsize=9)
+    names = [
+        f"{run}, {place}\n{said[sae]}, {n:,} latents"
+        for ((run, place, sae), _), n in zip(groups, totals, strict=True)
+    ]
+    axis.set_yticks(range(len(groups)), names, fontsize=8.5)
+    axis.set_ylim(len(groups) - 0.5, -0.5)
+    axis.set(xlabel="share of latents (%); in the bars: how many", xlim=(0, 100))
+    axis.tick_params(axis="y", length=0)
+    legend_below(figure, [axis], len(COLOURS))
+    figure.suptitle("What latents stand for on test mazes (detectors with an F1 of at least 0.7)")
     return figure
 
 
 def early_late(rows: pd.DataFrame) -> Figure:
-    """F1 early and late in the sequence of the latents that are the best early, and of those that are the best late (PositionRow)."""
+    """F1 early and late in the sequence of the latents that are the best early, and of those
+    that are the best late (PositionRow)."""
     groups = list(_groups(rows, "run", "site"))
-    height = 0.9 + 2.6 * -(-len(groups) // 2)
-    figure, axes = plt.subplots(-(-len(groups) // 2), 2, figsize=(WIDTH, height), layout="constrained", squeeze=False, sharey=True)
-    halves = ["early", "late"]
-    for axis, ((run, site), here) in zip(axes.flat, groups, strict=False):
-        for nth, (found_on, colour) in enumerate(zip(halves, (BLUE, VERMILION), strict=True)):
-            mine = here[here.found_on == found_on].pivot(index="connection", columns="measured_on", values="f1")[halves]
-            at = np.arange(2) + 0.14 * (nth - 0.5)
-            axis.plot(at, mine.to_numpy().T, color=colour, alpha=0.18, linewidth=0.8)
-            means = [bootstrap(mine[half].to_numpy()) for half in halves]
-            spread = np.array([[mean.value - mean.low for mean in means], [mean.high - mean.value for mean in means]])
-            axis.errorbar(
-                at, [mean.value for mean in means], yerr=spread, color=colour, marker="o", capsize=3, label=f"the best {found_on}"
-            )
+    figure, axes = grid(len(groups), 2, 2.8, 1.0, sharey=True)
+    for axis, ((run, site), here) in zip(axes, groups, strict=True):
+        for nth, chosen_on in enumerate(HALVES):
+            _early_late(axis, here[here.found_on == chosen_on], chosen_on, nth)
         n = here.groupby("measured_on").n_tokens.first()
-        axis.set_xticks([0, 1], [f"early\n{n['early']:,} tokens", f"late\n{n['late']:,} tokens"])
-        axis.set(xlim=(-0.4, 1.4), ylim=(-0.02, 1.02), ylabel="F1 on test mazes")
-        axis.set_title(f"{run}, {site}, {here.connection.nunique()} connections", fontsize=10)
-    for axis in axes.flat[len(groups) :]:
-        axis.axis("off")
-    axes.flat[0].legend(title="each connection's latent", frameon=False, fontsize=9)
-    figure.suptitle("Does a latent mean the same connection early and late? Mean over connections with 95 % interval", fontsize=11)
+        axis.set_xticks(
+            [0, 1], [f"{half} in the sequence\n({n[half]:,} tokens)" for half in HALVES]
+        )
+        axis.set(xlim=(-0.3, 1.3), ylabel="F1 on test mazes")
+        axis.set_title(f"{run}, {site}, {here.connection.nunique()} connections")
+    axes[0].set_ylim(max(0, rows.f1.min() - 0.03), 1.02)
+    legend_below(figure, axes, 2)
+    figure.suptitle(
+        "Does a latent mean the same early and late?  Thin: connections; thick: mean, 95 % interval"
+    )
     return figure
+
+
+def _early_late(axis: Axes, rows: pd.DataFrame, chosen_on: str, nth: int) -> None:
+    """A thin line for each connection, and their mean with its interval."""
+    f1 = rows.pivot(index="connection", columns="measured_on", values="f1")[list(HALVES)]
+    at = np.arange(2) + 0.14 * (nth - 0.5)
+    axis.plot(at, f1.to_numpy().T, color=SERIES[nth], alpha=0.22, linewidth=0.8)
+    value, low, high, _ = np.array([bootstrap(f1[half].to_numpy()) for half in HALVES]).T
+    style: Style = {"color": SERIES[nth], "marker": MARKERS[nth], "capsize": 3, "linewidth": 1.8}
+    spread = np.stack([value - low, high - value])
+    axis.errorbar(at, value, yerr=spread, label=f"the latent that is best {chosen_on}", **style)

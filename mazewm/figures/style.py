@@ -1,25 +1,170 @@
-"""One style for every picture: colours that all kinds of colour vision tell apart, and a width that reads at 900 pixels."""
+"""One style for every picture: size, fonts, and which colour, marker and line stand for what.
 
+A method, control or readout looks the same in every figure: ``METHODS`` alone says how. Runs,
+heads, layers, widths and kinds of latents take ``SERIES``, colours that no method has. Verdicts
+and drawn mazes have few colours and a legend of their own.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito 2008.
-BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, YELLOW = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#F0E442"
-GREY = "#767676"
+WIDTH, DPI = 9.0, 200  # inches, dots per inch
+SMALL = 8  # points, the smallest text
+
+# Okabe and Ito 2008, which all kinds of colour vision tell apart, and darker ones of some.
+BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
+NAVY, DARK_GREEN, BROWN, SILVER = "#1B3A5C", "#00543D", "#8C510A", "#A8A8A8"
+BAND, RULE = "#F2F2F2", "#D8D8D8"  # behind every second row; lines that part panels
+# Tol's muted scheme.
+SERIES = ("#332288", "#999933", "#44AA99", "#CC6677", "#882255", "#88CCEE", "#117733", "#DDCC77")
+MARKERS, LINES = "osD^vPX*", ("-", "--", ":", "-.")
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"
-WIDTH = 9.0  # inches; 900 pixels at 100 dots per inch
-PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW)
+VERDICTS = {"supported": GREEN, "refuted": VERMILION, "undecided": GREY}
+
+
+Style = dict[str, Any]  # of a matplotlib artist
+
+
+class Look(NamedTuple):
+    """How something is drawn, and what it is called."""
+
+    label: str
+    colour: str
+    marker: str = "o"
+    line: str = "-"
+
+
+# In the order in which they are listed: what is studied, what it is compared with, controls.
+METHODS = {
+    "latents": Look("SAE latents", BLUE, "o"),
+    "fixed_value": Look("SAE latents, one value for all", NAVY, "p"),
+    "latents_and_cells": Look("SAE latents and those of the cells", SKY, "P"),
+    "mean_difference": Look("mean difference", GREEN, "s"),
+    "given_target": Look("mean difference, equal targets", DARK_GREEN, "^"),
+    "linear_probe": Look("linear probe", PURPLE, "D"),
+    "probe": Look("probe's direction", PURPLE, "D"),
+    "probe_direction": Look("probe's direction", PURPLE, "D"),
+    "neurons": Look("residual dimensions", BROWN, "h"),
+    "tokens": Look("tokens edited", BLACK, "*"),
+    "repeated": Look("tokens, connections repeated", BLACK, "^", "--"),
+    "shifted": Look("tokens, prompt moved", BLACK, "v", ":"),
+    "input": Look("input's bits", BLACK, "", "--"),
+    "input_pairs": Look("input's bits and their products", BLACK, "", "-"),
+    "other_connection": Look("control: another connection's latents", ORANGE, "X", "--"),
+    "other_latents": Look("control: other latents of the token", ORANGE, "X", "--"),
+    "other_units": Look("control: another cell's or connection's", ORANGE, "X", "--"),
+    "random_latents": Look("control: random latents", VERMILION, "<", "--"),
+    "random_direction": Look("control: random direction", GREY, ">", "--"),
+    "frozen_decoder": Look("control: SAE of random directions", GREY, ">", "--"),
+    "untrained_model": Look("control: untrained model", SILVER, "v", "--"),
+    "shuffled_labels": Look("control: shuffled labels", VERMILION, "d", ":"),
+    "shuffled": Look("control: another connection's coordinates", VERMILION, "d", ":"),
+    "uniform": Look("control: uniform attention", SILVER, "", "--"),
+}
+
+
+def is_control(method: str) -> bool:
+    """Whether a method ought to fail."""
+    return METHODS[method].label.startswith("control")
+
+
+def recipes(runs: Iterable[str]) -> dict[str, list[str]]:
+    """Runs by recipe, the name without the seed, in the order in which they come."""
+    parted: dict[str, list[str]] = {}
+    for run in dict.fromkeys(runs):
+        parted.setdefault(run.rpartition("-")[0] or run, []).append(run)
+    return parted
+
+
+def run_looks(runs: Iterable[str]) -> dict[str, Look]:
+    """A colour for every recipe, a marker and a line for every seed."""
+    return {
+        run: Look(
+            run, SERIES[nth % len(SERIES)], MARKERS[seed % len(MARKERS)], LINES[seed % len(LINES)]
+        )
+        for nth, same in enumerate(recipes(runs).values())
+        for seed, run in enumerate(same)
+    }
+
+
+def spread_seeds(nth: int, n: int) -> float:
+    """How far from the middle of its row, 1 high, the nth of n seeds is drawn."""
+    return 0.6 * ((nth + 0.5) / n - 0.5)
+
+
+def span(n: pd.Series) -> str:
+    """The number of examples, or the least and the greatest of several, in words."""
+    return f"{int(n.min()):,}" if n.min() == n.max() else f"{int(n.min()):,} to {int(n.max()):,}"
 
 
 def use_style() -> None:
     """Set the style for all figures drawn from here on."""
+    sizes = {"font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5}
+    sizes |= {"xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "figure.titlesize": 11}
+    lines = {"axes.linewidth": 0.8, "xtick.major.width": 0.8, "ytick.major.width": 0.8}
+    lines |= {"xtick.major.size": 3, "ytick.major.size": 3}
+    spines = {"axes.spines.right": False, "axes.spines.top": False}
     sns.set_theme(
-        style="ticks", palette=list(PALETTE), rc={"axes.spines.right": False, "axes.spines.top": False, "font.size": 10, "figure.dpi": 100}
+        style="ticks", palette=list(SERIES), rc=sizes | lines | spines | {"figure.dpi": DPI}
     )
+
+
+def grid(
+    n_panels: int, most: int, height: float, around: float, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``n_panels`` panels, at most so many beside each other and each of a height
+    in inches, and ``around`` them."""
+    n_rows = -(-max(1, n_panels) // most)
+    n_cols = -(-max(1, n_panels) // n_rows)  # as even as may be: four panels are two and two
+    size = (WIDTH, around + height * n_rows)
+    figure, axes = plt.subplots(
+        n_rows, n_cols, figsize=size, layout="constrained", squeeze=False, **options
+    )
+    for axis in axes.flat[n_panels:]:
+        axis.axis("off")
+    for nth, axis in enumerate(axes.flat[:n_panels]):
+        if nth + n_cols >= n_panels:
+            axis.tick_params(labelbottom=True)
+    return figure, list(axes.flat[:n_panels])
+
+
+def x_label(figure: Figure, text: str) -> None:
+    """One label below the lowest row of panels, in its middle; a figure's own would lie on the
+    legend."""
+    places = [(axis, axis.get_subplotspec()) for axis in figure.axes if axis.axison]
+    stops = [(axis, place.rowspan.stop) for axis, place in places if place is not None]
+    lowest = [axis for axis, stop in stops if stop == max(stop for _, stop in stops)]
+    for axis in lowest:
+        axis.set_xlabel(" ")  # keeps the room for the label, which is wider than one panel
+    middle = lowest[(len(lowest) - 1) // 2]
+    middle.set_xlabel(text, x=0.5 if len(lowest) % 2 else 1.0)
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], n_cols: int) -> None:
+    """One legend for all panels; of entries with one name, the first."""
+    entries: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        n_cols = min(n_cols, len(entries))
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=n_cols,
+            frameon=False,
+        )
 
 
 def empty(reason: str) -> Figure:
@@ -33,6 +178,7 @@ def empty(reason: str) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """A PNG that has the same bytes every time, closed afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.set_dpi(100)
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})  # as savefig does, which lays it out twice
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()  # labels wider than their panels move the layout once more
+    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
     plt.close(figure)

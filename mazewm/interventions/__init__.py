@@ -1,1 +1,5 @@
-"""Room 8, interventions: feature map -> predicted and measured effects of editing single connections."""
+"""What is done to a run's transformer, what the edited maze predicts, and what happens."""
+
+from mazewm.io.lazy import offer
+
+__getattr__ = offer(__name__, intervene="experiment", InterventionParams="design")

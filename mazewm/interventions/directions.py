@@ -1,4 +1,6 @@
-"""What is known of every connection at one site: sets of latents, and supervised directions of the same meaning."""
+"""What is known of every connection at one site: sets of latents, and supervised directions of the
+same meaning.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,28 +9,31 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from mazewm.activations import Activations
-from mazewm.consolidation import SpellingSite
-from mazewm.directions import mean_differences, probe_directions
-from mazewm.errors import BadInput
+from mazewm.io.errors import BadInput
+from mazewm.localize.activations import Activations
+from mazewm.localize.directions import mean_differences, probe_directions
+from mazewm.localize.locations import Location
 from mazewm.maze.lattice import Lattice
 from mazewm.sae.autoencoder import SparseAutoencoder
-from mazewm.sae.quality import encode
+from mazewm.sae.quality import latents_of
 
 
 class LatentSets(NamedTuple):
-    """A set of latents for every connection, and what each is worth when its connection is there."""
+    """A set of latents for every connection, and what each is worth when its connection is
+    there."""
 
     ids: Int[np.ndarray, "connection n"]
     mean_on: Float[np.ndarray, "connection n"]
-    of_cells: Int[np.ndarray, "connection 2n"]  # the latents of its two cells, as many of each, none of them its own
+    of_cells: Int[
+        np.ndarray, "connection 2n"
+    ]  # the latents of its two cells, as many of each, none of them its own
 
 
 @dataclass(frozen=True)
 class Directions:
     """What is known of every connection at one site."""
 
-    site: SpellingSite
+    site: Location
     is_main: bool  # the site at which everything is done, rather than one beside it
     sae: SparseAutoencoder
     sets: dict[int, LatentSets]  # by size
@@ -37,20 +42,40 @@ class Directions:
     density: Float[np.ndarray, " latent"]  # share of the site's tokens at which a latent is active
 
 
-def latent_sets(ranked: pd.DataFrame, cell_gain: Float[np.ndarray, "cell latent"], grid: Lattice, n: int) -> LatentSets:
-    """The best latent of each connection by F1, then those with the largest ``mean_on - mean_off``, n in all (LatentRows of a site)."""
+class OwnLatents(NamedTuple):
+    """The latents that stand for each connection, the best first; zeros for a connection of which
+    none is known."""
+
+    ids: Int[np.ndarray, "connection n"]
+    mean_on: Float[np.ndarray, "connection n"]
+
+
+def own_latents(ranked: pd.DataFrame, grid: Lattice, n: int) -> OwnLatents:
+    """The best latent of each connection by F1, then those with the largest ``mean_on - mean_off``,
+    n in all (LatentRows of a site)."""
     n_ranked = int(ranked.groupby("connection").size().min())
     if n > n_ranked:
         raise BadInput(
-            f"params.yaml: interventions.set_sizes: expected at most {n_ranked}, as many latents as the feature map ranked for every "
+            f"params.yaml: interventions.set_sizes: expected at most {n_ranked}, as many latents "
+            "as the feature map ranked for every "
             f"connection (features.n_candidates), found {n}."
         )
     ids, mean_on = np.zeros((grid.n_connections, n), int), np.zeros((grid.n_connections, n))
     for e, rows in ranked.groupby("connection"):
-        strongest = rows.assign(gain=rows.mean_on - rows.mean_off).sort_values("gain", ascending=False)
+        strongest = rows.assign(gain=rows.mean_on - rows.mean_off).sort_values(
+            "gain", ascending=False
+        )
         first = rows[rows["rank"] == 0]
         chosen = pd.concat([first, strongest[strongest.latent != first.latent.iloc[0]]]).head(n)
         ids[e], mean_on[e] = chosen.latent, chosen.mean_on
+    return OwnLatents(ids, mean_on)
+
+
+def latent_sets(
+    ranked: pd.DataFrame, cell_gain: Float[np.ndarray, "cell latent"], grid: Lattice, n: int
+) -> LatentSets:
+    """The connections' own latents, n of each, and as many of each of their cells."""
+    ids, mean_on = own_latents(ranked, grid, n)
     of_cells = []
     for cell in grid.ends.T:
         gain = cell_gain[cell]
@@ -62,7 +87,8 @@ def latent_sets(ranked: pd.DataFrame, cell_gain: Float[np.ndarray, "cell latent"
 def cell_gains(
     latents: Float[np.ndarray, "token latent"], connection: Int[np.ndarray, " token"], grid: Lattice
 ) -> Float[np.ndarray, "cell latent"]:
-    """Mean of each latent at the tokens whose connection touches a cell, less its mean at the others (zero if there are none)."""
+    """Mean of each latent at the tokens whose connection touches a cell, less its mean at the
+    others (zero if there are none)."""
     by_connection = np.zeros((grid.n_connections, latents.shape[1]))
     counts = np.zeros(grid.n_connections)
     for e in range(grid.n_connections):
@@ -72,13 +98,15 @@ def cell_gains(
     for cell in range(grid.n_cells):
         touches = (grid.ends == cell).any(axis=1)
         if counts[touches].any() and counts[~touches].any():
-            inside, outside = (by_connection[some].sum(axis=0) / counts[some].sum() for some in (touches, ~touches))
+            inside, outside = (
+                by_connection[some].sum(axis=0) / counts[some].sum() for some in (touches, ~touches)
+            )
             gains[cell] = inside - outside
     return gains
 
 
 def directions_at(
-    site: SpellingSite,
+    site: Location,
     is_main: bool,
     sae: SparseAutoencoder,
     ranked: pd.DataFrame,
@@ -86,13 +114,14 @@ def directions_at(
     grid: Lattice,
     set_sizes: list[int],
 ) -> Directions:
-    """What there is to know at a site: latents from the feature map (all LatentRows); the rest from the site's tokens of training
-    mazes."""
-    latents = encode(sae, tokens.values)
+    """What there is to know at a site: latents from the feature map (all LatentRows); the rest from
+    the site's tokens of training mazes."""
+    latents = latents_of(sae, tokens.values)
     density = (latents > 0).mean(axis=0)
     if not density.any():
         raise BadInput(
-            f"{site}: the SAE is dead, for none of its latents is active at any token of training mazes; expected some that are."
+            f"{site}: the SAE is dead, for none of its latents is active at any token of training "
+            "mazes; expected some that are."
         )
     gains = cell_gains(latents, tokens.connection, grid)
     mine = ranked[ranked.site == str(site)]

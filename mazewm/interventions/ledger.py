@@ -1,33 +1,34 @@
 """Run every condition on every example and write down what was predicted and what happened.
 
-The ledger has one row for each (example, condition); every rate can be computed from it without the model. Beside it, the table of
-examples holds the mazes as they were spelled, so that every one can be drawn.
+The ledger has one row for each (example, condition); every rate can be computed from it without the
+model. Beside it, the table of examples holds the mazes as they were encoded, so that every one can
+be drawn.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Int
 
-from mazewm import tables
-from mazewm.behaviour import judge
+from mazewm.counterfactuals.examples import Examples
+from mazewm.inference.behaviour import judge
+from mazewm.inference.edits import Edit, add_at
+from mazewm.inference.resuming import ReadLists
+from mazewm.inference.rollout import questions_of, rollouts_behind
 from mazewm.interventions.conditions import PROMPTS, Condition, Method, delta, positions
 from mazewm.interventions.design import InterventionParams, conditions_of
 from mazewm.interventions.directions import Directions
 from mazewm.interventions.prompts import walk_prompt
-from mazewm.maze.examples import Examples
-from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import Edit, add_at
+from mazewm.io import tables
+from mazewm.maze.tokens import Encoded, encode
 from mazewm.model.reading import Prefix
-from mazewm.model.resuming import ReadLists
-from mazewm.model.rollout import questions_of, rollouts_behind
 from mazewm.model.transformer import Transformer
-from mazewm.tokens import Spelled, spell
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,18 @@ class LedgerRow:
     where: tables.Text
     n_latents: tables.Int
     dose: tables.Real
-    example: tables.Int  # within a split and kind, the same number is the same example in every condition
+    example: (
+        tables.Int
+    )  # within a split and kind, the same number is the same example in every condition
     maze_id: tables.Int
     added: tables.Cells  # connection numbers
     removed: tables.Cells  # connection numbers
     n_changed: tables.Int  # connections that are added, removed or moved
     n_spelled: tables.Int  # connections in the prompt
-    original: tables.Cells  # the shortest path of the maze as spelled
-    predicted: tables.Cells  # the shortest path of the edited maze, fixed before the run; ``repeated`` and ``shifted``: the original
+    original: tables.Cells  # the shortest path of the maze as encoded
+    # the shortest path of the edited maze, fixed before the run; ``repeated`` and ``shifted``: the
+    # original
+    predicted: tables.Cells
     measured: tables.Cells  # the cells that the model walked; -2 for a token that is no cell
     solved_before: tables.Flag  # without an edit the model takes the original path
     follows_edit: tables.Flag  # measured equals predicted
@@ -83,19 +88,32 @@ class Ledger:
         return sum(map(len, self.lists["measured"]))
 
     def add(
-        self,
-        labels: dict[str, object],
-        examples: Examples,
-        numbers: Int[np.ndarray, " maze"],
-        cells: Int[np.ndarray, "maze step"],
-        solved_before: Bool[np.ndarray, " maze"],
+        self, part: "Part", outcome: "Outcome", solved_before: Bool[np.ndarray, " maze"]
     ) -> None:
-        """Append one condition's outcome for a batch of examples."""
-        predicted = examples.mazes if labels["method"] in ("repeated", "shifted") else examples.edited
-        columns = {name: np.full(len(examples), value) for name, value in labels.items()}
-        columns |= {"example": numbers, "maze_id": examples.mazes.maze_id, "solved_before": solved_before}
-        columns["follows_edit"] = judge(predicted, cells).solved
-        columns["keeps_original"] = judge(examples.mazes, cells).solved
+        """Append what examples did under one condition."""
+        condition, examples, cells = outcome.condition, part.examples, outcome.cells
+        predicted = (
+            examples.mazes if condition.method in ("repeated", "shifted") else examples.edited
+        )
+        of_all = {
+            "split": part.split,
+            "kind": examples.kind,
+            "site": str(outcome.site.site),
+            "method": condition.method,
+            "where": condition.where,
+            "n_latents": condition.n_latents,
+            "dose": condition.dose,
+            "n_changed": examples.n_changed,
+            "n_spelled": outcome.n_spelled,
+        }
+        columns = {name: np.full(len(examples), value) for name, value in of_all.items()}
+        columns |= {
+            "example": part.numbers,
+            "maze_id": examples.mazes.maze_id,
+            "solved_before": solved_before,
+            "follows_edit": judge(predicted, cells).solved,
+            "keeps_original": judge(examples.mazes, cells).solved,
+        }
         for name, column in columns.items():
             self.flat.setdefault(name, []).append(column)
         lists = (examples.added, examples.removed, examples.mazes.path, predicted.path, cells)
@@ -105,9 +123,19 @@ class Ledger:
     def add_examples(self, split: str, examples: Examples, first: int) -> None:
         """Append the examples themselves, numbered from ``first``."""
         mazes = examples.mazes
-        for nth, columns in enumerate(zip(mazes.maze_id, mazes.connections, mazes.origin, mazes.target, strict=True)):
+        for nth, columns in enumerate(
+            zip(mazes.maze_id, mazes.connections, mazes.origin, mazes.target, strict=True)
+        ):
             maze_id, connections, origin, target = columns
-            row = ExampleRow(split, examples.kind, first + nth, int(maze_id), connections.tolist(), int(origin), int(target))
+            row = ExampleRow(
+                split,
+                examples.kind,
+                first + nth,
+                int(maze_id),
+                connections.tolist(),
+                int(origin),
+                int(target),
+            )
             self.examples.append(row)
 
     def frame(self) -> pd.DataFrame:
@@ -125,7 +153,9 @@ class Ledger:
 def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Rows of any width below each other, padded with -1."""
     width = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts])
+    return np.concatenate(
+        [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
+    )
 
 
 Asked = Sequence[tuple[str, Examples]]  # with the split that they are from
@@ -135,88 +165,133 @@ def n_steps(asked: Asked, sites: Sequence[Directions], params: InterventionParam
     """How often ``run_interventions`` will call ``advance``."""
     total = 0
     for split, examples in asked:
-        n_conditions = sum(len(conditions_of(examples.kind, examples.n_changed, split, site.is_main, params)) for site in sites)
-        total += n_conditions * sum(1 for _ in _batches(examples.mazes, params.batch_size))
+        n_batches = sum(1 for _ in examples.mazes.batches(params.batch_size))
+        total += n_batches * len(wanted_at(sites, examples, split, params))
     return total
 
 
+def wanted_at(
+    sites: Sequence[Directions], examples: Examples, split: str, params: InterventionParams
+) -> list[tuple[Directions, Condition]]:
+    """What is done to examples, and where."""
+    return [
+        (s, c)
+        for s in sites
+        for c in conditions_of(examples.kind, examples.n_changed, split, s.is_main, params)
+    ]
+
+
 def run_interventions(
-    model: Transformer, asked: Asked, sites: Sequence[Directions], params: InterventionParams, seed: int, advance: Callable[[], None]
+    model: Transformer,
+    asked: Asked,
+    sites: Sequence[Directions],
+    params: InterventionParams,
+    seed: int,
+    advance: Callable[[], None],
 ) -> Ledger:
-    """Every condition at every site on every example; calls ``advance`` after each condition of each batch."""
+    """Every condition at every site on every example; calls ``advance`` after each condition of
+    each batch."""
     ledger = Ledger()
-    n_before: Counter[tuple[str, str]] = Counter()  # examples of one split and kind are numbered through
+    n_before: Counter[tuple[str, str]] = (
+        Counter()
+    )  # examples of one split and kind are numbered through
     for split, examples in asked:
         first = n_before[split, examples.kind]
         ledger.add_examples(split, examples, first)
         rng = np.random.default_rng([seed, first])
-        for index in _batches(examples.mazes, params.batch_size):
-            numbers = index + first
-            part = examples[index]
-            spelled = spell(part.mazes, rng)
-            _run_batch(model, split, numbers, part, spelled, sites, params, seed, ledger, advance)
+        wanted = wanted_at(sites, examples, split, params)
+        for index in examples.mazes.batches(params.batch_size):
+            part = Part(split, index + first, examples[index])
+            encoded = encode(part.examples.mazes, rng)
+            lists = ReadLists.of(model, encoded.lists, {site.site.layer for site in sites})
+            batch = _Batch(part, encoded, lists, seed)
+            for outcome in batch.outcomes(wanted, advance):
+                ledger.add(part, outcome, batch.solved)
         n_before[split, examples.kind] += len(examples)
     return ledger
 
 
-def _batches(mazes: Mazes, batch: int) -> Iterator[np.ndarray]:
-    for group in mazes.by_n_connections().values():
-        for start in range(0, len(group), batch):
-            yield group[start : start + batch]
+class Part(NamedTuple):
+    """Some examples of one split, with the numbers that the ledger has for them."""
+
+    split: str
+    numbers: Int[np.ndarray, " maze"]
+    examples: Examples
 
 
-def _run_batch(
-    model: Transformer,
-    split: str,
-    numbers: np.ndarray,
-    part: Examples,
-    spelled: Spelled,
-    sites: Sequence[Directions],
-    params: InterventionParams,
-    seed: int,
-    ledger: Ledger,
-    advance: Callable[[], None],
-) -> None:
-    """Every condition at every site on one batch of equally long lists."""
-    read = ReadLists(model, torch.from_numpy(spelled.lists).to(model.device), {site.site.layer for site in sites})
-    [plain] = rollouts_behind(model, [read.prefix], questions_of(part.mazes))
-    solved = judge(part.mazes, plain[:, 0]).solved
-    wanted = [(site, each) for site in sites for each in conditions_of(part.kind, part.n_changed, split, site.is_main, params)]
+class Outcome(NamedTuple):
+    """What a batch did under one condition."""
 
-    def draws() -> tuple[np.random.Generator, np.random.Generator]:
-        """For positions and for what is random otherwise: the same for every method, so that methods differ in nothing else."""
-        where, random = (np.random.default_rng([seed, int(numbers[0]), nth]) for nth in range(2))
-        return where, random
+    site: Directions
+    condition: Condition
+    cells: Int[np.ndarray, "maze step"]
+    n_spelled: int  # connections in the prompt
 
-    def prefixes() -> Iterator[Prefix]:
-        """The lists as they are read under each edit."""
+
+class _Batch:
+    """Examples whose equally long lists have been read once."""
+
+    def __init__(self, part: Part, encoded: Encoded, lists: ReadLists, seed: int) -> None:
+        self.model, self.part, self.encoded, self.lists, self.seed = (
+            lists.model,
+            part,
+            encoded,
+            lists,
+            seed,
+        )
+        [plain] = rollouts_behind(lists.model, [lists.prefix], questions_of(part.examples.mazes))
+        self.solved = judge(part.examples.mazes, plain[:, 0]).solved
+
+    def outcomes(
+        self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
+    ) -> Iterator[Outcome]:
+        """One for each condition. Rollouts behind all edits finish together; a changed prompt is
+        the same at every site."""
+        edits = [(site, condition) for site, condition in wanted if condition.method not in PROMPTS]
+        guesses = questions_of(self.part.examples.mazes, guess=self.part.examples.edited.path)
+        edited = iter(rollouts_behind(self.model, self._prefixes(edits, advance), guesses))
+        prompted: dict[Method, tuple[np.ndarray, int]] = {}
         for site, condition in wanted:
             if condition.method not in PROMPTS:
-                where, random = draws()
-                at = torch.from_numpy(positions(condition.where, part, spelled, site.site, where)).to(model.device)
-                yield read.edited(_edit(condition, part, site, at, random))
-                advance()
-
-    edited = iter(rollouts_behind(model, prefixes(), questions_of(part.mazes, guess=part.edited.path)))
-    prompted: dict[Method, tuple[np.ndarray, int]] = {}  # what does not depend on the site
-    for site, condition in wanted:
-        if condition.method not in PROMPTS:
-            cells, n_spelled = next(edited)[:, 0], spelled.n_connections
-        else:
+                yield Outcome(site, condition, next(edited)[:, 0], self.encoded.n_connections)
+                continue
             if condition.method not in prompted:
-                prompted[condition.method] = walk_prompt(condition.method, model, part, spelled, draws()[1])
-            cells, n_spelled = prompted[condition.method]
+                changed = walk_prompt(
+                    condition.method, self.model, self.part.examples, self.encoded, self._rng(1)
+                )
+                prompted[condition.method] = changed
             advance()
-        labels: dict[str, object] = {"split": split, "kind": part.kind, "site": str(site.site), "method": condition.method}
-        labels |= {"where": condition.where, "n_latents": condition.n_latents, "dose": condition.dose}
-        labels |= {"n_changed": part.n_changed, "n_spelled": n_spelled}
-        ledger.add(labels, part, numbers, cells, solved)
+            yield Outcome(site, condition, *prompted[condition.method])
+
+    def _prefixes(
+        self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
+    ) -> Iterator[Prefix]:
+        """The lists as they are read under each edit."""
+        for site, condition in wanted:
+            examples = self.part.examples
+            at = positions(condition.where, examples, self.encoded, site.site, self._rng(0))
+            edit = _edit(
+                condition, examples, site, torch.from_numpy(at).to(self.model.device), self._rng(1)
+            )
+            yield self.lists.edited(edit)
+            advance()
+
+    def _rng(self, stream: int) -> np.random.Generator:
+        """0: of positions, 1: of all else. The same for every method, so that methods differ in
+        nothing but what they are."""
+        return np.random.default_rng([self.seed, int(self.part.numbers[0]), stream])
 
 
-def _edit(condition: Condition, examples: Examples, directions: Directions, at: torch.Tensor, rng: np.random.Generator) -> Edit:
+def _edit(
+    condition: Condition,
+    examples: Examples,
+    directions: Directions,
+    at: torch.Tensor,
+    rng: np.random.Generator,
+) -> Edit:
     """A condition's delta, added at the given positions."""
 
-    def push(here: torch.Tensor) -> torch.Tensor:
-        return delta(condition, examples, directions, directions.sae.encode(here), rng)
+    def push(resid: torch.Tensor) -> torch.Tensor:
+        return delta(condition, examples, directions, directions.sae.encode(resid), rng)
 
     return add_at(directions.site.place, at, push)

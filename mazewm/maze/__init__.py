@@ -1,1 +1,3 @@
-"""Room 1, mazes: parameters and a seed -> batches of mazes, their shortest paths and their truths. No torch."""
+"""Parameters and a seed -> batches of mazes, their shortest paths and their truths.
+No torch.
+"""

@@ -1,8 +1,8 @@
 """The n x n lattice: cells, the connections that can exist between them, and who is next to whom.
 
-A cell is ``(row, col)``, 0-based from the top left, and numbered ``row * n + col``. A connection is an unordered pair of
-adjacent cells. Connections are numbered with all vertical ones first (row by row), then all horizontal ones, so that a maze
-is a row of 2n(n-1) bits.
+A cell is ``(row, col)``, 0-based from the top left, and numbered ``row * n + col``. A connection is
+an unordered pair of adjacent cells. Connections are numbered with all vertical ones first (row by
+row), then all horizontal ones, so that a maze is a row of 2n(n-1) bits.
 """
 
 from dataclasses import dataclass
@@ -48,14 +48,17 @@ class Lattice:
         table = np.full((self.n_cells, 4), -1)
         for cell in range(self.n_cells):
             row, col = divmod(cell, self.n)
-            for side, (r, c) in enumerate([(row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)]):
+            for side, (r, c) in enumerate(
+                [(row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)]
+            ):
                 if 0 <= r < self.n and 0 <= c < self.n:
                     table[cell, side] = r * self.n + c
         return table
 
     @cached_property
     def symmetries(self) -> Int[np.ndarray, "symmetry cell"]:
-        """Where each cell goes under the 8 symmetries of the square: four turns, each as it is and mirrored."""
+        """Where each cell goes under the 8 symmetries of the square: four turns, each as it is and
+        mirrored."""
         cell = np.arange(self.n_cells).reshape(self.n, self.n)
         turned = [np.rot90(cell, quarters) for quarters in range(4)]
         return np.stack([image.ravel() for image in (*turned, *(one.T for one in turned))])
@@ -66,7 +69,8 @@ class Lattice:
         return f"({a[0]},{a[1]})-({b[0]},{b[1]})"
 
     def corner_connections(self, size: int) -> Int[np.ndarray, " inner"]:
-        """This lattice's numbers of the connections of the size x size lattice in its top left corner, in that one's order."""
+        """This lattice's numbers of the connections of the size x size lattice in its top left
+        corner, in that one's order."""
         inner = lattice(size)
         rows, cols = np.divmod(inner.ends, size)
         a, b = (rows * self.n + cols).T

@@ -1,19 +1,23 @@
-"""A batch of mazes with an origin, a target and the shortest path between them, as arrays and as parquet rows.
+"""A batch of mazes with an origin, a target and the shortest path between them, as arrays and as
+parquet rows.
 
-Every maze is embedded in the top left corner of one vocabulary lattice, so that mazes of different sizes share cell and
-connection numbers.
+Every maze is embedded in the top left corner of one vocabulary lattice, so that mazes of different
+sizes share cell and connection numbers.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-from mazewm import tables
-from mazewm.errors import BadInput
+from mazewm.io import tables
+from mazewm.io.errors import BadInput
 from mazewm.maze.lattice import Lattice, lattice
+from mazewm.maze.maze import Maze
 from mazewm.maze.truths import shortest_paths
 
 
@@ -44,8 +48,15 @@ class Mazes:
     def __len__(self) -> int:
         return len(self.connections)
 
-    def __getitem__(self, index: np.ndarray | slice) -> "Mazes":
-        """The mazes that a slice, a mask or an index array picks."""
+    @overload
+    def __getitem__(self, index: int | np.integer) -> Maze: ...
+    @overload
+    def __getitem__(self, index: np.ndarray | slice) -> "Mazes": ...
+    def __getitem__(self, index: int | np.integer | np.ndarray | slice) -> "Maze | Mazes":
+        """One maze by its number, or those that a slice, a mask or an index array picks."""
+        if isinstance(index, int | np.integer):
+            ends = (divmod(int(ends[index]), self.grid.n) for ends in (self.origin, self.target))
+            return Maze(self.grid, self.connections[index].copy(), *ends)
         return Mazes(
             self.grid,
             self.maze_id[index],
@@ -55,6 +66,31 @@ class Mazes:
             self.target[index],
             self.path[index],
         )
+
+    def __iter__(self) -> Iterator[Maze]:
+        return (self[nth] for nth in range(len(self)))
+
+    @classmethod
+    def of(cls, mazes: Sequence[Maze]) -> "Mazes":
+        """Single mazes as a batch; BadInput for one without one and only one shortest path."""
+        grid = mazes[0].grid
+        origin, target = (
+            np.array([one.number(end) for one, end in zip(mazes, ends, strict=True)])
+            for ends in ([one.origin for one in mazes], [one.target for one in mazes])
+        )
+        found = solve(
+            grid,
+            np.stack([one.bits for one in mazes]),
+            origin,
+            target,
+            np.full(len(mazes), "given"),
+        )
+        if len(found) < len(mazes):
+            lost = next(one for one in mazes if not one.has_one_path)
+            raise BadInput(
+                f"{lost!r}: expected one and only one shortest path from origin to target."
+            )
+        return found
 
     @property
     def n_connections(self) -> Int[np.ndarray, " maze"]:
@@ -67,19 +103,39 @@ class Mazes:
         return (self.path >= 0).sum(axis=1)
 
     def by_n_connections(self) -> dict[int, np.ndarray]:
-        """Indices of the mazes with each number of connections: mazes that are spelled with equally long prompts."""
+        """Indices of the mazes with each number of connections: mazes that are spelled with equally
+        long prompts."""
         counts = self.n_connections
         return {int(n): np.flatnonzero(counts == n) for n in np.unique(counts)}
 
+    def batches(self, size: int) -> Iterator[Int[np.ndarray, " row"]]:
+        """Indices of at most ``size`` mazes with equally many connections each, the fewest
+        connections first."""
+        for index in self.by_n_connections().values():
+            yield from (index[start : start + size] for start in range(0, len(index), size))
+
 
 def solve(
-    grid: Lattice, connections: np.ndarray, origin: np.ndarray, target: np.ndarray, family: np.ndarray, maze_id: np.ndarray | None = None
+    grid: Lattice,
+    connections: np.ndarray,
+    origin: np.ndarray,
+    target: np.ndarray,
+    family: np.ndarray,
+    maze_id: np.ndarray | None = None,
 ) -> Mazes:
     """The batch of those of the given mazes that have one and only one shortest path."""
     paths = shortest_paths(grid, connections, origin, target)
     keep = paths.is_unique
     ids = np.arange(len(connections)) if maze_id is None else maze_id
-    return Mazes(grid, ids[keep], family[keep], connections[keep], origin[keep], target[keep], paths.cells[keep])
+    return Mazes(
+        grid,
+        ids[keep],
+        family[keep],
+        connections[keep],
+        origin[keep],
+        target[keep],
+        paths.cells[keep],
+    )
 
 
 def write(path: Path, mazes: Mazes) -> None:
@@ -91,7 +147,9 @@ def write(path: Path, mazes: Mazes) -> None:
         {
             "maze_id": mazes.maze_id,
             "family": mazes.family,
-            "connections": pa.ListArray.from_arrays(bit_offsets, pa.array(mazes.connections.ravel())),
+            "connections": pa.ListArray.from_arrays(
+                bit_offsets, pa.array(mazes.connections.ravel())
+            ),
             "origin": mazes.origin,
             "target": mazes.target,
             "path": tables.ragged(mazes.path),
@@ -109,7 +167,10 @@ def read(path: Path) -> Mazes:
     widths = np.unique(np.diff(bits.offsets.to_numpy()))
     grid = lattice(round((1 + (1 + 2 * int(widths[0])) ** 0.5) / 2))
     if list(widths) != [grid.n_connections]:
-        raise BadInput(f"{path}: column connections: expected the same 2n(n-1) bits in every row, found rows of {widths.tolist()}.")
+        raise BadInput(
+            f"{path}: column connections: expected the same 2n(n-1) bits in every row, found rows "
+            f"of {widths.tolist()}."
+        )
     steps = table["path"].combine_chunks()
     lengths = np.diff(steps.offsets.to_numpy())
     cells = np.full((n_mazes, grid.n_cells), -1, np.int16)

@@ -1,7 +1,9 @@
-"""All ways through a batch of mazes at once: between every two cells, how far it is, how many shortest paths there are, where to go next.
+"""All ways through a batch of mazes at once: between every two cells, how far it is, how many
+shortest paths there are, where to go next.
 
-Breadth-first search from every cell of every maze in lockstep: the frontiers are arrays ``[maze, source, row, col]`` that are
-shifted along the lattice wherever a connection is open, and carry the number of shortest paths (1, or 2 for more than one).
+Breadth-first search from every cell of every maze in lockstep: the frontiers are arrays ``[maze,
+source, row, col]`` that are shifted along the lattice wherever a connection is open, and carry the
+number of shortest paths (1, or 2 for more than one).
 """
 
 from dataclasses import dataclass
@@ -22,12 +24,15 @@ class Routes:
     grid: Lattice
     connections: Bool[np.ndarray, "maze connection"]
     distance: Int[np.ndarray, "maze source target"]  # steps; NO_WAY where there is none
-    is_unique: Bool[np.ndarray, "maze source target"]  # whether there is one and only one shortest path
+    is_unique: Bool[
+        np.ndarray, "maze source target"
+    ]  # whether there is one and only one shortest path
 
     @cached_property
     def next_cell(self) -> Int[np.ndarray, "maze target cell"]:
-        """The cell after ``cell`` on a shortest path to ``target``: the first of ``grid.neighbours`` where there is a choice,
-        ``cell`` itself at the target and where there is no way."""
+        """The cell after ``cell`` on a shortest path to ``target``: the first of
+        ``grid.neighbours`` where there is a choice, ``cell`` itself at the target and where there
+        is no way."""
         found = np.broadcast_to(np.arange(self.grid.n_cells), self.distance.shape).copy()
         for side in reversed(range(4)):  # what is written last is the first side
             there = self.grid.neighbours[:, side]
@@ -41,7 +46,8 @@ class Routes:
     def paths(
         self, origin: Int[np.ndarray, "maze question"], target: Int[np.ndarray, "maze question"]
     ) -> Int[np.ndarray, "maze question step"]:
-        """The cells of a shortest path for each question, origin and target included, padded with -1; each must have one."""
+        """The cells of a shortest path for each question, origin and target included, padded with
+        -1; each must have one."""
         maze = np.arange(len(origin))[:, None]
         n_steps = self.distance[maze, origin, target]
         cells = np.full((*origin.shape, int(n_steps.max()) + 1), -1, np.int16)
@@ -52,15 +58,20 @@ class Routes:
             cells[:, :, step] = np.where(step <= n_steps, here, -1)
         return cells
 
-    def questions(self, rng: np.random.Generator, n: int) -> tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]:
-        """``n`` questions of each maze, origins and targets, drawn evenly from those that have one shortest path, the shorter ones
-        first; all different, unless a maze has fewer and asks them again."""
+    def questions(
+        self, rng: np.random.Generator, n: int
+    ) -> tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]:
+        """``n`` questions of each maze, origins and targets, drawn evenly from those that have one
+        shortest path, the shorter ones first; all different, unless a maze has fewer and asks them
+        again."""
         n_cells = self.grid.n_cells
         length = np.where(self.is_unique, self.distance, 0).reshape(len(self.is_unique), -1)
         keys = np.where(length > 0, rng.random(length.shape, dtype=np.float32), 2)
         n_most = min(n, keys.shape[1])
         first = np.argpartition(keys, n_most - 1, axis=1)[:, :n_most]
-        first = np.take_along_axis(first, np.argsort(np.take_along_axis(keys, first, axis=1), axis=1), axis=1)
+        first = np.take_along_axis(
+            first, np.argsort(np.take_along_axis(keys, first, axis=1), axis=1), axis=1
+        )
         in_turn = np.arange(n) % np.minimum(n_most, (length > 0).sum(axis=1))[:, None]
         drawn = np.take_along_axis(first, in_turn, axis=1)
         by_length = np.argsort(np.take_along_axis(length, drawn, axis=1), axis=1, kind="stable")
@@ -73,7 +84,9 @@ def routes(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> R
     n_mazes, n = len(connections), grid.n
     down = connections[:, : n * (n - 1)].reshape(n_mazes, 1, n - 1, n)
     right = connections[:, n * (n - 1) :].reshape(n_mazes, 1, n, n - 1)
-    n_paths = np.broadcast_to(np.eye(grid.n_cells, dtype=np.int8).reshape(1, -1, n, n), (n_mazes, grid.n_cells, n, n)).copy()
+    n_paths = np.broadcast_to(
+        np.eye(grid.n_cells, dtype=np.int8).reshape(1, -1, n, n), (n_mazes, grid.n_cells, n, n)
+    ).copy()
     distance = np.where(n_paths > 0, 0, NO_WAY).astype(np.int16)
     frontier, step = n_paths.copy(), 0
     while frontier.any():

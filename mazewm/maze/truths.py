@@ -1,4 +1,5 @@
-"""What is true of a maze: distances, the shortest path and whether it is the only one, the cells that can be reached.
+"""What is true of a maze: distances, the shortest path and whether it is the only one, the cells
+that can be reached.
 
 All functions take batches: connections as bits ``[maze, connection]``, cells as numbers.
 """
@@ -10,15 +11,21 @@ from jaxtyping import Bool, Int
 
 from mazewm.maze.lattice import Lattice
 
-UNREACHABLE = np.iinfo(np.int16).max  # more than any number of steps: a lattice of 400 cells has at most 399
+UNREACHABLE = np.iinfo(
+    np.int16
+).max  # more than any number of steps: a lattice of 400 cells has at most 399
 
 
 def distances(
-    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], source: Int[np.ndarray, " maze"]
+    grid: Lattice,
+    connections: Bool[np.ndarray, "maze connection"],
+    source: Int[np.ndarray, " maze"],
 ) -> Int[np.ndarray, "maze cell"]:
-    """Steps from ``source`` to every cell by breadth-first search; UNREACHABLE where there is no way."""
+    """Steps from ``source`` to every cell by breadth-first search; UNREACHABLE where there is no
+    way."""
     n, n_mazes = grid.n, len(connections)
-    # Mazes are the last axis, so that a step of all searches is a few operations on whole rows and columns of cells.
+    # Mazes are the last axis, so that a step of all searches is a few operations on whole rows and
+    # columns of cells.
     down, right = np.split(np.ascontiguousarray(connections.T), [n * (n - 1)])
     down, right = down.reshape(n - 1, n, n_mazes), right.reshape(n, n - 1, n_mazes)
     distance = np.full((n, n, n_mazes), UNREACHABLE, np.int16)
@@ -48,14 +55,24 @@ class Paths(NamedTuple):
 
 
 def shortest_paths(
-    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], origin: Int[np.ndarray, " maze"], target: Int[np.ndarray, " maze"]
+    grid: Lattice,
+    connections: Bool[np.ndarray, "maze connection"],
+    origin: Int[np.ndarray, " maze"],
+    target: Int[np.ndarray, " maze"],
 ) -> Paths:
-    """One shortest path of each maze (the lowest-numbered step wherever there is a choice) and whether it is the only one."""
+    """One shortest path of each maze (the lowest-numbered step wherever there is a choice) and
+    whether it is the only one."""
     n_mazes, every = len(connections), np.arange(len(connections))
-    distance = np.concatenate([distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int16)], axis=1)
+    distance = np.concatenate(
+        [distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int16)], axis=1
+    )
     # A column of closed connections answers for the sides that lie outside the lattice.
     is_open = np.concatenate([connections, np.zeros((n_mazes, 1), bool)], axis=1)
-    leads = np.where(grid.neighbours >= 0, np.take_along_axis(grid.connection_of, np.maximum(grid.neighbours, 0), axis=1), -1)
+    leads = np.where(
+        grid.neighbours >= 0,
+        np.take_along_axis(grid.connection_of, np.maximum(grid.neighbours, 0), axis=1),
+        -1,
+    )
     current = origin.copy()
     to_go = distance[every, origin]
     reachable = to_go < UNREACHABLE
@@ -67,7 +84,9 @@ def shortest_paths(
     while len(walking):
         around = grid.neighbours[current[walking]]
         nearer = is_open[walking[:, None], leads[current[walking]]]
-        nearer &= distance[walking[:, None], around] == distance[walking, current[walking]][:, None] - 1
+        nearer &= (
+            distance[walking[:, None], around] == distance[walking, current[walking]][:, None] - 1
+        )
         is_unique[walking] &= nearer.sum(axis=1) == 1
         current[walking] = around[np.arange(len(walking)), nearer.argmax(axis=1)]
         cells[walking, step] = current[walking]
@@ -76,7 +95,9 @@ def shortest_paths(
     return Paths(cells, np.where(reachable, to_go.astype(np.int64) + 1, 0), is_unique)
 
 
-def touched_cells(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> Bool[np.ndarray, "maze cell"]:
+def touched_cells(
+    grid: Lattice, connections: Bool[np.ndarray, "maze connection"]
+) -> Bool[np.ndarray, "maze cell"]:
     """The cells that at least one connection touches: those that the spelled maze mentions."""
     touched = np.zeros((len(connections), grid.n_cells), bool)
     for e, (a, b) in enumerate(grid.ends):
@@ -85,7 +106,9 @@ def touched_cells(grid: Lattice, connections: Bool[np.ndarray, "maze connection"
     return touched
 
 
-def openable(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> Bool[np.ndarray, "maze connection"]:
+def openable(
+    grid: Lattice, connections: Bool[np.ndarray, "maze connection"]
+) -> Bool[np.ndarray, "maze connection"]:
     """The absent connections between cells that the maze mentions."""
     touched = touched_cells(grid, connections)
     a, b = grid.ends.T

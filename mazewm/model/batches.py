@@ -1,8 +1,9 @@
 """The mazes that a training reads: batches in order, spelled before they are asked for.
 
-A row of a batch is the adjacency list of one maze and several questions about it, each with its shortest path. All rows of a
-batch have equally many connections. The questions of a row stand in the order of their length, and those that come first, second and
-so on in all rows are padded to one length, so that little is padded.
+A row of a batch is the adjacency list of one maze and several questions about it, each with its
+shortest path. All rows of a batch have equally many connections. The questions of a row stand in
+the order of their length, and those that come first, second and so on in all rows are padded to one
+length, so that little is padded.
 """
 
 from collections import deque
@@ -17,9 +18,16 @@ from torch import Tensor
 
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
+from mazewm.maze.tokens import (
+    ASKING,
+    PADDING,
+    encode_lists,
+    encode_paths,
+    encode_questions,
+    random_order,
+)
 from mazewm.model.reading import Layout
-from mazewm.shapes import Tokens
-from mazewm.tokens import ASKING, PADDING, random_spelling, spell_asking, spell_lists, spell_paths
+from mazewm.model.shapes import Tokens
 
 N_AHEAD = 8
 
@@ -28,13 +36,16 @@ class Batch(NamedTuple):
     """Lists with questions behind them."""
 
     lists: Tokens
-    questions: Tokens  # of each row, one after another, each with its path but without its last token, which predicts nothing
+    # of each row, one after another, each with its path but without its last token, which predicts
+    # nothing
+    questions: Tokens
     wanted: Tokens  # what comes after each of ``questions``; PADDING where nothing is predicted
     layout: Layout  # of a row: the list and the questions
 
     @property
     def is_path(self) -> Bool[Tensor, " pos"]:
-        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same questions' first tokens."""
+        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same
+        questions' first tokens."""
         n = self.lists.shape[1]
         return self.layout.position[n:] >= n + ASKING - 1
 
@@ -45,20 +56,23 @@ class Batch(NamedTuple):
 
     def rows(self, start: int, stop: int) -> "Batch":
         """Some of the rows."""
-        return Batch(self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout)
+        return Batch(
+            self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout
+        )
 
     def to(self, device: torch.device) -> "Batch":
         """The batch, copied to the device while it goes on with what it does."""
-        lists, questions, wanted = (_copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted))
+        lists, questions, wanted = (
+            _copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted)
+        )
         return Batch(lists, questions, wanted, self.layout.to(device))
 
 
 class Batches:
     """Batch ``i`` of an endless, freshly spelled run through the training mazes.
 
-    Every epoch reads every maze at least once: where the mazes with equally many connections do not fill their last batch, some of
-    them are read a second time.
-    """
+    Every epoch reads every maze at least once: where the mazes with equally many connections do not
+    fill their last batch, some of them are read a second time."""
 
     def __init__(self, mazes: Mazes, batch_size: int, n_questions: int, seed: int) -> None:
         self.mazes, self.seed = mazes, seed
@@ -71,34 +85,52 @@ class Batches:
         epoch, nth = divmod(i, self.per_epoch)
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, 1, epoch])
-            filled = [np.resize(rng.permutation(g), (-(-len(g) // self.batch_size), self.batch_size)) for g in self.groups]
+            filled = [
+                np.resize(rng.permutation(g), (-(-len(g) // self.batch_size), self.batch_size))
+                for g in self.groups
+            ]
             self._epoch, self._plan = epoch, rng.permutation(np.concatenate(filled))
         return self._ask(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
 
     def longest(self, n: int) -> Batch:
         """``n`` mazes with as many connections as any that are trained on."""
-        return self._ask(self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed))
+        return self._ask(
+            self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed)
+        )
 
     def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
         grid, ways = mazes.grid, routes(mazes.grid, mazes.connections)
-        lists = spell_lists(grid, *random_spelling(mazes, rng))
+        lists = encode_lists(grid, *random_order(mazes, rng))
         origin, target = ways.questions(rng, self.n_questions)
-        asking, path = spell_asking(grid, origin, target), ways.paths(origin, target)
-        asked = [np.concatenate([asking[:, nth], spell_paths(grid, path[:, nth])], axis=1) for nth in range(self.n_questions)]
+        asking, path = encode_questions(grid, origin, target), ways.paths(origin, target)
+        asked = [
+            np.concatenate([asking[:, nth], encode_paths(grid, path[:, nth])], axis=1)
+            for nth in range(self.n_questions)
+        ]
         n, here = lists.shape[1], torch.device("cpu")
-        layout = Layout.sequence(n, here) + Layout.questions(n, [(1, each.shape[1] - 1) for each in asked], here)
-        questions, wanted = (np.concatenate([each[:, part] for each in asked], axis=1) for part in (slice(-1), slice(1, None)))
-        return Batch(torch.from_numpy(lists), torch.from_numpy(questions), torch.from_numpy(wanted), layout)
+        layout = Layout.sequence(n, here) + Layout.questions(
+            n, [(1, each.shape[1] - 1) for each in asked], here
+        )
+        questions, wanted = (
+            np.concatenate([each[:, part] for each in asked], axis=1)
+            for part in (slice(-1), slice(1, None))
+        )
+        return Batch(
+            torch.from_numpy(lists), torch.from_numpy(questions), torch.from_numpy(wanted), layout
+        )
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-    """Batches ``first`` to ``last - 1``. A thread spells the next N_AHEAD of them meanwhile, so that the device need not wait."""
+    """Batches ``first`` to ``last - 1``. A thread spells the next N_AHEAD of them meanwhile, so
+    that the device need not wait."""
     with ThreadPoolExecutor(1) as pool:
-        spelled = deque(pool.submit(batches.__getitem__, i) for i in range(first, min(first + N_AHEAD, last)))
+        encoded = deque(
+            pool.submit(batches.__getitem__, i) for i in range(first, min(first + N_AHEAD, last))
+        )
         for i in range(first, last):
-            batch = spelled.popleft().result()
+            batch = encoded.popleft().result()
             if i + N_AHEAD < last:
-                spelled.append(pool.submit(batches.__getitem__, i + N_AHEAD))
+                encoded.append(pool.submit(batches.__getitem__, i + N_AHEAD))
             yield batch.to(device)
 
 

@@ -1,11 +1,12 @@
 """Muon for stacks of matrices (Jordan et al. 2024): momentum whose update is orthogonalised.
 
-The same update as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al. 2025, section 2.2), computed
+The same update as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al. 2025,
+section 2.2), computed
 
-1. for all matrices of one shape, up to transposition, at once: a transformer has three or four such stacks, whatever
-   its depth;
-2. in the precision in which the device is fast: bfloat16 on CUDA, float32 elsewhere (a CPU without AVX-512 emulates bfloat16:
-   it then takes most of a training step).
+1. for all matrices of one shape, up to transposition, at once: a transformer has three or four such
+   stacks, whatever its depth;
+2. in the precision in which the device is fast: bfloat16 on CUDA, float32 elsewhere (a CPU without
+   AVX-512 emulates bfloat16: it then takes most of a training step).
 """
 
 from collections.abc import Iterable
@@ -22,10 +23,11 @@ UPDATE_SIZE = 0.2  # root mean square of an update's entries, that of AdamW
 
 
 def orthogonalise(stack: Float[Tensor, "matrix row col"]) -> Float[Tensor, "matrix row col"]:
-    """Every matrix M = U S V' of the stack as about U V' (singular values from 0.7 to 1.2), by Newton and Schulz's iteration.
+    """Every matrix M = U S V' of the stack as about U V' (singular values from 0.7 to 1.2), by
+    Newton and Schulz's iteration.
 
-    Rows must not be more than columns: the iteration then works with the smaller of the two products.
-    """
+    Rows must not be more than columns: the iteration then works with the smaller of the two
+    products."""
     a, b, c = COEFFICIENTS
     x = stack / stack.norm(dim=(1, 2), keepdim=True).clamp_min(EPSILON)
     for _ in range(N_ITERATIONS):
@@ -38,15 +40,20 @@ def orthogonalise(stack: Float[Tensor, "matrix row col"]) -> Float[Tensor, "matr
 class Muon(torch.optim.Optimizer):
     """Muon with decoupled weight decay and Nesterov momentum. Each parameter is a matrix.
 
-    The momentum of parameter p is ``state[p]["momentum"]``, so that checkpoints are those of any torch optimizer.
-    """
+    The momentum of parameter p is ``state[p]["momentum"]``, so that checkpoints are those of any
+    torch optimizer."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         for group in self.param_groups:
             for p in group["params"]:
                 if p.ndim != 2:
-                    raise ValueError(f"Muon orthogonalises matrices, was given a tensor of shape {tuple(p.shape)}")
+                    raise ValueError(
+                        "Muon orthogonalises matrices, was given a tensor of shape "
+                        f"{tuple(p.shape)}"
+                    )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -57,12 +64,16 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     stacks.setdefault((min(p.shape), max(p.shape)), []).append(p)
             for (_, n_larger), params in stacks.items():
-                momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                momenta = [
+                    self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params
+                ]
                 grads = [p.grad for p in params if p.grad is not None]
                 torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
                 ahead = torch._foreach_lerp(grads, momenta, group["momentum"])
                 low = torch.bfloat16 if params[0].device.type == "cuda" else torch.float32
-                updates = orthogonalise(torch.stack([_wide(g) for g in ahead]).to(low)).to(params[0].dtype)
+                updates = orthogonalise(torch.stack([_wide(g) for g in ahead]).to(low)).to(
+                    params[0].dtype
+                )
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 size = group["lr"] * UPDATE_SIZE * n_larger**0.5
                 for p, update in zip(params, updates, strict=True):

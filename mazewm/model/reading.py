@@ -1,8 +1,10 @@
-"""Who sees whom while a batch is read: a beginning that many questions share, and the questions behind it.
+"""Who sees whom while a batch is read: a beginning that many questions share, and the questions
+behind it.
 
-All questions about a maze begin with the same adjacency list. It is read once; each question then stands behind it as if it were
-alone: at the positions that follow the list, seeing the list and itself, and no other question. A layout says so for a
-batch whose rows are alike, and the transformer's one forward pass goes by it.
+All questions about a maze begin with the same adjacency list. It is read once; each question then
+stands behind it as if it were alone: at the positions that follow the list, seeing the list and
+itself, and no other question. A layout says so for a batch whose rows are alike, and the
+transformer's one forward pass goes by it.
 """
 
 from collections.abc import Sequence
@@ -14,18 +16,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mazewm.model.positions import NoPositions
-from mazewm.model.sites import Tap, asks_of
-from mazewm.shapes import PerHead
+from mazewm.model.shapes import PerHead
+from mazewm.model.taps import Tap, asks_of
 
 SHARED = -1  # the question of positions that all questions see
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The position of every token of a row, as the positional encoding has it, and the question that it belongs to."""
+    """The position of every token of a row, as the positional encoding has it, and the question
+    that it belongs to."""
 
     position: Int[Tensor, " pos"]
-    question: Int[Tensor, " pos"] | None = None  # None: one text, of which each position sees all before it
+    question: Int[Tensor, " pos"] | None = (
+        None  # None: one text, of which each position sees all before it
+    )
 
     def __len__(self) -> int:
         return len(self.position)
@@ -36,15 +41,22 @@ class Layout:
         return cls(torch.arange(length, device=device))
 
     @classmethod
-    def questions(cls, start: int, blocks: Sequence[tuple[int, int]], device: torch.device) -> "Layout":
+    def questions(
+        cls, start: int, blocks: Sequence[tuple[int, int]], device: torch.device
+    ) -> "Layout":
         """Blocks of (how many, how long) questions that follow a beginning of ``start`` tokens."""
-        position = torch.cat([torch.arange(start, start + length).repeat(n) for n, length in blocks])
+        position = torch.cat(
+            [torch.arange(start, start + length).repeat(n) for n, length in blocks]
+        )
         lengths = torch.tensor([length for n, length in blocks for _ in range(n)])
         question = torch.arange(len(lengths)).repeat_interleave(lengths)
         return cls(position.to(device), question.to(device))
 
     def __add__(self, after: "Layout") -> "Layout":
-        return Layout(torch.cat([self.position, after.position]), torch.cat([self.question_or_shared, after.question_or_shared]))
+        return Layout(
+            torch.cat([self.position, after.position]),
+            torch.cat([self.question_or_shared, after.question_or_shared]),
+        )
 
     @property
     def question_or_shared(self) -> Int[Tensor, " pos"]:
@@ -53,12 +65,15 @@ class Layout:
 
     def to(self, device: torch.device) -> "Layout":
         """The same on a device."""
-        return Layout(self.position.to(device), None if self.question is None else self.question.to(device))
+        return Layout(
+            self.position.to(device), None if self.question is None else self.question.to(device)
+        )
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A beginning that has been read: its keys and values, by layer, ``[batch, head, key, d_head]``."""
+    """A beginning that has been read: its keys and values, by layer, ``[batch, head, key,
+    d_head]``."""
 
     keys: list[PerHead] = field(default_factory=list)
     values: list[PerHead] = field(default_factory=list)
@@ -91,13 +106,22 @@ class Reading(NamedTuple):
     encoding: NoPositions
     layout: Layout
     bias: Float[Tensor, "head query key"] | None  # what the positional encoding adds to the scores
-    mask: Float[Tensor, "*head query key"]  # what is added to the scores: the bias, and minus infinity for what a position does not see
+    mask: Float[
+        Tensor, "*head query key"
+    ]  # what is added to the scores: the bias, and minus infinity for what a position does not see
     tap: Tap | None
     after: Prefix | None  # seen by every position
     kept: Prefix | None  # extended by the keys and values of every block
 
     @classmethod
-    def of(cls, encoding: NoPositions, layout: Layout, tap: Tap | None, after: Prefix | None, kept: Prefix | None) -> "Reading":
+    def of(
+        cls,
+        encoding: NoPositions,
+        layout: Layout,
+        tap: Tap | None,
+        after: Prefix | None,
+        kept: Prefix | None,
+    ) -> "Reading":
         """Who sees whom: the keys are those of ``after``, and then the layout's."""
         position, question = layout.position, layout.question_or_shared
         key_position, key_question = position, question

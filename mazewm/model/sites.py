@@ -1,15 +1,13 @@
 """Every place of the transformer where a value can be read or replaced.
 
-``forward(tokens, tap)`` calls ``tap(place, value)`` at each place, once, and goes on with what the tap returns.
+``forward(tokens, tap)`` calls ``tap(place, value)`` at each place, once, and goes on with what the
+tap returns.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from torch import Tensor
-
-from mazewm.errors import BadInput
+from mazewm.io.errors import BadInput
 
 
 class Site(StrEnum):
@@ -42,25 +40,12 @@ class Place:
 
     @classmethod
     def parse(cls, text: str, n_layers: int, where: str) -> "Place":
-        """``"0.resid_post"`` -> Place(0, Site.RESID_POST); BadInput naming ``where`` if there is no such place."""
+        """``"0.resid_post"`` -> Place(0, Site.RESID_POST); BadInput naming ``where`` if there is no
+        such place."""
         layer, _, site = text.partition(".")
         if not layer.isdigit() or int(layer) >= n_layers or site not in [*map(str, Site)]:
             raise BadInput(
-                f"{where}: expected LAYER.SITE with LAYER below {n_layers} and SITE one of {[str(s) for s in Site]}, found {text!r}."
+                f"{where}: expected LAYER.SITE with LAYER below {n_layers} and SITE one of "
+                f"{[str(s) for s in Site]}, found {text!r}."
             )
         return cls(int(layer), Site(site))
-
-
-Tap = Callable[[Place, Tensor], Tensor]
-
-
-def looks_inside_attention(tap: Tap | None) -> bool:
-    """Whether attention must be spelled out for this tap. A tap that knows that it asks for no scores or patterns says so in
-    ``inside_attention``; a plain function may ask for anything."""
-    return tap is not None and getattr(tap, "inside_attention", True)
-
-
-def asks_of(tap: Tap | None, layer: int) -> bool:
-    """Whether a tap asks for any place of a layer. A tap that knows its ``layers`` says so there; a plain function may ask for any."""
-    layers = getattr(tap, "layers", None)
-    return tap is not None and (layers is None or layer in layers)

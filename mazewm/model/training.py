@@ -1,169 +1,54 @@
-"""Train one transformer to spell mazes and their shortest paths.
+"""Train one transformer, with snapshots of how it grows; a training that is stopped goes on where
+it was.
 
-1. Batches hold mazes with equally many connections, freshly spelled, with ``n_questions`` questions behind each list: batch i is a
-   function of the seed and i alone. A question sees the list and itself, so each is one sequence of the task; the list is read once.
-2. Cross-entropy on the path tokens, and (``loss_on: all``) on every other token with ``other_weight``. With ``loss_on: path`` nothing
-   is predicted on the list, and the last block computes no more of it than keys and values.
-3. Muon (Jordan et al. 2024) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear decay to zero.
-4. A checkpoint every ``checkpoint_every`` steps; a run that is resumed ends with the same bits as one that was not stopped (on CUDA, if
-   batches are read in as many parts), and may be resumed on another device.
-5. A batch that does not fit the memory of a CUDA device is read in parts, whose gradients add up to its own.
+A checkpoint every ``checkpoint_every`` steps: a training that is resumed ends with the same bits as
+one that was not stopped (on CUDA, if batches are read in as many parts), and may be resumed on
+another device. At each of ``observation_steps`` the weights are kept as a snapshot, and the loss
+and the share of solved mazes go to the history.
 """
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
+from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
-from mazewm.model.batches import Batch, Batches, ahead
-from mazewm.model.muon import Muon
-from mazewm.model.transformer import Transformer
-from mazewm.params import Params
-from mazewm.shapes import Tokens
-from mazewm.tokens import PADDING
+from mazewm.maze.tokens import PADDING, Vocabulary, encode, prompt_length
+from mazewm.model import devices
+from mazewm.model.batches import Batches, ahead
+from mazewm.model.recipe import (
+    TrainingParams,
+    backward,
+    forward_of,
+    micro_batch,
+    observation_steps,
+    optimizers,
+    rate,
+)
+from mazewm.model.transformer import Transformer, TransformerParams
+from mazewm.run import Run
 
-Count = Annotated[int, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0)]
-MEMORY_SHARE = 0.7  # of a device's free memory, for what is kept between a forward pass and its backward pass
-
-
-class TrainingParams(Params):
-    """The recipe, the same for every encoding."""
-
-    n_steps: Count
-    batch_size: Count  # mazes
-    n_questions: Count  # about each maze
-    loss_on: Literal["all", "path"]
-    other_weight: Annotated[float, Field(ge=0)]  # of tokens outside the path, when loss_on is all
-    muon_lr: Rate
-    adamw_lr: Rate
-    weight_decay: Annotated[float, Field(ge=0)]
-    warmup_steps: Count
-    checkpoint_every: Count
-    n_observations: Count  # how often the growing model is looked at: k/n of the way at (k/n)^2 of the steps, most often at first
-    n_observed_mazes: Count
-    n_threads: Count  # part of the result: other thread counts add in another order
-    precision: Literal["fp32", "bf16"]  # of the matrix products of a training step; bf16 pays on a GPU only
-    compile: bool  # the model's forward and backward pass, by torch.compile
-
-
-def observation_steps(params: TrainingParams) -> list[int]:
-    """After which steps the model is looked at: quadratically spaced, for what forms does so early; the last step is among them."""
-    parts = (np.arange(params.n_observations) + 1) / params.n_observations
-    return sorted({max(1, round(params.n_steps * part**2)) for part in parts})
-
-
-class Losses(NamedTuple):
-    """Summed cross-entropy, in nats, on the tokens of the paths (``<PATH_END>`` included) and on those before them."""
-
-    path: Tensor
-    other: Tensor
-
-
-Forward = Callable[[Batch], Losses]
-
-
-def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
-    """What the model loses on each token given all before it in its question; ``other`` is zero if the path's are all that is asked for."""
-    n = batch.lists.shape[1]
-    logits = model(torch.cat([batch.lists, batch.questions], dim=1), layout=batch.layout, since=n if on_path_only else 0).float()
-    each = _cross_entropies(logits[:, -batch.wanted.shape[1] :], batch.wanted)
-    path = (each * batch.is_path).sum()
-    if on_path_only:
-        return Losses(path, torch.zeros_like(path))
-    # What comes after the list is the same for every question, and is asked once.
-    of_list = _cross_entropies(logits[:, :n], torch.cat([batch.lists[:, 1:], batch.questions[:, :1]], dim=1))
-    return Losses(path, of_list.sum() + (each * ~batch.is_path).sum())
-
-
-def _cross_entropies(logits: Float[Tensor, "batch pos vocab"], wanted: Tokens) -> Float[Tensor, "batch pos"]:
-    """In nats; zero for PADDING."""
-    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="none").view_as(wanted)
-
-
-def n_other_tokens(batch: Batch) -> Int[Tensor, ""]:
-    """Tokens of a row that ``Losses.other`` is summed over."""
-    return batch.lists.shape[1] + (~batch.is_path).sum()
-
-
-def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -> Tensor:
-    """Add the gradient of a batch's loss, read ``n_rows`` mazes at a time; returns its two losses, in nats per token."""
-    n_path, n_other, both = batch.n_path_tokens.sum(), n_other_tokens(batch) * len(batch.lists), []
-    for start in range(0, len(batch.lists), n_rows):
-        summed = forward(batch.rows(start, start + n_rows))
-        path, other = summed.path / n_path, summed.other / n_other
-        (path + other_weight * other if other_weight else path).backward()
-        both.append(torch.stack([path.detach(), other.detach()]))
-    return torch.stack(both).sum(dim=0)
-
-
-def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
-    """The largest half, quarter, ... of a batch whose activations fit; at least one row."""
-    parts = 1
-    while parts < batch_size and -(-batch_size // parts) * bytes_per_row > n_bytes:
-        parts *= 2
-    return -(-batch_size // parts)
-
-
-def forward_of(model: Transformer, params: TrainingParams) -> Forward:
-    """The forward pass of a training step, in the precision that the parameters ask for."""
-    run = torch.compile(losses, dynamic=True) if params.compile else losses
-
-    def forward(batch: Batch) -> Losses:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=params.precision == "bf16"):
-            return run(model, batch, params.loss_on == "path")
-
-    return forward
-
-
-def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
-    """How many mazes to read at once: on CUDA what free memory allows, found by reading a few of the longest; elsewhere all."""
-    if model.device.type != "cuda":
-        return batches.batch_size
-    few = batches.longest(max(1, batches.batch_size // 16)).to(model.device)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    backward(forward, few, len(few.lists), other_weight=1.0)
-    per_row = (torch.cuda.max_memory_allocated() - before) / len(few.lists)
-    model.zero_grad(set_to_none=True)
-    torch.cuda.empty_cache()
-    return rows_that_fit(batches.batch_size, per_row, MEMORY_SHARE * torch.cuda.mem_get_info()[0])
-
-
-def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for everything else."""
-    inside = [p for block in model.layers for p in block.parameters() if p.ndim == 2]
-    ids = {id(p) for p in inside}
-    rest = [p for p in model.parameters() if id(p) not in ids]
-    return [
-        Muon(inside, lr=params.muon_lr, weight_decay=params.weight_decay, momentum=0.95),
-        torch.optim.AdamW(rest, lr=params.adamw_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-    ]
-
-
-def rate(step: int, params: TrainingParams) -> float:
-    """The share of the full learning rate at a step: linear warm-up, linear decay to zero."""
-    return min((step + 1) / params.warmup_steps, (params.n_steps - step) / max(1, params.n_steps - params.warmup_steps), 1.0)
+STATE, SNAPSHOTS = "state.pt", "snapshots"
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One look at the loss, averaged since the look before."""
+    """One look at a growing model: losses are means since the look before."""
 
     step: int
     n_mazes: int
     loss_path: float  # nats per token
     loss_other: float
+    solved: float  # share of the observed mazes
 
 
 @dataclass(frozen=True)
@@ -172,84 +57,158 @@ class Progress:
 
     step: int
     mazes_per_second: float
-    history: HistoryRow | None
+    seen: HistoryRow | None  # if the model was looked at after this step
 
 
-def train(
-    model: Transformer,
-    mazes: Mazes,
-    params: TrainingParams,
-    seed: int,
-    checkpoint: Path,
-    fingerprint: str,
-    observe: Callable[[Transformer, HistoryRow], dict[str, Any]],
-) -> Iterator[tuple[Progress, list[dict[str, Any]]]]:
-    """Train ``model`` in place, yielding progress and all observations so far after each step.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder in which a training is kept while it goes on. Another ``fingerprint`` is another
+    training's, and is ignored."""
 
-    ``observe`` looks at the model after each of ``observation_steps``; what it returns is kept in the checkpoint, with the weights.
-    A checkpoint with another ``fingerprint`` is another run's and is ignored.
-    """
-    torch.set_num_threads(params.n_threads)
-    torch.use_deterministic_algorithms(True)
-    batches = Batches(mazes, params.batch_size, params.n_questions, seed)
-    opts = optimizers(model, params)
-    full_rates = [opt.param_groups[0]["lr"] for opt in opts]
-    other_weight = params.other_weight if params.loss_on == "all" else 0.0
-    observe_at = set(observation_steps(params))
-    first, observations, sums = _resume(checkpoint, fingerprint, model, opts)
-    forward = forward_of(model, params)
-    n_rows = micro_batch(forward, model, batches)
-    recent: list[Tensor] = []  # losses that are still on the device: to ask for them at every step would make it wait
-    since, done = time.perf_counter(), 0
-    for step, batch in enumerate(ahead(batches, first, params.n_steps, model.device), first):
-        for opt, full in zip(opts, full_rates, strict=True):
-            opt.param_groups[0]["lr"] = full * rate(step, params)
-        recent.append(backward(forward, batch, n_rows, other_weight))
-        for opt in opts:
-            opt.step()
-            opt.zero_grad(set_to_none=True)
-        done += params.batch_size
-        is_checkpoint = (step + 1) % params.checkpoint_every == 0 and step + 1 < params.n_steps
-        row = None
-        if is_checkpoint or step + 1 in observe_at:
-            for path, other in torch.stack(recent).tolist():
-                sums = [sums[0] + path, sums[1] + other, sums[2] + 1]
-            recent = []
-        if step + 1 in observe_at:
-            row = HistoryRow(step + 1, (step + 1) * params.batch_size, sums[0] / sums[2], sums[1] / sums[2])
-            observations.append(observe(model, row))
-            sums = [0.0, 0.0, 0]
-        if is_checkpoint:
-            _save(checkpoint, fingerprint, model, opts, step + 1, observations, sums)
-        yield Progress(step + 1, done / (time.perf_counter() - since), row), observations
+    folder: Path
+    fingerprint: str
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the state that was there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / f"{STATE}.part"
+        torch.save(state | {"fingerprint": self.fingerprint}, beside)
+        os.replace(beside, self.folder / STATE)
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The state that was saved last, if there is any that can be read."""
+        try:
+            state = torch.load(self.folder / STATE, weights_only=True, map_location=device)
+        # torch raises many kinds; whatever they say, a file that cannot be read is no checkpoint
+        except Exception:
+            return None
+        return state if state.get("fingerprint") == self.fingerprint else None
+
+    def snapshot(self, step: int) -> Path:
+        """The file of the weights after a step."""
+        return self.folder / SNAPSHOTS / f"{step:06d}.safetensors"
 
 
-def _save(
-    checkpoint: Path,
-    fingerprint: str,
-    model: Transformer,
-    opts: list[torch.optim.Optimizer],
-    step: int,
-    observations: list[Any],
-    sums: list[Any],
-) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    beside = checkpoint.with_suffix(".part")
-    state = {"fingerprint": fingerprint, "model": model.state_dict(), "opts": [o.state_dict() for o in opts]}
-    torch.save(state | {"step": step, "observations": observations, "sums": sums}, beside)
-    os.replace(beside, checkpoint)
+class Training:
+    """One run's transformer, as it is trained."""
+
+    def __init__(
+        self,
+        run: Run,
+        architecture: TransformerParams,
+        params: TrainingParams,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.run, self.params, self.checkpoint = run, params, checkpoint
+        self.mazes = run.mazes("train")
+        self.observed = run.mazes("validation")[: params.n_observed_mazes]
+        self.model = new_transformer(run, architecture, self.mazes.grid.n)
+        self.history: list[HistoryRow] = []
+        self.sums = [0.0, 0.0, 0]  # of the two losses since the last look, and of how many steps
+
+    def steps(self) -> Iterator[Progress]:
+        """Train to the end, from the checkpoint if there is one."""
+        params, model = self.params, self.model
+        torch.set_num_threads(params.n_threads)
+        torch.use_deterministic_algorithms(True)
+        batches = Batches(self.mazes, params.batch_size, params.n_questions, self.run.seed)
+        opts = optimizers(model, params)
+        full_rates = [opt.param_groups[0]["lr"] for opt in opts]
+        other_weight = params.other_weight if self.run.objective == "all" else 0.0
+        observe_at = set(observation_steps(params))
+        first = self._resume(opts)
+        forward = forward_of(model, self.run.objective, params)
+        n_rows = micro_batch(forward, model, batches)
+        # Losses that are still on the device: to ask for them at every step would make it wait.
+        recent: list[Tensor] = []
+        since, done = time.perf_counter(), 0
+        for step, batch in enumerate(ahead(batches, first, params.n_steps, model.device), first):
+            for opt, full in zip(opts, full_rates, strict=True):
+                opt.param_groups[0]["lr"] = full * rate(step, params)
+            recent.append(backward(forward, batch, n_rows, other_weight))
+            for opt in opts:
+                opt.step()
+                opt.zero_grad(set_to_none=True)
+            done += params.batch_size
+            is_checkpoint = (step + 1) % params.checkpoint_every == 0 and step + 1 < params.n_steps
+            if is_checkpoint or step + 1 in observe_at:
+                for path, other in torch.stack(recent).tolist():
+                    self.sums = [self.sums[0] + path, self.sums[1] + other, self.sums[2] + 1]
+                recent = []
+            seen = self._look(step + 1) if step + 1 in observe_at else None
+            if is_checkpoint:
+                self._save(opts, step + 1)
+            yield Progress(step + 1, done / (time.perf_counter() - since), seen)
+        if not all(torch.isfinite(p).all() for p in model.parameters()):
+            raise BadInput(
+                f"params.yaml: training: the weights of {self.run.name} became infinite; expected "
+                "lower learning rates."
+            )
+
+    def write(self, folder: Path) -> None:
+        """The trained model, the history and the snapshots; the checkpoint has done its work and
+        goes."""
+        self.model.eval().requires_grad_(False).save(folder / "transformer.safetensors")
+        pd.DataFrame([asdict(row) for row in self.history]).to_csv(
+            folder / "history.csv", index=False
+        )
+        (folder / SNAPSHOTS).mkdir()
+        for row in self.history:
+            shutil.copy(self.checkpoint.snapshot(row.step), folder / SNAPSHOTS)
+        shutil.rmtree(self.checkpoint.folder)
+
+    def _look(self, step: int) -> HistoryRow:
+        path, other, n = self.sums
+        self.sums = [0.0, 0.0, 0]
+        solved = share_solved(self.model, self.observed, self.run.seed, self.params.batch_size)
+        self.history.append(
+            HistoryRow(step, step * self.params.batch_size, path / n, other / n, solved)
+        )
+        self.checkpoint.snapshot(step).parent.mkdir(parents=True, exist_ok=True)
+        self.model.save(self.checkpoint.snapshot(step))
+        return self.history[-1]
+
+    def _save(self, opts: list[torch.optim.Optimizer], step: int) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "opts": [opt.state_dict() for opt in opts],
+            "step": step,
+        }
+        self.checkpoint.save(
+            state | {"history": [asdict(row) for row in self.history], "sums": self.sums}
+        )
+
+    def _resume(self, opts: list[torch.optim.Optimizer]) -> int:
+        """Put the checkpoint into place; how many steps were done."""
+        state = self.checkpoint.load(self.model.device)
+        if state is None:
+            return 0
+        self.model.load_state_dict(state["model"])
+        for opt, saved in zip(opts, state["opts"], strict=True):
+            opt.load_state_dict(saved)
+        self.history, self.sums = [HistoryRow(**row) for row in state["history"]], state["sums"]
+        return int(state["step"])
 
 
-def _resume(checkpoint: Path, fingerprint: str, model: Transformer, opts: list[torch.optim.Optimizer]) -> tuple[int, list[Any], list[Any]]:
-    if not checkpoint.exists():
-        return 0, [], [0.0, 0.0, 0]
-    try:
-        state = torch.load(checkpoint, weights_only=True, map_location=model.device)
-    except Exception:  # torch raises many kinds; whatever they say, a file that cannot be read is no checkpoint
-        return 0, [], [0.0, 0.0, 0]
-    if state.get("fingerprint") != fingerprint:
-        return 0, [], [0.0, 0.0, 0]
-    model.load_state_dict(state["model"])
-    for opt, saved in zip(opts, state["opts"], strict=True):
-        opt.load_state_dict(saved)
-    return state["step"], state["observations"], state["sums"]
+def new_transformer(run: Run, architecture: TransformerParams, n: int) -> Transformer:
+    """A transformer for n x n mazes, silent, as training begins; made on the CPU, so that every
+    device starts with the same weights."""
+    vocabulary = Vocabulary(n)
+    torch.manual_seed(run.seed)
+    model = Transformer(architecture, run.encoding, len(vocabulary), vocabulary.max_length)
+    model.silence()
+    return model.to(devices.best())
+
+
+@torch.inference_mode()
+def share_solved(model: Transformer, mazes: Mazes, seed: int, batch: int) -> float:
+    """The share of mazes whose greedy rollout is their path: those of which every token of the path
+    is the likeliest after the true ones before it."""
+    rng, n_solved = np.random.default_rng(seed), 0
+    for index in mazes.batches(batch):
+        encoded = encode(mazes[index], rng)
+        tokens = torch.from_numpy(encoded.tokens).to(model.device)
+        start = prompt_length(encoded.n_connections)
+        written, wanted = model(tokens[:, :-1], since=start - 1).argmax(dim=-1), tokens[:, start:]
+        n_solved += int(((written == wanted) | (wanted == PADDING)).all(dim=1).sum())
+    return n_solved / len(mazes)

@@ -1,11 +1,12 @@
-"""The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one ``tap``.
+"""The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one
+``tap``.
 
-A row is one text, or an adjacency list and many questions about it (room ``reading``): a list that has been read once can be
-asked any number of questions later. Attention is the fused kernel unless the tap looks inside it; then it is spelled out, so
-that scores and patterns can be read and replaced. A test holds the two equal. Weights multiply from the right and carry the
-field's names. Per-head weights are stored as matrices ``[d_model, head * d_head]``, because Muon orthogonalises matrices;
-``Attention.W_Q`` and the like give the head axis.
-"""
+A row is one text, or an adjacency list and many questions about it (module ``reading``): a list
+that has been read once can be asked any number of questions later. Attention is the fused kernel
+unless the tap looks inside it; then it is spelled out, so that scores and patterns can be read and
+replaced. A test holds the two equal. Weights multiply from the right and carry the field's names.
+Per-head weights are stored as matrices ``[d_model, head * d_head]``, because Muon orthogonalises
+matrices; ``Attention.W_Q`` and the like give the head axis."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +17,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mazewm import devices, weights
-from mazewm.errors import BadInput
+from mazewm.io import weights
+from mazewm.io.errors import BadInput
+from mazewm.io.params import Params, check
+from mazewm.model import devices
 from mazewm.model.positions import encoding_class
 from mazewm.model.reading import Layout, Prefix, Reading
-from mazewm.model.sites import Place, Site, Tap, looks_inside_attention
-from mazewm.params import Params, check
-from mazewm.shapes import Logits, PerHead, PerKey, Resid, ResidAsked, Tokens
+from mazewm.model.shapes import Logits, PerHead, PerKey, Resid, ResidAsked, Tokens
+from mazewm.model.sites import Place, Site
+from mazewm.model.taps import Tap, looks_inside_attention
 
 Count = Annotated[int, Field(gt=0)]
 KIND = "transformer"
@@ -49,7 +52,9 @@ class Attention(nn.Module):
     def __init__(self, params: TransformerParams) -> None:
         super().__init__()
         d, self.n_heads = params.d_model, params.n_heads
-        self.Q, self.K, self.V, self.O = (nn.Parameter(torch.randn(d, d) * d**-0.5) for _ in range(4))
+        self.Q, self.K, self.V, self.O = (
+            nn.Parameter(torch.randn(d, d) * d**-0.5) for _ in range(4)
+        )
         self.b_O = nn.Parameter(torch.zeros(d))
 
     @property
@@ -72,10 +77,17 @@ class Attention(nn.Module):
         """What the heads add at the positions from ``since`` on."""
         encoding, tap, position = reading.encoding, reading.tap_of(layer), reading.layout.position
         # One product with all three matrices is faster than three.
-        q, k, v = (normed @ torch.cat([self.Q, self.K, self.V], dim=1)).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            (normed @ torch.cat([self.Q, self.K, self.V], dim=1))
+            .unflatten(-1, (3, self.n_heads, -1))
+            .permute(2, 0, 3, 1, 4)
+        )
         q, k = encoding.on_qk(q[:, :, since:], position[since:]), encoding.on_qk(k, position)
         if tap is not None:
-            q, k, v = (tap(Place(layer, site), value) for site, value in ((Site.Q, q), (Site.K, k), (Site.V, v)))
+            q, k, v = (
+                tap(Place(layer, site), value)
+                for site, value in ((Site.Q, q), (Site.K, k), (Site.V, v))
+            )
         if reading.kept is not None:
             reading.kept.keys.append(k)
             reading.kept.values.append(v)
@@ -85,7 +97,7 @@ class Attention(nn.Module):
             k = torch.cat([reading.after.keys[layer], k], dim=2)
             v = torch.cat([reading.after.values[layer], v], dim=2)
         if tap is not None and looks_inside_attention(tap):
-            z = self._spelled_out(q, k, v, reading, since, layer, tap)
+            z = self._explicit(q, k, v, reading, since, layer, tap)
         elif reading.is_plain and since == 0:
             z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
@@ -95,12 +107,16 @@ class Attention(nn.Module):
         return z.transpose(1, 2).flatten(2) @ self.O + self.b_O
 
     @staticmethod
-    def _spelled_out(q: PerHead, k: PerKey, v: PerKey, reading: Reading, since: int, layer: int, tap: Tap) -> PerHead:
+    def _explicit(
+        q: PerHead, k: PerKey, v: PerKey, reading: Reading, since: int, layer: int, tap: Tap
+    ) -> PerHead:
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if reading.bias is not None:
             scores = scores + reading.bias[:, since:]
         scores = tap(Place(layer, Site.SCORES), scores)
-        pattern = scores.masked_fill(reading.mask[..., since:, :].isneginf(), -torch.inf).softmax(dim=-1)
+        pattern = scores.masked_fill(reading.mask[..., since:, :].isneginf(), -torch.inf).softmax(
+            dim=-1
+        )
         return tap(Place(layer, Site.PATTERN), pattern) @ v
 
 
@@ -118,7 +134,9 @@ class MLP(nn.Module):
         mlp_pre = normed @ self.W_in + self.b_in
         if tap is None:
             return F.relu(mlp_pre) @ self.W_out + self.b_out
-        mlp_post = tap(Place(layer, Site.MLP_POST), F.relu(tap(Place(layer, Site.MLP_PRE), mlp_pre)))
+        mlp_post = tap(
+            Place(layer, Site.MLP_POST), F.relu(tap(Place(layer, Site.MLP_PRE), mlp_pre))
+        )
         return mlp_post @ self.W_out + self.b_out
 
 
@@ -131,13 +149,18 @@ class Block(nn.Module):
         self.attn, self.mlp = Attention(params), MLP(params)
 
     def forward(self, resid_pre: Resid, layer: int, reading: Reading, since: int = 0) -> ResidAsked:
-        """The residual stream after the block at the positions from ``since`` on; before it, at all."""
+        """The residual stream after the block at the positions from ``since`` on; before it, at
+        all."""
         tap = reading.tap_of(layer)
         if tap is None:
-            resid_mid = resid_pre[:, since:] + self.attn(self.norm1(resid_pre), layer, reading, since)
+            resid_mid = resid_pre[:, since:] + self.attn(
+                self.norm1(resid_pre), layer, reading, since
+            )
             return resid_mid + self.mlp(self.norm2(resid_mid), layer, None)
         resid_pre = tap(Place(layer, Site.RESID_PRE), resid_pre)
-        attn_out = tap(Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, reading, since))
+        attn_out = tap(
+            Place(layer, Site.ATTN_OUT), self.attn(self.norm1(resid_pre), layer, reading, since)
+        )
         resid_mid = tap(Place(layer, Site.RESID_MID), resid_pre[:, since:] + attn_out)
         mlp_out = tap(Place(layer, Site.MLP_OUT), self.mlp(self.norm2(resid_mid), layer, tap))
         return tap(Place(layer, Site.RESID_POST), resid_mid + mlp_out)
@@ -155,16 +178,23 @@ class Transformer(nn.Module):
         self.norm_final = nn.LayerNorm(params.d_model)
         self.W_U = nn.Parameter(torch.randn(params.d_model, d_vocab) * params.d_model**-0.5)
 
-    def forward(self, tokens: Tokens, tap: Tap | None = None, layout: Layout | None = None, since: int = 0) -> Logits:
-        """Logits at every position from ``since`` on; of earlier ones the last block computes keys and values only."""
+    def forward(
+        self, tokens: Tokens, tap: Tap | None = None, layout: Layout | None = None, since: int = 0
+    ) -> Logits:
+        """Logits at every position from ``since`` on; of earlier ones the last block computes keys
+        and values only."""
         reading = self.reading(layout or Layout.sequence(tokens.shape[1], tokens.device), tap)
-        return self.unembed(self.run_blocks(self.embed(tokens, reading.layout), reading, since=since))
+        return self.unembed(
+            self.run_blocks(self.embed(tokens, reading.layout), reading, since=since)
+        )
 
     def read(self, tokens: Tokens, tap: Tap | None = None) -> Prefix:
         """A beginning that questions can be asked about."""
         kept = Prefix()
         reading = self.reading(Layout.sequence(tokens.shape[1], tokens.device), tap, kept=kept)
-        self.run_blocks(self.embed(tokens, reading.layout), reading, since=tokens.shape[1] if tap is None else 0)
+        self.run_blocks(
+            self.embed(tokens, reading.layout), reading, since=tokens.shape[1] if tap is None else 0
+        )
         return kept
 
     def ask(self, prefix: Prefix, tokens: Tokens, layout: Layout, tap: Tap | None = None) -> Logits:
@@ -172,17 +202,31 @@ class Transformer(nn.Module):
         reading = self.reading(layout, tap, after=prefix)
         return self.unembed(self.run_blocks(self.embed(tokens, layout), reading))
 
-    def reading(self, layout: Layout, tap: Tap | None = None, after: Prefix | None = None, kept: Prefix | None = None) -> Reading:
+    def reading(
+        self,
+        layout: Layout,
+        tap: Tap | None = None,
+        after: Prefix | None = None,
+        kept: Prefix | None = None,
+    ) -> Reading:
         """A forward pass with this transformer's positional encoding."""
         return Reading.of(self.encoding, layout, tap, after, kept)
 
-    def embed(self, tokens: Tokens, layout: Layout) -> Resid:
-        """The residual stream before the first block."""
+    def embed(self, tokens: Tokens, layout: Layout | None = None) -> Resid:
+        """The residual stream before the first block; without a layout, of single texts."""
+        layout = layout or Layout.sequence(tokens.shape[1], tokens.device)
         return self.encoding.on_embed(self.W_E[tokens], layout.position)
 
-    def run_blocks(self, resid: Resid, reading: Reading, start: int = 0, stop: int | None = None, since: int = 0) -> ResidAsked:
-        """The residual stream after blocks ``start`` to ``stop - 1`` (all that follow, without it), of the last of them from position
-        ``since`` on."""
+    def run_blocks(
+        self,
+        resid: Resid,
+        reading: Reading,
+        start: int = 0,
+        stop: int | None = None,
+        since: int = 0,
+    ) -> ResidAsked:
+        """The residual stream after blocks ``start`` to ``stop - 1`` (all that follow, without it),
+        of the last of them from position ``since`` on."""
         stop = self.params.n_layers if stop is None else stop
         for layer in range(start, stop):
             resid = self.layers[layer](resid, layer, reading, since if layer == stop - 1 else 0)
@@ -192,8 +236,18 @@ class Transformer(nn.Module):
         """Logits of the next token."""
         return self.norm_final(resid) @ self.W_U
 
+    def untrained(self, seed: int) -> "Transformer":
+        """Another of the same shape, with weights as they are drawn; drawn on the CPU, so that it
+        is the same on every device."""
+        torch.manual_seed(seed)
+        twin = Transformer(self.params, self.encoding_name, self.d_vocab, self.n_ctx).to(
+            self.device
+        )
+        return twin.eval().requires_grad_(False)
+
     def silence(self) -> None:
-        """Let every block start by adding nothing, as training does; without it a new transformer is the untrained control."""
+        """Let every block start by adding nothing, as training does; without it a new transformer
+        is the untrained control."""
         for block in self.layers:
             nn.init.zeros_(block.attn.O)
             nn.init.zeros_(block.mlp.W_out)
@@ -209,7 +263,12 @@ class Transformer(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write weights and config to one file."""
-        config = {"params": self.params.model_dump(), "encoding": self.encoding_name, "d_vocab": self.d_vocab, "n_ctx": self.n_ctx}
+        config = {
+            "params": self.params.model_dump(),
+            "encoding": self.encoding_name,
+            "d_vocab": self.d_vocab,
+            "n_ctx": self.n_ctx,
+        }
         weights.save(path, KIND, config, self)
 
     @classmethod

@@ -4,24 +4,27 @@ Three activations:
 
 * ``relu``: trained with an L1 penalty, the paper's (Bricken et al. 2023).
 * ``topk``: the k largest of each token (Gao et al. 2024, eq. 3).
-* ``batch_topk``: in training the k-per-token largest of the whole batch; afterwards a threshold (Bussmann et al. 2024).
+* ``batch_topk``: in training the k-per-token largest of the whole batch; afterwards a threshold
+  (Bussmann et al. 2024).
 
-Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is a length in the residual stream.
+Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is a length in the
+residual stream.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from mazewm import devices, weights
-from mazewm.params import Params, check
+from mazewm.io import weights
+from mazewm.io.params import Params, check
+from mazewm.model import devices
+from mazewm.sae.params import Activation
 
 KIND = "sparse autoencoder"
-Activation = Literal["relu", "topk", "batch_topk"]
 
 Acts = Float[Tensor, "*any d_model"]
 LatentActs = Float[Tensor, "*any latent"]

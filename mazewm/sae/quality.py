@@ -1,4 +1,5 @@
-"""How well an SAE describes activations, on held-out mazes (science, "SAE quality")."""
+"""How well an SAE describes activations, on held-out mazes
+(docs/science.md#sparse-autoencoders)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,16 +9,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch.nn import functional as F
 
-from mazewm import tables
-from mazewm.activations import Activations
-from mazewm.behaviour import behave
+from mazewm.inference.behaviour import behave
+from mazewm.inference.edits import Edit, Taps
+from mazewm.io import tables
+from mazewm.localize.activations import Activations
 from mazewm.maze.mazes import Mazes
-from mazewm.model.edits import Edit, Taps
-from mazewm.model.sites import Place, Tap
+from mazewm.maze.tokens import PADDING, TokenClass, encode, prompt_length
+from mazewm.model.sites import Place
+from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.splice import reconstruction
-from mazewm.tokens import PADDING, TokenClass, prompt_length, spell
 
 ALL = "all"
 
@@ -46,20 +48,34 @@ class SpliceRow:
     ce_mean_ablated: tables.Real
     ce_zero_ablated: tables.Real
     loss_recovered: tables.Real  # against mean ablation
-    loss_recovered_zero: tables.Real  # against zero ablation, the weaker baseline that libraries report
+    loss_recovered_zero: (
+        tables.Real
+    )  # against zero ablation, the weaker baseline that libraries report
     solved_clean: tables.Real
     solved_spliced: tables.Real
 
 
-def explained_variance(x: Float[np.ndarray, "token d_model"], x_hat: Float[np.ndarray, "token d_model"]) -> float:
-    """``1 - sum |x - x_hat|^2 / sum |x - mean|^2`` over the whole set: the mean as a prediction scores exactly 0."""
-    return float(1 - np.square(x - x_hat, dtype=np.float64).sum() / np.square(x - x.mean(axis=0, dtype=np.float64)).sum())
+def explained_variance(
+    x: Float[np.ndarray, "token d_model"], x_hat: Float[np.ndarray, "token d_model"]
+) -> float:
+    """``1 - sum |x - x_hat|^2 / sum |x - mean|^2`` over the whole set: the mean as a prediction
+    scores exactly 0."""
+    return float(
+        1
+        - np.square(x - x_hat, dtype=np.float64).sum()
+        / np.square(x - x.mean(axis=0, dtype=np.float64)).sum()
+    )
 
 
 @torch.inference_mode()
-def encode(sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], batch: int = 8192) -> Float[np.ndarray, "token latent"]:
+def latents_of(
+    sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], batch: int = 8192
+) -> Float[np.ndarray, "token latent"]:
     """Latents of many tokens."""
-    parts = (torch.from_numpy(values[i : i + batch].astype(np.float32)).to(sae.device) for i in range(0, len(values), batch))
+    parts = (
+        torch.from_numpy(values[i : i + batch].astype(np.float32)).to(sae.device)
+        for i in range(0, len(values), batch)
+    )
     return np.concatenate([sae.encode(part).cpu().numpy() for part in parts])
 
 
@@ -76,12 +92,22 @@ def description(
     is_active = z > 0
     n_dead = int((~is_active.any(axis=0)).sum())
     l0 = float(is_active.sum(axis=1).mean())
-    return DescriptionRow(str(place), name, token_class, explained_variance(x.astype(np.float32), x_hat), l0, n_dead, len(z))
+    return DescriptionRow(
+        str(place),
+        name,
+        token_class,
+        explained_variance(x.astype(np.float32), x_hat),
+        l0,
+        n_dead,
+        len(z),
+    )
 
 
-def describe(name: str, place: Place, sae: SparseAutoencoder, held_out: Activations) -> list[DescriptionRow]:
+def describe(
+    name: str, place: Place, sae: SparseAutoencoder, held_out: Activations
+) -> list[DescriptionRow]:
     """The description over all tokens and by token class."""
-    z = encode(sae, held_out.values)
+    z = latents_of(sae, held_out.values)
     rows = [description(name, place, ALL, sae, held_out.values, z)]
     for token_class in map(str, TokenClass):
         keep = held_out.token_class == token_class
@@ -94,15 +120,14 @@ def describe(name: str, place: Place, sae: SparseAutoencoder, held_out: Activati
 def path_loss(model: Transformer, mazes: Mazes, tap: Tap | None, seed: int, batch: int) -> float:
     """Mean cross-entropy of the path's tokens under a tap, in nats."""
     rng, total, count = np.random.default_rng(seed), 0.0, 0
-    for index in mazes.by_n_connections().values():
-        for start in range(0, len(index), batch):
-            spelled = spell(mazes[index[start : start + batch]], rng)
-            tokens = torch.from_numpy(spelled.tokens).to(model.device)
-            first = prompt_length(spelled.n_connections) - 1
-            logits = model(tokens[:, :-1], tap)[:, first:].flatten(0, 1)
-            wanted = tokens[:, first + 1 :].flatten()
-            total += F.cross_entropy(logits, wanted, ignore_index=PADDING, reduction="sum").item()
-            count += int((wanted != PADDING).sum())
+    for part in mazes.batches(batch):
+        encoded = encode(mazes[part], rng)
+        tokens = torch.from_numpy(encoded.tokens).to(model.device)
+        first = prompt_length(encoded.n_connections) - 1
+        logits = model(tokens[:, :-1], tap)[:, first:].flatten(0, 1)
+        wanted = tokens[:, first + 1 :].flatten()
+        total += F.cross_entropy(logits, wanted, ignore_index=PADDING, reduction="sum").item()
+        count += int((wanted != PADDING).sum())
     return total / count
 
 
@@ -122,47 +147,60 @@ class Spliced(NamedTuple):
     solved: Bool[np.ndarray, " maze"]
 
 
-def unspliced(place: Place, model: Transformer, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int) -> Unspliced:
-    """Loss and rollouts as they are, and loss without the place; ``mean`` is the mean activation."""
-    average = torch.from_numpy(mean.astype(np.float32)).to(model.device)
-    without = {"mean": Edit(place, lambda value: average.expand_as(value)), "zero": Edit(place, torch.zeros_like)}
-    ce = {"clean": path_loss(model, mazes, None, seed, batch)}
-    for name, edit in without.items():
-        tap = Taps([edit])
-        ce[name] = path_loss(model, mazes, tap, seed, batch)
-        tap.check()
-    return Unspliced(ce["clean"], ce["mean"], ce["zero"], behave(model, mazes, np.random.default_rng(seed), batch).solved)
+@dataclass(frozen=True)
+class Splicing:
+    """One place of a model, at which activations can be replaced while it reads mazes."""
 
+    model: Transformer
+    place: Place
+    mean: Float[np.ndarray, " d_model"]  # of the activations
+    seed: int  # of how mazes are encoded
+    batch: int
 
-def spliced(place: Place, model: Transformer, sae: SparseAutoencoder, mazes: Mazes, seed: int, batch: int) -> Spliced:
-    """Loss and rollouts with the reconstruction in place of the activation, on the same spellings as ``unspliced``."""
-    tap = Taps([reconstruction(place, sae)])
-    ce = path_loss(model, mazes, tap, seed, batch)
-    solved = behave(model, mazes, np.random.default_rng(seed), batch, tap).solved
-    tap.check()
-    return Spliced(ce, solved)
+    def unspliced(self, mazes: Mazes) -> Unspliced:
+        """Loss and rollouts as they are, and loss without the place."""
+        average = torch.from_numpy(self.mean.astype(np.float32)).to(self.model.device)
+        mean = Edit(self.place, lambda value: average.expand_as(value))
+        zero = Edit(self.place, torch.zeros_like)
+        return Unspliced(
+            ce_clean=self._loss(mazes, None),
+            ce_mean_ablated=self._loss(mazes, Taps([mean])),
+            ce_zero_ablated=self._loss(mazes, Taps([zero])),
+            solved=behave(self.model, mazes, np.random.default_rng(self.seed), self.batch).solved,
+        )
+
+    def spliced(self, sae: SparseAutoencoder, mazes: Mazes) -> Spliced:
+        """Loss and rollouts with the reconstruction in place of the activation, on the same
+        encodings as ``unspliced``."""
+        tap = Taps([reconstruction(self.place, sae)])
+        ce = self._loss(mazes, tap)
+        return Spliced(
+            ce, behave(self.model, mazes, np.random.default_rng(self.seed), self.batch, tap).solved
+        )
+
+    def quality(self, sae: SparseAutoencoder, mazes: Mazes) -> SpliceRow:
+        """Both, side by side."""
+        before, after = self.unspliced(mazes), self.spliced(sae, mazes)
+        return SpliceRow(
+            place=str(self.place),
+            n_mazes=len(mazes),
+            ce_clean=before.ce_clean,
+            ce_spliced=after.ce,
+            ce_mean_ablated=before.ce_mean_ablated,
+            ce_zero_ablated=before.ce_zero_ablated,
+            loss_recovered=loss_recovered(before.ce_mean_ablated, after.ce, before.ce_clean),
+            loss_recovered_zero=loss_recovered(before.ce_zero_ablated, after.ce, before.ce_clean),
+            solved_clean=float(before.solved.mean()),
+            solved_spliced=float(after.solved.mean()),
+        )
+
+    def _loss(self, mazes: Mazes, tap: Taps | None) -> float:
+        loss = path_loss(self.model, mazes, tap, self.seed, self.batch)
+        if tap is not None:
+            tap.check()
+        return loss
 
 
 def loss_recovered(without: float, spliced: float, clean: float) -> float:
     """1 if the splice costs nothing, 0 if it is as bad as going without the place."""
     return (without - spliced) / (without - clean)
-
-
-def splice_quality(
-    place: Place, model: Transformer, sae: SparseAutoencoder, mean: Float[np.ndarray, " d_model"], mazes: Mazes, seed: int, batch: int
-) -> SpliceRow:
-    """Loss and rollouts with the reconstruction in place of the activation; ``mean`` is the mean activation."""
-    before = unspliced(place, model, mean, mazes, seed, batch)
-    after = spliced(place, model, sae, mazes, seed, batch)
-    return SpliceRow(
-        str(place),
-        len(mazes),
-        before.ce_clean,
-        after.ce,
-        before.ce_mean_ablated,
-        before.ce_zero_ablated,
-        loss_recovered(before.ce_mean_ablated, after.ce, before.ce_clean),
-        loss_recovered(before.ce_zero_ablated, after.ce, before.ce_clean),
-        float(before.solved.mean()),
-        float(after.solved.mean()),
-    )

@@ -1,9 +1,10 @@
-"""Put an SAE into the forward pass: its reconstruction replaces the activation, and what it loses is lost.
+"""Put an SAE into the forward pass: its reconstruction replaces the activation, and what it loses
+is lost.
 
 Edits of single latents, which keep the SAE's error, are interventions and live in their room.
 """
 
-from mazewm.model.edits import Edit
+from mazewm.inference.edits import Edit
 from mazewm.model.sites import Place
 from mazewm.sae.autoencoder import SparseAutoencoder
 

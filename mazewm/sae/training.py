@@ -1,78 +1,41 @@
 """Train one SAE on shuffled activations.
 
-1. Activations are centred on ``b_dec`` (their mean, then trained) and scaled so that E|x - mean|^2 = d_model; the scale is
-   folded into the weights at the end.
-2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al. 2024, section 2.4): the
-   d_model / 2 strongest dead latents predict what was left over, times ``aux_weight``. A latent is dead if it was silent for
-   ``dead_share`` of the planned samples, since windows of millions of tokens are longer than a short run.
-   Which are dead is looked up every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than all else.
-3. Adam, 5 % warm-up, linear decay over the last half. The gradients are written out in ``gradients.py``: for k of many latents they are
-   sums over few rows, where autograd would fill whole matrices.
-   Decoder rows of ``relu`` return to unit norm after each step, or the penalty would be got round. Those of the TopK family start short
-   and are scaled to unit norm at the end, with the encoder: what is short turns soon to where the data is, and a latent that is
-   seldom on stays short and does not take tokens from the others (as in SAELens).
-4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which it later decides.
+1. Activations are centred on ``b_dec`` (their mean, then trained) and scaled so that E|x - mean|^2
+   = d_model; the scale is folded into the weights at the end.
+2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al.
+   2024, section 2.4): the d_model / 2 strongest dead latents predict what was left over, times
+   ``aux_weight``. A latent is dead if it was silent for ``dead_share`` of the planned samples,
+   since windows of millions of tokens are longer than a short run. Which are dead is looked up
+   every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than
+   all else.
+3. Adam, 5 % warm-up, linear decay over the last half. The gradients are written out in
+   ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill
+   whole matrices. Decoder rows of ``relu`` return to unit norm after each step, or the penalty
+   would be got round. Those of the TopK family start short and are scaled to unit norm at the end,
+   with the encoder: what is short turns soon to where the data is, and a latent that is seldom on
+   stays short and does not take tokens from the others (as in SAELens).
+4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which
+   it later decides.
 """
 
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from mazewm import devices
-from mazewm.params import Params
+from mazewm.model import devices
 from mazewm.sae import gradients
-from mazewm.sae.autoencoder import Activation, SaeShape, SparseAutoencoder
+from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
+from mazewm.sae.params import Point, SaeParams
 
 DEAD_EVERY = 8
 START = 0.1  # norm of a row of the encoder and the decoder
 AUXK_SHARE = 4  # AuxK reads one of so many tokens
 THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
-
-Count = Annotated[int, Field(gt=0)]
-Sparsity = Annotated[float, Field(gt=0)]
-
-
-class Point(NamedTuple):
-    """What the sweep varies."""
-
-    width: int  # latents
-    sparsity: float  # active latents per token (k); for relu the weight of the L1 penalty
-
-
-class SaeParams(Params):
-    """The recipe of SAEs, and which points of it are tried."""
-
-    activation: Activation
-    widths: Annotated[list[Count], Field(min_length=1)]
-    sparsities: Annotated[list[Sparsity], Field(min_length=1)]  # as in Point
-    lr: Annotated[float, Field(gt=0)]
-    aux_weight: Annotated[float, Field(ge=0)]
-    dead_share: Annotated[float, Field(gt=0, lt=1)]
-    n_sweep_samples: Count  # for each point of the sweep
-    n_samples: Count
-    n_control_samples: Count  # for the SAEs that are controls
-    n_sweep_mazes: Count  # validation mazes that each point is judged on
-    n_evaluated_mazes: Count
-    rollout_batch_size: Count
-    batch_size: Count
-    n_threads: Count
-
-    @model_validator(mode="after")
-    def _k_is_whole(self) -> "SaeParams":
-        if self.activation != "relu" and any(sparsity % 1 for sparsity in self.sparsities):
-            raise ValueError("the sparsities of topk and batch_topk count latents, so they must be whole")
-        return self
-
-    def points(self) -> list[Point]:
-        """Every width with every sparsity."""
-        return [Point(width, sparsity) for width in self.widths for sparsity in self.sparsities]
 
 
 def batches(
@@ -81,26 +44,40 @@ def batches(
     """Slices of the (already shuffled) rows in order, starting over when they are used up."""
     per_pass = max(1, len(values) // batch_size)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nothing writes to it
+        warnings.filterwarnings(
+            "ignore", "The given NumPy array is not writable"
+        )  # and nothing writes to it
         rows = torch.from_numpy(values)
     for step in range(n_steps):
         start = step % per_pass * batch_size
         batch = rows[start : start + batch_size]
         # Only a copy out of pinned memory need not wait for the steps before it.
-        yield (batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)).float()
+        yield (
+            batch.pin_memory().to(device, non_blocking=True)
+            if device.type == "cuda"
+            else batch.to(device)
+        ).float()
 
 
 @torch.no_grad()
 def train(
-    values: Float[np.ndarray, "token d_model"], params: SaeParams, point: Point, seed: int, n_samples: int, frozen_decoder: bool = False
+    values: Float[np.ndarray, "token d_model"],
+    params: SaeParams,
+    point: Point,
+    seed: int,
+    n_samples: int,
+    frozen_decoder: bool = False,
 ) -> SparseAutoencoder:
-    """An SAE trained on ``n_samples`` activations, on the best device; with ``frozen_decoder`` its directions stay random (a control)."""
+    """An SAE trained on ``n_samples`` activations, on the best device; with ``frozen_decoder`` its
+    directions stay random (a control)."""
     device = devices.best()
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
     d_model = values.shape[1]
     k = point.width if params.activation == "relu" else min(int(point.sparsity), point.width)
-    sae = SparseAutoencoder(SaeShape(activation=params.activation, d_model=d_model, n_latents=point.width, k=k))
+    sae = SparseAutoencoder(
+        SaeShape(activation=params.activation, d_model=d_model, n_latents=point.width, k=k)
+    )
     sample = torch.from_numpy(values[:20_000].astype(np.float32))
     mean = sample.mean(dim=0)
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()
@@ -109,7 +86,12 @@ def train(
     sae, scale = sae.to(device), scale.to(device)
     is_relu = params.activation == "relu"
     start = 1.0 if is_relu else START
-    weights = Weights(start * sae.W_enc.T.contiguous(), sae.W_dec if frozen_decoder else start * sae.W_dec, sae.b_enc, sae.b_dec)
+    weights = Weights(
+        start * sae.W_enc.T.contiguous(),
+        sae.W_dec if frozen_decoder else start * sae.W_dec,
+        sae.b_enc,
+        sae.b_dec,
+    )
     opt = torch.optim.Adam(list(weights), lr=params.lr, fused=True)
     n_steps = max(1, n_samples // params.batch_size)
     silent_for = torch.zeros(point.width, device=device)
@@ -124,7 +106,9 @@ def train(
         if step % DEAD_EVERY == 0 and params.aux_weight and not is_relu:
             dead = (silent_for > dead_after).nonzero().flatten()
         if len(dead):
-            gradients.add_auxk(found, weights, encoded, dead, params.aux_weight, -(-len(batch) // AUXK_SHARE))
+            gradients.add_auxk(
+                found, weights, encoded, dead, params.aux_weight, -(-len(batch) // AUXK_SHARE)
+            )
         for weight, gradient in zip(weights, found.gradient, strict=True):
             weight.grad = None if frozen_decoder and weight is weights.decoder else gradient
         opt.step()
@@ -144,7 +128,9 @@ def _share_of_lr(step: int, n_steps: int) -> float:
     return min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
 
 
-def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int) -> gradients.Found:
+def _activated(
+    sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int
+) -> gradients.Found:
     """The gradient with the latents that are on in training."""
     if sae.shape.activation == "topk":
         return gradients.topk(weights, batch, sae.shape.k)
@@ -153,9 +139,12 @@ def _activated(sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch,
     return gradients.dense(weights, batch, batch.pre, l1=point.sparsity)
 
 
-def _batch_topk(sae: SparseAutoencoder, length: Float[Tensor, "batch latent"], step: int) -> Bool[Tensor, "batch latent"]:
+def _batch_topk(
+    sae: SparseAutoencoder, length: Float[Tensor, "batch latent"], step: int
+) -> Bool[Tensor, "batch latent"]:
     """Which are the k-per-token longest of the whole batch; they also move the threshold."""
     smallest = gradients.kth_largest(length.flatten(), sae.shape.k * len(length))
-    # The weight of a mean in which a step counts THRESHOLD_MEMORY times the one after it, however few there were.
+    # The weight of a mean in which a step counts THRESHOLD_MEMORY times the one after it, however
+    # few there were.
     sae.threshold.lerp_(smallest, (1 - THRESHOLD_MEMORY) / (1 - THRESHOLD_MEMORY ** (step + 1)))
     return length >= smallest

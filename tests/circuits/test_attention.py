@@ -5,27 +5,39 @@ import pandas as pd
 import pytest
 from circuits import planted_circuit as toy
 
-from mazewm import tables
 from mazewm.circuits.attention import (
     AttentionRow,
     BindingHead,
-    CircuitParams,
     attention_profile,
     binding_heads,
     connectivity_heads,
     earlier,
     position_bins,
 )
-from mazewm.consolidation import PAPER_SITE, SpellingSite
-from mazewm.tokens import SPELLING_CLASSES, TokenClass
+from mazewm.circuits.params import CircuitParams
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.localize.locations import PAPER_LOCATION, Location
+from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass
 
-PARAMS = CircuitParams(n_mazes=97, n_swaps=7, batch_size=11, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1)
-C2 = SpellingSite(0, TokenClass.C2)
+PARAMS = CircuitParams(
+    n_mazes=97,
+    n_swaps=7,
+    batch_size=11,
+    connectivity_threshold=0.5,
+    binding_ratio=2.0,
+    n_position_bins=3,
+    n_threads=1,
+)
+C2 = Location(0, TokenClass.C2)
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[AttentionRow]:
-    return attention_profile(toy.planted(n_layers=2), toy.trees(97), 0, PARAMS)
+    return attention_profile(
+        Subject(toy.planted(n_layers=2), toy.trees(97), 0, PARAMS.batch_size),
+        PARAMS.n_position_bins,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +55,15 @@ def test_head_that_looks_two_back_is_seen_to(frame):
     # The first connection's c1 has only the marker before it.
     seen = offsets[offsets.token_class != "c1"]
     assert np.allclose(seen["mean"], seen["bin"] == 2, atol=1e-4)
-    assert np.allclose(head[(head.token_class == ";") & (head.measure == "own_mass")]["mean"], 0, atol=1e-4)
+    assert np.allclose(
+        head[(head.token_class == ";") & (head.measure == "own_mass")]["mean"], 0, atol=1e-4
+    )
 
 
 def test_uniform_head_equals_its_control(frame):
-    head = frame[(frame.layer == 0) & (frame["head"] == 1)].set_index(["token_class", "measure", "bin"])
+    head = frame[(frame.layer == 0) & (frame["head"] == 1)].set_index(
+        ["token_class", "measure", "bin"]
+    )
     real, control = head[head.control == "none"], head[head.control == "uniform"]
     assert len(real) == len(control) > 50
     assert np.allclose(real["mean"], control["mean"].loc[real.index], atol=1e-6)
@@ -55,24 +71,43 @@ def test_uniform_head_equals_its_control(frame):
 
 
 def test_uniform_control_is_the_hand_fraction():
-    eight = attention_profile(toy.planted(), toy.trees(29, smallest=9), 0, PARAMS)
-    found = {row.token_class: row.mean for row in eight if row.measure == "own_mass" and row.control == "uniform" and row.head == 0}
+    eight = attention_profile(
+        Subject(toy.planted(), toy.trees(29, smallest=9), 0, PARAMS.batch_size),
+        PARAMS.n_position_bins,
+    )
+    found = {
+        row.token_class: row.mean
+        for row in eight
+        if row.measure == "own_mass" and row.control == "uniform" and row.head == 0
+    }
     nth = np.arange(8)
-    expected = {"c1": 0.0, "<-->": (1 / (4 * nth + 3)).mean(), "c2": (1 / (4 * nth + 4)).mean(), ";": (2 / (4 * nth + 5)).mean()}
+    expected = {
+        "c1": 0.0,
+        "<-->": (1 / (4 * nth + 3)).mean(),
+        "c2": (1 / (4 * nth + 4)).mean(),
+        ";": (2 / (4 * nth + 5)).mean(),
+    }
     assert found == pytest.approx(expected)
 
 
 def test_shuffled_control_looks_at_another_connection(frame):
-    shuffled = frame[(frame.control == "shuffled") & (frame.token_class == "c2") & (frame.layer == 0)].set_index("head")
+    shuffled = frame[
+        (frame.control == "shuffled") & (frame.token_class == "c2") & (frame.layer == 0)
+    ].set_index("head")
     assert shuffled["mean"][0] == pytest.approx(0, abs=1e-4)
-    eight = attention_profile(toy.planted(), toy.trees(29, smallest=9), 0, PARAMS)
-    (uniform,) = [r.mean for r in eight if r.control == "shuffled" and r.token_class == "c2" and r.head == 1]
+    eight = attention_profile(
+        Subject(toy.planted(), toy.trees(29, smallest=9), 0, PARAMS.batch_size),
+        PARAMS.n_position_bins,
+    )
+    (uniform,) = [
+        r.mean for r in eight if r.control == "shuffled" and r.token_class == "c2" and r.head == 1
+    ]
     assert uniform == pytest.approx((1 / (4 * np.arange(1, 8) + 4)).mean(), rel=1e-5)
 
 
 def test_every_head_and_class_is_there(frame):
     own = frame[(frame.measure == "own_mass") & (frame.control == "none")]
-    assert len(own) == 2 * 2 * len(SPELLING_CLASSES)
+    assert len(own) == 2 * 2 * len(CONNECTION_CLASSES)
     assert set(own["n"]) == {97}
     assert frame.notna().all().all()
 
@@ -99,9 +134,9 @@ def test_heads_are_chosen_by_what_they_do(rows):
 
 
 def test_no_head_is_no_head(rows):
-    assert connectivity_heads(rows, PAPER_SITE, 0.5) == []
-    assert binding_heads(rows, PAPER_SITE, 2.0) == []
-    assert binding_heads(rows, SpellingSite(0, TokenClass.C1), 2.0) == []
+    assert connectivity_heads(rows, PAPER_LOCATION, 0.5) == []
+    assert binding_heads(rows, PAPER_LOCATION, 2.0) == []
+    assert binding_heads(rows, Location(0, TokenClass.C1), 2.0) == []
 
 
 def test_binding_heads_are_of_the_sites_block_and_connectivity_heads_of_all_before():
@@ -110,6 +145,6 @@ def test_binding_heads_are_of_the_sites_block_and_connectivity_heads_of_all_befo
         for layer, head, own in ((0, 0, 0.9), (1, 0, 0.3), (1, 1, 0.7), (1, 2, 0.15), (2, 0, 0.9))
         for control, mean in (("none", own), ("uniform", 0.05), ("shuffled", 0.1))
     ]
-    site = SpellingSite(1, TokenClass.C2)
+    site = Location(1, TokenClass.C2)
     assert connectivity_heads(rows, site, 0.5) == [BindingHead(0, 0, 0.9), BindingHead(1, 1, 0.7)]
     assert binding_heads(rows, site, 2.0) == [BindingHead(1, 1, 0.7), BindingHead(1, 0, 0.3)]

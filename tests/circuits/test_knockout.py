@@ -5,22 +5,25 @@ import pytest
 import torch
 from circuits import planted_circuit as toy
 
-from mazewm import tables
 from mazewm.circuits import faithfulness, tracing
-from mazewm.circuits.attention import BindingHead, CircuitParams
+from mazewm.circuits.attention import BindingHead
 from mazewm.circuits.faithfulness import FaithfulnessRow
 from mazewm.circuits.knockout import KnockoutRow, _draw_donors, knock_out
-from mazewm.consolidation import PAPER_SITE, SpellingSite
-from mazewm.tokens import TokenClass, spell
+from mazewm.circuits.params import CircuitParams
+from mazewm.circuits.readable import Readable
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.localize.locations import PAPER_LOCATION, Location
+from mazewm.maze.tokens import TokenClass, encode
 
-C2 = SpellingSite(0, TokenClass.C2)
+C2 = Location(0, TokenClass.C2)
 BINDING = [BindingHead(0, 0, 1.0)]
 NAMED = {"binding": BINDING, "connectivity": []}
 MAZES = toy.trees(211)
 
 
 def effects(model, site=C2, best=toy.BEST, named=NAMED):
-    rows = knock_out(model, toy.planted_sae(), best, site, named, MAZES, 0, 53)
+    rows = knock_out(Subject(model, MAZES, 0, 53), Readable(site, toy.planted_sae(), best), named)
     frame = tables.frame(rows, KnockoutRow)
     assert not frame.duplicated(["site", "ablation", "heads", "connection"]).any()
     return frame.set_index(["heads", "ablation"]).sort_index()
@@ -42,7 +45,7 @@ def test_head_that_fetches_is_needed_and_the_other_is_not():
 
 
 def test_heads_of_later_blocks_that_do_nothing_have_no_effect():
-    found = effects(toy.planted(n_layers=2), SpellingSite(1, TokenClass.C2))
+    found = effects(toy.planted(n_layers=2), Location(1, TokenClass.C2))
     assert np.allclose(found.loc["0.0", "mean"].effect_own, 1)
     assert np.allclose(found.loc["1.0", "mean"].effect_own, 0)
     assert np.allclose(found.effect_other, 0)
@@ -54,14 +57,23 @@ def test_leak_to_later_tokens_is_seen():
     attn.Q.zero_()
     attn.V.zero_()[toy.FETCHED : toy.FETCHED + toy.N_CELLS, 0] = 1.0
     attn.O[0, toy.FETCHED : toy.FETCHED + toy.N_CELLS] = 0.1
-    found = effects(model, SpellingSite(1, TokenClass.C2))
-    # Ablated, the fetched cell is spread over nine: LayerNorm makes more of it, and later latents grow a little.
+    found = effects(model, Location(1, TokenClass.C2))
+    # Ablated, the fetched cell is spread over nine: LayerNorm makes more of it, and later latents
+    # grow a little.
     assert (found.loc["0.0", "mean"].effect_other < -1e-3).all()
 
 
 def test_nowhere_but_at_the_chosen_token_class():
-    # At ; head 0 finds <--> and the latents are silent: nothing can be measured, and nothing is said.
-    assert knock_out(toy.planted(), toy.planted_sae(), toy.BEST, PAPER_SITE, NAMED, MAZES, 0, 53) == []
+    # At ; head 0 finds <--> and the latents are silent: nothing can be measured, and nothing is
+    # said.
+    assert (
+        knock_out(
+            Subject(toy.planted(), MAZES, 0, 53),
+            Readable(PAPER_LOCATION, toy.planted_sae(), toy.BEST),
+            NAMED,
+        )
+        == []
+    )
 
 
 def test_connections_without_a_latent_give_nothing():
@@ -83,8 +95,8 @@ def test_head_that_does_all_is_faithful_and_the_rest_is_not(layer):
     model = toy.planted(n_layers=2, writes=(True, False))
     if layer == 1:
         model.blocks[0], model.blocks[1] = model.blocks[1], model.blocks[0]
-    site = SpellingSite(layer, TokenClass.C2)
-    rows = faithfulness.measure(model, {site: [BindingHead(layer, 0, 1.0)]}, MAZES, 0, 53)
+    site = Location(layer, TokenClass.C2)
+    rows = faithfulness.measure(Subject(model, MAZES, 0, 53), {site: [BindingHead(layer, 0, 1.0)]})
     found = {row.circuit: row for row in rows}
     assert {name: (row.heads, round(row.faithfulness, 5)) for name, row in found.items()} == {
         "binding": (f"{layer}.0", 1.0),
@@ -95,51 +107,84 @@ def test_head_that_does_all_is_faithful_and_the_rest_is_not(layer):
 
 def test_model_score_is_the_mean_log_probability_of_the_path():
     model, mazes = toy.planted(), toy.trees(23, smallest=9)
-    row = faithfulness.measure(model, {C2: BINDING}, mazes, 3, 100)[0]
-    tokens = spell(mazes, np.random.default_rng([3, 5])).tokens
+    row = faithfulness.measure(Subject(model, mazes, 3, 100), {C2: BINDING})[0]
+    tokens = encode(mazes, np.random.default_rng([3, 5])).tokens
     logits = model(torch.from_numpy(tokens)).log_softmax(dim=-1).numpy()
-    scores = [logits[i, p - 1, tokens[i, p]] for i in range(len(tokens)) for p in range(4 * 8 + 9, tokens.shape[1]) if tokens[i, p]]
+    scores = [
+        logits[i, p - 1, tokens[i, p]]
+        for i in range(len(tokens))
+        for p in range(4 * 8 + 9, tokens.shape[1])
+        if tokens[i, p]
+    ]
     assert row.m_model == pytest.approx(np.mean(scores), rel=1e-5)
     assert row.n == 23
 
 
 def test_sites_without_binding_heads_have_an_empty_circuit():
-    rows = faithfulness.measure(toy.planted(), {C2: BINDING, PAPER_SITE: []}, MAZES[:41], 0, 53)
-    paper = {row.circuit: (row.n_heads, row.faithfulness) for row in rows if row.site == str(PAPER_SITE)}
+    rows = faithfulness.measure(
+        Subject(toy.planted(), MAZES[:41], 0, 53), {C2: BINDING, PAPER_LOCATION: []}
+    )
+    paper = {
+        row.circuit: (row.n_heads, row.faithfulness)
+        for row in rows
+        if row.site == str(PAPER_LOCATION)
+    }
     assert paper == {"binding": (0, 0.0), "complement": (2, 1.0)}
-    alone = faithfulness.measure(toy.planted(), {C2: BINDING}, MAZES[:41], 0, 53)
+    alone = faithfulness.measure(Subject(toy.planted(), MAZES[:41], 0, 53), {C2: BINDING})
     assert alone == [row for row in rows if row.site == str(C2)]
 
 
 def test_block_that_does_nothing_has_no_circuit():
-    assert faithfulness.measure(toy.planted(writes=(False, False)), {C2: BINDING}, MAZES[:41], 0, 53) == []
+    assert (
+        faithfulness.measure(
+            Subject(toy.planted(writes=(False, False)), MAZES[:41], 0, 53), {C2: BINDING}
+        )
+        == []
+    )
 
 
 def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
     params = CircuitParams(
-        n_mazes=61, n_swaps=7, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1
+        n_mazes=61,
+        n_swaps=7,
+        batch_size=13,
+        connectivity_threshold=0.5,
+        binding_ratio=2.0,
+        n_position_bins=3,
+        n_threads=1,
     )
-    best = {str(C2): toy.BEST, str(PAPER_SITE): toy.BEST}
-    traced = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, [C2, PAPER_SITE], MAZES, params, 0)
-    assert {(row.site, row.kind) for row in traced.heads} == {(str(C2), "binding"), (str(C2), "connectivity")}
-    assert {row.site for row in traced.faithfulness} == {str(C2), str(PAPER_SITE)}
-    assert {row.site for row in traced.ov_consistency} == {str(C2), str(PAPER_SITE)}
-    assert {row.site for row in traced.knockouts} == {str(C2)}
-    assert max(row.n for row in traced.attention) == 61
-    assert set(tracing.ROW_TYPES) == set(traced._fields)
-    for name, rows in traced._asdict().items():
-        path = tmp_path / f"{name}.parquet"
-        tables.write_rows(path, tracing.ROW_TYPES[name], rows)
-        assert len(tables.read(path, tracing.ROW_TYPES[name])) == len(rows)
-    again = tracing.trace(toy.planted(), {"0.resid_post": toy.planted_sae()}, best, [C2, PAPER_SITE], MAZES, params, 0)
+    known = [Readable(location, toy.planted_sae(), toy.BEST) for location in (C2, PAPER_LOCATION)]
+    traced = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, params)
+    assert {(row.site, row.kind) for row in traced.rows["heads"]} == {
+        (str(C2), "binding"),
+        (str(C2), "connectivity"),
+    }
+    assert {row.site for row in traced.rows["faithfulness"]} == {str(C2), str(PAPER_LOCATION)}
+    assert {row.site for row in traced.rows["ov_consistency"]} == {str(C2), str(PAPER_LOCATION)}
+    assert {row.site for row in traced.rows["knockouts"]} == {str(C2)}
+    assert max(row.n for row in traced.rows["attention"]) == 61
+    traced.write(tmp_path)
+    for name, rows in traced.rows.items():
+        assert len(tables.read(tmp_path / f"{name}.parquet", tracing.ROW_TYPES[name])) == len(rows)
+    again = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, params)
     assert again == traced
 
 
 def test_paper_site_is_measured_once_if_it_is_the_consolidation_site():
     params = CircuitParams(
-        n_mazes=61, n_swaps=7, batch_size=13, connectivity_threshold=0.5, binding_ratio=2.0, n_position_bins=3, n_threads=1
+        n_mazes=61,
+        n_swaps=7,
+        batch_size=13,
+        connectivity_threshold=0.5,
+        binding_ratio=2.0,
+        n_position_bins=3,
+        n_threads=1,
     )
-    traced = tracing.trace(toy.planted(), {}, {}, [PAPER_SITE], MAZES, params, 0)
-    assert [row.circuit for row in traced.faithfulness] == ["binding", "complement"]
-    assert traced.knockouts == [] and traced.ov_consistency == []
-    assert isinstance(traced.faithfulness[0], FaithfulnessRow)
+    traced = tracing.trace_subject(
+        Subject(toy.planted(), MAZES[:61], 0, 13),
+        [Readable(PAPER_LOCATION, toy.planted_sae(), {})],
+        params,
+    )
+    assert [row.circuit for row in traced.rows["faithfulness"]] == ["binding", "complement"]
+    assert traced.rows["knockouts"] == [] and traced.rows["ov_consistency"] == []
+    assert isinstance(traced.rows["faithfulness"][0], FaithfulnessRow)

@@ -1,25 +1,34 @@
-"""What heads of known weights are said to write, and how it is compared with known decoder directions."""
+"""What heads of known weights are said to write, and how it is compared with known decoder
+directions.
+"""
 
 import numpy as np
 import pytest
 import torch
 from circuits import planted_circuit as toy
 
-from mazewm import tables
 from mazewm.circuits.attention import BindingHead
-from mazewm.circuits.consistency import OvConsistencyRow, centred_cosines, compare, directions, other_heads
+from mazewm.circuits.consistency import (
+    OvConsistencyRow,
+    centred_cosines,
+    compare,
+    directions,
+    other_heads,
+)
 from mazewm.circuits.ov import class_positions, head_outputs, mean_added, ov_norms, ov_ranks
-from mazewm.consolidation import PAPER_SITE, SpellingSite
+from mazewm.circuits.readable import Readable
+from mazewm.io import tables
+from mazewm.localize.locations import PAPER_LOCATION, Location
 from mazewm.maze.lattice import lattice
-from mazewm.tokens import TokenClass
+from mazewm.maze.tokens import TokenClass
 
-C2 = SpellingSite(0, TokenClass.C2)
+C2 = Location(0, TokenClass.C2)
 BINDING = [BindingHead(0, 0, 0.75)]
 MAZES = toy.trees(31)
 
 
-def by_path(heads: dict[str, list[BindingHead]], site: SpellingSite = C2):
-    result = compare(toy.planted(), toy.planted_sae(), toy.BEST, site, heads, MAZES, 0)
+def by_path(heads: dict[str, list[BindingHead]], site: Location = C2):
+    result = compare(toy.planted(), Readable(site, toy.planted_sae(), toy.BEST), heads, MAZES, 0)
     frame = tables.frame(result.rows, OvConsistencyRow)
     return {key: part for key, part in frame.groupby(["path", "heads"])}, result.cosines
 
@@ -46,7 +55,9 @@ def test_norms_are_those_of_the_outputs():
 
 def test_effective_rank_counts_equal_directions():
     ranks = {(r.layer, r.head): r.effective_rank for r in ov_ranks(toy.planted(n_layers=2))}
-    assert ranks == pytest.approx({(0, 0): toy.N_CELLS, (0, 1): toy.N_BLURRED, (1, 0): 0, (1, 1): 0}, abs=1e-5)
+    assert ranks == pytest.approx(
+        {(0, 0): toy.N_CELLS, (0, 1): toy.N_BLURRED, (1, 0): 0, (1, 1): 0}, abs=1e-5
+    )
 
 
 def test_mean_position_is_weighted_by_use():
@@ -60,7 +71,7 @@ def test_mean_position_is_weighted_by_use():
 def test_direction_is_the_mean_over_both_spellings():
     model, (v,) = toy.planted(), head_outputs(toy.planted(), 0, MAZES)[:1]
     for token_class in (TokenClass.C2, TokenClass.DELIMITER, TokenClass.CONNECTOR):
-        d = directions(model, BINDING, SpellingSite(0, token_class), MAZES)
+        d = directions(model, BINDING, Location(0, token_class), MAZES)
         for e, (a, b) in enumerate(lattice(toy.N).ends):
             assert torch.allclose(d["heads"].mean(dim=0)[e], 0.75 / 2 * (v[a] + v[b]), atol=1e-6)
         direct = (d["heads+embedding"] - d["heads"]).mean(dim=0)[0]
@@ -74,9 +85,14 @@ def test_matching_directions_are_found_and_controls_fail():
     heads = paths["heads", "binding"]
     assert np.allclose(heads.cosine_matched, 1)
     assert np.allclose(heads.cosine_mismatched_mean, -1 / 11, atol=0.05)
-    assert (heads["rank"] == 1).all() and (heads.auroc == 1).all() and (heads.n_connections == 12).all()
+    assert (
+        (heads["rank"] == 1).all()
+        and (heads.auroc == 1).all()
+        and (heads.n_connections == 12).all()
+    )
     assert (paths["heads+embedding", "binding"]["rank"] == 1).all()
-    # The cell that is fetched says which of the connections of the last cell it is; what is not fetched cannot.
+    # The cell that is fetched says which of the connections of the last cell it is; what is not
+    # fetched cannot.
     assert (heads.picked == 1).all()
     for name in (("embedding", "none"), ("embedding+mlp", "none"), ("heads", "other")):
         assert np.allclose(paths[name].picked, paths[name].picked_chance), name
@@ -89,28 +105,42 @@ def test_matching_directions_are_found_and_controls_fail():
     # What the SAE writes is what head 0 fetched; the embedding lies elsewhere.
     assert np.allclose(paths["embedding", "none"].auroc, 0.5)
     assert ("heads", "connectivity") not in paths
-    diagonal = [row.cosine for row in cosines if row.path == "heads" and row.connection == row.latent_of]
+    diagonal = [
+        row.cosine for row in cosines if row.path == "heads" and row.connection == row.latent_of
+    ]
     assert np.allclose(diagonal, 1)
     assert len(cosines) == 3 * 12 * 12
 
 
 def test_without_heads_only_baselines_are_left():
-    paths, cosines = by_path({"binding": [], "connectivity": []}, PAPER_SITE)
+    paths, cosines = by_path({"binding": [], "connectivity": []}, PAPER_LOCATION)
     assert list(paths) == [("embedding", "none")]
     assert cosines == []
 
 
 def test_connections_without_a_latent_are_left_out():
     some = {e: latent for e, latent in toy.BEST.items() if e not in (2, 5)}
-    rows = compare(toy.planted(), toy.planted_sae(), some, C2, {"binding": BINDING}, MAZES, 0).rows
+    rows = compare(
+        toy.planted(), Readable(C2, toy.planted_sae(), some), {"binding": BINDING}, MAZES, 0
+    ).rows
     assert {row.connection for row in rows} == set(some)
     assert {row.n_connections for row in rows} == {10}
-    assert compare(toy.planted(), toy.planted_sae(), {3: 1}, C2, {"binding": BINDING}, MAZES, 0).rows == []
+    assert (
+        compare(
+            toy.planted(), Readable(C2, toy.planted_sae(), {3: 1}), {"binding": BINDING}, MAZES, 0
+        ).rows
+        == []
+    )
 
 
 def test_other_heads_take_the_weights_of_those_they_stand_for():
-    assert other_heads(toy.planted(), BINDING, np.random.default_rng(0)) == [BindingHead(0, 1, 0.75)]
-    assert other_heads(toy.planted(), [*BINDING, BindingHead(0, 1, 0.5)], np.random.default_rng(0)) == []
+    assert other_heads(toy.planted(), BINDING, np.random.default_rng(0)) == [
+        BindingHead(0, 1, 0.75)
+    ]
+    assert (
+        other_heads(toy.planted(), [*BINDING, BindingHead(0, 1, 0.5)], np.random.default_rng(0))
+        == []
+    )
 
 
 def test_what_all_connections_share_counts_for_nothing():

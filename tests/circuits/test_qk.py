@@ -6,13 +6,14 @@ import torch
 from circuits import planted_circuit as toy
 from toys import tiny
 
-from mazewm import tables
-from mazewm.circuits.qk import KEY_CLASSES, MAX_OFFSET, QkRow, occurs, qk_by_offset
-from mazewm.model.edits import run
+from mazewm.circuits.offsets import KEY_CLASSES, MAX_OFFSET, occurs
+from mazewm.circuits.qk import QkRow, qk_by_offset
+from mazewm.inference.edits import run
+from mazewm.io import tables
+from mazewm.maze.tokens import CONNECTOR, DELIMITER, SPECIALS
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.tokens import CONNECTOR, DELIMITER, SPECIALS
 
 N_CONNECTIONS = 11  # eleven connections have their later half beyond MAX_OFFSET
 
@@ -23,8 +24,11 @@ def profile(model, n_connections=N_CONNECTIONS):
 
 
 def one_direction(encoding: str) -> Transformer:
-    """A head that reads (1, 0, ...) in ``;``, (-1, 0, ...) in a cell and (0, ...) in ``<-->``, times 3 as a query and times 2 as a key."""
-    model = Transformer(TransformerParams(n_layers=1, d_model=12, n_heads=2, d_mlp=2), encoding, 20, 60)
+    """A head that reads (1, 0, ...) in ``;``, (-1, 0, ...) in a cell and (0, ...) in ``<-->``,
+    times 3 as a query and times 2 as a key."""
+    model = Transformer(
+        TransformerParams(n_layers=1, d_model=12, n_heads=2, d_mlp=2), encoding, 20, 60
+    )
     block = model.layers[0]
     block.norm1 = torch.nn.Identity()
     with torch.no_grad():
@@ -64,35 +68,56 @@ def test_scores_are_the_means_of_the_model_s_own(encoding):
                     for k in kinds[key]:
                         tokens = torch.full((1, position + 1), k)
                         tokens[0, position] = q
-                        inside = run(model, tokens, record=[Place(0, Site.SCORES)]).values[Place(0, Site.SCORES)]
+                        inside = run(model, tokens, record=[Place(0, Site.SCORES)]).values[
+                            Place(0, Site.SCORES)
+                        ]
                         scores.append(inside[0, :, position, position - offset])
             scores = torch.stack(scores).unflatten(0, (len(at), -1)).mean(dim=1)
             for head in range(3):
                 row = found.loc[head, query, key, offset]
                 assert row.score == pytest.approx(scores[:, head].mean().item(), abs=1e-4)
-                assert row.sd_over_positions == pytest.approx(scores[:, head].std(correction=0).item(), abs=1e-4)
+                assert row.sd_over_positions == pytest.approx(
+                    scores[:, head].std(correction=0).item(), abs=1e-4
+                )
 
 
 def test_only_offsets_matter_to_rotary_and_places_do_to_learned():
-    sd = {encoding: profile(tiny(encoding, d_vocab=20, n_ctx=60)).sd_over_positions for encoding in ENCODINGS}
+    sd = {
+        encoding: profile(tiny(encoding, d_vocab=20, n_ctx=60)).sd_over_positions
+        for encoding in ENCODINGS
+    }
     assert all(np.allclose(sd[encoding], 0, atol=1e-5) for encoding in ("rotary", "alibi", "none"))
     assert all(sd[encoding].max() > 0.01 for encoding in ("learned", "sinusoidal"))
 
 
 def test_head_that_looks_two_back_scores_two_back():
-    rows = profile(toy.planted()).query("head == 0 and query_class == 'c2' and key_class == 'coordinate'").set_index("offset")
+    rows = (
+        profile(toy.planted())
+        .query("head == 0 and query_class == 'c2' and key_class == 'coordinate'")
+        .set_index("offset")
+    )
     best = rows.score.drop(2).max()
     assert rows.score[2] > best + 5 and np.allclose(rows.sd_over_positions, 0, atol=1e-4)
 
 
 def test_offsets_end_where_the_list_begins():
-    assert profile(toy.planted(), 3).groupby("query_class").offset.max().to_dict() == {"<-->": 6, "c2": 7, ";": 8}
+    assert profile(toy.planted(), 3).groupby("query_class").offset.max().to_dict() == {
+        "<-->": 6,
+        "c2": 7,
+        ";": 8,
+    }
 
 
 def test_what_can_stand_where():
     """c1 <--> c2 ; c1 <--> c2 ;"""
-    assert [[offset for offset in range(8) if occurs("c2", key, offset)] for key in KEY_CLASSES] == [[0, 2, 4, 6], [1, 5], [3, 7]]
-    assert [[offset for offset in range(8) if occurs(";", key, offset)] for key in KEY_CLASSES] == [[1, 3, 5, 7], [2, 6], [0, 4]]
+    assert [
+        [offset for offset in range(8) if occurs("c2", key, offset)] for key in KEY_CLASSES
+    ] == [[0, 2, 4, 6], [1, 5], [3, 7]]
+    assert [[offset for offset in range(8) if occurs(";", key, offset)] for key in KEY_CLASSES] == [
+        [1, 3, 5, 7],
+        [2, 6],
+        [0, 4],
+    ]
 
 
 def test_cells_that_no_maze_mentions_do_not_count():

@@ -8,16 +8,25 @@ import pytest
 from planted import trees
 from toys import RING, batch
 
-from mazewm.errors import BadInput
+from mazewm.counterfactuals import examples
 from mazewm.interventions.conditions import Condition
 from mazewm.interventions.design import InterventionParams, check_every_kind, conditions_of
-from mazewm.maze import examples
+from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
 
 PARAMS = InterventionParams(
-    n_per_connection=1, n_per_connection_validation=1, n_redrawn=1, n_added=[1, 2], n_several=1, set_sizes=[1, 3], doses=[1.0, 4.0],
-    several_doses=[3.0], other_site_doses=[2.0], batch_size=5, n_threads=1,
-)  # fmt: skip
+    n_per_connection=1,
+    n_per_connection_validation=1,
+    n_redrawn=1,
+    n_added=[1, 2],
+    n_several=1,
+    set_sizes=[1, 3],
+    doses=[1.0, 4.0],
+    several_doses=[3.0],
+    other_site_doses=[2.0],
+    batch_size=5,
+    n_threads=1,
+)
 CHOSEN = {"latents", "mean_difference", "probe_direction"}
 
 
@@ -30,16 +39,36 @@ def by_method(kind, n_changed=1, split="test", is_main=True):
 def test_what_is_done_to_add_one():
     found, counts = by_method("add")
     # 2 places, 2 doses, 2 sizes
-    four = ("mean_difference", "probe_direction", "fixed_value", "random_direction", "random_latents", "other_connection")
+    four = (
+        "mean_difference",
+        "probe_direction",
+        "fixed_value",
+        "random_direction",
+        "random_latents",
+        "other_connection",
+    )
     assert counts == {"latents": 8, "tokens": 1, "no_op": 1} | dict.fromkeys(four, 4)
-    assert {c.n_latents for c in found if c.method in ("random_latents", "other_connection", "fixed_value")} == {3}
+    assert {
+        c.n_latents
+        for c in found
+        if c.method in ("random_latents", "other_connection", "fixed_value")
+    } == {3}
 
 
 def test_what_is_done_to_remove_one():
     found, counts = by_method("remove")
-    two = ("mean_difference", "probe_direction", "latents_and_cells", "random_direction", "random_latents", "other_latents")
+    two = (
+        "mean_difference",
+        "probe_direction",
+        "latents_and_cells",
+        "random_direction",
+        "random_latents",
+        "other_latents",
+    )
     assert counts == {"latents": 4, "tokens": 1, "no_op": 1} | dict.fromkeys(two, 2)
-    assert {c.where for c in found} == {"own"} and {c.n_latents for c in found if c.method == "latents_and_cells"} == {3}
+    assert {c.where for c in found} == {"own"} and {
+        c.n_latents for c in found if c.method == "latents_and_cells"
+    } == {3}
 
 
 def test_what_is_chosen_on_validation_mazes():
@@ -50,32 +79,55 @@ def test_what_is_chosen_on_validation_mazes():
 
 def test_a_site_beside_gets_less():
     found, counts = by_method("add", is_main=False)
-    assert {c.where for c in found} == {"all"} and {c.dose for c in found if c.method not in ("no_op", "tokens")} == {2.0}
+    assert {c.where for c in found} == {"all"} and {
+        c.dose for c in found if c.method not in ("no_op", "tokens")
+    } == {2.0}
     assert set(counts) == set(by_method("add")[1])
 
 
 @pytest.mark.parametrize("kind", ["move", "several", "overload"])
 def test_more_than_one_is_changed_at_the_main_site_and_on_test_mazes_only(kind):
-    assert conditions_of(kind, 1, "validation", True, PARAMS) == conditions_of(kind, 1, "test", False, PARAMS) == []
+    assert (
+        conditions_of(kind, 1, "validation", True, PARAMS)
+        == conditions_of(kind, 1, "test", False, PARAMS)
+        == []
+    )
     found, counts = by_method(kind, 2)
     edits = CHOSEN | {"random_direction", "random_latents", "other_connection"}
     places = {"own"} if kind == "move" else {"all", "borrowed"}
-    assert {(c.method, c.where, c.dose) for c in found if c.method in edits} == {(m, w, 3.0) for m in edits for w in places}
+    assert {(c.method, c.where, c.dose) for c in found if c.method in edits} == {
+        (m, w, 3.0) for m in edits for w in places
+    }
     assert {c.n_latents for c in found if "latents" in c.method} == {3}
-    assert set(counts) - edits == {"tokens", "no_op"} | ({"repeated", "shifted"} if kind == "overload" else set())
+    assert set(counts) - edits == {"tokens", "no_op"} | (
+        {"repeated", "shifted"} if kind == "overload" else set()
+    )
 
 
 def test_where_nothing_is_added_there_is_nothing_to_edit():
-    assert conditions_of("overload", 0, "test", True, PARAMS) == [Condition(m, "all", 0, 1.0) for m in ("tokens", "no_op")]
+    assert conditions_of("overload", 0, "test", True, PARAMS) == [
+        Condition(m, "all", 0, 1.0) for m in ("tokens", "no_op")
+    ]
 
 
 def test_examples_in_which_nothing_is_changed_are_not_enough():
-    """A ring lacks no connection: nothing can be added to it, but it can be asked about as it is."""
+    """A ring lacks no connection: nothing can be added to it, but it can be asked about as it
+    is."""
     ring, rng = batch(RING), np.random.default_rng(0)
-    ring = Mazes(ring.grid, ring.maze_id, ring.family, ring.connections, ring.origin, ring.origin + 1, np.array([[0, 1, -1, -1]]))
+    ring = Mazes(
+        ring.grid,
+        ring.maze_id,
+        ring.family,
+        ring.connections,
+        ring.origin,
+        ring.origin + 1,
+        np.array([[0, 1, -1, -1]]),
+    )
     unedited, none = (examples.overload(ring, rng, k, 5, 4) for k in (0, 1))
     assert (len(unedited), len(none), unedited.n_changed) == (1, 0, 0)
-    with pytest.raises(BadInput, match=r"^mazes/test.parquet: no maze has an example of 'overload'.*\.$"):
+    with pytest.raises(
+        BadInput, match=r"^mazes/test.parquet: no maze has an example of 'overload'.*\.$"
+    ):
         check_every_kind([unedited, none], Path("mazes/test.parquet"))
     some = examples.overload(trees(53), rng, 1, 5, 7)
     check_every_kind([unedited, none, some], Path("mazes/test.parquet"))

@@ -10,7 +10,12 @@ def test_the_2x2_lattice_by_hand():
     grid = lattice(2)
     assert (grid.n_cells, grid.n_connections) == (4, 4)
     assert grid.ends.tolist() == [[0, 2], [1, 3], [0, 1], [2, 3]]
-    assert grid.neighbours.tolist() == [[-1, 2, -1, 1], [-1, 3, 0, -1], [0, -1, -1, 3], [1, -1, 2, -1]]
+    assert grid.neighbours.tolist() == [
+        [-1, 2, -1, 1],
+        [-1, 3, 0, -1],
+        [0, -1, -1, 3],
+        [1, -1, 2, -1],
+    ]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 7])

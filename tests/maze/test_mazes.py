@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from toys import HOOK, ISLANDS, LADDER, RING, batch
 
-from mazewm import tables
-from mazewm.errors import BadInput
+from mazewm.io import tables
+from mazewm.io.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.maze.lattice import lattice
 
@@ -43,7 +43,9 @@ def test_solve_keeps_mazes_with_one_shortest_path_only():
     grid = lattice(3)
     # LADDER from its top left corner to its middle can go two ways; ISLANDS has no way.
     connections = np.stack([HOOK.bits, LADDER.bits, ISLANDS.bits, LADDER.bits])
-    solved = mazes.solve(grid, connections, np.array([0, 0, 0, 3]), np.array([4, 4, 8, 2]), np.full(4, "drawn"))
+    solved = mazes.solve(
+        grid, connections, np.array([0, 0, 0, 3]), np.array([4, 4, 8, 2]), np.full(4, "drawn")
+    )
     assert solved.maze_id.tolist() == [0, 3]
     assert solved.path[0].tolist() == [0, 1, 2, 5, 8, 7, 6, 3, 4]
     assert solved.path[1, :5].tolist() == [3, 4, 5, 2, -1]

@@ -1,9 +1,11 @@
-"""All ways at once agree with the search for one way, on trees, on mazes with cycles and islands, and where there is a choice."""
+"""All ways at once agree with the search for one way, on trees, on mazes with cycles and islands,
+and where there is a choice.
+"""
 
 import numpy as np
 import pytest
 
-from mazewm.maze import generators
+from mazewm.datasets import generators
 from mazewm.maze.lattice import lattice
 from mazewm.maze.routes import NO_WAY, routes
 from mazewm.maze.truths import shortest_paths
@@ -28,7 +30,9 @@ def test_every_question_has_the_answer_of_the_search_for_one_path(generator, n):
             asked = [np.full(N_MAZES, cell) for cell in (origin, target)]
             one = shortest_paths(grid, connections, *asked)
             there_is = one.length > 0
-            assert np.array_equal(found.distance[:, origin, target], np.where(there_is, one.length - 1, NO_WAY))
+            assert np.array_equal(
+                found.distance[:, origin, target], np.where(there_is, one.length - 1, NO_WAY)
+            )
             assert np.array_equal(found.is_unique[:, origin, target], one.is_unique)
             if there_is.any():
                 some = routes(grid, connections[there_is])
@@ -39,7 +43,9 @@ def test_every_question_has_the_answer_of_the_search_for_one_path(generator, n):
 def test_the_longest_way_of_a_large_lattice_is_exact():
     n = 13
     grid = lattice(n)
-    cells = [row * n + (col if row % 2 == 0 else n - 1 - col) for row in range(n) for col in range(n)]
+    cells = [
+        row * n + (col if row % 2 == 0 else n - 1 - col) for row in range(n) for col in range(n)
+    ]
     connections = np.zeros((1, grid.n_connections), bool)
     connections[0, grid.connection_of[cells[:-1], cells[1:]]] = True
     found = routes(grid, connections)
@@ -69,22 +75,30 @@ def test_questions_are_unique_ones_drawn_evenly_and_without_repetition():
 
 def test_the_shorter_questions_come_first():
     found = routes(lattice(5), drawn("dfs", 5))
-    length = found.distance[np.arange(N_MAZES)[:, None], *found.questions(np.random.default_rng(0), 7)]
+    length = found.distance[
+        np.arange(N_MAZES)[:, None], *found.questions(np.random.default_rng(0), 7)
+    ]
     assert (np.diff(length, axis=1) >= 0).all() and len(np.unique(length)) > 4
 
 
 def test_a_maze_with_fewer_questions_than_are_asked_repeats_them():
-    """It never asks what is no question: from a cell to itself, to a cell that is out of reach, or with two answers."""
+    """It never asks what is no question: from a cell to itself, to a cell that is out of reach, or
+    with two answers."""
     connections = np.array([[True, False, False, False], [True, True, True, True]])
     found, rng = routes(lattice(2), connections), np.random.default_rng(0)
     for _ in range(50):
         asked = found.questions(rng, 13)
         assert sorted(set(pairs(asked, 0))) == [(0, 2), (2, 0)] and len(pairs(asked, 0)) == 13
-        # Of a square all questions but the two diagonals, in both directions, have one shortest path.
-        assert set(pairs(asked, 1)) == {(a, b) for a in range(4) for b in range(4) if a != b and {a, b} not in ({0, 3}, {1, 2})}
+        # Of a square all questions but the two diagonals, in both directions, have one shortest
+        # path.
+        assert set(pairs(asked, 1)) == {
+            (a, b) for a in range(4) for b in range(4) if a != b and {a, b} not in ({0, 3}, {1, 2})
+        }
 
 
 def test_the_same_seed_asks_the_same():
     found = routes(lattice(3), drawn("dfs", 3))
-    one, same, other = (pairs(found.questions(np.random.default_rng(seed), 4), 0) for seed in (0, 0, 1))
+    one, same, other = (
+        pairs(found.questions(np.random.default_rng(seed), 4), 0) for seed in (0, 0, 1)
+    )
     assert one == same != other

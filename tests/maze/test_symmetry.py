@@ -14,13 +14,18 @@ def rows(bits):
 
 def assert_same_classes(n, bits):
     """Equal forms here are equal forms there, and different ones different."""
-    forms, slow = rows(canonical_form(lattice(n), bits)), [drawing_of(n, row).canonical() for row in bits]
+    forms, slow = (
+        rows(canonical_form(lattice(n), bits)),
+        [drawing_of(n, row).canonical() for row in bits],
+    )
     pairs = set(zip(forms, slow, strict=True))
     assert len(pairs) == len(set(forms)) == len(set(slow))
 
 
 def every_set_of_3x3():
-    return np.unpackbits(np.arange(4096, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, 4:].astype(bool)
+    return np.unpackbits(np.arange(4096, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1)[
+        :, 4:
+    ].astype(bool)
 
 
 def test_the_classes_of_all_sets_of_the_3x3_lattice():
@@ -29,7 +34,8 @@ def test_the_classes_of_all_sets_of_the_3x3_lattice():
 
 @pytest.mark.parametrize("n", [4, 5, 6, 7])
 def test_the_classes_of_random_sets(n):
-    """Sets of few connections, so that many are equal to another; 6 and 7 need more than one word of 64 bits."""
+    """Sets of few connections, so that many are equal to another; 6 and 7 need more than one word
+    of 64 bits."""
     rng = np.random.default_rng(0)
     few = rng.random((503, 2 * n * (n - 1))) < 2 / (2 * n * (n - 1))
     many = rng.random((211, 2 * n * (n - 1))) < 0.5
@@ -70,14 +76,19 @@ def test_a_form_is_of_its_own_class():
     grid = lattice(5)
     bits = np.random.default_rng(3).random((101, grid.n_connections)) < 0.25
     forms = canonical_form(grid, bits)
-    assert [drawing_of(5, row).canonical() for row in forms] == [drawing_of(5, row).canonical() for row in bits]
+    assert [drawing_of(5, row).canonical() for row in forms] == [
+        drawing_of(5, row).canonical() for row in bits
+    ]
     assert np.array_equal(canonical_form(grid, forms), forms)
 
 
 def test_no_connection_and_no_maze():
     grid = lattice(4)
     assert not canonical_form(grid, np.zeros((2, grid.n_connections), bool)).any()
-    assert canonical_form(grid, np.zeros((0, grid.n_connections), bool)).shape == (0, grid.n_connections)
+    assert canonical_form(grid, np.zeros((0, grid.n_connections), bool)).shape == (
+        0,
+        grid.n_connections,
+    )
 
 
 def test_connections_that_touch_no_cell_of_the_first_row_or_column():

@@ -21,18 +21,28 @@ def assert_truths_of(drawings):
     paths = shortest_paths(grid, connections, origin, target)
     touched = touched_cells(grid, connections)
     for i, drawing in enumerate(drawings):
-        expected = {drawing.number(cell): n for cell, n in drawing.steps_from(drawing.target).items()}
-        assert steps[i].tolist() == [expected.get(cell, UNREACHABLE) for cell in range(grid.n_cells)]
+        expected = {
+            drawing.number(cell): n for cell, n in drawing.steps_from(drawing.target).items()
+        }
+        assert steps[i].tolist() == [
+            expected.get(cell, UNREACHABLE) for cell in range(grid.n_cells)
+        ]
         every = [[drawing.number(cell) for cell in path] for path in drawing.shortest_paths()]
         found = [cell for cell in paths.cells[i].tolist() if cell >= 0]
         assert found in every if every else found == []
         assert paths.cells[i, : len(found)].tolist() == found
         assert paths.length[i] == len(found)
         assert paths.is_unique[i] == (len(every) == 1)
-        assert set(np.flatnonzero(touched[i]).tolist()) == {drawing.number(cell) for pair in drawing.pairs for cell in pair}
+        assert set(np.flatnonzero(touched[i]).tolist()) == {
+            drawing.number(cell) for pair in drawing.pairs for cell in pair
+        }
 
 
-@pytest.mark.parametrize("drawing", [HOOK, LADDER, RING, ISLANDS, BRIDGE], ids=["hook", "ladder", "ring", "islands", "bridge"])
+@pytest.mark.parametrize(
+    "drawing",
+    [HOOK, LADDER, RING, ISLANDS, BRIDGE],
+    ids=["hook", "ladder", "ring", "islands", "bridge"],
+)
 def test_hand_drawn_mazes(drawing):
     assert_truths_of([drawing])
 
@@ -74,7 +84,9 @@ def spiral(n):
 def searched(n, bits, source):
     """Steps from one cell to each, by scipy's search."""
     a, b = lattice(n).ends[bits].T
-    graph = coo_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(n * n, n * n)).tocsr()
+    graph = coo_matrix(
+        (np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(n * n, n * n)
+    ).tocsr()
     order, before = breadth_first_order(graph, source)
     steps = np.full(n * n, UNREACHABLE)
     steps[source] = 0
@@ -102,7 +114,9 @@ def test_a_large_lattice_with_cycles_and_islands():
     bits = rng.random((5, 2 * n * (n - 1))) < 0.55
     source = rng.integers(n * n, size=5)
     steps = distances(lattice(n), bits, source)
-    assert np.array_equal(steps, np.stack([searched(n, row, cell) for row, cell in zip(bits, source, strict=True)]))
+    assert np.array_equal(
+        steps, np.stack([searched(n, row, cell) for row, cell in zip(bits, source, strict=True)])
+    )
     assert steps[steps < UNREACHABLE].max() > 30 and (steps == UNREACHABLE).any()
 
 

@@ -1,4 +1,6 @@
-"""Batches: functions of the seed and their number, which read every maze, with questions that have one answer each."""
+"""Batches: functions of the seed and their number, which read every maze, with questions that have
+one answer each.
+"""
 
 from collections import Counter
 
@@ -9,8 +11,17 @@ from planted import trees
 from toys import drawing_of
 
 from mazewm.maze.lattice import lattice
+from mazewm.maze.tokens import (
+    ASKING,
+    ORIGIN_START,
+    PADDING,
+    PATH_END,
+    PATH_START,
+    Vocabulary,
+    encode_questions,
+    list_length,
+)
 from mazewm.model.batches import N_AHEAD, Batches, ahead
-from mazewm.tokens import ASKING, ORIGIN_START, PADDING, PATH_END, PATH_START, Vocabulary, list_length, spell_asking
 
 CELL, GRID = Vocabulary(3).first_cell, lattice(3)
 MAZES = trees(61)
@@ -21,7 +32,9 @@ def same(one, other):
     return all(
         a.shape == b.shape and torch.equal(a, b)
         for a, b in zip(
-            (*one[:3], one.layout.position, one.layout.question), (*other[:3], other.layout.position, other.layout.question), strict=True
+            (*one[:3], one.layout.position, one.layout.question),
+            (*other[:3], other.layout.position, other.layout.question),
+            strict=True,
         )
     )
 
@@ -30,7 +43,9 @@ def bits_of(batch):
     """The connections that each list spells, each once."""
     ends = batch.lists[:, 1:-1].reshape(len(batch.lists), -1, 4)[:, :, [0, 2]].numpy() - CELL
     bits = np.zeros((len(ends), GRID.n_connections), int)
-    np.add.at(bits, (np.arange(len(ends))[:, None], GRID.connection_of[ends[..., 0], ends[..., 1]]), 1)
+    np.add.at(
+        bits, (np.arange(len(ends))[:, None], GRID.connection_of[ends[..., 0], ends[..., 1]]), 1
+    )
     assert bits.max() == 1
     return bits.astype(bool)
 
@@ -55,40 +70,57 @@ def test_a_batch_is_a_function_of_the_seed_and_its_number():
 
 
 @pytest.mark.parametrize("n_questions", [1, 4])
-def test_a_batch_holds_mazes_with_equally_many_connections_and_questions_with_one_answer(n_questions):
-    """Each answer is the one shortest path that a search of the drawing finds; paths of a question are padded to the longest."""
+def test_a_batch_holds_mazes_with_equally_many_connections_and_questions_with_one_answer(
+    n_questions,
+):
+    """Each answer is the one shortest path that a search of the drawing finds; paths of a question
+    are padded to the longest."""
     batches, lengths = Batches(MAZES, 7, n_questions, 0), set()
     for i in range(batches.per_epoch):
         batch = batches[i]
         bits = bits_of(batch)
         n = batch.lists.shape[1]
-        assert n == list_length(int(bits[0].sum())) and len(batch.layout) == n + batch.questions.shape[1]
+        assert (
+            n == list_length(int(bits[0].sum()))
+            and len(batch.layout) == n + batch.questions.shape[1]
+        )
         asked = list(questions_of(batch))
         assert len(asked) == n_questions
         for tokens in asked:
             assert (tokens[:, [0, ASKING - 1]] == [ORIGIN_START, PATH_START]).all()
-            assert np.array_equal(tokens[:, :ASKING], spell_asking(GRID, tokens[:, 1] - CELL, tokens[:, 4] - CELL))
+            assert np.array_equal(
+                tokens[:, :ASKING], encode_questions(GRID, tokens[:, 1] - CELL, tokens[:, 4] - CELL)
+            )
             n_tokens = (tokens != PADDING).sum(axis=1)
             assert n_tokens.max() == tokens.shape[1]
             for row, connections, length in zip(tokens, bits, n_tokens, strict=True):
                 [path] = drawing_of(3, connections, row[1] - CELL, row[4] - CELL).shortest_paths()
-                assert row[1] != row[4] and row[ASKING:length].tolist() == [*(3 * r + c + CELL for r, c in path), PATH_END]
+                assert row[1] != row[4] and row[ASKING:length].tolist() == [
+                    *(3 * r + c + CELL for r, c in path),
+                    PATH_END,
+                ]
                 lengths.add(len(path))
         for row in range(len(bits)):
-            assert len({tuple(tokens[row, :ASKING]) for tokens in asked}) == n_questions, "none is asked twice"
+            assert len({tuple(tokens[row, :ASKING]) for tokens in asked}) == n_questions, (
+                "none is asked twice"
+            )
     assert len(lengths) > 3
 
 
 def test_the_questions_of_a_row_stand_in_order_of_their_length():
-    """So that those in one place, which are padded to the longest of them, are about equally long."""
+    """So that those in one place, which are padded to the longest of them, are about equally
+    long."""
     for i in range(5):
-        n_tokens = np.stack([(tokens != PADDING).sum(axis=1) for tokens in questions_of(Batches(MAZES, 7, 4, 0)[i])])
+        n_tokens = np.stack(
+            [(tokens != PADDING).sum(axis=1) for tokens in questions_of(Batches(MAZES, 7, 4, 0)[i])]
+        )
         assert (np.diff(n_tokens, axis=0) >= 0).all() and len(np.unique(n_tokens)) > 2
 
 
 @pytest.mark.parametrize("batch_size", [3, 7, 53])
 def test_every_epoch_reads_every_maze(batch_size):
-    """Also where there are fewer mazes with some number of connections than a batch holds; no maze is read more often than that needs."""
+    """Also where there are fewer mazes with some number of connections than a batch holds; no maze
+    is read more often than that needs."""
     _, first = np.unique(MAZES.connections, axis=0, return_index=True)
     few = np.flatnonzero(MAZES.n_connections[first] == MAZES.n_connections.min())
     distinct = MAZES[np.delete(first, few[2:])]
@@ -103,7 +135,8 @@ def test_every_epoch_reads_every_maze(batch_size):
         counts = Counter(row.tobytes() for bits in read for row in bits)
         assert sorted(counts) == everything
         most = {
-            int(n): -(-(-(-size // batch_size) * batch_size) // size) for n, size in zip(distinct.by_n_connections(), groups, strict=True)
+            int(n): -(-(-(-size // batch_size) * batch_size) // size)
+            for n, size in zip(distinct.by_n_connections(), groups, strict=True)
         }
         assert all(count <= most[sum(name)] for name, count in counts.items())
         epochs.append([bits.tobytes() for bits in read])
@@ -114,7 +147,10 @@ def test_each_epoch_spells_and_asks_anew():
     same_maze = Batches(MAZES[np.zeros(11, int)], 11, 4, 0)
     assert same_maze.per_epoch == 1
     assert not torch.equal(same_maze[0].lists, same_maze[1].lists)
-    asked = [{tuple(row) for tokens in questions_of(same_maze[i]) for row in tokens.tolist()} for i in range(2)]
+    asked = [
+        {tuple(row) for tokens in questions_of(same_maze[i]) for row in tokens.tolist()}
+        for i in range(2)
+    ]
     assert asked[0] != asked[1]
 
 

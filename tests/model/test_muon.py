@@ -29,7 +29,10 @@ def test_updates_are_those_of_torch_in_float32(monkeypatch):
     monkeypatch.setattr(_muon, "_zeropower_via_newtonschulz", in_float32)
     ours, theirs = parameters(0), parameters(0)
     settings = {"lr": 0.1, "weight_decay": 0.3, "momentum": 0.9}
-    one, other = Muon(ours, **settings), torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **settings)
+    one, other = (
+        Muon(ours, **settings),
+        torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **settings),
+    )
     for step in range(5):
         torch.manual_seed(step)
         for p, q in zip(ours, theirs, strict=True):
@@ -47,7 +50,10 @@ def test_updates_are_near_those_of_torch_as_it_ships():
     """In bfloat16, so to two digits only."""
     ours, theirs = parameters(1), parameters(1)
     settings = {"lr": 0.1, "weight_decay": 0.0, "momentum": 0.95}
-    for opt, params in ((Muon(ours, **settings), ours), (torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **settings), theirs)):
+    for opt, params in (
+        (Muon(ours, **settings), ours),
+        (torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **settings), theirs),
+    ):
         torch.manual_seed(2)
         for p in params:
             p.grad = torch.randn(p.shape)

@@ -46,7 +46,8 @@ def test_rotary_keeps_lengths_and_leaves_position_0():
 
 
 def test_rotary_turns_by_the_papers_angles():
-    """A one in the first dimension of a plane comes to (cos, sin) of position / 10000^(2i / d), d being half of d_head."""
+    """A one in the first dimension of a plane comes to (cos, sin) of position / 10000^(2i / d), d
+    being half of d_head."""
     for d_head, n_turned in ((20, 10), (10, 4)):
         rotary = Rotary(53, 2 * d_head, 2)
         for plane in range(n_turned // 2):
@@ -66,7 +67,16 @@ def test_rotary_leaves_half_of_the_dimensions():
 
 
 def test_alibi_has_the_papers_slopes():
-    assert Alibi(53, 16, 8).slopes.tolist() == [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
+    assert Alibi(53, 16, 8).slopes.tolist() == [
+        1 / 2,
+        1 / 4,
+        1 / 8,
+        1 / 16,
+        1 / 32,
+        1 / 64,
+        1 / 128,
+        1 / 256,
+    ]
     assert Alibi(53, 16, 4).slopes.tolist() == [1 / 4, 1 / 16, 1 / 64, 1 / 256]
 
 
@@ -104,7 +114,9 @@ def test_learned_and_sinusoidal_add_their_own_tables():
     unit = added[0, 1].item()
     assert added[0].tolist() == [0.0, unit, 0.0, unit, 0.0, unit]
     angle = torch.tensor(5 / 10_000 ** (2 / 6))
-    assert added[2, 2:4].tolist() == pytest.approx([angle.sin().item() * unit, angle.cos().item() * unit])
+    assert added[2, 2:4].tolist() == pytest.approx(
+        [angle.sin().item() * unit, angle.cos().item() * unit]
+    )
     assert not torch.allclose(added, learned.on_embed(nothing, positions)[0], atol=1e-3)
 
 
@@ -114,5 +126,7 @@ def test_the_fixed_table_has_the_scale_of_a_new_embedding():
 
 def test_only_learned_positions_are_trained():
     for encoding, cls in ENCODINGS.items():
-        assert [name for name, _ in cls(7, 12, 2).named_parameters()] == (["W_pos"] if encoding == "learned" else [])
+        assert [name for name, _ in cls(7, 12, 2).named_parameters()] == (
+            ["W_pos"] if encoding == "learned" else []
+        )
         assert isinstance(cls(7, 12, 2), NoPositions)

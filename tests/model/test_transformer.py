@@ -4,13 +4,13 @@ import pytest
 import torch
 from toys import tiny, tokens
 
-from mazewm import weights
-from mazewm.errors import BadInput
+from mazewm.io import weights
+from mazewm.io.errors import BadInput
+from mazewm.io.params import check
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.reading import SHARED, Layout
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.params import check
 
 every_encoding = pytest.mark.parametrize("encoding", list(ENCODINGS))
 
@@ -30,9 +30,9 @@ def test_the_five_encodings():
 @every_encoding
 def test_tapped_attention_equals_fused_attention(encoding):
     model = tiny(encoding)
-    fused, spelled_out = model(tokens()), model(tokens(), untouched)
+    fused, explicit = model(tokens()), model(tokens(), untouched)
     assert fused.shape == (5, 17, 19)
-    assert close(fused, spelled_out)
+    assert close(fused, explicit)
     assert fused.std() > 0.1
 
 
@@ -60,9 +60,17 @@ def test_what_is_asked_behind_a_beginning_is_read_as_in_one_text(encoding, tap, 
     assert len(prefix) == n and len(prefix.keys) == len(prefix.values) == 2
     expected = model(tokens())[:, n:]
     for _ in range(2):  # a beginning serves any number of questions
-        assert close(model.ask(prefix, tokens()[:, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap), expected)
+        assert close(
+            model.ask(prefix, tokens()[:, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap),
+            expected,
+        )
     some = torch.tensor([3, 0, 3])
-    assert close(model.ask(prefix.of(some), tokens()[some, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap), expected[some])
+    assert close(
+        model.ask(
+            prefix.of(some), tokens()[some, n:], Layout.questions(n, [(1, 17 - n)], CPU), tap
+        ),
+        expected[some],
+    )
 
 
 @every_encoding
@@ -71,8 +79,13 @@ def test_a_beginning_is_kept_as_its_keys_and_values(encoding):
     kept = model.read(tokens())
     model(tokens(), lambda place, value: values.setdefault(place, value))
     for layer in range(2):
-        assert close(kept.keys[layer], values[Place(layer, Site.K)]) and close(kept.values[layer], values[Place(layer, Site.V)])
-    assert len(kept.up_to(1).keys) == len(kept.up_to(1).values) == 1 and kept.up_to(1).keys[0] is kept.keys[0]
+        assert close(kept.keys[layer], values[Place(layer, Site.K)]) and close(
+            kept.values[layer], values[Place(layer, Site.V)]
+        )
+    assert (
+        len(kept.up_to(1).keys) == len(kept.up_to(1).values) == 1
+        and kept.up_to(1).keys[0] is kept.keys[0]
+    )
 
 
 @every_encoding
@@ -86,7 +99,10 @@ def test_the_logits_that_are_asked_for_do_not_depend_on_the_others(encoding, tap
         assert torch.allclose(whole[:, since:], part, rtol=0, atol=2e-6)
 
 
-N_LIST, BLOCKS = 5, [(2, 4), (1, 3), (3, 1)]  # five tokens of a list; two questions of four tokens, one of three, three of one
+N_LIST, BLOCKS = (
+    5,
+    [(2, 4), (1, 3), (3, 1)],
+)  # five tokens of a list; two questions of four tokens, one of three, three of one
 BEHIND = Layout.questions(N_LIST, BLOCKS, CPU)
 LAYOUT = Layout.sequence(N_LIST, CPU) + BEHIND
 ROW = tokens(5, len(LAYOUT))
@@ -96,7 +112,9 @@ def test_the_positions_of_questions_follow_the_list():
     assert BEHIND.position.tolist() == [5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7, 5, 5, 5]
     assert BEHIND.question.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5]
     assert LAYOUT.position.tolist() == [0, 1, 2, 3, 4, *BEHIND.position.tolist()]
-    assert (LAYOUT.question[:N_LIST] == SHARED).all() and torch.equal(LAYOUT.question[N_LIST:], BEHIND.question)
+    assert (LAYOUT.question[:N_LIST] == SHARED).all() and torch.equal(
+        LAYOUT.question[N_LIST:], BEHIND.question
+    )
     assert len(LAYOUT) == 19 and len(Layout.sequence(7, CPU)) == 7
 
 
@@ -127,7 +145,9 @@ def test_questions_do_not_see_each_other(encoding, tap):
         assert changed[own].min() > 1e-3
     after = before.clone()
     after[:, 0] = (after[:, 0] + 1) % 19
-    assert (model(after, tap, LAYOUT) - clean).abs().amax(dim=(0, 2)).min() > 1e-4, "all see the list"
+    assert (model(after, tap, LAYOUT) - clean).abs().amax(dim=(0, 2)).min() > 1e-4, (
+        "all see the list"
+    )
 
 
 def test_every_site_is_tapped_once_per_layer_in_order():
@@ -156,7 +176,10 @@ def test_a_tap_that_stays_outside_attention_leaves_it_fused(encoding):
 
 def test_the_shapes_at_the_sites():
     shapes = {}
-    tiny("alibi")(tokens(), lambda place, value: (shapes.__setitem__(place.site, tuple(value.shape)), value)[1])
+    tiny("alibi")(
+        tokens(),
+        lambda place, value: (shapes.__setitem__(place.site, tuple(value.shape)), value)[1],
+    )
     resid, head, square, mlp = (5, 17, 30), (5, 3, 17, 10), (5, 3, 17, 17), (5, 17, 37)
     assert [shapes[site] for site in (Site.Q, Site.K, Site.V, Site.Z)] == [head] * 4
     assert [shapes[site] for site in (Site.SCORES, Site.PATTERN)] == [square] * 2
@@ -176,7 +199,9 @@ def test_what_the_sites_say_adds_up(encoding):
         assert at[Site.PATTERN].triu(diagonal=1).abs().max() == 0
         assert close(at[Site.PATTERN] @ at[Site.V], at[Site.Z])
         # Per-head results add up to what attention writes.
-        assert close(torch.einsum("bhpd,hdm->bpm", at[Site.Z], attn.W_O) + attn.b_O, at[Site.ATTN_OUT])
+        assert close(
+            torch.einsum("bhpd,hdm->bpm", at[Site.Z], attn.W_O) + attn.b_O, at[Site.ATTN_OUT]
+        )
         normed = model.blocks[layer].norm1(at[Site.RESID_PRE])
         assert close(torch.einsum("bpm,hmd->bhpd", normed, attn.W_V), at[Site.V])
         assert close(at[Site.RESID_PRE] + at[Site.ATTN_OUT], at[Site.RESID_MID])
@@ -188,7 +213,12 @@ def test_what_the_sites_say_adds_up(encoding):
 @pytest.mark.parametrize("site", list(Site))
 def test_what_a_tap_returns_is_what_flows_on(site):
     model, clean = tiny("learned"), tiny("learned")(tokens())
-    edited = model(tokens(), lambda place, value: value * torch.linspace(0, 2, value.shape[-1]) if place == Place(0, site) else value)
+    edited = model(
+        tokens(),
+        lambda place, value: (
+            value * torch.linspace(0, 2, value.shape[-1]) if place == Place(0, site) else value
+        ),
+    )
     assert (edited - clean).abs().max() > 1e-4
 
 
@@ -205,7 +235,12 @@ def test_weights_round_trip(encoding, tmp_path):
     model.save(path)
     back = Transformer.load(path)
     assert torch.equal(back(tokens()), model(tokens()))
-    assert (back.encoding_name, back.params, back.d_vocab, back.n_ctx) == (encoding, model.params, 19, 23)
+    assert (back.encoding_name, back.params, back.d_vocab, back.n_ctx) == (
+        encoding,
+        model.params,
+        19,
+        23,
+    )
     assert not any(p.requires_grad for p in back.parameters())
 
 
@@ -239,7 +274,12 @@ def test_weights_that_are_missing_truncated_or_of_another_kind_are_refused(tmp_p
 
 def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
     path, model = tmp_path / "t.safetensors", tiny("learned")
-    config = {"params": model.params.model_dump(), "encoding": "learned", "d_vocab": 19, "n_ctx": 29}
+    config = {
+        "params": model.params.model_dump(),
+        "encoding": "learned",
+        "d_vocab": 19,
+        "n_ctx": 29,
+    }
     weights.save(path, "transformer", config, model)
     assert "do not fit" in refusal(path)
     weights.save(path, "transformer", config | {"params": {"n_layers": 2}}, model)
@@ -252,11 +292,17 @@ def test_architectures_that_cannot_be_built_are_refused():
     with pytest.raises(BadInput, match="at least 4"):
         Transformer(TransformerParams(n_layers=1, d_model=15, n_heads=5, d_mlp=7), "rotary", 19, 23)
     with pytest.raises(BadInput, match="even d_model"):
-        Transformer(TransformerParams(n_layers=1, d_model=15, n_heads=3, d_mlp=7), "sinusoidal", 19, 23)
+        Transformer(
+            TransformerParams(n_layers=1, d_model=15, n_heads=3, d_mlp=7), "sinusoidal", 19, 23
+        )
     with pytest.raises(BadInput, match="'spiral'"):
         Transformer(TransformerParams(n_layers=1, d_model=10, n_heads=1, d_mlp=7), "spiral", 19, 23)
     with pytest.raises(BadInput, match="multiple of n_heads"):
-        check(TransformerParams, {"n_layers": 1, "d_model": 10, "n_heads": 3, "d_mlp": 7}, "params.yaml: transformer")
+        check(
+            TransformerParams,
+            {"n_layers": 1, "d_model": 10, "n_heads": 3, "d_mlp": 7},
+            "params.yaml: transformer",
+        )
 
 
 @pytest.mark.parametrize("text", ["2.resid_post", "0.attic", "resid_post", "-1.z", "x.z", ""])

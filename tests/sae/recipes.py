@@ -2,14 +2,31 @@
 
 from planted import N_ACTIVE, N_ATOMS
 
-from mazewm.sae.training import Point, SaeParams
+from mazewm.sae.params import Point, SaeParams
 
 POINT = Point(N_ATOMS, float(N_ACTIVE))
 
 
 def recipe(**changes: object) -> SaeParams:
     """Keywords replace what they name."""
-    values: dict[str, object] = {"activation": "topk", "widths": [N_ATOMS], "sparsities": [float(N_ACTIVE)], "lr": 0.01}
-    values |= {"aux_weight": 0.03125, "dead_share": 0.05, "n_sweep_samples": 1_000, "n_samples": 50_000, "n_control_samples": 10_000}
-    values |= {"n_sweep_mazes": 7, "n_evaluated_mazes": 7, "rollout_batch_size": 7, "batch_size": 127, "n_threads": 1}
+    values: dict[str, object] = {
+        "activation": "topk",
+        "widths": [N_ATOMS],
+        "sparsities": [float(N_ACTIVE)],
+        "lr": 0.01,
+    }
+    values |= {
+        "aux_weight": 0.03125,
+        "dead_share": 0.05,
+        "n_sweep_samples": 1_000,
+        "n_samples": 50_000,
+        "n_control_samples": 10_000,
+    }
+    values |= {
+        "n_sweep_mazes": 7,
+        "n_evaluated_mazes": 7,
+        "rollout_batch_size": 7,
+        "batch_size": 127,
+        "n_threads": 1,
+    }
     return SaeParams(**(values | changes))

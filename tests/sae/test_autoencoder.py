@@ -5,15 +5,17 @@ import torch
 from planted import random_sae
 from torch import nn
 
-from mazewm import weights
-from mazewm.errors import BadInput
+from mazewm.io import weights
+from mazewm.io.errors import BadInput
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
 
 X = torch.randn(101, 11, generator=torch.Generator().manual_seed(0))
 
 
 def test_encode_and_decode_by_hand():
-    sae = SparseAutoencoder(SaeShape(activation="relu", d_model=2, n_latents=3, k=1)).requires_grad_(False)
+    sae = SparseAutoencoder(
+        SaeShape(activation="relu", d_model=2, n_latents=3, k=1)
+    ).requires_grad_(False)
     sae.W_enc.copy_(torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0]]))
     sae.W_dec.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]]))
     sae.b_enc.copy_(torch.tensor([0.5, -1.0, 0.0]))
@@ -57,7 +59,9 @@ def test_tokens_are_encoded_one_by_one():
         sae = random_sae(11, 29, activation)
         sae.threshold.fill_(0.5)
         together = sae.encode(X[:30].reshape(2, 3, 5, 11))
-        assert torch.allclose(together.reshape(30, 29), torch.stack([sae.encode(x) for x in X[:30]]), atol=1e-6)
+        assert torch.allclose(
+            together.reshape(30, 29), torch.stack([sae.encode(x) for x in X[:30]]), atol=1e-6
+        )
 
 
 def test_directions_begin_with_unit_norm_and_a_tied_encoder():

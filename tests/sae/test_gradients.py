@@ -1,4 +1,6 @@
-"""Gradients by hand are autograd's, and the fast sums, sorts and searches find what the slow ones do."""
+"""Gradients by hand are autograd's, and the fast sums, sorts and searches find what the slow ones
+do.
+"""
 
 import pytest
 import torch
@@ -18,8 +20,12 @@ X = drawn(N_TOKENS, D_MODEL, seed=1)
 
 
 def weights():
-    """An encoder that is not the decoder, rows of several norms, and biases that leave some tokens fewer than K latents."""
-    encoder, decoder = drawn(N_LATENTS, D_MODEL, seed=2), F.normalize(drawn(N_LATENTS, D_MODEL, seed=3), dim=1)
+    """An encoder that is not the decoder, rows of several norms, and biases that leave some tokens
+    fewer than K latents."""
+    encoder, decoder = (
+        drawn(N_LATENTS, D_MODEL, seed=2),
+        F.normalize(drawn(N_LATENTS, D_MODEL, seed=3), dim=1),
+    )
     decoder *= torch.linspace(0.2, 2, N_LATENTS, dtype=torch.float64)[:, None]
     return Weights(encoder, decoder, drawn(N_LATENTS, seed=4) - 5, drawn(D_MODEL, seed=5))
 
@@ -65,14 +71,21 @@ def test_the_gradient_of_topk():
 def test_the_gradient_of_latents_that_may_all_be_on():
     batch = gradients.encode(weights(), X)
     found = gradients.dense(weights(), batch, batch.pre, l1=0.7)
-    same(found, by_autograd(lambda free, pre: squared_error(free, pre) + 0.7 * pre.sum(dim=1).mean() / D_MODEL))
+    same(
+        found,
+        by_autograd(
+            lambda free, pre: squared_error(free, pre) + 0.7 * pre.sum(dim=1).mean() / D_MODEL
+        ),
+    )
     threshold = 2.5
     found = gradients.dense(weights(), batch, batch.pre * (batch.pre > threshold))
     same(found, by_autograd(lambda free, pre: squared_error(free, pre * (pre > threshold))))
     assert torch.allclose(found.total, (batch.pre * (batch.pre > threshold)).sum(dim=0))
 
 
-@pytest.mark.parametrize("dead", [[3, 4, 11, 12, 13, 20, 21, 22, 30, 36], [5, 17]], ids=["more than d_model / 2", "few"])
+@pytest.mark.parametrize(
+    "dead", [[3, 4, 11, 12, 13, 20, 21, 22, 30, 36], [5, 17]], ids=["more than d_model / 2", "few"]
+)
 @pytest.mark.parametrize("n_tokens", [N_TOKENS, 11])
 def test_the_gradient_of_auxk(dead, n_tokens):
     """Its target, what the living latents leave over, counts as given."""
@@ -84,7 +97,10 @@ def test_the_gradient_of_auxk(dead, n_tokens):
     def loss(free, pre):
         lacking = (X - topk(pre, NORM) @ free.decoder - free.b_dec).detach()[:n_tokens]
         z = topk(pre[:n_tokens, dead], NORM[dead], min(len(dead), D_MODEL // 2))
-        return squared_error(free, topk(pre, NORM)) + weight * (z @ free.decoder[dead] - lacking).pow(2).mean() / lacking.pow(2).mean()
+        return (
+            squared_error(free, topk(pre, NORM))
+            + weight * (z @ free.decoder[dead] - lacking).pow(2).mean() / lacking.pow(2).mean()
+        )
 
     same(found, by_autograd(loss))
 
@@ -113,15 +129,23 @@ def test_single_precision_gives_the_same():
 def test_the_largest_of_each_row(n, k):
     pre = drawn(211, n).float().relu()
     kept = gradients.largest(pre, k)
-    assert kept.shape == (211, k) and all(len(set(row)) == k for row in kept.tolist()), "k different ones"
-    found, expected = (values.sort(dim=1).values for values in (pre.gather(1, kept), pre.topk(k, dim=1).values))
-    assert torch.allclose(found, expected, rtol=2.0**-13), "up to the bits that the number of the unit takes"
+    assert kept.shape == (211, k) and all(len(set(row)) == k for row in kept.tolist()), (
+        "k different ones"
+    )
+    found, expected = (
+        values.sort(dim=1).values for values in (pre.gather(1, kept), pre.topk(k, dim=1).values)
+    )
+    assert torch.allclose(found, expected, rtol=2.0**-13), (
+        "up to the bits that the number of the unit takes"
+    )
     assert (found == expected).float().mean() > 0.99
 
 
 def test_the_largest_among_equals_are_different_ones():
     assert sorted(gradients.largest(torch.zeros(1, 8), 8)[0].tolist()) == list(range(8))
-    assert gradients.largest(torch.tensor([[0.0, 3.0, 0.0, 0.0, 1e-30]]), 2)[0].sort().values.tolist() == [1, 4]
+    assert gradients.largest(torch.tensor([[0.0, 3.0, 0.0, 0.0, 1e-30]]), 2)[
+        0
+    ].sort().values.tolist() == [1, 4]
 
 
 def test_the_kth_largest():

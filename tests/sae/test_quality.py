@@ -6,13 +6,13 @@ import torch
 from planted import mirror_sae, plain_sae, random_sae, sae_of, trees
 from toys import tiny
 
-from mazewm.activations import Activations
-from mazewm.behaviour import behave
-from mazewm.model.edits import Edit, Taps
+from mazewm.inference.behaviour import behave
+from mazewm.inference.edits import Edit, Taps
+from mazewm.localize.activations import Activations
+from mazewm.maze.tokens import Vocabulary, encode
 from mazewm.model.sites import Place, Site
 from mazewm.sae import quality
 from mazewm.sae.splice import reconstruction
-from mazewm.tokens import Vocabulary, spell
 
 PLACE = Place(0, Site.RESID_POST)
 MAZES = trees(53)
@@ -27,27 +27,41 @@ def test_explained_variance_of_the_mean_is_zero_and_of_the_identity_one():
 
 
 def test_explained_variance_by_hand():
-    x, x_hat = np.array([[0.0, 3.0], [2.0, 5.0], [4.0, 1.0]]), np.array([[1.0, 3.0], [2.0, 3.0], [4.0, 1.0]])
+    x, x_hat = (
+        np.array([[0.0, 3.0], [2.0, 5.0], [4.0, 1.0]]),
+        np.array([[1.0, 3.0], [2.0, 3.0], [4.0, 1.0]]),
+    )
     assert quality.explained_variance(x, x_hat) == pytest.approx(1 - (1 + 4) / (8 + 8))
-    assert quality.explained_variance(x, 0 * x) == pytest.approx(1 - (20 + 35) / 16), "worse than the mean is below zero"
+    assert quality.explained_variance(x, 0 * x) == pytest.approx(1 - (20 + 35) / 16), (
+        "worse than the mean is below zero"
+    )
 
 
 def test_explained_variance_adds_up_in_double_precision():
     x = (np.random.default_rng(0).standard_normal((4001, 3)) + 1000).astype(np.float32)
-    assert quality.explained_variance(x, x + np.float32(1)) == pytest.approx(1 - 1 / x.astype(float).var(axis=0).mean(), abs=1e-3)
+    assert quality.explained_variance(x, x + np.float32(1)) == pytest.approx(
+        1 - 1 / x.astype(float).var(axis=0).mean(), abs=1e-3
+    )
 
 
 def held_out():
-    """Three dimensions. c2 has latents 0 and 1, path has latent 0 only, frame is one token alone; latent 2 is never on."""
+    """Three dimensions. c2 has latents 0 and 1, path has latent 0 only, frame is one token alone;
+    latent 2 is never on."""
     values = np.array([[1, 2, -1], [2, 0, -3], [4, 0, -1], [3, -1, 0], [5, 5, -5]], np.float16)
     classes = np.array(["c2", "c2", "path", "path", "frame"], object)
     return Activations(values, *(np.arange(5),) * 3, classes, np.full(5, -1))
 
 
 def test_dead_latents_and_l0_are_counted_by_class():
-    rows = {row.token_class: row for row in quality.describe("trained", PLACE, plain_sae(3), held_out())}
+    rows = {
+        row.token_class: row for row in quality.describe("trained", PLACE, plain_sae(3), held_out())
+    }
     assert set(rows) == {"all", "c2", "path"}, "one token has no variance to explain"
-    assert [(rows[c].l0, rows[c].n_dead, rows[c].n_tokens) for c in ("all", "c2", "path")] == [(7 / 5, 1, 5), (1.5, 1, 2), (1.0, 2, 2)]
+    assert [(rows[c].l0, rows[c].n_dead, rows[c].n_tokens) for c in ("all", "c2", "path")] == [
+        (7 / 5, 1, 5),
+        (1.5, 1, 2),
+        (1.0, 2, 2),
+    ]
     # Of c2, what is negative is lost: 1 + 9 of 0.5 + 2 + 2; of path, 1 + 1 of 0.5 + 0.5 + 0.5.
     assert rows["c2"].explained_variance == pytest.approx(1 - 10 / 4.5)
     assert rows["path"].explained_variance == pytest.approx(1 - 2 / 1.5)
@@ -56,8 +70,10 @@ def test_dead_latents_and_l0_are_counted_by_class():
 
 def test_encoding_in_parts_changes_nothing():
     sae, values = random_sae(7, 13), X.astype(np.float16)
-    assert np.allclose(quality.encode(sae, values, batch=11), quality.encode(sae, values), atol=1e-6)
-    assert quality.encode(sae, values, batch=11).shape == (101, 13)
+    assert np.allclose(
+        quality.latents_of(sae, values, batch=11), quality.latents_of(sae, values), atol=1e-6
+    )
+    assert quality.latents_of(sae, values, batch=11).shape == (101, 13)
 
 
 def test_path_loss_of_a_model_that_knows_nothing():
@@ -71,44 +87,63 @@ def test_path_loss_counts_the_path_and_nothing_else():
     losses, rng = [], np.random.default_rng(3)
     for n in sorted(set(MAZES.n_connections.tolist())):
         index = np.flatnonzero(MAZES.n_connections == n)
-        for row, maze in zip(spell(MAZES[index], rng).tokens, index, strict=True):
+        for row, maze in zip(encode(MAZES[index], rng).tokens, index, strict=True):
             log_p = MODEL(torch.from_numpy(row)[None]).log_softmax(dim=-1)[0].numpy()
             start = 4 * n + 9
-            losses += [-log_p[at - 1, row[at]] for at in range(start, start + int(MAZES.path_length[maze]) + 1)]
-    assert quality.path_loss(MODEL, MAZES, None, 3, 1000) == pytest.approx(np.mean(losses), rel=1e-5)
+            losses += [
+                -log_p[at - 1, row[at]]
+                for at in range(start, start + int(MAZES.path_length[maze]) + 1)
+            ]
+    assert quality.path_loss(MODEL, MAZES, None, 3, 1000) == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )
 
 
 MEAN = np.linspace(-1, 1, 30)
+SPLICING = quality.Splicing(MODEL, PLACE, MEAN, 0, 23)
 
 
 def test_a_perfect_sae_recovers_all_of_the_loss():
-    row = quality.splice_quality(PLACE, MODEL, mirror_sae(30), MEAN, MAZES, 0, 23)
-    assert row.loss_recovered == pytest.approx(1, abs=1e-3) and row.loss_recovered_zero == pytest.approx(1, abs=1e-3)
+    row = SPLICING.quality(mirror_sae(30), MAZES)
+    assert row.loss_recovered == pytest.approx(
+        1, abs=1e-3
+    ) and row.loss_recovered_zero == pytest.approx(1, abs=1e-3)
     assert row.ce_spliced == pytest.approx(row.ce_clean, abs=1e-5)
     assert row.solved_spliced == row.solved_clean and row.n_mazes == 53
 
 
 def test_a_perfect_sae_leaves_every_rollout_as_it_was():
     taps = Taps([reconstruction(PLACE, mirror_sae(30))])
-    clean, spliced = (behave(MODEL, MAZES, np.random.default_rng(0), 23, tap).cells for tap in (None, taps))
+    clean, spliced = (
+        behave(MODEL, MAZES, np.random.default_rng(0), 23, tap).cells for tap in (None, taps)
+    )
     assert np.array_equal(clean, spliced)
     spoilt = Taps([reconstruction(PLACE, random_sae(30, 53))])
-    assert not np.array_equal(clean, behave(MODEL, MAZES, np.random.default_rng(0), 23, spoilt).cells)
+    assert not np.array_equal(
+        clean, behave(MODEL, MAZES, np.random.default_rng(0), 23, spoilt).cells
+    )
 
 
 def test_an_sae_that_says_the_mean_recovers_nothing():
     sae = sae_of(torch.zeros(30, 5), torch.zeros(5, 30))
     sae.b_dec.copy_(torch.from_numpy(MEAN))
-    row = quality.splice_quality(PLACE, MODEL, sae, MEAN, MAZES, 0, 23)
+    row = SPLICING.quality(sae, MAZES)
     assert row.ce_spliced == row.ce_mean_ablated and row.loss_recovered == 0
     sae.b_dec.zero_()
-    row = quality.splice_quality(PLACE, MODEL, sae, MEAN, MAZES, 0, 23)
+    row = SPLICING.quality(sae, MAZES)
     assert row.ce_spliced == row.ce_zero_ablated and row.loss_recovered_zero == 0
 
 
 def test_each_cross_entropy_is_that_of_its_edit():
-    row = quality.splice_quality(PLACE, MODEL, random_sae(30, 53), MEAN, MAZES, 0, 23)
+    row = SPLICING.quality(random_sae(30, 53), MAZES)
     mean = torch.from_numpy(MEAN).float()
-    for found, function in ((row.ce_mean_ablated, lambda x: mean.expand_as(x)), (row.ce_zero_ablated, lambda x: 0 * x)):
-        assert found == pytest.approx(quality.path_loss(MODEL, MAZES, Taps([Edit(PLACE, function)]), 0, 23), abs=1e-9)
-    assert row.loss_recovered == pytest.approx((row.ce_mean_ablated - row.ce_spliced) / (row.ce_mean_ablated - row.ce_clean))
+    for found, function in (
+        (row.ce_mean_ablated, lambda x: mean.expand_as(x)),
+        (row.ce_zero_ablated, lambda x: 0 * x),
+    ):
+        assert found == pytest.approx(
+            quality.path_loss(MODEL, MAZES, Taps([Edit(PLACE, function)]), 0, 23), abs=1e-9
+        )
+    assert row.loss_recovered == pytest.approx(
+        (row.ce_mean_ablated - row.ce_spliced) / (row.ce_mean_ablated - row.ce_clean)
+    )

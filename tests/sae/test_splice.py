@@ -4,7 +4,7 @@ import torch
 from planted import random_sae
 from toys import tiny, tokens
 
-from mazewm.model.edits import run
+from mazewm.inference.edits import run
 from mazewm.model.sites import Place, Site
 from mazewm.sae.splice import reconstruction
 

@@ -1,4 +1,6 @@
-"""A planted dictionary is found; what training promises about norms, scales, dead latents and seeds."""
+"""A planted dictionary is found; what training promises about norms, scales, dead latents and
+seeds.
+"""
 
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ from planted import D_MODEL, N_ACTIVE, N_ATOMS, dictionary, sparse_sums
 from sae.recipes import POINT, recipe
 from scipy.optimize import linear_sum_assignment
 
-from mazewm.errors import BadInput
-from mazewm.params import check
+from mazewm.io.errors import BadInput
+from mazewm.io.params import check
 from mazewm.sae import training
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
+from mazewm.sae.params import Point, SaeParams
 
 ATOMS = dictionary()
 VALUES = sparse_sums(ATOMS, 20011)
@@ -20,7 +23,7 @@ SHORT = recipe(n_samples=5_000)
 
 def of(activation):
     """A point at which the activation trains."""
-    return training.Point(N_ATOMS, 0.01) if activation == "relu" else POINT
+    return Point(N_ATOMS, 0.01) if activation == "relu" else POINT
 
 
 def matched(sae):
@@ -36,14 +39,20 @@ def unexplained(sae):
 
 @pytest.mark.parametrize(
     ("activation", "point", "changes"),
-    [("topk", POINT, {}), ("relu", training.Point(N_ATOMS, 0.3), {"lr": 0.003}), ("batch_topk", training.Point(47, N_ACTIVE), {})],
+    [
+        ("topk", POINT, {}),
+        ("relu", Point(N_ATOMS, 0.3), {"lr": 0.003}),
+        ("batch_topk", Point(47, N_ACTIVE), {}),
+    ],
 )
 def test_a_planted_dictionary_is_recovered(activation, point, changes):
     sae = training.train(VALUES, recipe(activation=activation, **changes), point, 0, 150_000)
     assert matched(sae).min() > 0.95
     assert unexplained(sae) < 0.1
     active = (sae.encode(HELD_OUT) > 0).float().sum(dim=1)
-    assert float(active.mean()) == pytest.approx(N_ACTIVE, rel=0.05), "what training kept is what is kept afterwards"
+    assert float(active.mean()) == pytest.approx(N_ACTIVE, rel=0.05), (
+        "what training kept is what is kept afterwards"
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
@@ -55,7 +64,9 @@ def test_decoder_rows_have_unit_norm(activation):
 
 def untrained(seed):
     torch.manual_seed(seed)
-    return SparseAutoencoder(SaeShape(activation="topk", d_model=D_MODEL, n_latents=N_ATOMS, k=N_ACTIVE))
+    return SparseAutoencoder(
+        SaeShape(activation="topk", d_model=D_MODEL, n_latents=N_ATOMS, k=N_ACTIVE)
+    )
 
 
 def test_a_frozen_decoder_stays_as_it_began():
@@ -70,7 +81,10 @@ def test_a_frozen_decoder_stays_as_it_began():
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
 def test_the_scale_is_folded_away(activation):
-    plain, large = (training.train(values, recipe(activation=activation), of(activation), 0, 2_000) for values in (VALUES, 7 * VALUES))
+    plain, large = (
+        training.train(values, recipe(activation=activation), of(activation), 0, 2_000)
+        for values in (VALUES, 7 * VALUES)
+    )
     assert torch.allclose(large(7 * HELD_OUT), 7 * plain(HELD_OUT), atol=1e-2)
     assert torch.allclose(large.encode(7 * HELD_OUT), 7 * plain.encode(HELD_OUT), atol=1e-2)
     assert torch.allclose(large.b_dec, 7 * plain.b_dec, atol=1e-3)
@@ -78,7 +92,8 @@ def test_the_scale_is_folded_away(activation):
 
 
 def test_the_mean_is_where_it_begins():
-    """One step at a vanishing rate: b_dec is the mean, to scale, and the directions are the seed's."""
+    """One step at a vanishing rate: b_dec is the mean, to scale, and the directions are the
+    seed's."""
     sae = training.train(VALUES, recipe(lr=1e-9), POINT, 0, 127)
     assert torch.allclose(sae.b_dec, torch.from_numpy(VALUES[:20_000]).mean(dim=0), atol=1e-5)
     assert torch.allclose(sae.W_dec, untrained(0).W_dec, atol=1e-6)
@@ -88,7 +103,8 @@ N_PLANTED_DEAD = 7
 
 
 class HalfDead(SparseAutoencoder):
-    """Its first latents are so faint that they are never among the k largest, though the data needs them all."""
+    """Its first latents are so faint that they are never among the k largest, though the data needs
+    them all."""
 
     def __init__(self, shape):
         super().__init__(shape)
@@ -102,7 +118,10 @@ def n_dead(sae):
 
 def test_aux_loss_revives_planted_dead_latents(monkeypatch):
     monkeypatch.setattr(training, "SparseAutoencoder", HalfDead)
-    without, revived = (training.train(VALUES, recipe(aux_weight=weight, dead_share=0.02), POINT, 0, 20_000) for weight in (0.0, 0.03125))
+    without, revived = (
+        training.train(VALUES, recipe(aux_weight=weight, dead_share=0.02), POINT, 0, 20_000)
+        for weight in (0.0, 0.03125)
+    )
     assert (n_dead(without), n_dead(revived)) == (N_PLANTED_DEAD, 0)
     assert unexplained(revived) < unexplained(without) / 3
 
@@ -110,12 +129,18 @@ def test_aux_loss_revives_planted_dead_latents(monkeypatch):
 def test_without_dead_latents_the_aux_loss_changes_nothing():
     """Nothing is silent for longer than the whole run."""
     params = {"dead_share": 0.999, "n_samples": 5_000}
-    one, other = (training.train(VALUES, recipe(aux_weight=weight, **params), POINT, 0, 5_000) for weight in (0.0, 10.0))
+    one, other = (
+        training.train(VALUES, recipe(aux_weight=weight, **params), POINT, 0, 5_000)
+        for weight in (0.0, 10.0)
+    )
     assert torch.equal(one.W_enc, other.W_enc)
 
 
 def test_the_penalty_of_relu_makes_it_sparser():
-    saes = [training.train(VALUES, recipe(activation="relu"), training.Point(N_ATOMS, l1), 0, 10_000) for l1 in (0.001, 0.3)]
+    saes = [
+        training.train(VALUES, recipe(activation="relu"), Point(N_ATOMS, l1), 0, 10_000)
+        for l1 in (0.001, 0.3)
+    ]
     l0 = [float((sae.encode(HELD_OUT) > 0).float().sum(1).mean()) for sae in saes]
     assert l0[1] < 0.8 * l0[0]
 
@@ -138,11 +163,15 @@ def test_rows_are_read_in_order_and_over_again():
     values.flags.writeable = False  # as a shard in memory is
     seen = [batch[:, 0].tolist() for batch in training.batches(values, 3, 5, torch.device("cpu"))]
     assert seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 1, 2], [3, 4, 5]]
-    assert [batch[:, 0].tolist() for batch in training.batches(values[:2], 3, 2, torch.device("cpu"))] == [[0, 1], [0, 1]]
+    assert [
+        batch[:, 0].tolist() for batch in training.batches(values[:2], 3, 2, torch.device("cpu"))
+    ] == [[0, 1], [0, 1]]
 
 
 def test_training_threshold_keeps_k_per_token_of_the_batch():
-    sae = SparseAutoencoder(SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)).requires_grad_(False)
+    sae = SparseAutoencoder(
+        SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)
+    ).requires_grad_(False)
     pre = torch.tensor([[5.0, 4.0, 0.0], [1.0, 3.0, 0.5]])
     kept = training._batch_topk(sae, pre, 0)
     assert kept.tolist() == [[True, True, False], [False, False, False]]
@@ -150,16 +179,22 @@ def test_training_threshold_keeps_k_per_token_of_the_batch():
 
 
 def test_the_threshold_is_a_mean_of_the_steps_so_far_and_the_last_ones_count_most():
-    sae = SparseAutoencoder(SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)).requires_grad_(False)
+    sae = SparseAutoencoder(
+        SaeShape(activation="batch_topk", d_model=3, n_latents=3, k=1)
+    ).requires_grad_(False)
     for step in range(600):
         training._batch_topk(sae, torch.full((1, 3), float(step)), step)
         weights = 0.99 ** np.arange(step, -1, -1)
-        assert float(sae.threshold) == pytest.approx(weights @ np.arange(step + 1) / weights.sum(), rel=1e-4)
+        assert float(sae.threshold) == pytest.approx(
+            weights @ np.arange(step + 1) / weights.sum(), rel=1e-4
+        )
 
 
 def test_k_is_never_more_than_there_are_latents():
-    assert training.train(VALUES, SHORT, training.Point(5, 11.0), 0, 500).shape.k == 5
-    assert training.train(VALUES, recipe(activation="relu"), training.Point(5, 0.1), 0, 500).shape.k == 5, "relu keeps all"
+    assert training.train(VALUES, SHORT, Point(5, 11.0), 0, 500).shape.k == 5
+    assert training.train(VALUES, recipe(activation="relu"), Point(5, 0.1), 0, 500).shape.k == 5, (
+        "relu keeps all"
+    )
 
 
 def test_the_points_are_every_width_with_every_sparsity():
@@ -169,7 +204,7 @@ def test_the_points_are_every_width_with_every_sparsity():
 
 def test_k_must_be_whole():
     with pytest.raises(BadInput, match="params.yaml: sae: the sparsities of topk.*must be whole"):
-        check(training.SaeParams, recipe().model_dump() | {"sparsities": [4, 0.5]}, "params.yaml: sae")
+        check(SaeParams, recipe().model_dump() | {"sparsities": [4, 0.5]}, "params.yaml: sae")
     with pytest.raises(BadInput, match="sae.widths"):
-        check(training.SaeParams, recipe().model_dump() | {"widths": []}, "params.yaml: sae")
+        check(SaeParams, recipe().model_dump() | {"widths": []}, "params.yaml: sae")
     assert recipe(activation="relu", sparsities=[0.5]).points() == [(N_ATOMS, 0.5)]

@@ -1,0 +1,5 @@
+"""Tables -> metrics with intervals, and claims with verdicts."""
+
+from mazewm.io.lazy import offer
+
+__getattr__ = offer(__name__, score_run="run", RunTables="run", compare="comparison")

@@ -1,0 +1,152 @@
+"""Runs side by side: the summary that ``dvc metrics diff`` shows, the claims of every run and of
+every encoding, and C7.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mazewm.claims.curves import read_curve
+from mazewm.claims.pooling import code_claims, code_table, pool
+from mazewm.io import files
+from mazewm.run import Run
+
+TABLES = (
+    "history",
+    "formation",
+    "interventions",
+    "at_once",
+    "consolidation",
+    "writing",
+    "features",
+    "attention",
+    "knockouts",
+    "patching",
+    "frontier",
+    "taxonomy",
+    "positions",
+    "beyond",
+    "steering",
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the runs come down to together."""
+
+    summary: dict[str, Any]
+    claims: dict[
+        str, dict[str, Any]
+    ]  # "runs" by run and id, "encodings" by recipe and id, "comparison" by id
+    curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
+    effects: (
+        pd.DataFrame
+    )  # run, kind, method, value, low, high, n: what is reported at the writing site
+    threshold: float  # own_mass of a connectivity head
+    code: pd.DataFrame  # id, measure, encoding (with its objective), seed, value: what C7 compares
+
+
+def compare(runs: Sequence[Run], results: Path) -> Compared:
+    """Read the metrics and tables of runs and put them side by side."""
+    metrics = {
+        run: files.read_json(results / "runs" / f"{run.name}.json", "the metrics of a run")
+        for run in runs
+    }
+    tables = {run: results / "tables" / run.name for run in runs}
+    claims = {
+        run: files.read_json(folder / "claims.json", "the claims of a run")
+        for run, folder in tables.items()
+    }
+    recipes = dict.fromkeys(run.recipe for run in runs)
+    curves = {
+        name: _together(
+            [
+                read_curve(folder / f"{name}.csv").assign(run=run.name)
+                for run, folder in tables.items()
+            ]
+        )
+        for name in TABLES
+    }
+    return Compared(
+        summary={run.name: headline(one) for run, one in metrics.items()},
+        claims={
+            "runs": {run.name: one for run, one in claims.items()},
+            "encodings": {
+                recipe: pool([one for run, one in claims.items() if run.recipe == recipe])
+                for recipe in recipes
+            },
+            "comparison": _of_code(metrics),
+        },
+        curves=curves,
+        effects=effects_table({run.name: one for run, one in metrics.items()}),
+        threshold=next(iter(metrics.values()))["attention"]["connectivity_threshold"],
+        code=code_table({(run.recipe, run.seed): one for run, one in metrics.items()}),
+    )
+
+
+def _of_code(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """C7, between the encodings of each objective; where there are several, its name stands behind
+    the claim's."""
+    objectives = list(dict.fromkeys(run.objective for run in metrics))
+    found = {}
+    for objective in objectives:
+        same: dict[tuple[str, int], Mapping[str, Any]] = {
+            (run.encoding, run.seed): one
+            for run, one in metrics.items()
+            if run.objective == objective
+        }
+        for id, one in code_claims(same).items():
+            found[id if len(objectives) == 1 else f"{id} {objective}"] = one.as_json()
+    return found
+
+
+def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all parts. A part without rows has no types either, and would spoil the
+    others'."""
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+
+
+def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """What each run reports of each kind of edit at its writing site, by method."""
+    rows = [
+        {"run": run, "kind": kind, "method": method}
+        | {name: one[name] for name in ("value", "low", "high", "n")}
+        for run, of_run in metrics.items()
+        for kind, methods in of_run["interventions"]["writing"].items()
+        for method, one in methods.items()
+        if isinstance(one, dict)
+    ]
+    return pd.DataFrame(rows)
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The few figures of a run that one looks at first."""
+    writing, site = (metrics["sites"][name] for name in ("writing", "consolidation"))
+    place = writing.partition(" ")[0].replace(".", "_")
+    at = metrics["interventions"]["writing"]
+    return {
+        "solved": metrics["behaviour"]["test"]["solved"]["value"],
+        "solved_overload": metrics["behaviour"]["overload"]["solved"]["value"],
+        "consolidation": site,
+        "writing": writing,
+        "explained_variance": metrics["sae"][place]["trained"]["explained_variance"],
+        "solved_spliced": metrics["sae"][place]["spliced"]["solved_spliced"],
+        "mcc": metrics["features"]["consolidation"]["latents"]["mcc"]["value"],
+        "latents_per_connection": metrics["features"]["consolidation"]["latents_per_connection"][
+            "value"
+        ],
+        **{
+            f"follows_edit_{kind}": at[kind]["latents"]["value"]
+            for kind in ("add", "remove", "move")
+        },
+        "follows_edit_add_mean_difference": at["add"]["mean_difference"]["value"],
+        "verdicts": {id: one["verdict"] for id, one in metrics["claims"].items()},
+    } | (
+        {"recovered_effect_add": at["add"]["recovered_effect"]}
+        if "recovered_effect" in at["add"]
+        else {}
+    )

@@ -1,0 +1,79 @@
+"""From patched runs to effects: how much of the difference between two mazes each place and group
+of tokens carries.
+
+    effect = 1 - (m_patched - m_corrupted) / (m_clean - m_corrupted)
+
+as a ratio of means over the pairs that have the group: 0 = untouched, 1 = as if the other maze had
+been read. Only pairs count in both runs of which the model's next cell is the right one; how many
+others there are is said beside it.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mazewm.circuits.groups import JOINT
+from mazewm.claims.statistics import bootstrap
+
+PLACE = ["layer", "site"]
+
+
+def one_group(patches: pd.DataFrame) -> pd.DataFrame:
+    """Without patches at several groups at once, whose effects would be counted twice."""
+    return patches[~patches.token_group.isin(JOINT)]
+
+
+def right_patches(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
+    """The patches of pairs that the model reads right, with the exact ``change`` and the ``span``
+    between the two runs."""
+    right = pairs[pairs.is_right]
+    rows = patches.merge(
+        right[["pair", "connection_set", "metric_clean", "metric_corrupted"]], on="pair"
+    )
+    return rows.assign(
+        change=rows.metric_clean - rows.metric_patched,
+        span=rows.metric_clean - rows.metric_corrupted,
+    )
+
+
+def patch_effects(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
+    """The effect of every place and group over ``n`` pairs; ``n_wrong`` pairs are left out of all.
+
+    The bootstrap interval resamples whole connection sets: pairs of mazes with equal connections
+    are not independent."""
+    n_wrong = int((~pairs.is_right).sum())
+    keys = [*PLACE, "token_group"]
+    rows = []
+    for key, group in right_patches(pairs, patches).groupby(keys, sort=False):
+        by_set = group.groupby("connection_set")[["change", "span"]].sum()
+        found = bootstrap(by_set.to_numpy(), statistic=_ratio)
+        effect = {
+            "effect": found.value,
+            "low": found.low,
+            "high": found.high,
+            "n": len(group),
+            "n_wrong": n_wrong,
+        }
+        rows.append(dict(zip(keys, key, strict=True)) | effect)
+    return pd.DataFrame(rows, columns=[*keys, "effect", "low", "high", "n", "n_wrong"])
+
+
+def _ratio(change_and_span: np.ndarray) -> np.ndarray:
+    """Summed change over summed span of each resample, which is the ratio of their means."""
+    change, span = change_and_span.sum(axis=1).T
+    return change / span
+
+
+def attribution_agreement(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
+    """How well attribution foretells the exact change at each place: Pearson and Spearman over
+    pairs x groups."""
+    rows = []
+    for key, group in right_patches(pairs, one_group(patches)).groupby(PLACE, sort=False):
+        varies = group.change.nunique() > 1 and group.attribution.nunique() > 1
+        pearson = stats.pearsonr(group.attribution, group.change).statistic if varies else np.nan
+        spearman = stats.spearmanr(group.attribution, group.change).statistic if varies else np.nan
+        rows.append(
+            dict(zip(PLACE, key, strict=True))
+            | {"pearson": pearson, "spearman": spearman, "n": len(group)}
+        )
+    return pd.DataFrame(rows, columns=[*PLACE, "pearson", "spearman", "n"])

@@ -1,0 +1,261 @@
+"""One run's tables -> its metrics, its claims, and the curves that runs are compared by."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mazewm.claims import planning, saes, summary, verdicts
+from mazewm.claims.curves import read_curve
+from mazewm.claims.effects import (
+    CONTROLS,
+    VARIANTS,
+    Effect,
+    beside,
+    chosen,
+    chosen_as,
+    curve,
+    shown,
+    unedited,
+)
+from mazewm.claims.patching import attribution_agreement, patch_effects
+from mazewm.claims.sets import with_connection_sets
+from mazewm.claims.statistics import rounded
+from mazewm.io import files
+from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
+from mazewm.run import TABLES, Run
+
+AT_CONSOLIDATION, AT_WRITING, AT_PAPER = "consolidation", "writing", "paper"
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """Everything that the stages before wrote about one transformer. Rows about single mazes
+    (behaviour, ledger) have a column ``connection_set``, equal for mazes with equal connections."""
+
+    site: Location  # where connections are read: the consolidation site
+    writing_site: Location
+    behaviour: pd.DataFrame
+    consolidation: pd.DataFrame
+    descriptions: pd.DataFrame
+    splices: pd.DataFrame
+    features: pd.DataFrame
+    attention: pd.DataFrame
+    ov_consistency: pd.DataFrame
+    knockouts: pd.DataFrame
+    faithfulness: pd.DataFrame
+    ledger: pd.DataFrame
+    frontier: pd.DataFrame
+    stability: pd.DataFrame
+    positions: pd.DataFrame
+    taxonomy: pd.DataFrame
+    patch_pairs: pd.DataFrame
+    patches: pd.DataFrame
+    probes: pd.DataFrame
+    steering: pd.DataFrame  # with connection_set, too
+    writing: pd.DataFrame
+    history: pd.DataFrame
+    formation: pd.DataFrame
+
+    @classmethod
+    def of(cls, run: Run) -> "RunTables":
+        """Read them all."""
+        formed = run.table("consolidation")
+        locations = Locations.load(run.folder("activations"), int(formed.layer.max()) + 1)
+        held_out = {split: run.mazes(split) for split in ("validation", "test", "overload")}
+        read = {each.name: run.table(each.name) for each in fields(cls) if each.name in TABLES}
+        read["history"] = read_curve(run.folder("models") / "history.csv")
+        read["formation"] = read_curve(run.folder("observations") / "formation.csv")
+        for name in ("behaviour", "ledger", "steering"):
+            read[name] = with_connection_sets(read[name], held_out)
+        return cls(site=locations.reading, writing_site=locations.writing, **read)
+
+    @property
+    def sites(self) -> dict[str, str]:
+        """The sites by what they are; the paper's only where it is none of the others."""
+        named = {AT_CONSOLIDATION: str(self.site), AT_WRITING: str(self.writing_site)}
+        return named | (
+            {} if str(PAPER_LOCATION) in named.values() else {AT_PAPER: str(PAPER_LOCATION)}
+        )
+
+
+class Scored(NamedTuple):
+    """What a run comes down to."""
+
+    metrics: dict[str, Any]
+    claims: list[verdicts.Claim]
+    curves: dict[str, pd.DataFrame]  # small tables for git, by name
+    reported: dict[str, "Reported"]  # at the writing site, by kind of edit
+
+    def write(self, folder: Path) -> None:
+        """``claims.json``, and each of the curves as CSV."""
+        files.write_json(folder / "claims.json", {one.id: one.as_json() for one in self.claims})
+        for name, table in self.curves.items():
+            table.round(6).to_csv(folder / f"{name}.csv", index=False)
+
+
+# Whose settings a kind without validation rows takes: a connection is moved at its own token;
+# others take those of add.
+LIKE = {"move": "remove"}
+
+
+class Reported(NamedTuple):
+    """What is reported of one kind of edit at one site."""
+
+    latents: Effect
+    supervised: Effect
+    controls: list[Effect]
+    controls_there: list[Effect]  # at the supervised direction's place and dose
+    variants: list[
+        Effect
+    ]  # the probe's direction, a fixed value, cells too: at the latents' place and dose
+    tokens: Effect
+
+
+def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
+    if kind in ("add", "remove"):
+        latents, supervised = (
+            chosen(ledger, kind, site, method) for method in ("latents", "mean_difference")
+        )
+    else:
+        latents, supervised = (
+            chosen_as(ledger, kind, LIKE.get(kind, "add"), site, method)
+            for method in ("latents", "mean_difference")
+        )
+    controls, variants = (
+        beside(ledger, kind, site, latents, methods) for methods in (CONTROLS, VARIANTS)
+    )
+    there = beside(ledger, kind, site, supervised, CONTROLS)
+    return Reported(
+        latents, supervised, controls, there, variants, unedited(ledger, kind, site, "tokens")
+    )
+
+
+def score_run(tables: RunTables, threshold: float) -> Scored:
+    """Metrics, claims (all but C7, which is about several runs) and curves of one run."""
+    found, main = str(tables.site), str(tables.writing_site)
+    ledger = tables.ledger[
+        tables.ledger.n_changed > 0
+    ]  # where nothing is changed, there is nothing to follow
+    reported = {
+        site: {
+            kind: _reported(ledger, kind, site)
+            for kind in ledger[ledger.site == site].kind.unique()
+        }
+        for site in dict.fromkeys(tables.sites.values())
+    }
+    at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
+    decided = [
+        verdicts.encodes_connections(tables.features, found),
+        verdicts.has_connectivity_heads(tables.attention, threshold),
+        verdicts.directions_agree(tables.ov_consistency, found),
+        verdicts.knockout_is_specific(tables.knockouts, found),
+        verdicts.is_causal("C4a", "adding", at["add"].latents, at["add"].controls),
+        verdicts.is_causal("C4b", "removing", at["remove"].latents, at["remove"].controls),
+        verdicts.is_causal("C4c", "moving", at["move"].latents, at["move"].controls),
+        verdicts.is_asymmetric(
+            chosen(ledger, "add", main, "latents", at="borrowed"),
+            at["remove"].latents,
+            at["add"].tokens,
+            at["remove"].tokens,
+        ),
+        verdicts.holds_more_than_was_seen(
+            at["overload"].latents, at["overload"].tokens, at["overload"].controls
+        ),
+        verdicts.fails_by_number(
+            unedited(ledger, "overload", main, "repeated"),
+            at["overload"].tokens,
+            at["several"].tokens,
+        ),
+        *(planning.represents(tables.probes, fact) for fact in planning.FACTS),
+        planning.uses(tables.steering),
+    ]
+    here = tables.consolidation
+    here = here[
+        (here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))
+    ].iloc[0]
+    metrics: dict[str, Any] = {
+        "sites": tables.sites,
+        "behaviour": summary.behaviour(tables.behaviour),
+        "consolidation": {
+            "layer": tables.site.layer,
+            "token_class": str(tables.site.token_class),
+            "probe_accuracy": rounded(here.probe_accuracy),
+        },
+        "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention),
+        "sae": summary.saes(tables.descriptions, tables.splices),
+        "seeds_of_saes": summary.seed_stability(tables.stability),
+        "latents": summary.taxonomy(saes.kinds(tables.taxonomy)),
+        "features": {
+            name: summary.feature_map(tables.features, site)
+            | {"transfer": summary.transfer(tables.positions, site)}
+            for name, site in tables.sites.items()
+        },
+        "faithfulness": {
+            row.circuit: {
+                "value": rounded(row.faithfulness),
+                "n_heads": int(row.n_heads),
+                "n": int(row.n),
+            }
+            for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
+        },
+        "interventions": {
+            name: {
+                kind: _intervention(ledger, kind, site, one) for kind, one in reported[site].items()
+            }
+            for name, site in tables.sites.items()
+        },
+        "patching": summary.patching(
+            effects, attribution_agreement(tables.patch_pairs, tables.patches)
+        ),
+        "beyond": planning.summary(tables.probes),
+        "claims": {one.id: _figures(one) for one in decided},
+    }
+    curves = curves_of(tables, {kind: at[kind] for kind in ("several", "overload")})
+    return Scored(metrics, decided, curves | {"patching": effects}, at)
+
+
+def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:
+    """The tables that runs are compared by; ``at_once`` is what is reported where several
+    connections are added."""
+    found, interventions = str(tables.site), curve(tables.ledger)
+    here = interventions[interventions.site == str(tables.writing_site)]
+    own_mass = tables.attention[tables.attention.measure == "own_mass"]
+    return {
+        "interventions": interventions,
+        "at_once": pd.concat(
+            [shown(here, kind, one.latents, one.supervised) for kind, one in at_once.items()],
+            ignore_index=True,
+        ),
+        "consolidation": tables.consolidation,
+        "features": tables.features[tables.features.site == found].drop(columns=["site", "units"]),
+        "attention": own_mass.drop(columns=["measure", "bin"]),
+        "knockouts": tables.knockouts[tables.knockouts.site == found],
+        "frontier": saes.frontier(tables.frontier),
+        "taxonomy": saes.kinds(tables.taxonomy),
+        "positions": tables.positions[tables.positions.site == found],
+        "beyond": planning.probe_curves(tables.probes),
+        "steering": planning.steering_curves(tables.steering),
+        "writing": tables.writing,
+        "history": tables.history,
+        "formation": tables.formation,
+    }
+
+
+def _intervention(ledger: pd.DataFrame, kind: str, site: str, reported: Reported) -> dict[str, Any]:
+    mine = ledger[
+        (ledger.kind == kind)
+        & (ledger.site == site)
+        & (ledger.split == "test")
+        & (ledger.method == "no_op")
+    ]
+    return summary.intervention(*reported, n_unsolved=int((~mine.solved_before).sum()))
+
+
+def _figures(one: verdicts.Claim) -> dict[str, Any]:
+    """The part of a claim that ``dvc metrics diff`` compares."""
+    values = asdict(one)
+    return {name: rounded(values[name]) for name in ("value", "low", "high", "control")} | {
+        "verdict": one.verdict
+    }

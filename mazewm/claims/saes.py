@@ -1,0 +1,22 @@
+"""The SAE sweep and the taxonomy as small tables."""
+
+import pandas as pd
+
+from mazewm.claims.statistics import bootstrap
+
+
+def frontier(rows: pd.DataFrame) -> pd.DataFrame:
+    """The points of the sweep (FrontierRows) with ``mcc`` as a mean over ``n_connections``,
+    ``mcc_low`` and ``mcc_high``."""
+    found = [bootstrap(mcc) for mcc in rows.mcc]
+    more = {
+        "mcc": [m.value for m in found],
+        "mcc_low": [m.low for m in found],
+        "mcc_high": [m.high for m in found],
+    }
+    return rows.drop(columns="mcc").assign(**more, n_connections=[m.n for m in found])
+
+
+def kinds(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many latents of each kind there are: place, sae, kind, n."""
+    return rows.groupby(["place", "sae", "kind"], sort=False).size().rename("n").reset_index()

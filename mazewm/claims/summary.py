@@ -1,0 +1,165 @@
+"""All metrics of one run as nested scalars: what metrics/runs/<key>.json holds and ``dvc metrics
+diff`` compares.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from mazewm.claims.effects import Effect, recovered_effect, strongest
+from mazewm.claims.statistics import bootstrap, rounded, share
+from mazewm.claims.trees import deepest_trees, latents_per_connection
+from mazewm.claims.verdicts import top_head
+
+
+def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
+    """Solved and valid on held-out and overload mazes, by family and by path length.
+
+    A small lattice has few connection sets (192 full 3x3 trees), so mazes of one set count together
+    in the intervals."""
+    test, overload = rows[rows.split == "test"], rows[rows.split == "overload"]
+
+    def rate(part: pd.DataFrame, name: str) -> dict[str, float]:
+        return share(part[name], part.connection_set).as_metrics()
+
+    return {
+        "test": {name: rate(test, name) for name in ("solved", "valid")},
+        "overload": {name: rate(overload, name) for name in ("solved", "valid")},
+        "solved_by_family": {
+            str(family): rate(part, "solved") for family, part in test.groupby("family")
+        },
+        "solved_by_path_length": {
+            str(length): rate(part, "solved") for length, part in test.groupby("path_length")
+        },
+    }
+
+
+def attention(rows: pd.DataFrame) -> dict[str, Any]:
+    """The head of block 0 that looks most at its own coordinates from a token that knows both
+    cells: how much, how differently at cells of even and odd parity, and how much less at the
+    connections spelled last than at those spelled first."""
+    top = top_head(rows)
+    head = int(top["head"])
+    mine = rows[
+        (rows.layer == 0) & (rows.token_class == top.token_class) & (rows.control == "none")
+    ]
+    parity, position = (
+        mine[(mine["head"] == head) & (mine.measure == name)].sort_values("bin")["mean"]
+        for name in ("parity", "position")
+    )
+    return {
+        "head_block_0": head,
+        "token_class": str(top.token_class),
+        "own_mass_block_0": {"value": rounded(top["mean"]), "n": int(top.n)},
+        "parity_gap": rounded(parity.max() - parity.min()) if len(parity) else 0.0,
+        "late_loss": rounded(position.iloc[0] - position.iloc[-1]) if len(position) else 0.0,
+    }
+
+
+def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
+    """Quality of each SAE over all tokens, and what the splice costs."""
+    result: dict[str, Any] = {}
+    for row in descriptions[descriptions.token_class == "all"].itertuples():
+        quality = {
+            "explained_variance": rounded(row.explained_variance),
+            "l0": rounded(row.l0),
+            "n_dead": int(row.n_dead),
+        }
+        result.setdefault(row.place.replace(".", "_"), {})[row.sae] = quality
+    for row in splices.itertuples():
+        spliced = {
+            name: rounded(getattr(row, name))
+            for name in ("loss_recovered", "loss_recovered_zero", "solved_clean", "solved_spliced")
+        }
+        result[row.place.replace(".", "_")]["spliced"] = spliced | {"n_mazes": int(row.n_mazes)}
+    return result
+
+
+def seed_stability(rows: pd.DataFrame) -> dict[str, Any]:
+    """Mean |cos| of decoder directions with those of another seed's SAE and, as a control, with
+    random directions."""
+    return {
+        str(place).replace(".", "_"): {
+            str(other): bootstrap(part.cosine.to_numpy()).as_metrics()
+            for other, part in at.groupby("other")
+        }
+        for place, at in rows.groupby("place")
+    }
+
+
+def taxonomy(kinds: pd.DataFrame) -> dict[str, Any]:
+    """How many latents of the trained SAE are of each kind, by place (rows of ``saes.kinds``)."""
+    own = kinds[kinds.sae == "trained"].sort_values("kind")
+    return {
+        str(place).replace(".", "_"): {str(k): int(n) for k, n in zip(at.kind, at.n, strict=True)}
+        for place, at in own.groupby("place")
+    }
+
+
+def transfer(rows: pd.DataFrame, site: str) -> dict[str, Any]:
+    """F1 in the half of the sequence where a connection's best latent was not looked for, less that
+    in the half where it was, mean over connections and both halves: 0 if latents mean the same
+    early and late."""
+    mine = rows[rows.site == site]
+    same = mine.found_on == mine.measured_on
+    own, other = (
+        part.set_index(["connection", "found_on"]).f1 for part in (mine[same], mine[~same])
+    )
+    return bootstrap((other - own).dropna().groupby("connection").mean().to_numpy()).as_metrics()
+
+
+def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
+    """Effects of the residual stream at the connection's own tokens and elsewhere, and how well
+    attribution foretells exact changes."""
+    stream = effects[effects.site == "resid_post"]
+    found: dict[str, Any] = {f"layer_{layer}": {} for layer in stream.layer.unique()}
+    for row in stream.itertuples():
+        found[f"layer_{row.layer}"][row.token_group] = rounded(row.effect)
+    places = agreement[agreement.site == "resid_post"].dropna()
+    return found | {
+        "attribution_pearson": {
+            f"layer_{row.layer}": rounded(row.pearson) for row in places.itertuples()
+        }
+    }
+
+
+def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
+    """Each readout's deepest trees, mean over connections, and how many latents a connection
+    takes."""
+    rows = features[features.site == site]
+    result: dict[str, Any] = {}
+    for readout, part in rows.groupby("readout"):
+        best = deepest_trees(part).set_index("connection")[["balanced_accuracy", "mcc"]]
+        result[str(readout)] = {
+            name: bootstrap(best[name].to_numpy()).as_metrics() for name in best.columns
+        }
+    needed = latents_per_connection(rows[rows.readout == "latents"])
+    result["latents_per_connection"] = bootstrap(needed.to_numpy()).as_metrics()
+    return result
+
+
+def intervention(
+    latents: Effect,
+    supervised: Effect,
+    controls: list[Effect],
+    controls_there: list[Effect],
+    variants: list[Effect],
+    tokens: Effect,
+    n_unsolved: int,
+) -> dict[str, Any]:
+    """The reported setting of latents and of the mean difference, and every control and variant
+    beside them."""
+    recovered = recovered_effect(
+        latents, strongest(controls), supervised, strongest(controls_there)
+    )
+    result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
+    result |= {one.method: one.follows.as_metrics() for one in [*controls, *variants]}
+    result["tokens"] = tokens.follows.as_metrics()
+    if recovered is not None:
+        result["recovered_effect"] = rounded(recovered)
+    return result | {"n_not_solved_before": n_unsolved}
+
+
+def _setting(effect: Effect) -> dict[str, Any]:
+    setting = {"where": effect.where, "n_latents": effect.n_latents, "dose": effect.dose}
+    return effect.follows.as_metrics() | setting | {"keeps_original": rounded(effect.keeps.value)}

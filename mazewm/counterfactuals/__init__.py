@@ -1,0 +1,3 @@
+"""The maze as it would be: connections added, removed, moved and swapped, and the other way at a
+fork.
+"""

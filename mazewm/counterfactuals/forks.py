@@ -1,0 +1,83 @@
+"""Forks at which a model can be made to turn the other way: which cell it must go to then is
+written here, before any model runs.
+
+* ``first``: the fork is the origin, so the turn is the next token after the first token of the
+  path.
+* ``later``: the fork is a later cell of the path, with at least three open connections. The path
+  leads up to it without an edit, so a turn there is never the next token of what is edited.
+
+The shortest path leaves the fork by ``exit``; ``other`` is another open neighbour, not the one the
+path came from. An exit that is the target does not count.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from mazewm.maze.mazes import Mazes
+
+Situation = Literal["first", "later"]
+SITUATIONS: tuple[Situation, ...] = ("first", "later")
+FORK = 3  # open connections of a fork
+MAX_STEP = 3  # steps from the origin to a later fork, at most
+
+
+def degrees(mazes: Mazes) -> np.ndarray:
+    """How many open connections each cell has, ``[maze, cell]``."""
+    touches = np.zeros((mazes.grid.n_connections, mazes.grid.n_cells), int)
+    np.put_along_axis(touches, mazes.grid.ends, 1, axis=1)
+    return mazes.connections.astype(int) @ touches
+
+
+@dataclass(frozen=True)
+class Forks:
+    """Mazes, each with one fork on its path."""
+
+    situation: Situation
+    mazes: Mazes
+    step: Int[np.ndarray, " maze"]  # steps from the origin to the fork
+    exit: Int[np.ndarray, " maze"]  # the cell that the shortest path goes on to
+    other: Int[np.ndarray, " maze"]  # the cell that it is to go to instead
+
+    def __len__(self) -> int:
+        return len(self.mazes)
+
+    def __getitem__(self, index: np.ndarray) -> "Forks":
+        """The forks that an index array picks."""
+        return Forks(
+            self.situation, self.mazes[index], self.step[index], self.exit[index], self.other[index]
+        )
+
+    @property
+    def fork(self) -> Int[np.ndarray, " maze"]:
+        """The cell where the ways part."""
+        return self.mazes.path[np.arange(len(self)), self.step].astype(int)
+
+
+def forks(mazes: Mazes, situation: Situation, rng: np.random.Generator, n: int) -> Forks:
+    """Up to ``n`` of the mazes, shuffled, each with its first fork that fits the situation."""
+    width = mazes.path.shape[1]
+    steps = np.arange(width - 1)
+    on_path = np.take_along_axis(degrees(mazes), np.maximum(mazes.path, 0), axis=1)[:, :-1]
+    is_fork = (
+        (steps == 0) & (on_path >= FORK - 1)
+        if situation == "first"
+        else (steps >= 1) & (steps <= MAX_STEP) & (on_path >= FORK)
+    )
+    is_fork = is_fork & (steps + 2 < mazes.path_length[:, None])
+    kept = rng.permutation(np.flatnonzero(is_fork.any(axis=1)))[:n]
+    chosen, step, rows = mazes[kept], is_fork[kept].argmax(axis=1), np.arange(len(kept))
+    at, exit_ = chosen.path[rows, step].astype(int), chosen.path[rows, step + 1].astype(int)
+    came_from = np.where(step > 0, chosen.path[rows, np.maximum(step - 1, 0)], -1)
+    around = chosen.grid.neighbours[at]
+    leads = chosen.grid.connection_of[at[:, None], around]
+    is_open = (
+        (around >= 0)
+        & chosen.connections[rows[:, None], leads]
+        & (around != exit_[:, None])
+        & (around != came_from[:, None])
+    )
+    other = around[rows, (rng.random(around.shape) * is_open).argmax(axis=1)]
+    return Forks(situation, chosen, step, exit_, other)

@@ -1,0 +1,124 @@
+"""The feature map of one run: which latents stand for which connection, and what every latent
+stands for.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from mazewm.features import taxonomy, trees
+from mazewm.features.ranking import Labelled, LatentRow, PositionRow, early_and_late
+from mazewm.features.trees import FeatureParams, SiteTokens
+from mazewm.io import tables
+from mazewm.io.progress import console, progress
+from mazewm.localize.activations import Activations, cached_places, read
+from mazewm.localize.locations import Location, Locations
+from mazewm.maze.tokens import Vocabulary
+from mazewm.run import Run
+from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.quality import latents_of
+
+
+class Source(NamedTuple):
+    """Whose activations are read, and with which of the place's autoencoders."""
+
+    model: Literal["trained", "untrained"]
+    suffix: str  # of the autoencoder's file
+
+
+READOUTS = {
+    "latents": Source("trained", ""),
+    "frozen_decoder": Source("trained", ".frozen_decoder"),
+    "untrained_model": Source("untrained", ".untrained_model"),
+}
+CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untrained_model"]}
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """The tables of all locations and places."""
+
+    features: list[trees.FeatureRow] = field(default_factory=list)
+    latents: list[LatentRow] = field(default_factory=list)
+    positions: list[PositionRow] = field(default_factory=list)
+    kinds: list[taxonomy.LatentKindRow] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """One file for each table."""
+        tables.write_rows(folder / "features.parquet", trees.FeatureRow, self.features)
+        tables.write_rows(folder / "latents.parquet", LatentRow, self.latents)
+        tables.write_rows(folder / "positions.parquet", PositionRow, self.positions)
+        tables.write_rows(folder / "taxonomy.parquet", taxonomy.LatentKindRow, self.kinds)
+
+
+def map_features(run: Run, params: FeatureParams) -> FeatureMap:
+    """At every location, with controls and baselines; then give every latent of every place its
+    kind."""
+    n_layers = int(run.table("consolidation").layer.max()) + 1  # the model itself is not needed
+    locations = Locations.load(run.folder("activations"), n_layers).studied
+    places = cached_places(run.folder("activations") / "trained" / "test")
+    vocabulary, found = Vocabulary(run.mazes("test").grid.n), FeatureMap()
+    mapped = progress("feature maps", len(locations), share=0.9)
+    for location in locations:
+        _map_location(run, location, params, vocabulary.grid.n_connections, found)
+        mapped.advance()
+    classified = progress("kinds of latents", len(places) * len(CLASSIFIED))
+    for place in places:
+        for name, source in CLASSIFIED.items():
+            tokens = _tokens(run, source, "test", place)
+            kinds = taxonomy.classify(
+                place,
+                name,
+                latents_of(_sae(run, source, place), tokens.values),
+                taxonomy.labels(tokens, vocabulary),
+            )
+            found.kinds.extend(kinds)
+            counts = tables.frame(kinds, taxonomy.LatentKindRow).kind.value_counts()
+            console.print(
+                f"{place} {name}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
+            )
+            classified.advance()
+    return found
+
+
+def _tokens(run: Run, source: Source, split: str, place: str) -> Activations:
+    return read(run.folder("activations") / source.model / split / place)
+
+
+def _sae(run: Run, source: Source, place: str) -> SparseAutoencoder:
+    return SparseAutoencoder.load(run.folder("saes") / f"{place}{source.suffix}.safetensors")
+
+
+def _map_location(
+    run: Run, location: Location, params: FeatureParams, n_connections: int, found: FeatureMap
+) -> None:
+    place, site = str(location.place), str(location)
+    latents, seen = {}, {}
+    for readout, source in READOUTS.items():
+        sae = _sae(run, source, place)
+        parts = [
+            _tokens(run, source, split, place).at(location.token_class)
+            for split in ("validation", "test")
+        ]
+        latents[readout] = SiteTokens(
+            *(Labelled(latents_of(sae, part.values), part.connection) for part in parts)
+        )
+        seen[source.model] = parts
+    own = seen["trained"]
+    resid = SiteTokens(*(Labelled(part.values.astype(np.float32), part.connection) for part in own))
+    rows, ranked = trees.map_site(site, latents, resid, n_connections, params, run.seed)
+    found.features.extend(rows)
+    found.latents.extend(ranked)
+    fit, test = latents["latents"]
+    found.positions.extend(
+        early_and_late(site, fit, own[0].position, test, own[1].position, n_connections)
+    )
+    best = (
+        tables.frame(rows, trees.FeatureRow)
+        .groupby(["readout", "connection"])
+        .balanced_accuracy.max()
+    )
+    for readout, accuracy in best.groupby("readout").mean().items():
+        console.print(f"{site}: {readout}: best tree's balanced accuracy {accuracy:.3f}")

@@ -1,0 +1,152 @@
+"""Single latents as detectors of connections: which are best, early and late in the prompt."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from mazewm.io import tables
+
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of a latent's maximum, tried as thresholds
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """How strongly a latent stands for a connection: the best few of each connection, measured on
+    validation mazes."""
+
+    site: tables.Text
+    connection: tables.Int
+    rank: tables.Int  # by F1 on validation mazes; 0 is the best
+    latent: tables.Int
+    mean_on: tables.Real  # its mean at the tokens that spell the connection
+    mean_off: tables.Real  # its mean at the site's other tokens
+    f1: tables.Real  # on test mazes, at the threshold chosen on validation mazes
+
+
+@dataclass(frozen=True)
+class PositionRow:
+    """Whether a latent means the same connection early and late in the sequence."""
+
+    site: tables.Text
+    connection: tables.Int
+    found_on: tables.Text  # early or late: where, on validation mazes, the latent is the best by F1
+    measured_on: tables.Text  # early or late, on test mazes
+    latent: tables.Int
+    f1: tables.Real
+    n_positive: tables.Int  # tokens of that half that spell the connection
+    n_tokens: tables.Int
+
+
+class Labelled(NamedTuple):
+    """Tokens of one site: what a readout sees, and which connection each spells."""
+
+    x: Float[np.ndarray, "token unit"]
+    connection: Int[np.ndarray, " token"]
+
+
+def rank_latents(
+    site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int
+) -> list[LatentRow]:
+    """The ``n_best`` latents of every connection by F1 at the best threshold, and the ``n_best`` by
+    ``mean_on - mean_off``."""
+    best, threshold = best_f1(fit, n_connections)
+    rows = []
+    for e in range(n_connections):
+        on = fit.connection == e
+        if not on.any():
+            continue
+        mean_on, mean_off = fit.x[on].mean(axis=0), fit.x[~on].mean(axis=0)
+        by_f1, by_difference = (
+            np.argsort(-best[:, e], kind="stable"),
+            np.argsort(mean_off - mean_on, kind="stable"),
+        )
+        strongest = set(by_difference[:n_best])
+        for rank, latent in enumerate(by_f1):
+            if rank >= n_best and latent not in strongest:
+                continue
+            held_out = f1(test.x[:, latent] > threshold[latent, e], test.connection == e)
+            rows.append(
+                LatentRow(
+                    site,
+                    e,
+                    rank,
+                    int(latent),
+                    float(mean_on[latent]),
+                    float(mean_off[latent]),
+                    held_out,
+                )
+            )
+    return rows
+
+
+def best_f1(
+    tokens: Labelled, n_connections: int
+) -> tuple[Float[np.ndarray, "latent connection"], Float[np.ndarray, "latent connection"]]:
+    """F1 of every latent as a detector of every connection at the best threshold, and that
+    threshold."""
+    top = tokens.x.max(axis=0)
+    one_hot = (tokens.connection[:, None] == np.arange(n_connections)).astype(np.float32)
+    scores = []
+    for share in SHARES:
+        active = (tokens.x > share * top).astype(np.float32)
+        scores.append(
+            2
+            * active.T
+            @ one_hot
+            / np.maximum(1, active.sum(axis=0)[:, None] + one_hot.sum(axis=0)[None, :])
+        )
+    return np.max(scores, axis=0), np.array(SHARES)[np.argmax(scores, axis=0)] * top[:, None]
+
+
+def f1(active: Bool[np.ndarray, " token"], truth: Bool[np.ndarray, " token"]) -> float:
+    """Of one detector; 0 if it has nothing to find and finds nothing."""
+    return float(2 * (active & truth).sum() / max(1, active.sum() + truth.sum()))
+
+
+def early_and_late(
+    site: str,
+    fit: Labelled,
+    fit_position: np.ndarray,
+    test: Labelled,
+    test_position: np.ndarray,
+    n_connections: int,
+) -> list[PositionRow]:
+    """Each connection's best latent by F1 among the early tokens of ``fit``, measured on early and
+    late tokens of ``test``, and the other way round; early tokens stand before the median position
+    of ``fit``."""
+    middle = np.median(fit_position)
+    parts = {
+        name: [(fit_position < middle) == early, (test_position < middle) == early]
+        for name, early in (("early", True), ("late", False))
+    }
+    rows = []
+    for found_on, (keep, _) in parts.items():
+        half = Labelled(fit.x[keep], fit.connection[keep])
+        best, threshold = best_f1(half, n_connections)
+        for e in np.unique(half.connection):
+            latent = int(best[:, e].argmax())
+            for measured_on, (_, there) in parts.items():
+                truth = test.connection[there] == e
+                found = f1(test.x[there, latent] > threshold[latent, e], truth)
+                rows.append(
+                    PositionRow(
+                        site,
+                        int(e),
+                        found_on,
+                        measured_on,
+                        latent,
+                        found,
+                        int(truth.sum()),
+                        int(there.sum()),
+                    )
+                )
+    return rows
+
+
+def best_latents(rows: pd.DataFrame, site: str) -> dict[int, int]:
+    """Connection -> its best latent, from rows of LatentRow."""
+    first = rows[(rows.site == site) & (rows["rank"] == 0)]
+    return dict(zip(first.connection.astype(int), first.latent.astype(int), strict=True))

@@ -1,0 +1,105 @@
+"""All claims in one picture: value, interval, control and verdict."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mazewm.figures.style import (
+    BAND,
+    GREY,
+    MARKERS,
+    SMALL,
+    VERDICTS,
+    Style,
+    grid,
+    recipes,
+    spread_seeds,
+    x_label,
+)
+
+
+def claims(table: pd.DataFrame) -> Figure:
+    """Value, interval and control of every claim, coloured by verdict; a panel for each recipe,
+    a marker for each seed."""
+    parted, ids = recipes(table.run), list(dict.fromkeys(table.id))
+    seeds = [run.rpartition("-")[2] for run in max(parted.values(), key=len)]
+    height = (0.26 + 0.1 * len(seeds)) * len(ids)
+    figure, axes = grid(len(parted), 3, 0.3 + height, 1.1, sharex=True, sharey=True)
+    names = [textwrap.fill(f"{id}  {table[table.id == id].statement.iloc[0]}", 44) for id in ids]
+    for axis, (recipe, runs) in zip(axes, parted.items(), strict=True):
+        _panel(axis, table, runs, ids)
+        axis.set_yticks(range(len(ids)), names, fontsize=SMALL)
+        axis.set_title(runs[0] if len(runs) == 1 else f"{recipe}, {len(runs)} seeds")
+    axes[0].set_ylim(len(ids) - 0.5, -0.5)
+    _legend(figure, seeds)
+    x_label(figure, "value in each claim's own measure, 95 % interval")
+    figure.suptitle("What the claims' rules say")
+    return figure
+
+
+def _panel(axis: Axes, table: pd.DataFrame, runs: list[str], ids: list[str]) -> None:
+    for y, id in enumerate(ids):
+        if y % 2 == 0:
+            axis.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0)
+        rows = table[(table.id == id) & table.run.isin(runs) & (table.n > 0)]
+        for seed, row in zip((runs.index(run) for run in rows.run), rows.itertuples(), strict=True):
+            at = y + spread_seeds(seed, len(runs))
+            style: Style = {
+                "fmt": MARKERS[seed % len(MARKERS)],
+                "markersize": 5,
+                "capsize": 2.5,
+                "zorder": 3,
+            }
+            spread = [[row.value - row.low], [row.high - row.value]]
+            axis.errorbar(
+                row.value, at, xerr=spread, color=VERDICTS[row.verdict], label=row.run, **style
+            )
+            axis.plot(
+                row.control,
+                at,
+                "|",
+                color="black",
+                markersize=11 if len(runs) == 1 else 7,
+                markeredgewidth=1.3,
+                zorder=4,
+            )
+        verdict, colour = _said(list(rows.verdict))
+        axis.text(
+            1.02,
+            y,
+            verdict,
+            transform=axis.get_yaxis_transform(),
+            va="center",
+            color=colour,
+            fontsize=SMALL,
+        )
+    axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    axis.tick_params(axis="y", length=0)
+
+
+def _said(verdicts: list[str]) -> tuple[str, str]:
+    """The verdict on a claim in words and its colour; where seeds differ, how many say what
+    most of them say."""
+    if not verdicts:
+        return "no data", GREY
+    [(verdict, n)] = Counter(verdicts).most_common(1)
+    if n == len(verdicts):
+        return verdict, VERDICTS[verdict]
+    return f"{n} of {len(verdicts)}\n{verdict}", GREY
+
+
+def _legend(figure: Figure, seeds: Sequence[str]) -> None:
+    styles: dict[str, Style] = {said: {"color": VERDICTS[said], "marker": "o"} for said in VERDICTS}
+    styles["control or baseline"] = {"color": "black", "marker": "|", "ms": 11, "linestyle": "none"}
+    if len(seeds) > 1:
+        for nth, seed in enumerate(seeds):
+            marker = MARKERS[nth % len(MARKERS)]
+            styles[f"seed {seed}"] = {"color": GREY, "marker": marker, "linestyle": "none"}
+    entries = [Line2D([], [], label=label, **style) for label, style in styles.items()]
+    n_cols = min(len(entries), 6)
+    figure.legend(handles=entries, loc="outside lower center", ncols=n_cols, frameon=False)

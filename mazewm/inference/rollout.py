@@ -1,0 +1,274 @@
+"""Greedy rollouts of many questions about mazes whose adjacency lists are read once.
+
+1. A list is read once (``Transformer.read``, under an edit if there is one) and serves all
+   questions about it.
+2. A question is asked with a guess of its whole path behind it. One forward pass gives what the
+   model would write after each token of the guess; up to the first token at which the two differ,
+   that is the rollout, token by token (greedy speculative decoding, Leviathan et al. 2023, with a
+   guess that costs nothing: the maze's own shortest path).
+3. Where they differ, the model's token stands, the way from there to the target is guessed anew,
+   and the rollout goes on. Rollouts that have ended leave the batch; those that have not, behind
+   whichever reading of the lists, go on together.
+
+What comes out is what asking one by one and writing token by token gives; a good guess makes it
+fast, a bad one only slower.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from mazewm.inference.edits import Taps
+from mazewm.maze.lattice import Lattice
+from mazewm.maze.mazes import Mazes
+from mazewm.maze.routes import Routes, routes
+from mazewm.maze.tokens import PATH_END, SPECIALS, Vocabulary, encode_paths, encode_questions
+from mazewm.model.reading import Layout, Prefix
+from mazewm.model.taps import Tap
+from mazewm.model.transformer import Transformer
+
+MOST_TOKENS = 256  # of one row: attention grows with their square
+MOST_WAITING = 2**16  # positions of prefixes that are kept for rollouts that have not ended
+NO_CELL = -2
+
+TapOf = Callable[
+    [Int[np.ndarray, " row"]], Tap | None
+]  # the tap for rows that belong to these mazes
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Equally many questions about each maze of a batch, with a guess of each answer."""
+
+    grid: Lattice
+    connections: Bool[
+        np.ndarray, "maze connection"
+    ]  # what guesses go by where the first one was wrong
+    asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
+    target: Int[np.ndarray, "maze question"]
+    guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
+    n_most: int | None = (
+        None  # cells that are asked for; without it as many as there are cells, and one
+    )
+
+    @cached_property
+    def ways(self) -> Routes:
+        """The shortest ways through the mazes."""
+        return routes(self.grid, self.connections)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest question with its guess, and one more."""
+        return self.asked.shape[2] + int((self.guess >= 0).sum(axis=2).max()) + 1
+
+
+def questions_of(mazes: Mazes, guess: Int[np.ndarray, "maze step"] | None = None) -> Questions:
+    """The one question of each maze; the guess is its shortest path unless another is given."""
+    guess = mazes.path if guess is None else guess
+    return ask_all(
+        mazes.grid, mazes.connections, mazes.origin[:, None], mazes.target[:, None], guess[:, None]
+    )
+
+
+def ask_all(
+    grid: Lattice,
+    connections: Bool[np.ndarray, "maze connection"],
+    origin: Int[np.ndarray, "maze question"],
+    target: Int[np.ndarray, "maze question"],
+    guess: Int[np.ndarray, "maze question step"],
+) -> Questions:
+    """From every ``origin`` to its ``target``."""
+    return Questions(grid, connections, encode_questions(grid, origin, target), target, guess)
+
+
+def vocabulary_of(model: Transformer) -> Vocabulary:
+    """The vocabulary that the model was made for."""
+    return Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))
+
+
+def rollouts(
+    model: Transformer, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
+) -> Int[np.ndarray, "maze question step"]:
+    """The cells that the model walks, greedily, until ``<PATH_END>``; padded with -1.
+
+    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix,
+    all of whose edits must fire. A rollout that writes a token which is neither a cell nor
+    ``<PATH_END>``, or that has not ended after as many tokens as there are cells, and one, gets
+    NO_CELL there. With ``questions.n_most`` it need not end: so many cells are walked."""
+    return rollouts_behind(model, [prefix], questions, tap_of)[0]
+
+
+@torch.inference_mode()
+def rollouts_behind(
+    model: Transformer,
+    prefixes: Iterable[Prefix],
+    questions: Questions,
+    tap_of: TapOf | None = None,
+) -> list[Int[np.ndarray, "maze question step"]]:
+    """The rollouts of the same questions behind each of many readings of the lists, such as under
+    one edit and another.
+
+    Prefixes are asked for one after another, and only the rows of rollouts that have not ended are
+    kept."""
+    found, waiting = [], []
+    for prefix in prefixes:
+        walks = _Walks(questions)
+        _first_guess(model, prefix, walks, tap_of)
+        found.append(walks)
+        waiting.append(_Waiting.of(walks, prefix, model.device))
+        if sum(len(each.at) for each in waiting) * len(prefix) >= MOST_WAITING:
+            _finish(model, waiting, tap_of)
+            waiting = []
+    _finish(model, waiting, tap_of)
+    return [walks.cells.reshape(*questions.target.shape, -1) for walks in found]
+
+
+def _first_guess(model: Transformer, prefix: Prefix, walks: "_Walks", tap_of: TapOf | None) -> None:
+    """Ask every question, many behind each list at once."""
+    questions = walks.questions
+    n_mazes, n_questions = questions.target.shape
+    by_length = np.argsort((questions.guess >= 0).sum(axis=2), axis=1, kind="stable")
+    n_at_once = max(1, MOST_TOKENS // questions.longest)
+    for first in range(0, n_questions, n_at_once):
+        together = by_length[:, first : first + n_at_once]
+        rows = (np.arange(n_mazes)[:, None] * n_questions + together).ravel()
+        tap = tap_of(np.arange(n_mazes)) if tap_of else None
+        walks.go_on(rows, *_answers(model, prefix, walks, rows, together.shape[1], tap))
+
+
+class _Waiting(NamedTuple):
+    """Rollouts that have not ended, and what they are behind."""
+
+    walks: "_Walks"
+    rows: Int[np.ndarray, " row"]
+    behind: Prefix  # a row for each maze that has any
+    at: Int[np.ndarray, " row"]  # which row of ``behind`` is each one's
+
+    @classmethod
+    def of(cls, walks: "_Walks", prefix: Prefix, device: torch.device) -> "_Waiting":
+        rows = np.flatnonzero(walks.is_walking)
+        maze, at = np.unique(walks.maze[rows], return_inverse=True)
+        return cls(walks, rows, prefix.of(torch.from_numpy(maze).to(device)), at)
+
+
+def _finish(model: Transformer, waiting: Sequence[_Waiting], tap_of: TapOf | None) -> None:
+    """Let all go on, together, until they have ended."""
+    waiting = [each for each in waiting if len(each.rows)]
+    if not waiting:
+        return
+    walks, behind = _Walks.joined(waiting), Prefix.joined([each.behind for each in waiting])
+    before = np.cumsum([0, *(each.at.max() + 1 for each in waiting)])
+    at = torch.from_numpy(
+        np.concatenate([each.at + n for each, n in zip(waiting, before, strict=False)])
+    ).to(model.device)
+    n_at_once = max(1, 16 * MOST_TOKENS // walks.questions.longest)
+    while len(rows := np.flatnonzero(walks.is_walking)):
+        walks.guess_anew(rows)
+        rows = rows[np.argsort((walks.guess[rows] >= 0).sum(axis=1), kind="stable")]
+        for part in np.array_split(rows, -(-len(rows) // n_at_once)):
+            tap = tap_of(walks.maze[part]) if tap_of else None
+            walks.go_on(part, *_answers(model, behind.of(at[part]), walks, part, 1, tap))
+    ends = np.cumsum([len(each.rows) for each in waiting])[:-1]
+    for each, cells in zip(waiting, np.split(walks.cells, ends), strict=True):
+        each.walks.cells[each.rows] = cells
+
+
+def _answers(
+    model: Transformer,
+    prefix: Prefix,
+    walks: "_Walks",
+    rows: Int[np.ndarray, " row"],
+    n_questions: int,
+    tap: Tap | None,
+) -> tuple[Int[np.ndarray, "row step"], Int[np.ndarray, "row step"]]:
+    """The guesses of some rows as tokens, ``<PATH_END>`` included, and what the model writes in
+    place of each."""
+    wanted = encode_paths(walks.questions.grid, walks.guess[rows])
+    tokens = np.concatenate([walks.asked[rows], wanted[:, :-1]], axis=1)
+    layout = Layout.questions(len(prefix), [(n_questions, tokens.shape[1])], model.device)
+    inputs = torch.from_numpy(tokens).to(model.device).reshape(-1, len(layout))
+    logits = model.ask(prefix, inputs, layout, tap)
+    if isinstance(tap, Taps):
+        tap.check()
+    chosen: Tensor = logits.argmax(dim=-1).reshape(tokens.shape)[:, -wanted.shape[1] :]
+    return wanted, chosen.cpu().numpy()
+
+
+class _Walks:
+    """Rollouts on their way, one row for each question."""
+
+    def __init__(self, questions: Questions) -> None:
+        n_mazes, n_questions = questions.target.shape
+        n_rows, n_steps = questions.target.size, questions.n_most or questions.grid.n_cells + 1
+        self.questions, self.first_cell = questions, Vocabulary(questions.grid.n).first_cell
+        self.maze = np.repeat(np.arange(n_mazes), n_questions)
+        self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
+        self.cells = np.full((n_rows, n_steps), -1, np.int16)
+        self.guess = self.cells.copy()  # what is written, and how it might go on
+        guess = questions.guess[
+            :, :, : n_steps - 1
+        ]  # the last step is left to the model, whose token there is the last that counts
+        self.guess[:, : guess.shape[2]] = guess.reshape(n_rows, -1)
+        self.n_written = np.zeros(n_rows, int)
+        self.is_walking = np.ones(n_rows, bool)
+
+    @classmethod
+    def joined(cls, waiting: Sequence[_Waiting]) -> "_Walks":
+        """The rows of all, one after another."""
+        joined = copy(waiting[0].walks)
+        for name in ("maze", "asked", "target", "cells", "guess", "n_written", "is_walking"):
+            setattr(
+                joined,
+                name,
+                np.concatenate([getattr(each.walks, name)[each.rows] for each in waiting]),
+            )
+        return joined
+
+    def go_on(
+        self,
+        rows: Int[np.ndarray, " row"],
+        wanted: Int[np.ndarray, "row step"],
+        chosen: Int[np.ndarray, "row step"],
+    ) -> None:
+        """Keep each guess as far as it was right, and the token after it."""
+        step = np.arange(wanted.shape[1])
+        n_guessed = (self.guess[rows] >= 0).sum(axis=1)
+        wrong = (wanted != chosen) & (step >= self.n_written[rows, None])
+        wrong[np.arange(len(rows)), n_guessed] = (
+            True  # after the whole guess comes a token that counts, right or wrong
+        )
+        n_right = wrong.argmax(axis=1)
+        token = chosen[np.arange(len(rows)), n_right]
+        guessed = self.guess[rows, : len(step)]
+        self.cells[rows, : len(step)] = np.where(step < n_right[:, None], guessed, -1)
+        is_cell = token >= self.first_cell
+        self.cells[rows, n_right] = np.where(
+            is_cell, token - self.first_cell, np.where(token == PATH_END, -1, NO_CELL)
+        )
+        self.n_written[rows] = n_right + 1
+        is_over = n_right + 1 == self.cells.shape[1]
+        if self.questions.n_most is None:
+            self.cells[rows[is_over & is_cell], -1] = NO_CELL
+        self.is_walking[rows] = is_cell & ~is_over
+
+    def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
+        """From the cell written last, the shortest way to the target, where there is one."""
+        leads_to = self.questions.ways.next_cell[self.maze[rows], self.target[rows]]
+        self.guess[rows] = self.cells[rows]
+        every, n = np.arange(len(rows)), self.n_written[rows]
+        here = self.cells[rows, n - 1]
+        while len(
+            every := every[
+                (leads_to[every, here[every]] != here[every]) & (n[every] < self.guess.shape[1] - 1)
+            ]
+        ):
+            here[every] = leads_to[every, here[every]]
+            self.guess[rows[every], n[every]] = here[every]
+            n[every] += 1

@@ -1,0 +1,1 @@
+"""Files and words: parameters, tables, weights, progress and errors. Knows nothing of mazes."""

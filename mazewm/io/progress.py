@@ -1,0 +1,160 @@
+"""Word of how far a stage is: a bar in a terminal, lines in a log, a file for the launcher's
+display.
+"""
+
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+console = Console(stderr=True, soft_wrap=True)
+
+LINE_EVERY = 15.0  # seconds, where the output is no terminal
+WRITE_EVERY = 0.5  # seconds, for a launcher that watches
+
+# After how many new objects Python looks for garbage. An import makes a million objects and next to
+# no garbage, so that a small stage would look for it in vain for a tenth of its time.
+GARBAGE, GARBAGE_WHILE_IMPORTING = gc.get_threshold(), 100_000
+
+
+class Progress:
+    """One part of a stage: how many of its ``total`` steps are done."""
+
+    def __init__(self, what: str, total: int, begun: float, share: float) -> None:
+        self.what, self.note = what, ""
+        self.done, self.total = 0, max(total, 1)
+        self.begun, self.share = begun, share
+
+    def advance(self) -> None:
+        """One step more is done."""
+        self.update(self.done + 1)
+
+    def update(self, done: int, note: str = "") -> None:
+        """So many steps are done; ``note`` is what else there is to say, such as the loss, and
+        stays until the next."""
+        self.done, self.note = done, note or self.note
+        report.tell()
+
+    @property
+    def of_stage(self) -> float:
+        """The share of the whole stage that is done, 0 to 1."""
+        return self.begun + self.share * min(self.done / self.total, 1.0)
+
+
+def progress(what: str, total: int, share: float = 1.0) -> Progress:
+    """The stage's next part, of ``total`` steps; ``share`` of the stage's time is about what it
+    takes."""
+    if (
+        gc.get_threshold() != GARBAGE
+    ):  # the first part: what is imported is here to stay, and need not be looked through again
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
+    return report.next(what, total, share)
+
+
+class _Report:
+    """Where word of the progress goes: to the file that MAZEWM_PROGRESS names if there is one (the
+    launcher's display reads it), else as a bar to a terminal, else as a plain line every 15
+    seconds, also while a long step is under way."""
+
+    def __init__(self) -> None:
+        self.part = Progress("", 1, 0.0, 0.0)
+        self.since = self.written = time.monotonic()
+        self.first: tuple[float, float] | None = (
+            None  # when the first step was done, and the share of the stage that was done then
+        )
+        self.file = os.environ.get("MAZEWM_PROGRESS")
+        self.bars: Bars | None = None
+        self.ended = threading.Event()
+
+    def start(self) -> None:
+        if not self.file and not console.is_terminal:
+            threading.Thread(target=self._lines, daemon=True).start()
+
+    def stop(self) -> None:
+        self.ended.set()
+        if self.bars is not None:
+            self.bars.stop()
+
+    def next(self, what: str, total: int, share: float) -> Progress:
+        begun = self.part.begun + self.part.share
+        self.part = Progress(what, total, begun, min(share, 1.0 - begun))
+        if self.bars is None and not self.file and console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:.0f}%"),
+            )
+            self.bars = Bars(*columns, TimeRemainingColumn(), console=console)
+            self.bars.add_task("", total=1.0)
+            self.bars.start()
+        self.tell(now=True)
+        return self.part
+
+    def tell(self, now: bool = False) -> None:
+        part = self.part
+        if self.first is None and part.done:
+            self.first = time.monotonic(), part.of_stage
+        if self.bars is not None:
+            text = ": ".join(filter(None, (part.what, part.note)))
+            self.bars.update(self.bars.task_ids[0], completed=part.of_stage, description=text)
+        if self.file and (now or time.monotonic() > self.written + WRITE_EVERY):
+            self.written = time.monotonic()
+            known = {
+                "stage": os.environ.get("DVC_STAGE", ""),
+                "what": part.what,
+                "note": part.note,
+                "share": part.of_stage,
+            }
+            known |= {"left": self.left()}
+            beside = f"{self.file}.part"
+            Path(beside).write_text(json.dumps(known))
+            os.replace(beside, self.file)
+
+    def left(self) -> str:
+        """The time that is left, if the stage goes on as it went since its first step (which may be
+        far into a training that was stopped); empty as long as that says nothing."""
+        at, before = self.first or (0.0, 1.0)
+        done = self.part.of_stage
+        return (
+            f"{duration((time.monotonic() - at) * (1 - done) / (done - before))} left"
+            if before < done < 1
+            else ""
+        )
+
+    def _lines(self) -> None:
+        while not self.ended.wait(LINE_EVERY):
+            if not self.part.what:
+                continue
+            parts = [
+                f"{self.part.of_stage:.0%}",
+                self.part.what,
+                self.part.note,
+                f"after {duration(time.monotonic() - self.since)}",
+            ]
+            parts.append(self.left())
+            name = os.environ.get("DVC_STAGE") or Path(sys.argv[0]).stem
+            console.print(
+                f"{name}: {', '.join(filter(None, parts))}", highlight=False, markup=False
+            )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 12 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+report = _Report()

@@ -1,0 +1,132 @@
+"""Dataclass row <-> Arrow schema <-> parquet, checked on every read and write.
+
+A row type is a frozen dataclass whose fields are annotated ``Annotated[python type, arrow type]``.
+Its name and schema travel in the file, so that a foreign or truncated file is refused with a
+sentence that says so.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mazewm.io.errors import BadInput
+
+ROW_TYPE = b"mazewm.row_type"
+
+Int = Annotated[int, pa.int32()]
+Real = Annotated[float, pa.float64()]
+Text = Annotated[str, pa.string()]
+Flag = Annotated[bool, pa.bool_()]
+Cells = Annotated[Sequence[int], pa.list_(pa.int16())]
+Bits = Annotated[Sequence[bool], pa.list_(pa.bool_())]
+
+
+def schema_of(row_type: type) -> pa.Schema:
+    """The Arrow schema that the annotations of ``row_type`` declare."""
+    hints = get_type_hints(row_type, include_extras=True)
+    columns = [
+        pa.field(f.name, get_args(hints[f.name])[1], nullable=False) for f in fields(row_type)
+    ]
+    return pa.schema(columns, metadata={ROW_TYPE: row_type.__name__.encode()})
+
+
+def write(path: Path, row_type: type, columns: Mapping[str, Any]) -> None:
+    """Write ``columns`` (name -> values, all of one length) as rows of ``row_type``; an old file is
+    replaced whole."""
+    schema = schema_of(row_type)
+    if set(columns) != set(schema.names):
+        raise TypeError(
+            f"{row_type.__name__} has columns {schema.names}, was given {sorted(columns)}"
+        )
+    arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
+    write_arrow(path, pa.Table.from_arrays(arrays, schema=schema))
+
+
+def write_rows(path: Path, row_type: type, rows: Sequence[Any]) -> None:
+    """Write instances of ``row_type``."""
+    names = [field.name for field in fields(row_type)]
+    write(path, row_type, {name: [getattr(row, name) for row in rows] for name in names})
+
+
+def ragged(padded: np.ndarray) -> pa.ListArray:
+    """Rows padded with -1 as a column of lists."""
+    is_filled = padded != -1
+    offsets = np.concatenate([[0], np.cumsum(is_filled.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(padded[is_filled].astype(np.int16)))
+
+
+def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
+    """Write beside ``path`` and move into place, so that a kill leaves the old file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    pq.write_table(table, beside, **({"compression": "zstd"} | options))
+    os.replace(beside, path)
+
+
+@contextmanager
+def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
+    """Within it, a file that is missing or is no whole parquet file is a BadInput."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadInput(
+            f"{path}: the file is missing; expected a table of {row_type_name}."
+        ) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).split(".")[0]
+        raise BadInput(
+            f"{path}: not a whole parquet file ({reason}); expected a table of {row_type_name}."
+        ) from None
+
+
+def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
+    """The table in ``path``, known to hold rows of the named type; BadInput otherwise."""
+    with whole_file(path, row_type_name):
+        table = pq.read_table(path, **options)
+    check_row_type(path, table.schema, row_type_name)
+    return table
+
+
+def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
+    """BadInput if ``schema``, which was read from ``path``, is not said to be of the named type."""
+    found = (schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode()
+    if found != row_type_name:
+        raise BadInput(f"{path}: expected a table of {row_type_name}, found one of {found}.")
+
+
+def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
+    """BadInput if ``schema``, which was read from ``path``, lacks a column of ``row_type`` or has
+    it with another type."""
+    check_row_type(path, schema, row_type.__name__)
+    for field in schema_of(row_type):
+        if field.name not in schema.names:
+            raise BadInput(f"{path}: column {field.name} of {row_type.__name__} is missing.")
+        found = schema.field(field.name).type
+        if found != field.type:
+            raise BadInput(f"{path}: column {field.name}: expected {field.type}, found {found}.")
+
+
+def read_columns(path: Path, row_type: type) -> pa.Table:
+    """The Arrow table in ``path`` with exactly the columns and types of ``row_type``."""
+    table = read_arrow(path, row_type.__name__)
+    check_columns(path, table.schema, row_type)
+    return table.select(schema_of(row_type).names)
+
+
+def read(path: Path, row_type: type) -> pd.DataFrame:
+    """The rows of ``row_type`` in ``path`` as a data frame."""
+    return read_columns(path, row_type).to_pandas()
+
+
+def frame(rows: Sequence[Any], row_type: type) -> pd.DataFrame:
+    """Instances of ``row_type`` as the data frame that ``read`` would give."""
+    names = [field.name for field in fields(row_type)]
+    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in names})

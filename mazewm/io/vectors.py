@@ -1,0 +1,111 @@
+"""Labelled vectors <-> one parquet file.
+
+The column ``values`` holds a float16 vector in each row, as bytes of fixed length, neither
+compressed nor encoded, so that it is written and read as fast as the disk allows (a list column is
+encoded number by number, ten times as slow); the labels are ordinary columns beside it. Writing
+holds one block in memory, reading all vectors of the file.
+
+With pandas or any other reader of parquet::
+
+    frame = pandas.read_parquet(path)
+    values = numpy.frombuffer(b"".join(frame["values"]), numpy.float16).reshape(len(frame), -1)
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float16
+
+from mazewm.io import tables
+from mazewm.io.errors import BadInput
+
+VALUES = "values"
+DTYPE, WIDTH = b"mazewm.dtype", b"mazewm.d_model"
+N_ROWS = 1 << 14  # of a row group, and of a block that is written
+Values = Float16[np.ndarray, "token d_model"]
+
+
+def write(
+    path: Path, row_type: type, labels: pa.Table, width: int, blocks: Iterable[Values]
+) -> None:
+    """Write the columns of ``row_type`` and vectors of ``width`` numbers, which come in blocks of
+    N_ROWS rows in the order of the labels.
+
+    One block is held in memory. The file is written in place: whoever calls moves it to where it is
+    looked for."""
+    column = pa.field(VALUES, pa.binary(2 * width), nullable=False)
+    known = tables.schema_of(row_type)
+    schema = pa.schema(
+        [column, *known], metadata={**known.metadata, DTYPE: b"float16", WIDTH: str(width).encode()}
+    )
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression={name: "none" if name == VALUES else "zstd" for name in schema.names},
+        use_dictionary=[
+            name for name, kind in zip(known.names, known.types, strict=True) if kind == pa.string()
+        ],
+        write_statistics=False,
+    ) as writer:
+        done = 0
+        for block in blocks:
+            bytes_of = pa.FixedSizeBinaryArray.from_buffers(
+                column.type, len(block), [None, pa.py_buffer(np.ascontiguousarray(block))]
+            )
+            rows = labels.slice(done, len(block)).select(known.names)
+            writer.write_table(
+                pa.Table.from_arrays([bytes_of, *rows.columns], schema=schema),
+                row_group_size=N_ROWS,
+            )
+            done += len(block)
+    if done != len(labels):
+        raise ValueError(
+            f"expected a vector for each of {len(labels)} labelled rows, was given {done}"
+        )
+
+
+def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
+    """The columns of ``row_type`` and the vectors beside them, which may not be written to;
+    BadInput for a foreign or broken file."""
+    name = row_type.__name__
+    with tables.whole_file(path, name), pq.ParquetFile(path) as file:
+        tables.check_columns(path, file.schema_arrow, row_type)
+        width = _width(path, file.schema_arrow, name)
+        labels = file.read(columns=tables.schema_of(row_type).names)
+        values = _joined(file)
+    return labels, values.view(np.float16).reshape(-1, width)
+
+
+def _width(path: Path, schema: pa.Schema, name: str) -> int:
+    """The length of a vector, by the metadata and by the column alike."""
+    if VALUES not in schema.names:
+        raise BadInput(f"{path}: column {VALUES} of {name} is missing.")
+    dtype, width = ((schema.metadata or {}).get(key, b"").decode() for key in (DTYPE, WIDTH))
+    found = schema.field(VALUES)
+    if (
+        dtype != "float16"
+        or not width.isdecimal()
+        or found.nullable
+        or found.type != pa.binary(2 * int(width))
+    ):
+        said = f"{width or 'an unknown number'} of {dtype or 'unknown type'}"
+        kind = f"{found.type}{' or null' if found.nullable else ''}, said to be {said}"
+        raise BadInput(f"{path}: column {VALUES}: expected vectors of float16, found {kind}.")
+    return int(width)
+
+
+def _joined(file: pq.ParquetFile) -> np.ndarray:
+    """The bytes of the column of values, a row group at a time."""
+    width = file.schema_arrow.field(VALUES).type.byte_width
+    values = np.empty((file.metadata.num_rows, width), np.uint8)
+    done = 0
+    for batch in file.iter_batches(batch_size=N_ROWS, columns=[VALUES]):
+        column = batch.column(0)
+        whole = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
+        values[done : done + len(column)] = whole[column.offset : column.offset + len(column)]
+        done += len(column)
+    values.flags.writeable = False
+    return values.reshape(-1)

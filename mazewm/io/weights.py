@@ -1,0 +1,59 @@
+"""Weights on disk: one safetensors file, with the JSON that rebuilds the module in its header."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mazewm.io.errors import BadInput
+
+HEADER = "mazewm"
+
+
+def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> None:
+    """Write the module's state and ``config``, labelled with its ``kind``; an old file is replaced
+    whole."""
+    beside = path.with_name(path.name + ".part")
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+    }
+    # One key only: with several, their order in the file, and so its bytes, would differ from one
+    # save to the next.
+    save_file(
+        tensors, beside, {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
+    )
+    os.replace(beside, path)
+
+
+def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the tensors of a file that holds a ``kind``; BadInput if it does not."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file itself is no iterable)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: the file is missing; expected the weights of a {kind}.") from None
+    except (SafetensorError, OSError) as error:
+        raise BadInput(
+            f"{path}: not a whole safetensors file ({error}); expected the weights of a {kind}."
+        ) from None
+    if header.get("kind") != kind:
+        raise BadInput(
+            f"{path}: expected the weights of a {kind}, found those of a "
+            f"{header.get('kind', 'foreign module')}."
+        )
+    return header["config"], tensors
+
+
+def restore(path: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put ``tensors`` into ``module``; BadInput if a name or shape differs."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadInput(
+            f"{path}: the weights do not fit their own config ({' '.join(str(error).split())})."
+        ) from None

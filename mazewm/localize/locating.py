@@ -1,0 +1,66 @@
+"""Where one run's transformer reads connections and where it can be made to write them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mazewm.counterfactuals.examples import additions
+from mazewm.io import tables
+from mazewm.io.errors import BadInput
+from mazewm.io.progress import progress
+from mazewm.localize.consolidation import (
+    ConsolidationParams,
+    FormationRow,
+    consolidation_site,
+    formation,
+)
+from mazewm.localize.locations import Locations
+from mazewm.localize.writing import (
+    WritingParams,
+    WritingRow,
+    arrows_of,
+    write_everywhere,
+    writing_site,
+)
+from mazewm.model.transformer import Transformer
+from mazewm.run import Run
+
+
+@dataclass(frozen=True)
+class Located:
+    """The two locations, and the tables by which they were chosen."""
+
+    locations: Locations
+    formation: list[FormationRow]
+    written: list[WritingRow]
+
+    def write(self, folder: Path) -> None:
+        """``consolidation.parquet``, ``writing.parquet`` and the locations as JSON."""
+        tables.write_rows(folder / "consolidation.parquet", FormationRow, self.formation)
+        tables.write_rows(folder / "writing.parquet", WritingRow, self.written)
+        self.locations.save(folder)
+
+
+def locate(
+    run: Run, model: Transformer, reading: ConsolidationParams, writing: WritingParams
+) -> Located:
+    """Look on validation mazes; the directions that are written come from training mazes."""
+    validation = run.mazes("validation")
+    progress("looking for where connections are read", 1, share=0.25)
+    formed = formation(model, validation[: reading.n_mazes], run.seed, reading.batch_size)
+    read = consolidation_site(tables.frame(formed, FormationRow), reading.tolerance)
+    asked = additions(validation, np.random.default_rng([run.seed, 6]), writing.n_per_connection)
+    if len(asked) == 0:
+        raise BadInput(
+            f"{run.maze_file('validation')}: no maze to which a connection could be added; "
+            "expected mazes of several sizes."
+        )
+    progress("looking for where connections are written", 1, share=0.25)
+    arrows = arrows_of(model, run.mazes("train")[: writing.n_mazes], run.seed, writing.batch_size)
+    written = write_everywhere(model, arrows, asked, writing.doses, run.seed, writing.batch_size)
+    return Located(
+        Locations(read, writing_site(tables.frame(written, WritingRow), writing.tolerance)),
+        formed,
+        written,
+    )

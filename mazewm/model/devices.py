@@ -1,0 +1,42 @@
+"""Where tensors live: the best device that is there, or the one that the environment variable
+MAZEWM_DEVICE names.
+
+The device is no parameter: it changes how long a run takes, and nothing that is asked of it. (Sums
+are added in another order, so weights differ in their last digits, as they do between thread
+counts.)
+"""
+
+import os
+
+import torch
+
+from mazewm.io.errors import BadInput
+
+VARIABLE = "MAZEWM_DEVICE"
+NAMES = ("auto", "cpu", "cuda", "mps")
+
+
+def best() -> torch.device:
+    """The device of MAZEWM_DEVICE; without it, or for ``auto``, CUDA if there is any, then MPS,
+    then the CPU."""
+    name = os.environ.get(VARIABLE, "auto")
+    if name not in NAMES:
+        raise BadInput(
+            f"environment variable {VARIABLE}: expected one of {list(NAMES)}, found {name!r}."
+        )
+    is_there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, there in is_there.items() if there)
+    if not is_there[name]:
+        raise BadInput(
+            f"environment variable {VARIABLE}: expected a device that torch {torch.__version__} "
+            f"finds here, found {name!r}."
+        )
+    if name == "cuda":
+        # Without it cuBLAS refuses to be deterministic; it is read when CUDA starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device(name)

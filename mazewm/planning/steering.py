@@ -1,0 +1,307 @@
+"""Steer a rollout along the direction of a fact: does it turn the other way at a fork?
+
+The prompt and the first token of the path are read under an edit at some of ``probes.TOKENS``; the
+path goes on from there unedited. The edit says "the other cell, rather than the exit" with the
+fact's directions u of a unit at that token and depth:
+
+* ``distance``, ``on_path``: u(other) - u(exit), units being cells.
+* ``toward_target``: u(fork-other) - u(fork-exit), each with the sign that makes the end away from
+  the fork the nearer one.
+
+Every method writes the same length, ``dose`` times the length of the mean difference's own edit, so
+that methods differ in direction alone. Methods: ``probe``; the baselines ``mean_difference`` and
+``given_target``, the same among mazes with equal targets, which says nothing of where the target
+is; the controls ``shuffled_labels`` (a probe fitted on them), ``other_units`` (the mean difference
+of two other cells or connections) and ``random_direction``.
+
+Where: ``target`` (``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first token of
+the path). Only what is written at the first token of the path can reach the next token without
+attention, and nothing reaches a later fork without it.
+
+On validation forks ``CHOOSING`` are run at every dose, on test forks all methods at the doses at
+which one of those went most often as predicted there, for each fact, place and depth.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+
+from mazewm.counterfactuals.forks import Forks
+from mazewm.inference.behaviour import judge
+from mazewm.inference.edits import Taps, add_at
+from mazewm.inference.rollout import Questions, rollouts
+from mazewm.io import tables
+from mazewm.maze.tokens import encode, prompt_length
+from mazewm.model.sites import Place, Site
+from mazewm.model.taps import Tap
+from mazewm.model.transformer import Transformer
+from mazewm.planning.facts import FACTS
+from mazewm.planning.probes import TOKENS, Directions
+
+WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into TOKENS
+CHOOSING = ("probe", "mean_difference", "given_target")
+METHODS = (*CHOOSING, "shuffled_labels", "other_units", "random_direction")
+
+
+@dataclass(frozen=True)
+class SteerRow:
+    """One fork under one edit."""
+
+    split: tables.Text
+    situation: tables.Text  # first or later
+    fact: tables.Text
+    where: tables.Text
+    depth: tables.Int  # blocks passed when the edit is made
+    method: tables.Text
+    dose: tables.Real
+    example: (
+        tables.Int
+    )  # within a split and situation, the same number is the same fork in every condition
+    maze_id: tables.Int
+    fork: tables.Int  # cells
+    predicted_cell: tables.Int  # where to go from the fork, fixed before the run
+    original_cell: tables.Int  # where the shortest path goes
+    # the cells walked after the origin, up to the one after the fork; -2 for a token that is no
+    # cell
+    measured: tables.Cells
+    goes_as_predicted: tables.Flag  # the shortest path up to the fork, then the predicted cell
+    keeps_original: tables.Flag  # the shortest path up to the fork and one step on
+    solved_before: tables.Flag  # without an edit the model takes the whole shortest path
+
+
+class Condition(NamedTuple):
+    """One thing that is done at every fork."""
+
+    fact: str
+    where: str
+    depth: int
+    method: str
+    dose: float
+
+
+Chosen = Mapping[tuple[str, str, int], list[float]]  # doses by fact, where and depth
+
+
+def conditions(
+    situation: str, n_layers: int, methods: tuple[str, ...], doses: Chosen
+) -> list[Condition]:
+    """What is done in a situation. After the last block an edit reaches the next token only, from
+    the last position only."""
+    steered = [
+        (fact, where, depth)
+        for fact, where, depth in product(FACTS, WHERE, range(1, n_layers + 1))
+        if depth < n_layers or (situation == "first" and where == "origin")
+    ]
+    return [
+        Condition(*place, method, dose)
+        for place in steered
+        for method in methods
+        for dose in doses[place]
+    ]
+
+
+def every_dose(n_layers: int, doses: list[float]) -> Chosen:
+    """The same doses everywhere."""
+    return {place: doses for place in product(FACTS, WHERE, range(1, n_layers + 1))}
+
+
+def best_doses(ledger: pd.DataFrame, situation: str, n_layers: int, doses: list[float]) -> Chosen:
+    """For each fact, place and depth the doses (the smallest, if equal) at which each of CHOOSING
+    went most often as predicted on validation forks that were solved before the edit; the smallest
+    of all where nothing was run."""
+    rows = ledger[
+        (ledger.split == "validation") & (ledger.situation == situation) & ledger.solved_before
+    ]
+    rates = rows.groupby(["fact", "where", "depth", "method", "dose"]).goes_as_predicted.mean()
+    chosen = {place: {min(doses)} for place in product(FACTS, WHERE, range(1, n_layers + 1))}
+    for (fact, where, depth), group in rates.groupby(["fact", "where", "depth"]):
+        chosen[fact, where, depth] = {float(one.idxmax()[-1]) for _, one in group.groupby("method")}
+    return {place: sorted(values) for place, values in chosen.items()}
+
+
+def n_steps(model: Transformer, forks: Forks, split: str, doses: Chosen, batch: int) -> int:
+    """How often ``steer`` will call ``advance``."""
+    return len(list(forks.mazes.batches(batch))) * len(
+        conditions(forks.situation, model.params.n_layers, _methods(split), doses)
+    )
+
+
+def _taps(
+    place: Place,
+    where: tuple[int, ...],
+    delta: Float[np.ndarray, "maze pos d_model"],
+    rows: Int[np.ndarray, " row"],
+) -> Taps:
+    """The edit for some of the forks."""
+    push = torch.from_numpy(delta[rows])
+    return Taps(
+        [add_at(place, torch.tensor(where).expand(len(rows), -1), lambda here: push.to(here))]
+    )
+
+
+def _methods(split: str) -> tuple[str, ...]:
+    return CHOOSING if split == "validation" else METHODS
+
+
+def steer(
+    model: Transformer,
+    forks: Forks,
+    split: str,
+    directions: Mapping[tuple[str, str, int], Directions],
+    doses: Chosen,
+    batch: int,
+    seed: int,
+    advance: Callable[[], None],
+) -> pd.DataFrame:
+    """Rows of SteerRow; a fork whose units have no direction is left out of that fact's rows."""
+    wanted = conditions(forks.situation, model.params.n_layers, _methods(split), doses)
+    parts = []
+    for index in forks.mazes.batches(batch):
+        part, rng = forks[index], np.random.default_rng([seed, int(index[0]), len(forks)])
+        reader = Reader(model, part, rng)
+        common = {
+            "split": split,
+            "situation": forks.situation,
+            "example": index,
+            "maze_id": part.mazes.maze_id,
+            "fork": part.fork,
+        }
+        common |= {
+            "predicted_cell": part.other,
+            "original_cell": part.exit,
+            "solved_before": reader.solved,
+        }
+        for condition in wanted:
+            delta, is_known = deltas(part, condition, directions, rng)
+            place = Place(condition.depth - 1, Site.RESID_POST)
+            measured = reader.walk(partial(_taps, place, WHERE[condition.where], delta))
+            as_predicted, as_before = outcomes(part, measured)
+            columns = (
+                common
+                | condition._asdict()
+                | {"goes_as_predicted": as_predicted, "keeps_original": as_before}
+            )
+            walked = [cells[: step + 1] for cells, step in zip(measured, part.step, strict=True)]
+            parts.append(pd.DataFrame(columns | {"measured": walked})[is_known])
+            advance()
+    names = [field.name for field in fields(SteerRow)]
+    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+
+
+def outcomes(forks: Forks, measured: Int[np.ndarray, "maze step"]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each walk leads to the fork along the shortest path and then to the predicted cell,
+    or to the original one."""
+    until = np.arange(measured.shape[1])
+    path = forks.mazes.path[:, 1 : 1 + measured.shape[1]]
+    comes = ((measured == path) | (until >= forks.step[:, None])).all(axis=1)
+    turn = measured[np.arange(len(forks)), forks.step]
+    return comes & (turn == forks.other), comes & (turn == forks.exit)
+
+
+def deltas(
+    forks: Forks,
+    condition: Condition,
+    directions: Mapping[tuple[str, str, int], Directions],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "maze pos d_model"], np.ndarray]:
+    """What is added at each edited token, and the forks for which there is a direction."""
+    parts, known = [], np.ones(len(forks), bool)
+    (to, to_sign), (away, away_sign) = (
+        _units(forks, condition.fact, cell) for cell in (forks.other, forks.exit)
+    )
+    for token in (TOKENS[nth] for nth in WHERE[condition.where]):
+        here = directions[condition.fact, token, condition.depth]
+        known &= here.is_known[to] & here.is_known[away]
+        own = to_sign * here.mean_difference[to] - away_sign * here.mean_difference[away]
+        if condition.method == "random_direction":
+            arrow = rng.standard_normal(own.shape)
+        elif condition.method == "mean_difference":
+            arrow = own
+        else:
+            table = unit_length(
+                here.mean_difference
+                if condition.method == "other_units"
+                else getattr(here, condition.method)
+            )
+            pair = (
+                _other_pair(here.is_known, to, away, rng)
+                if condition.method == "other_units"
+                else (to, away)
+            )
+            arrow = to_sign * table[pair[0]] - away_sign * table[pair[1]]
+        parts.append(
+            condition.dose * unit_length(arrow) * np.linalg.norm(own, axis=1, keepdims=True)
+        )
+    return np.stack(parts, axis=1), known
+
+
+def _units(forks: Forks, fact: str, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of the fact's unit for the step from the fork to a cell, and the sign with which
+    it speaks for that cell."""
+    if fact != "toward_target":
+        return cell, np.ones((len(cell), 1))
+    connection = forks.mazes.grid.connection_of[forks.fork, cell]
+    is_second = forks.mazes.grid.ends[connection, 1] == cell
+    return connection, np.where(is_second, 1.0, -1.0)[:, None]
+
+
+def _other_pair(
+    is_known: np.ndarray, to: np.ndarray, away: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each fork two other units with a direction."""
+    keys = rng.random((len(to), len(is_known))) * is_known
+    keys[np.arange(len(to)), to] = keys[np.arange(len(to)), away] = -1
+    order = np.argsort(-keys, axis=1)
+    return order[:, 0], order[:, 1]
+
+
+def unit_length(arrows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Rows of length 1; rows of zeros stay."""
+    return arrows / np.maximum(np.linalg.norm(arrows, axis=1, keepdims=True), 1e-12)
+
+
+class Reader:
+    """A batch of prompts, read up to the tokens that are edited; what comes before them is the same
+    under every edit."""
+
+    @torch.inference_mode()
+    def __init__(self, model: Transformer, forks: Forks, rng: np.random.Generator) -> None:
+        self.model, self.n_steps = model, int(forks.step.max()) + 1
+        mazes, encoded = forks.mazes, encode(forks.mazes, rng)
+        tokens = encoded.tokens[:, : prompt_length(encoded.n_connections) + 1]
+        before, asked = tokens[:, : -len(TOKENS)], tokens[:, None, -len(TOKENS) :]
+        self.prefix = model.read(torch.from_numpy(before).to(model.device))
+        # The origin is among the tokens that are given, so the path goes on after it.
+        self.questions = Questions(
+            mazes.grid, mazes.connections, asked, mazes.target[:, None], mazes.path[:, None, 1:]
+        )
+        self.solved = judge(
+            mazes, _after_origin(forks, rollouts(model, self.prefix, self.questions)[:, 0, :-1])
+        ).solved
+
+    def walk(
+        self, taps_of: Callable[[Int[np.ndarray, " row"]], Tap]
+    ) -> Int[np.ndarray, "maze step"]:
+        """The cells walked after the origin, greedily, up to the one after the farthest fork;
+        NO_CELL for a token that is no cell."""
+        return rollouts(
+            self.model, self.prefix, replace(self.questions, n_most=self.n_steps), taps_of
+        )[:, 0]
+
+
+def _after_origin(forks: Forks, cells: np.ndarray) -> np.ndarray:
+    """The walk with the origin that it was given before it."""
+    return np.concatenate([forks.mazes.origin[:, None], cells], axis=1)
+
+
+def write(path: Path, rows: pd.DataFrame) -> None:
+    """Rows of SteerRow as parquet."""
+    tables.write(path, SteerRow, {name: rows[name].tolist() for name in rows.columns})

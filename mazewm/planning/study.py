@@ -1,0 +1,65 @@
+"""Probes and steering of one run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mazewm.counterfactuals.forks import SITUATIONS, forks
+from mazewm.io import tables
+from mazewm.io.progress import progress
+from mazewm.model.transformer import Transformer
+from mazewm.planning import probes, steering
+from mazewm.planning.probes import PlanningParams, ProbeRow
+from mazewm.run import Run
+
+
+@dataclass(frozen=True)
+class Planning:
+    """Both tables."""
+
+    probes: list[ProbeRow]
+    steering: pd.DataFrame  # of SteerRow
+
+    def write(self, folder: Path) -> None:
+        """``probes.parquet`` and ``steering.parquet``."""
+        tables.write_rows(folder / "probes.parquet", ProbeRow, self.probes)
+        steering.write(folder / "steering.parquet", self.steering)
+
+
+def probe_and_steer(run: Run, params: PlanningParams) -> Planning:
+    """Fit probes on training mazes and score them on the others; steer at forks of validation and
+    then of test mazes."""
+    trained = Transformer.load(run.weights)
+    n_layers = trained.params.n_layers
+    held_out = {split: run.mazes(split) for split in ("validation", "test")}
+    progress("probes", 1, share=0.2)
+    measured = probes.measure(
+        trained,
+        trained.untrained(run.seed),
+        run.mazes("train")[: params.n_fit_mazes],
+        {split: mazes[: params.n_held_out_mazes] for split, mazes in held_out.items()},
+        params,
+        run.seed,
+    )
+    steered = []
+    for nth, situation in enumerate(SITUATIONS):
+        doses = steering.every_dose(n_layers, params.doses)
+        for split, n in (("validation", params.n_steered_validation), ("test", params.n_steered)):
+            chosen = forks(held_out[split], situation, np.random.default_rng([run.seed, nth]), n)
+            n_steps = steering.n_steps(trained, chosen, split, doses, params.batch_size)
+            batches = progress(f"steering, {split}, {situation} fork", n_steps, share=0.2)
+            rows = steering.steer(
+                trained,
+                chosen,
+                split,
+                measured.directions,
+                doses,
+                params.batch_size,
+                run.seed,
+                batches.advance,
+            )
+            steered.append(rows)
+            doses = steering.best_doses(rows, situation, n_layers, params.doses)
+    return Planning(measured.rows, pd.concat(steered, ignore_index=True))

@@ -1,0 +1,160 @@
+"""Every sparse autoencoder of one run: at each cached place a sweep, the chosen one, another seed,
+and two that should fail.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mazewm.io import tables
+from mazewm.io.progress import Progress, console, progress
+from mazewm.localize.activations import Activations, cached_places, read
+from mazewm.localize.locations import PAPER_LOCATION, Locations
+from mazewm.maze.mazes import Mazes
+from mazewm.maze.tokens import TokenClass
+from mazewm.model.sites import Place
+from mazewm.model.transformer import Transformer
+from mazewm.run import Run
+from mazewm.sae import quality, sweep, training
+from mazewm.sae.operating_point import FrontierRow, choose, operating_point
+from mazewm.sae.params import Point, SaeParams
+from mazewm.sae.quality import DescriptionRow, SpliceRow
+from mazewm.sae.stability import RANDOM, SECOND_SEED, SEEDS, StabilityRow, compare
+
+# Validation tokens of one class -> what tells how well a code of these tokens names each
+# connection.
+DetectorOf = Callable[[Activations, TokenClass], sweep.Detector]
+
+
+@dataclass(frozen=True)
+class Studied:
+    """The tables of all places."""
+
+    frontier: list[FrontierRow] = field(default_factory=list)
+    descriptions: list[DescriptionRow] = field(default_factory=list)
+    splices: list[SpliceRow] = field(default_factory=list)
+    stability: list[StabilityRow] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """One file for each table."""
+        tables.write_rows(folder / "frontier.parquet", FrontierRow, self.frontier)
+        tables.write_rows(folder / "descriptions.parquet", DescriptionRow, self.descriptions)
+        tables.write_rows(folder / "splices.parquet", SpliceRow, self.splices)
+        tables.write_rows(folder / "stability.parquet", StabilityRow, self.stability)
+
+
+class _AtPlace:
+    """The activations of one place, and the mazes on which autoencoders of it are judged."""
+
+    def __init__(self, run: Run, name: str, model: Transformer, params: SaeParams) -> None:
+        cached = run.folder("activations")
+        self.name, self.model, self.params, self.seed = name, model, params, run.seed
+        self.place = Place.parse(name, model.params.n_layers, str(cached))
+        self.train = {
+            kind: read(cached / kind / "train" / name).values for kind in ("trained", "untrained")
+        }
+        self.test = {kind: read(cached / kind / "test" / name) for kind in ("trained", "untrained")}
+        self.validation = read(cached / "trained" / "validation" / name)
+        mean = self.train["trained"].mean(axis=0, dtype=np.float64)
+        self.splicing = quality.Splicing(
+            model, self.place, mean, run.seed, params.rollout_batch_size
+        )
+
+    def sweep(self, detect: sweep.Detector, mazes: Mazes, fits: Progress) -> list[FrontierRow]:
+        """One row for each point, with the operating point marked."""
+        rows = []
+        for row in sweep.sweep(
+            self.splicing, detect, self.train["trained"], self.validation, mazes, self.params
+        ):
+            rows.append(row)
+            fits.update(
+                fits.done + 1, f"{self.name}: explained variance {row.explained_variance:.3f}"
+            )
+            console.print(
+                f"{self.name}: {row.width} latents, sparsity {row.sparsity:g}: explained variance "
+                f"{row.explained_variance:.3f}, "
+                f"MCC at {detect.token_class} {np.mean(row.mcc):.2f}, solved "
+                f"{row.solved_clean:.1%} clean, {row.solved_spliced:.1%} spliced"
+            )
+        return choose(rows, self.params.activation)
+
+    def at_point(
+        self, point: Point, folder: Path, fits: Progress, mazes: Mazes, found: Studied
+    ) -> None:
+        """The chosen autoencoder, another seed of it and its two controls: trained, saved and
+        described."""
+        params, values = self.params, self.train["trained"]
+        second, third = (self.seed + SEEDS[kind] for kind in (SECOND_SEED, RANDOM))
+        saes = {
+            "trained": training.train(values, params, point, self.seed, params.n_samples),
+            SECOND_SEED: training.train(values, params, point, second, params.n_samples),
+            RANDOM: training.train(
+                values, params, point, third, params.n_control_samples, frozen_decoder=True
+            ),
+            "untrained_model": training.train(
+                self.train["untrained"], params, point, self.seed, params.n_control_samples
+            ),
+        }
+        for kind, sae in saes.items():
+            sae.save(
+                folder
+                / (
+                    f"{self.name}.safetensors"
+                    if kind == "trained"
+                    else f"{self.name}.{kind}.safetensors"
+                )
+            )
+            described = quality.describe(
+                kind,
+                self.place,
+                sae,
+                self.test["untrained" if kind == "untrained_model" else "trained"],
+            )
+            found.descriptions.extend(described)
+            whole = described[0]
+            console.print(
+                f"{self.name} {kind}: explained variance {whole.explained_variance:.3f}, L0 "
+                f"{whole.l0:.1f}, dead {whole.n_dead}"
+            )
+            fits.advance()
+        trained, values = saes["trained"], self.test["trained"].values
+        found.stability.extend(
+            compare(self.place, trained, saes[SECOND_SEED], saes[RANDOM], values)
+        )
+        found.splices.append(splice := self.splicing.quality(trained, mazes))
+        console.print(
+            f"{self.name}: solved {splice.solved_clean:.1%} clean, {splice.solved_spliced:.1%} "
+            "spliced"
+        )
+
+
+def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
+    """Train them all into ``folder``. Everything is chosen on validation mazes; what is reported is
+    of test mazes."""
+    model, names = (
+        Transformer.load(run.weights),
+        cached_places(run.folder("activations") / "trained" / "train"),
+    )
+    locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
+    judged_on, held_out = (
+        run.mazes("validation")[: params.n_sweep_mazes],
+        run.mazes("test")[: params.n_evaluated_mazes],
+    )
+    fits = progress(
+        "sparse autoencoders", len(names) * (len(params.points()) + 4)
+    )  # four at the point chosen
+    found = Studied()
+    for name in names:
+        here = _AtPlace(run, name, model, params)
+        token_class = next(
+            (each.token_class for each in locations if each.place == here.place),
+            PAPER_LOCATION.token_class,
+        )
+        rows = here.sweep(detector_of(here.validation, token_class), judged_on, fits)
+        found.frontier.extend(rows)
+        point = operating_point(rows)
+        console.print(f"{name}: {point.width} latents and sparsity {point.sparsity:g} are chosen")
+        here.at_point(point, folder, fits, held_out, found)
+    return found

@@ -1,1 +1,0 @@
-"""Room 9, scores: tables -> metrics with intervals, and claims with verdicts."""

@@ -1,0 +1,26 @@
+"""Stage digest_code: the project's code -> for every command, one file that says which modules it
+imports and what they say.
+
+Other stages depend on their own file and on nothing else of the code: a comment or docstring that
+is changed reruns none of them, a changed line those that import it, and the difference between two
+files says which module it was.
+"""
+
+from pathlib import Path
+
+from mazewm.io import files
+from stages.command import command
+from stages.imports import ROOT, digests
+
+OUT = Path("artifacts/code")
+
+
+def main() -> None:
+    """Write ``artifacts/code/NAME.txt`` for every ``stages/NAME.py``."""
+    with files.replacing(OUT) as folder:
+        for path in sorted((ROOT / "stages").glob("[a-z]*.py")):
+            files.write_text(folder / f"{path.stem}.txt", digests(path.relative_to(ROOT)))
+
+
+if __name__ == "__main__":
+    command(main)()

@@ -1,0 +1,166 @@
+"""Which of the project's modules a stage imports, and what each of them says, as a digest.
+
+Read from the syntax tree, never by importing. Imports inside functions count. What a package hands
+on with ``mazewm.io.lazy.offer`` counts for who asks the package for it, and not for who only
+imports one of its modules.
+"""
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("mazewm", "stages")
+OFFER = "offer"  # the function by which a package hands on names: offer(__name__, trace="tracing")
+
+
+class Wanted(NamedTuple):
+    """A module, and the names that are asked of it (None: all that it offers)."""
+
+    module: str
+    names: tuple[str, ...] | None
+
+
+def file_of(module: str, root: Path = ROOT) -> Path | None:
+    """The file of a module of the project, relative to ``root``; None if there is no such
+    module."""
+    place = Path(*module.split("."))
+    if place.parts[0] not in PACKAGES:
+        return None
+    found = [p for p in (place / "__init__.py", place.with_suffix(".py")) if (root / p).exists()]
+    return found[0] if found else None
+
+
+def module_of(path: Path) -> str:
+    """The module that a file (relative to the root) is."""
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+# Kept by what the files say, so that a file that was changed meanwhile is read anew.
+@cache
+def _nodes(text: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(text)))
+
+
+def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
+    """Every module that a file names in an import, in functions too."""
+    for node in _nodes((root / path).read_text()):
+        if isinstance(node, ast.Import):
+            yield from (Wanted(alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = path.parts[: len(path.parts) - node.level] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = tuple(alias.name for alias in node.names)
+            modules = [name for name in names if file_of(f"{module}.{name}", root)]
+            yield from (Wanted(f"{module}.{name}", None) for name in modules)
+            yield Wanted(module, tuple(name for name in names if name not in modules))
+
+
+def offers(path: Path, root: Path = ROOT) -> dict[str, str]:
+    """The modules behind the names that a package hands on, by name; a dot begins one of the
+    package itself."""
+    found: dict[str, str] = {}
+    for node in _nodes((root / path).read_text()):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == OFFER:
+            for keyword in node.keywords:
+                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                if keyword.arg and isinstance(value, str):
+                    found[keyword.arg] = f"{module_of(path)}.{value}"
+    return found
+
+
+def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
+    """The project's files that ``path`` imports, with the ``__init__.py`` of every package on the
+    way."""
+    found: set[Path] = set()
+    for module, names in wanted_by(path, root):
+        file = file_of(module, root)
+        if file is not None and file.name == "__init__.py":
+            handed_on = offers(file, root)
+            asked = (
+                handed_on if names is None else {n: handed_on[n] for n in names if n in handed_on}
+            )
+            found |= {there for name in asked.values() if (there := file_of(name, root))}
+        parts = module.split(".")
+        parents = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        found |= {there for name in parents if (there := file_of(name, root))}
+    return frozenset(found)
+
+
+def closure(path: Path, root: Path = ROOT) -> list[Path]:
+    """``path``, its packages, and all of the project that it imports, directly or not, sorted."""
+    waiting = [
+        path,
+        *(
+            p / "__init__.py"
+            for p in path.parents
+            if (root / p / "__init__.py").exists() and p.parts
+        ),
+    ]
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += direct_imports(file, root)
+    return sorted(seen)
+
+
+def code_of(text: str) -> str:
+    """A module without its comments, docstrings, blank lines and trailing blanks.
+
+    Cut out of the text itself, since dumps of the syntax tree and tokens of f-strings differ
+    between versions of Python."""
+    lines = text.splitlines(keepends=True)
+    cuts = [
+        (t.start, t.end)
+        for t in tokenize.generate_tokens(io.StringIO(text).readline)
+        if t.type == tokenize.COMMENT
+    ]
+    for node in _nodes(text):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+        ):
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                start, end = (_in_characters(lines, *at) for at in _span(first))
+                cuts.append((start, end))
+    for (row, column), (last_row, last_column) in sorted(cuts, reverse=True):
+        rest = lines[last_row - 1][last_column:]
+        lines[row - 1 : last_row] = [lines[row - 1][:column] + rest]
+    return "".join(f"{line.rstrip()}\n" for line in "".join(lines).splitlines() if line.strip())
+
+
+def _span(node: ast.stmt) -> tuple[tuple[int, int], tuple[int, int]]:
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _in_characters(lines: list[str], row: int, n_bytes: int) -> tuple[int, int]:
+    """A place that the syntax tree gives in bytes of UTF-8."""
+    return row, len(lines[row - 1].encode()[:n_bytes].decode())
+
+
+@cache
+def digest(text: str) -> str:
+    """What a module says, as 16 digits."""
+    return hashlib.sha256(code_of(text).encode()).hexdigest()[:16]
+
+
+def digests(path: Path, root: Path = ROOT) -> str:
+    """A line ``module digest`` for each module that a file imports, directly or not, and for
+    itself."""
+    return "".join(
+        f"{module_of(file)} {digest((root / file).read_text())}\n" for file in closure(path, root)
+    )

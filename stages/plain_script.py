@@ -1,0 +1,112 @@
+"""The pipeline as a plain script of commands, for a machine without DVC: ``python -m
+stages.plain_script --set scale=paper > run.sh``.
+
+DVC makes the commands of dvc.yaml; the script runs them in order, in the folder that it lies in,
+with a params.yaml of its own, and skips what is there: stages write their outs whole or not at all.
+It does not know what has become out of date, so other parameters are refused, and want another
+folder.
+"""
+
+import shlex
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import yaml
+
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
+from stages.command import command
+from stages.imports import ROOT
+
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        default_factory=list,
+        help="KEY=VALUE of params.yaml, as in dvc exp run -S; may be given several times.",
+    ),
+]
+HEAD = """\
+#!/bin/sh
+# Made by python -m stages.plain_script. PYTHON=... names another interpreter, PYTHONPATH the folder
+# of the code.
+set -e
+cd "$(dirname "$0")"
+params=$(mktemp)
+trap 'rm -f "$params"' EXIT
+cat > "$params" <<'END'
+{params}END
+if [ -e params.yaml ] && ! cmp -s "$params" params.yaml; then
+    found="found others; use another folder."
+    echo "error: params.yaml: expected the parameters of this script, $found" >&2; exit 1
+fi
+cp "$params" params.yaml
+"""
+STEP = """
+if {done}; then echo "{name}: is there"; else echo "{name}:"; {cmd}; fi
+"""
+
+
+class Step(NamedTuple):
+    """One stage of dvc.yaml for one run, with everything filled in."""
+
+    name: str
+    cmd: str
+    outs: list[str]
+
+
+def main(settings: Settings) -> None:
+    """Print the script."""
+    params = with_settings(read_yaml(ROOT / "params.yaml"), settings)
+    typer.echo(script(steps(params), params), nl=False)
+
+
+def with_settings(params: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """The parameters with some values replaced; BadInput for a key that is not there."""
+    for setting in settings:
+        key, is_given, value = setting.partition("=")
+        *way, last = key.split(".")
+        inner: Any = params
+        for name in way:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if not is_given or not isinstance(inner, dict) or last not in inner:
+            raise BadInput(f"--set {setting}: expected KEY=VALUE with a key of params.yaml.")
+        inner[last] = yaml.safe_load(value)
+    return params
+
+
+def steps(params: dict[str, Any]) -> list[Step]:
+    """The stages that DVC makes of dvc.yaml with these parameters, each after those that it
+    needs."""
+    from dvc.repo import Repo
+    from networkx import lexicographical_topological_sort
+
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (Path(folder) / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+        with Repo.init(folder, no_scm=True) as repo:
+            stages = repo.index.stages
+            written = {stage: nth for nth, stage in enumerate(stages)}
+            order = lexicographical_topological_sort(
+                repo.index.graph.reverse(), key=written.__getitem__
+            )
+            return [
+                Step(stage.name, " ".join(stage.cmd.split()), [out.def_path for out in stage.outs])
+                for stage in order
+            ]
+
+
+def script(todo: list[Step], params: dict[str, Any]) -> str:
+    """A shell script that runs what is not there."""
+    text = HEAD.format(params=yaml.safe_dump(params, sort_keys=False))
+    for step in todo:
+        done = " && ".join(f"[ -e {shlex.quote(out)} ]" for out in step.outs)
+        cmd = step.cmd.replace("python ", '"${PYTHON:-python}" ', 1)
+        text += STEP.format(done=done, name=step.name, cmd=cmd)
+    return text
+
+
+if __name__ == "__main__":
+    command(main)()

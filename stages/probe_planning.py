@@ -1,0 +1,26 @@
+"""Stage probe_planning: model + mazes -> which facts that no single token states it represents, and
+where steering along them leads.
+"""
+
+from mazewm.io import files
+from mazewm.io.params import load
+from mazewm.run import Run
+from stages.command import RunName, command
+
+
+def main(run: RunName) -> None:
+    """Fit probes on training mazes, score them on test mazes, and steer at forks of validation and
+    then of test mazes."""
+    import torch
+
+    from mazewm.planning import PlanningParams, probe_and_steer
+
+    one, params = Run.named(run), load(PlanningParams, "planning")
+    torch.set_num_threads(params.n_threads)
+    found = probe_and_steer(one, params)
+    with files.replacing(one.folder("planning")) as folder:
+        found.write(folder)
+
+
+if __name__ == "__main__":
+    command(main)()

@@ -1,0 +1,158 @@
+"""Every figure draws from small made-up tables, without a warning, and the same bytes each time."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+from figures.made_up import (
+    HEADS,
+    KNOCKED,
+    RUNS,
+    claims_table,
+    compared,
+    cosines,
+    formation,
+    history,
+    of_both_runs,
+    ov_norms,
+    writing,
+)
+from planted import (
+    READOUTS,
+    SITE,
+    attention_rows,
+    consistency_rows,
+    consolidation_rows,
+    feature_rows,
+    knockout_rows,
+)
+
+from mazewm.figures import circuits, claims, comparison, edits, runs, verdicts
+from mazewm.figures.style import DPI, WIDTH, save
+from mazewm.localize.locations import PAPER_LOCATION
+
+HERE, PAPER = str(SITE), str(PAPER_LOCATION)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+pytestmark = pytest.mark.usefixtures("style")
+
+
+def saved(figure, path):
+    save(figure, path)
+    content = path.read_bytes()
+    assert content.startswith(PNG) and len(content) > 3000
+    width = int.from_bytes(content[16:20], "big")
+    return content, width
+
+
+FIGURES = {
+    "own_mass": lambda: circuits.own_mass(attention_rows(HEADS)),
+    "ov_norms": lambda: circuits.ov_norms(ov_norms()),
+    "consistency": lambda: circuits.consistency(
+        consistency_rows({"binding": 0.9, "other": 0.2}), cosines(), HERE
+    ),
+    "consistency without heads": lambda: circuits.consistency(
+        consistency_rows({"other": 0.2}), cosines().head(0), HERE
+    ),
+    "knockouts": lambda: circuits.knockouts(
+        pd.concat([knockout_rows(KNOCKED), knockout_rows(KNOCKED, PAPER)]), [HERE, PAPER]
+    ),
+    "knockouts at one site": lambda: circuits.knockouts(knockout_rows(KNOCKED), [HERE, PAPER]),
+    "C2": lambda: claims.own_mass(compared().curves["attention"], 0.5),
+    "C3": lambda: claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
+    "C4": lambda: edits.edits(compared().effects),
+    "C5": lambda: edits.asymmetry(claims_table(), compared().effects),
+    "C7": lambda: claims.code(compared().code),
+    "writing": lambda: runs.writing(writing()),
+    "training": lambda: runs.training(history()),
+    "consolidation": lambda: runs.consolidation(of_both_runs(consolidation_rows())),
+    "formation": lambda: runs.formation(formation(), history()),
+    "readouts": lambda: claims.readouts(of_both_runs(feature_rows(READOUTS))),
+    "claims": lambda: verdicts.claims(claims_table()),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_drawn_and_can_be_read(tmp_path, name, unreadable):
+    figure = FIGURES[name]()
+    _, width = saved(figure, tmp_path / "figure.png")
+    assert width == WIDTH * DPI
+    assert not unreadable(figure)
+
+
+def test_unreadable_text_is_noticed(unreadable):
+    figure, axis = plt.subplots(figsize=(4, 3))
+    axis.axis("off")
+    axis.text(0.5, 0.5, "one")
+    axis.text(0.5, 0.51, "other", fontsize=5)
+    axis.text(0.9, 0.1, "beyond the edge of the figure")
+    said = " ".join(unreadable(figure))
+    assert "'other' is of 5" in said and "'beyond the edge of the figure' is cut off" in said
+    assert "'one' and 'other' are printed over each other" in said
+
+
+@pytest.mark.parametrize("name", ["knockouts", "readouts"])
+def test_the_same_figure_has_the_same_bytes(tmp_path, name):
+    """Those two draw intervals by resampling."""
+    assert saved(FIGURES[name](), tmp_path / "one.png") == saved(
+        FIGURES[name](), tmp_path / "two.png"
+    )
+
+
+def test_another_figure_has_other_bytes(tmp_path):
+    one = saved(circuits.own_mass(attention_rows(HEADS)), tmp_path / "one.png")
+    assert one != saved(
+        circuits.own_mass(attention_rows(HEADS | {(0, 0): 0.8})), tmp_path / "two.png"
+    )
+
+
+def test_saving_makes_the_folder_and_closes_the_figure(tmp_path):
+    figure, _ = plt.subplots()
+    save(figure, tmp_path / "deep" / "figure.png")
+    assert (tmp_path / "deep" / "figure.png").exists()
+    assert figure.number not in plt.get_fignums()
+
+
+def test_heads_that_beat_both_controls_are_bold():
+    figure = circuits.own_mass(attention_rows(HEADS))
+    bold = {
+        (text.get_position(), axis.get_title())
+        for axis in figure.axes
+        for text in axis.texts
+        if text.get_fontweight() == "bold"
+    }
+    assert bold == {((0, 0), f"at  {c}") for c in ("<-->", "c2", ";")}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The names of what would have been written; drawing it out is the other tests' part."""
+    names = set()
+
+    def note(figure, path):
+        assert figure.axes
+        names.add(path.relative_to("pictures").as_posix())
+        plt.close(figure)
+
+    monkeypatch.setattr(comparison, "save", note)
+    return names
+
+
+@pytest.mark.parametrize("names", [RUNS, RUNS[:1]], ids=["two", "one"])
+def test_all_pictures_of_runs(drawn, names):
+    """One run alone can be drawn too."""
+    comparison.draw_comparison(Path("pictures"), compared(names))
+    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8abc", "C8d"} <= {
+        name.split("_")[0] for name in drawn
+    }
+    assert {
+        "training.png",
+        "formation.png",
+        "patching.png",
+        "writing.png",
+        "frontier.png",
+        "taxonomy.png",
+        "several.png",
+    } <= drawn

@@ -1,0 +1,139 @@
+"""The figures of claims show what their tables say, and a method alike in all of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from figures.made_up import HEADS, KNOCKED, claims_table, compared, of_both_runs
+from planted import READOUTS, SITE, attention_rows, feature_rows, knockout_rows
+
+from mazewm.figures import circuits, claims, edits, interventions, overload, verdicts
+from mazewm.figures.style import BLACK, METHODS, SERIES, VERDICTS
+
+pytestmark = pytest.mark.usefixtures("style")
+
+
+def test_own_mass_stands_beside_its_controls_and_the_threshold():
+    figure = claims.own_mass(
+        attention_rows(HEADS).drop(columns=["measure", "bin"]).assign(run="learned-0"), 0.4
+    )
+    axis = next(axis for axis in figure.axes if axis.get_title() == "learned-0, at c2")
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0.0", "0.1", "1.0", "1.1"]
+    own = axis.containers[0].lines[0].get_ydata()
+    assert np.allclose(own, list(HEADS.values()))
+    assert 0.4 in [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"]
+
+
+def test_every_run_has_its_own_heads_beside_its_own_points():
+    few = knockout_rows({"0.0": (0.2, 0.0), "all": (1.0, 0.0)}).assign(run="a")
+    many = knockout_rows({"0.0": (0.5, 0.0), "0.1": (0.6, 0.0), "all": (0.7, 0.0)}).assign(run="b")
+    figure = claims.knock_outs(pd.concat([few, many]))
+    for axis, names, values in zip(
+        figure.axes,
+        (["0.0", "all"], ["0.0", "0.1", "all"]),
+        ([0.2, 1.0], [0.5, 0.6, 0.7]),
+        strict=True,
+    ):
+        assert [label.get_text() for label in axis.get_yticklabels()] == names
+        assert np.allclose(axis.containers[0].lines[0].get_xdata(), values)
+
+
+def test_edits_show_what_each_run_reports():
+    figure = edits.edits(compared().effects)
+    assert [axis.get_title().split()[1] for axis in figure.axes] == 2 * ["add", "remove", "move"]
+    shown = {box.get_label(): box.lines[0].get_xdata() for box in figure.axes[0].containers}
+    assert np.allclose(shown["latents"], 17 / 23) and np.allclose(shown["tokens"], 5 / 23)
+
+
+def colours(figure):
+    """The colour of everything that is named after a method or its label, in all panels."""
+    names = {look.label: method for method, look in METHODS.items()} | {
+        name: name for name in METHODS
+    }
+    pairs = set()
+    for axis in figure.axes:
+        for box in axis.containers:
+            pairs.add((names.get(box.get_label()), box.lines[0].get_color()))
+        for line in axis.lines:
+            pairs.add((names.get(line.get_label()), line.get_color()))
+    return {pair for pair in pairs if pair[0]}
+
+
+def test_a_method_has_one_colour_in_every_figure():
+    drawn = [
+        claims.own_mass(compared().curves["attention"], 0.5),
+        claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
+        claims.readouts(of_both_runs(feature_rows(READOUTS))),
+        circuits.knockouts(knockout_rows(KNOCKED), [str(SITE)]),
+        edits.edits(compared().effects),
+        overload.overload(compared().curves["at_once"]),
+    ]
+    pairs = set().union(*map(colours, drawn))
+    assert len(pairs) > 8
+    for method, colour in pairs:
+        assert colour == METHODS[method].colour
+    assert not set(SERIES) & {look.colour for look in METHODS.values()}
+
+
+def test_methods_that_share_a_figure_can_be_told_apart():
+    together = (
+        [*interventions.DRAWN[:6], *interventions.DRAWN[7:], "tokens"],
+        ["tokens", "repeated", "shifted", "latents"],
+        claims.READOUTS,
+    )
+    for methods in together:
+        assert len({METHODS[method][1:] for method in methods}) == len(methods)
+    for look in METHODS.values():
+        is_control = look.label.startswith("control")
+        assert is_control == (look.line != "-") or look.colour == BLACK
+
+
+def test_a_dot_for_every_seed_of_each_measure_of_the_code():
+    measures = pd.DataFrame(
+        {
+            "id": "C7a",
+            "measure": "m",
+            "encoding": ["a", "a", "b"],
+            "seed": [0, 1, 0],
+            "value": [1.0, 2.0, 4.0],
+        }
+    )
+    [axis] = claims.code(measures).axes
+    dots = np.concatenate([points.get_offsets() for points in axis.collections])
+    assert sorted(dots.tolist()) == [[1.0, 0.0], [2.0, 0.0], [4.0, 1.0]]
+
+
+def test_claims_are_coloured_by_verdict_and_said_in_words():
+    table = claims_table()
+    [axis, _] = verdicts.claims(table).axes
+    labels = [text.get_text() for text in axis.get_yticklabels()]
+    assert [label.split()[0] for label in labels][:5] == ["C1", "C2", "C3a", "C3b", "C4a"]
+    rows = table[(table.run == "learned-0") & (table.n > 0)].set_index("id")
+    points = {
+        labels[round(float(box.lines[0].get_ydata()[0]))].split()[0]: box for box in axis.containers
+    }
+    assert set(points) == set(rows.index) != set(table.id), "no point where there is no example"
+    for id, box in points.items():
+        assert box.lines[0].get_color() == VERDICTS[rows.verdict[id]]
+    said = [text.get_text() for text in axis.texts]
+    assert said == [
+        rows.verdict[id] if id in rows.index else "no data" for id in dict.fromkeys(table.id)
+    ]
+
+
+def test_bands_part_the_rows_of_claims():
+    [axis, _] = verdicts.claims(claims_table()).axes
+    bands = [patch.get_y() for patch in axis.patches]
+    assert bands == [y - 0.5 for y in range(0, len(axis.get_yticks()), 2)]
+
+
+def test_seeds_of_one_recipe_share_a_panel_of_claims(unreadable):
+    table = claims_table()
+    table = pd.concat(
+        [table[table.run == "learned-0"].assign(run=f"learned-{n}") for n in range(3)]
+    )
+    table.loc[(table.run == "learned-2") & (table.id == "C1"), "verdict"] = "undecided"
+    figure = verdicts.claims(table)
+    [axis] = figure.axes
+    verdict = table[table.id == "C1"].verdict.iloc[0]
+    assert axis.texts[0].get_text() == f"2 of 3\n{verdict}" != "2 of 3\nundecided"
+    assert not unreadable(figure)

@@ -1,0 +1,76 @@
+"""The stage on small generated mazes: both tables are written, with every readout, fact and
+method.
+"""
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from mazewm.datasets.draw import FamilyParams, MazeParams, generate
+from mazewm.maze import mazes
+from mazewm.maze.tokens import Vocabulary
+from mazewm.model.transformer import Transformer, TransformerParams
+from mazewm.planning.steering import METHODS
+from mazewm.run import Run
+from stages.probe_planning import main
+
+FAMILY = FamilyParams(generator="dfs", size=4, min_cells=9, max_cells=13, share=1.0)
+PARAMS = """
+scale: toy
+scales:
+  toy:
+    planning: {n_fit_mazes: 211, n_held_out_mazes: 97, penalties: [0.1], n_steered: 5,
+      n_steered_validation: 3, doses: [3.0], batch_size: 53, n_threads: 1}
+"""
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run.named("rotary-all-3")
+    run.weights.parent.mkdir(parents=True)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    full = FAMILY.model_copy(update={"min_cells": 16, "max_cells": 16})
+    params = MazeParams(
+        world="all",
+        vocabulary_size=4,
+        families={"sparse": FAMILY},
+        overload=full,
+        n_train=211,
+        n_validation=97,
+        n_test=97,
+        n_overload=1,
+        held_out_share=0.5,
+    )
+    for name, batch in generate(params, 0).items():
+        mazes.write(run.maze_file(name), batch)
+    torch.manual_seed(1)
+    vocabulary = Vocabulary(4)
+    shape = TransformerParams(n_layers=2, d_model=12, n_heads=2, d_mlp=7)
+    Transformer(shape, "rotary", len(vocabulary), vocabulary.max_length).save(run.weights)
+    app = typer.Typer()
+    app.command()(main)
+    assert CliRunner().invoke(app, [run.name], catch_exceptions=False).exit_code == 0
+    return run
+
+
+def test_stage_writes_both_tables(written):
+    rows = written.table("probes")
+    assert set(rows.readout) == {
+        "model",
+        "untrained_model",
+        "shuffled_labels",
+        "input",
+        "input_pairs",
+    }
+    assert {"distance", "on_path"} <= set(rows.fact) and set(rows.split) == {"validation", "test"}
+    assert set(rows[rows.token == "none"].depth) == {-1} and set(
+        rows[rows.token == "target"].depth
+    ) == {0, 1, 2}
+    steered = written.table("steering")
+    assert set(steered.method) == set(METHODS) and set(
+        steered[steered.split == "validation"].method
+    ) < set(METHODS)
+    later = steered[steered.situation == "later"]
+    assert set(later.depth) == {1} and set(steered[steered.situation == "first"].depth) == {1, 2}

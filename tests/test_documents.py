@@ -1,0 +1,185 @@
+"""Documents: filled from the results, no sentence beyond them, every link leads somewhere, the
+first page is short.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mazewm.io.errors import BadInput
+from stages import fill_docs
+from stages.imports import ROOT
+
+TEMPLATES = sorted((ROOT / fill_docs.TEMPLATES).glob("*.md.j2"))
+FILLED = [
+    Path("README.md") if path.stem == "README.md" else Path("docs") / path.stem
+    for path in TEMPLATES
+]
+PAGES = [
+    Path("README.md"),
+    Path("CONTRIBUTING.md"),
+    Path("CHANGELOG.md"),
+    *(p.relative_to(ROOT) for p in sorted((ROOT / "docs").glob("*.md"))),
+]
+MOST_WORDS = 700  # of the README's prose
+TYPED = {"95"}  # percent that are definitions: intervals
+
+
+@pytest.fixture(scope="module")
+def filled() -> dict[Path, str]:
+    return fill_docs.filled()
+
+
+def test_every_template_makes_a_document(filled):
+    assert list(filled) == FILLED
+
+
+@pytest.mark.parametrize("document", FILLED, ids=str)
+def test_documents_are_what_their_templates_give(filled, document):
+    same = (ROOT / document).read_text() == filled[document]
+    assert same, (
+        f"{document} is not what its template gives with these results; python -m "
+        "stages.fill_docs writes it"
+    )
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_no_result_is_typed_into_a_template(template):
+    text = re.sub(r"\{[{%#].*?[}%#]\}", "", template.read_text(), flags=re.DOTALL)
+    typed = set(re.findall(r"([\d.]+)\s?%", text)) - TYPED
+    assert not typed, (
+        f"{template.name}: {sorted(typed)} % is typed; take it from metrics/ or from measured.yaml"
+    )
+
+
+def renamed(folder: Path, names: dict[str, str]) -> Path:
+    """A copy of ``metrics/`` whose runs are copies of the first one with other names, and their
+    recipes with them."""
+    metrics = ROOT / "metrics"
+    summary, claims = (
+        json.loads((metrics / name).read_text()) for name in ("summary.json", "claims.json")
+    )
+    first, pooled = next(iter(summary)), next(iter(claims["encodings"].values()))
+    (folder / "runs").mkdir(parents=True)
+    for name in names:
+        shutil.copy(metrics / "runs" / f"{first}.json", folder / "runs" / f"{name}.json")
+    recipes = list(names.values())
+    one = {id: claim | {"n_seeds": recipes.count(recipes[0])} for id, claim in pooled.items()}
+    claims |= {
+        "runs": dict.fromkeys(names, claims["runs"][first]),
+        "encodings": dict.fromkeys(recipes, one),
+    }
+    (folder / "claims.json").write_text(json.dumps(claims))
+    (folder / "summary.json").write_text(json.dumps(dict.fromkeys(names, summary[first])))
+    return folder
+
+
+def edit(folder: Path, run: str, **values: object) -> None:
+    """Other values in the summary of a run."""
+    content = json.loads((folder / "summary.json").read_text())
+    content[run] |= values
+    (folder / "summary.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Results with two objectives and two seeds of each."""
+    names = {
+        f"rotary-{objective}-{seed}": f"rotary-{objective}"
+        for objective in ("all", "path")
+        for seed in (0, 1)
+    }
+    folder = renamed(tmp_path / "metrics", names)
+    edit(folder, "rotary-all-0", solved_overload=0.1, consolidation="2.resid_post at ;")
+    edit(folder, "rotary-path-1", solved_overload=0.9)
+    return folder
+
+
+def test_templates_take_whatever_runs_there_are(study):
+    made = fill_docs.filled(metrics=study)
+    readme, claims = made[Path("README.md")], made[Path("docs/claims.md")]
+    table = [line for line in readme.splitlines() if line.startswith("| `")]
+    assert [line.split("`")[1] for line in table] == [
+        "rotary-all-0",
+        "rotary-all-1",
+        "rotary-path-0",
+        "rotary-path-1",
+    ]
+    assert "`rotary-all-0` solves 10.0 %," in readme and "`rotary-path-1` solves 90.0 %." in readme
+    assert "first names it at `;` after block 2" in readme
+    assert "one seed of each" not in readme and "### `rotary-path`, all seeds" in claims
+
+
+def test_a_sentence_that_results_no_longer_carry_is_refused(study):
+    edit(study, "rotary-path-0", solved=0.5)
+    with pytest.raises(
+        BadInput, match="no longer carry the sentence “models that solve nearly all held-out mazes"
+    ):
+        fill_docs.filled(metrics=study)
+
+
+def test_numbers_in_words():
+    assert fill_docs.percent(0.98425) == "98.4 %"
+    assert fill_docs.interval({"value": 0.5, "low": 0.25, "high": 0.75}) == "50.0 % [25.0, 75.0]"
+    assert fill_docs.place("2.resid_post at <-->") == "`<-->` after block 2"
+    assert fill_docs.connections({"generator": "dfs", "min_cells": 6, "max_cells": 11}) == (5, 10)
+    assert fill_docs.connections({"generator": "loop", "min_cells": 6, "max_cells": 10}) == (6, 10)
+
+
+def test_the_first_page_is_short():
+    text = re.sub(r"```.*?```|<!--.*?-->", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    n_words = len(re.sub(r"\]\([^)]*\)", "]", prose).split())
+    assert n_words <= MOST_WORDS, (
+        f"README.md has {n_words} words of prose; the most is {MOST_WORDS}"
+    )
+
+
+def headings(page: Path) -> list[str]:
+    """The anchors of a page's headings, as GitHub makes them: lower case, hyphens for blanks,
+    punctuation left out."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles]
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """The file (below the root) and the anchor of every link of a page that leads into the
+    repository."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in target:
+            file, _, anchor = target.partition("#")
+            there = (
+                (ROOT / page.parent / file).resolve().relative_to(ROOT.resolve()) if file else page
+            )
+            yield there, anchor
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page that lead nowhere."""
+    found = []
+    for file, anchor in links(page):
+        if not (ROOT / file).exists() or (anchor and anchor not in headings(file)):
+            found.append(f"{file}#{anchor}" if anchor else str(file))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    assert not broken(page)
+
+
+def test_every_quantity_has_an_anchor_of_its_own():
+    anchors = headings(Path("docs/science.md"))
+    assert len(anchors) == len(set(anchors))
+    for file in sorted([*(ROOT / "mazewm").rglob("*.py"), *(ROOT / "stages").rglob("*.py")]):
+        for anchor in re.findall(r"science\.md#([\w-]+)", file.read_text()):
+            assert anchor in anchors, (
+                f"{file.relative_to(ROOT)} points to docs/science.md#{anchor}, which has no such "
+                "heading"
+            )

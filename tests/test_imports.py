@@ -1,0 +1,159 @@
+"""What a stage depends on: found from the imports, told by what the code says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.imports import ROOT, closure, code_of, digests
+
+TOY = {
+    "mazewm/__init__.py": "",
+    "mazewm/io/__init__.py": "",
+    "mazewm/io/lazy.py": "def offer(package, **modules): ...\n",
+    "mazewm/a.py": "def f():\n    from mazewm import b\n",
+    "mazewm/b.py": "from mazewm.inner import deep\n",
+    "mazewm/c.py": "",
+    "mazewm/inner/__init__.py": "import mazewm.d as d\n",
+    "mazewm/inner/deep.py": "",
+    "mazewm/d.py": "import numpy\n",
+    "mazewm/room/__init__.py": "from mazewm.io.lazy import offer\n"
+    '__getattr__ = offer(__name__, enter="door", Window="glass")\n',
+    "mazewm/room/door.py": "from mazewm.room.lock import key\n",
+    "mazewm/room/glass.py": "",
+    "mazewm/room/lock.py": "",
+    "stages/__init__.py": "",
+    "stages/one.py": "from mazewm.a import f\n",
+    "stages/enters.py": "def main():\n    from mazewm.room import enter\n",
+    "stages/looks.py": "from mazewm.room import Window\n",
+    "stages/all.py": "import mazewm.room\n",
+    "stages/inside.py": "from mazewm.room import lock\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    for name, text in TOY.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def found(stage, root):
+    own = {"mazewm/__init__.py", "stages/__init__.py", f"stages/{stage}.py"}
+    return sorted({path.as_posix() for path in closure(Path(f"stages/{stage}.py"), root)} - own)
+
+
+def test_imports_are_followed_into_functions_and_packages(toy):
+    inner = ["mazewm/inner/__init__.py", "mazewm/inner/deep.py"]
+    assert found("one", toy) == ["mazewm/a.py", "mazewm/b.py", "mazewm/d.py", *inner]
+
+
+def test_what_a_package_hands_on_counts_for_who_asks_for_it(toy):
+    common = ["mazewm/io/__init__.py", "mazewm/io/lazy.py", "mazewm/room/__init__.py"]
+    assert found("enters", toy) == [*common, "mazewm/room/door.py", "mazewm/room/lock.py"]
+    assert found("looks", toy) == [*common, "mazewm/room/glass.py"]
+    assert found("inside", toy) == [*common, "mazewm/room/lock.py"]
+    assert found("all", toy) == [
+        *common,
+        "mazewm/room/door.py",
+        "mazewm/room/glass.py",
+        "mazewm/room/lock.py",
+    ]
+
+
+CODE = '''"""What it is."""
+
+import os  # for paths
+
+
+class A:
+    """A class
+    of two lines."""
+
+    x = "# no comment"   # a comment, é and ü before a string
+    y = "é"; """no docstring"""
+
+    def f(self):
+        """Only this."""
+
+    def g(self):
+        # why
+        return f"{self.x!r} # neither"
+'''
+
+
+def test_comments_docstrings_and_blank_lines_say_nothing():
+    said = code_of(CODE)
+    assert said == (
+        'import os\nclass A:\n    x = "# no comment"\n    y = "é"; """no docstring"""\n'
+        "    def f(self):\n"
+        '    def g(self):\n        return f"{self.x!r} # neither"\n'
+    )
+    other = (
+        CODE.replace("What it is", "Another")
+        .replace("# why", "# é, why not\n\n")
+        .replace("Only this", "Or\n        that")
+    )
+    assert code_of(other) == said
+    assert code_of(CODE.replace("self.x", "self.y")) != said
+    assert code_of(CODE.replace("# no comment", "# some comment")) != said
+
+
+def test_every_module_that_a_stage_loads_is_in_its_digest():
+    """What is imported when a stage's functions run is what was read from the syntax tree, or
+    less."""
+    program = "import sys, stages.score, mazewm.claims.run, mazewm.figures.run; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    ours = {name for name in loaded if name.split(".")[0] in ("mazewm", "stages")}
+    named = {line.split()[0] for line in digests(Path("stages/score.py")).splitlines()}
+    assert ours <= named and len(ours) > 15
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for name in ("mazewm", "stages"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+STAGES = [path.stem for path in sorted((ROOT / "stages").glob("[a-z]*.py"))]
+
+
+def all_digests(root):
+    return {stage: digests(Path(f"stages/{stage}.py"), root) for stage in STAGES}
+
+
+ROOMS = sorted(path.parent.name for path in (ROOT / "mazewm").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_changed_line_reaches_those_that_import_it_and_a_comment_no_one(copy, room):
+    before, modules = all_digests(copy), sorted((copy / "mazewm" / room).glob("[a-z]*.py"))
+    texts = {path: path.read_text() for path in modules}
+    for path, text in texts.items():
+        path.write_text(text.replace('"""', '"""In other words: ', 1) + "# a comment\n")
+    assert all_digests(copy) == before
+    for path, text in texts.items():
+        module = f"mazewm.{room}.{path.stem}"
+        path.write_text(text + "CHANGED = 1\n")
+        after = all_digests(copy)
+        importing = {stage for stage in STAGES if f"{module} " in before[stage]}
+        assert {stage for stage in STAGES if after[stage] != before[stage]} == importing
+        assert importing, f"{module}: no stage imports it"
+        path.write_text(text)
+
+
+def test_analysis_cannot_retrain_a_model():
+    named = {line.split()[0] for line in digests(Path("stages/train_transformer.py")).splitlines()}
+    assert {name.split(".")[1] for name in named if name.startswith("mazewm.")} <= {
+        "io",
+        "maze",
+        "datasets",
+        "run",
+        "model",
+    }
