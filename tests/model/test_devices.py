@@ -16,7 +16,7 @@ from mazewm.maze.tokens import Vocabulary, encode
 from mazewm.model import devices
 from mazewm.model.batches import Batches
 from mazewm.model.positions import ENCODINGS
-from mazewm.model.training import TrainingParams, backward, forward_of
+from mazewm.model.recipe import TrainingParams, backward, forward_of
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32, summed in another order
 needs_cuda = pytest.mark.skipif(
@@ -86,19 +86,17 @@ def close(here, there):
 
 
 @needs_cuda
-@pytest.mark.parametrize("loss_on", ["all", "path"])
+@pytest.mark.parametrize("objective", ["all", "path"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_logits_losses_and_gradients_on_cuda(encoding, loss_on):
-    vocabulary, params = (
-        Vocabulary(3),
-        TrainingParams.model_construct(precision="fp32", compile=False, loss_on=loss_on),
-    )
+def test_logits_losses_and_gradients_on_cuda(encoding, objective):
+    vocabulary = Vocabulary(3)
+    params = TrainingParams.model_construct(precision="fp32", compile=False)
     model = tiny(encoding, d_vocab=len(vocabulary), n_ctx=vocabulary.max_length).requires_grad_()
     one, other = on_both(model)
     batch = Batches(trees(101), 31, 4, 0)[0]
     assert close(one(batch.lists), other(batch.lists.cuda()))
     here, there = (
-        backward(forward_of(each, params), batch.to(each.device), 7, other_weight=0.3)
+        backward(forward_of(each, objective, params), batch.to(each.device), 7, other_weight=0.3)
         for each in (one, other)
     )
     assert close(here, there)
