@@ -50,9 +50,8 @@ HEAVY += ["typer", "rich.progress", "matplotlib.pyplot", "seaborn"]
 LEAST = {"seconds": 0.01, "megabytes": 1.0}  # less is noise
 AXES = ("data", "width", "SAE width")
 FIRST_WITH_SAE = "train_sae"
-Measured = dict[
-    str, dict[str, list[dict[str, float]]]
-]  # axis -> stage -> factor, seconds, megabytes
+# axis -> stage -> factor, seconds, megabytes
+Measured = dict[str, dict[str, list[dict[str, float]]]]
 
 
 def settings(axis: str, factor: int) -> dict[str, Any]:
@@ -99,9 +98,8 @@ def measure(module: str, arguments: list[str], result: Path) -> None:
         if end.code:
             raise
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    per_megabyte = (
-        1e6 if sys.platform == "darwin" else 1e3
-    )  # ru_maxrss counts bytes there, kilobytes elsewhere
+    # ru_maxrss counts bytes there, kilobytes elsewhere
+    per_megabyte = 1e6 if sys.platform == "darwin" else 1e3
     taken = {"seconds": time.process_time() - since, "megabytes": (peak - held) / per_megabyte}
     files.write_json(result, taken)
 

@@ -29,6 +29,7 @@ from mazewm.maze.tokens import Encoded, encode
 from mazewm.model.transformer import Transformer
 from mazewm.run import ARTIFACTS, Run
 from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import load_sae
 
 Connections = Iterable[tuple[Cell, Cell]]
 
@@ -62,9 +63,7 @@ class LoadedRun(Run):
     @cached_property
     def sae(self) -> SparseAutoencoder:
         """The sparse autoencoder of the place where connections are written."""
-        return SparseAutoencoder.load(
-            self.folder("saes") / f"{self.locations.writing.place}.safetensors"
-        )
+        return load_sae(self, self.locations.writing.place)
 
     @cached_property
     def settings(self) -> dict[str, Condition]:

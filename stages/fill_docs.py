@@ -17,8 +17,8 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from mazewm.io.progress import console
 from stages.command import command
+from stages.imports import ROOT
 
-ROOT = Path(__file__).parent.parent
 TEMPLATES = Path("docs/templates")
 SCALE = "laptop"  # of the results in metrics/
 

@@ -65,7 +65,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Run = Annotated[
+OneRun = Annotated[
     str | None,
     typer.Argument(
         help="One run only, such as rotary-all-0; without it all, and their comparison."
@@ -76,7 +76,7 @@ Jobs = Annotated[
 ]
 
 
-def main(jobs: Jobs, run: Run = None) -> None:
+def main(jobs: Jobs, run: OneRun = None) -> None:
     """Rebuild what is not up to date."""
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:

@@ -113,9 +113,8 @@ async def _run(
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as log:
             try:
-                fcntl.flock(
-                    log, fcntl.LOCK_EX | fcntl.LOCK_NB
-                )  # gone with this process, however it ends
+                # gone with this process, however it ends
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _failed(
                     job, f"error: {job.name}: another call is at it; its log: {path}", display

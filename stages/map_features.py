@@ -17,9 +17,8 @@ def main(run: RunName) -> None:
     from mazewm.sae import SaeParams
 
     one = Run.named(run)
-    torch.set_num_threads(
-        load(SaeParams, "sae").n_threads
-    )  # torch encodes with the SAEs, and does nothing else in this stage
+    # torch encodes with the SAEs, and does nothing else in this stage
+    torch.set_num_threads(load(SaeParams, "sae").n_threads)
     found = map_features(one, load(FeatureParams, "features"))
     with files.replacing(one.folder("features")) as folder:
         found.write(folder)

@@ -14,12 +14,14 @@ def main(run: RunName) -> None:
     """Look at every snapshot on validation mazes, and at the trained transformer on test and
     overload mazes."""
     import pandas as pd
+    import torch
 
     from mazewm.inference import BehaviourRow, measure_behaviour
     from mazewm.localize import formation
     from mazewm.model import TrainingParams, Transformer
 
     one, params = Run.named(run), load(TrainingParams, "training")
+    torch.set_num_threads(params.n_threads)
     snapshots = sorted((one.folder("models") / "snapshots").glob("*.safetensors"))
     if not snapshots:
         raise BadInput(

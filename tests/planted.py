@@ -118,9 +118,8 @@ def outcomes(
     rows = pd.DataFrame({"example": range(n)}).assign(
         **labels, maze_id=range(n), n_changed=n_changed, connection_set=sets or range(n)
     )
-    rows = rows.astype(
-        dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32")
-    )  # as tables.read gives them
+    # as tables.read gives them
+    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32"))
     paths = {"original": [0, 1, 2], "predicted": [0, 3, 2], "measured": [0, 3, 2]}
     return rows.assign(
         **{name: np.array(column, bool) for name, column in flags.items()},

@@ -29,9 +29,8 @@ INDEXING = (
 )
 NAME = "pretend"
 _setup_privateuseone_for_python_backend(NAME)
-getattr(torch, NAME).get_amp_supported_dtype = lambda: [
-    torch.bfloat16
-]  # asked for even where autocast is off
+# asked for even where autocast is off
+getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
 DEVICE = torch.device(NAME, 0)
 
 
@@ -50,9 +49,8 @@ class Walled(torch.Tensor):
             "dtype": held.dtype,
             "device": DEVICE,
         }
-        with torch.inference_mode(
-            False
-        ):  # a view of what was made outside must be able to follow it
+        # a view of what was made outside must be able to follow it
+        with torch.inference_mode(False):
             return torch.Tensor._make_wrapper_subclass(
                 cls, held.shape, **layout, requires_grad=False
             )
@@ -124,9 +122,8 @@ def _call(func: Any, *args: Any, **kwargs: Any) -> Any:
     )
     if leaves or (func is aten.copy_.default and not isinstance(args[0], Walled)):
         return args[0] if func is aten.copy_.default else held
-    known = {
-        id(tensor.held): tensor for tensor in given if isinstance(tensor, Walled)
-    }  # an operation in place gives back what it got
+    # an operation in place gives back what it got
+    known = {id(tensor.held): tensor for tensor in given if isinstance(tensor, Walled)}
     return tree_map(
         lambda out: (
             known[id(out)]

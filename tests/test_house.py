@@ -42,13 +42,14 @@ TORCH_FREE = (
     ),
 )
 TORCH_FREE += ("mazewm.io.params", "mazewm.io.tables", "stages.generate_mazes")
+# by running, so perhaps not there
 MADE = (
     "artifacts",
     "metrics",
     ".venv",
     ".checkpoints",
     "dvc.lock",
-)  # by running, so perhaps not there
+)
 SUFFIXES = (".py", ".md", ".yaml", ".toml", ".lock", ".cff")
 
 FILES = sorted(

@@ -94,9 +94,8 @@ def run_here(cmd: str) -> None:
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
 
 
-@pytest.mark.filterwarnings(
-    "default"
-)  # so few examples have no variance, and no more than that is to be said of them
+# so few examples have no variance, and no more than that is to be said of them
+@pytest.mark.filterwarnings("default")
 def test_every_stage_at_scale_paper(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     params = with_settings(read_yaml(ROOT / "params.yaml"), settings())

@@ -25,9 +25,8 @@ try:
 except ImportError:
     MazeTokenizerModular = None
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::Warning"
-)  # the libraries warn of their own deprecations
+# the libraries warn of their own deprecations
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 with_mazes = pytest.mark.skipif(MazeTokenizerModular is None, reason=REASON.format("maze-dataset"))
 
 N = 5

@@ -22,7 +22,6 @@ WITHOUT_THREADS = (
     "digest_code",
     "generate_mazes",
     "train_transformer",
-    "observe_training",
     "score",
     "compare",
 )

@@ -260,9 +260,8 @@ def looks_two_back(n: int) -> Transformer:
     )
     model.silence()
     attn = model.blocks[0].attn
-    one = (
-        (1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5
-    ) ** -1  # what a one becomes in LayerNorm, inverted
+    # what a one becomes in LayerNorm, inverted
+    one = ((1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5) ** -1
     with torch.no_grad():
         model.W_E.zero_()[:, n_pos:] = torch.eye(d_vocab)
         model.encoding.W_pos.zero_()[:, :n_pos] = torch.eye(n_pos)

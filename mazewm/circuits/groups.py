@@ -6,20 +6,21 @@ from jaxtyping import Bool, Int
 from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION, prompt_length
 
 OWN = tuple(f"own {c}" for c in CONNECTION_CLASSES)  # of the swapped connection
-LATER = tuple(
-    f"later {c}" for c in CONNECTION_CLASSES
-)  # of all connections that are spelled after it
+# of all connections that are spelled after it
+LATER = tuple(f"later {c}" for c in CONNECTION_CLASSES)
+# origin and target with the markers around them
 FRAME = (
     "<ADJLIST_END>",
     "origin",
     "target",
     "<PATH_START>",
-)  # origin and target with the markers around them
+)
+# the groups of one kind at once: what is spread over them shows only here
 JOINT = (
     "own, all",
     "later, all",
     "frame, all",
-)  # the groups of one kind at once: what is spread over them shows only here
+)
 # In reading order; the last group's logits are read.
 TOKEN_GROUPS = (*OWN, JOINT[0], *LATER, JOINT[1], *FRAME, JOINT[2], "earlier path", "last path")
 

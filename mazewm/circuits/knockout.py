@@ -59,12 +59,10 @@ class Batch(NamedTuple):
     encoded: Encoded
     nth: Int[np.ndarray, " maze"]  # which of its connections each maze gives
     tokens: Tokens
-    latents: Float[
-        Tensor, "maze nth"
-    ]  # the best latent of every connection at its own token, without ablation
-    z: dict[
-        int, Float[Tensor, "token head d_head"]
-    ]  # by layer, what the heads put out at the tokens of all connections
+    # the best latent of every connection at its own token, without ablation
+    latents: Float[Tensor, "maze nth"]
+    # by layer, what the heads put out at the tokens of all connections
+    z: dict[int, Float[Tensor, "token head d_head"]]
 
     @property
     def given(self) -> Int[np.ndarray, " maze"]:
@@ -82,9 +80,8 @@ class Replacements(NamedTuple):
 
     z: dict[int, Float[Tensor, "token head d_head"]]  # of all batches, by layer
     mean: dict[int, Float[Tensor, "head d_head"]]
-    donors: list[
-        Int[Tensor, " maze"]
-    ]  # for each batch, the token of another maze that each maze is given
+    # for each batch, the token of another maze that each maze is given
+    donors: list[Int[Tensor, " maze"]]
 
 
 def head_sets(
@@ -218,9 +215,8 @@ def knock_out(
     clean, n = study.sums(batch.latents for batch in batches), study.counts()
     measured = [e for e in known.connections if (clean[e] > 0).all()]
     rows = []
-    seen: dict[
-        tuple[str, HeadSet], np.ndarray
-    ] = {}  # a named set may be a single head, or all of them
+    # a named set may be a single head, or all of them
+    seen: dict[tuple[str, HeadSet], np.ndarray] = {}
     for name, heads in head_sets(known.location.layer + 1, model.params.n_heads, named).items():
         for ablation in ("mean", "resample"):
             key = (ablation, tuple(sorted(heads)))

@@ -55,9 +55,8 @@ class PatchPairRow:
     n_connections: tables.Int
     nth: tables.Int  # how many connections are spelled before the swapped one
     n_common: tables.Int  # cells that both paths start with
-    steps_ahead: (
-        tables.Int
-    )  # steps of the original path from the last common cell to the removed connection
+    # steps of the original path from the last common cell to the removed connection
+    steps_ahead: tables.Int
     metric_clean: tables.Real  # logits
     metric_corrupted: tables.Real
     is_right: tables.Flag  # in both runs the next cell has the largest of all logits
@@ -72,9 +71,8 @@ class PatchRow:
     site: tables.Text
     token_group: tables.Text
     metric_patched: tables.Real  # logits
-    attribution: (
-        tables.Real
-    )  # what the gradient predicts for metric_clean - metric_patched, in logits
+    # what the gradient predicts for metric_clean - metric_patched, in logits
+    attribution: tables.Real
 
 
 class Patched(NamedTuple):
@@ -87,17 +85,15 @@ class Patched(NamedTuple):
 class Pairs(NamedTuple):
     """Pairs of mazes with equally many connections, as tokens."""
 
-    clean: Int[
-        np.ndarray, "pair pos"
-    ]  # up to the last common cell, then padding, which no earlier position sees
+    # up to the last common cell, then padding, which no earlier position sees
+    clean: Int[np.ndarray, "pair pos"]
     corrupted: Int[np.ndarray, "pair pos"]
     nth: Int[np.ndarray, " pair"]
     n_common: Int[np.ndarray, " pair"]
     groups: Bool[np.ndarray, "pair group pos"]
     last: Int[np.ndarray, " pair"]  # the position of the last common cell
-    towards: Int[
-        np.ndarray, "pair 2"
-    ]  # the token of the next cell, of the original and of the swapped path
+    # the token of the next cell, of the original and of the swapped path
+    towards: Int[np.ndarray, "pair 2"]
 
 
 def encode_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Encoded, Encoded, np.ndarray]:

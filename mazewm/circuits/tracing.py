@@ -43,7 +43,7 @@ from mazewm.maze.mazes import Mazes
 from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
-from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import load_sae
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,7 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     model = Transformer.load(run.weights)
     locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
     ranked = run.table("latents")
-    saes = {
-        each.place: SparseAutoencoder.load(run.folder("saes") / f"{each.place}.safetensors")
-        for each in locations
-    }
+    saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
     subject = Subject(model, run.mazes("test")[: params.n_mazes], run.seed, params.batch_size)
     known = [

@@ -38,13 +38,11 @@ class Compared:
     """What the runs come down to together."""
 
     summary: dict[str, Any]
-    claims: dict[
-        str, dict[str, Any]
-    ]  # "runs" by run and id, "encodings" by recipe and id, "comparison" by id
+    # "runs" by run and id, "encodings" by recipe and id, "comparison" by id
+    claims: dict[str, dict[str, Any]]
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
-    effects: (
-        pd.DataFrame
-    )  # run, kind, method, value, low, high, n: what is reported at the writing site
+    # run, kind, method, value, low, high, n: what is reported at the writing site
+    effects: pd.DataFrame
     threshold: float  # own_mass of a connectivity head
     code: pd.DataFrame  # id, measure, encoding (with its objective), seed, value: what C7 compares
 

@@ -107,9 +107,8 @@ class Reported(NamedTuple):
     supervised: Effect
     controls: list[Effect]
     controls_there: list[Effect]  # at the supervised direction's place and dose
-    variants: list[
-        Effect
-    ]  # the probe's direction, a fixed value, cells too: at the latents' place and dose
+    # the probe's direction, a fixed value, cells too: at the latents' place and dose
+    variants: list[Effect]
     tokens: Effect
 
 
@@ -135,9 +134,8 @@ def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
 def score_run(tables: RunTables, threshold: float) -> Scored:
     """Metrics, claims (all but C7, which is about several runs) and curves of one run."""
     found, main = str(tables.site), str(tables.writing_site)
-    ledger = tables.ledger[
-        tables.ledger.n_changed > 0
-    ]  # where nothing is changed, there is nothing to follow
+    # where nothing is changed, there is nothing to follow
+    ledger = tables.ledger[tables.ledger.n_changed > 0]
     reported = {
         site: {
             kind: _reported(ledger, kind, site)

@@ -17,7 +17,7 @@ from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.tokens import Vocabulary
 from mazewm.run import Run
-from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import TRAINED, load_sae
 from mazewm.sae.quality import latents_of
 
 
@@ -25,13 +25,13 @@ class Source(NamedTuple):
     """Whose activations are read, and with which of the place's autoencoders."""
 
     model: Literal["trained", "untrained"]
-    suffix: str  # of the autoencoder's file
+    sae: str  # the kind of autoencoder
 
 
 READOUTS = {
-    "latents": Source("trained", ""),
-    "frozen_decoder": Source("trained", ".frozen_decoder"),
-    "untrained_model": Source("untrained", ".untrained_model"),
+    "latents": Source("trained", TRAINED),
+    "frozen_decoder": Source("trained", "frozen_decoder"),
+    "untrained_model": Source("untrained", "untrained_model"),
 }
 CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untrained_model"]}
 
@@ -71,7 +71,7 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
             kinds = taxonomy.classify(
                 place,
                 name,
-                latents_of(_sae(run, source, place), tokens.values),
+                latents_of(load_sae(run, place, source.sae), tokens.values),
                 taxonomy.labels(tokens, vocabulary),
             )
             found.kinds.extend(kinds)
@@ -87,25 +87,22 @@ def _tokens(run: Run, source: Source, split: str, place: str) -> Activations:
     return read(run.folder("activations") / source.model / split / place)
 
 
-def _sae(run: Run, source: Source, place: str) -> SparseAutoencoder:
-    return SparseAutoencoder.load(run.folder("saes") / f"{place}{source.suffix}.safetensors")
-
-
 def _map_location(
     run: Run, location: Location, params: FeatureParams, n_connections: int, found: FeatureMap
 ) -> None:
     place, site = str(location.place), str(location)
-    latents, seen = {}, {}
+    latents: dict[str, SiteTokens] = {}
+    seen: dict[str, list[Activations]] = {}  # by model, read once for all its autoencoders
     for readout, source in READOUTS.items():
-        sae = _sae(run, source, place)
-        parts = [
-            _tokens(run, source, split, place).at(location.token_class)
-            for split in ("validation", "test")
-        ]
+        if source.model not in seen:
+            seen[source.model] = [
+                _tokens(run, source, split, place).at(location.token_class)
+                for split in ("validation", "test")
+            ]
+        sae, parts = load_sae(run, place, source.sae), seen[source.model]
         latents[readout] = SiteTokens(
             *(Labelled(latents_of(sae, part.values), part.connection) for part in parts)
         )
-        seen[source.model] = parts
     own = seen["trained"]
     resid = SiteTokens(*(Labelled(part.values.astype(np.float32), part.connection) for part in own))
     rows, ranked = trees.map_site(site, latents, resid, n_connections, params, run.seed)

@@ -104,9 +104,8 @@ def map_connections(
 
 
 def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClassifier":
-    from sklearn.tree import (
-        DecisionTreeClassifier,
-    )  # slow, and most who import this module fit nothing
+    # slow, and most who import this module fit nothing
+    from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(
         x, label

@@ -26,11 +26,12 @@ from mazewm.maze.tokens import CONNECTION_CLASSES
 OWN, OTHER = METHODS["latents"], METHODS["other_connection"]
 PATHS = ("heads", "heads+embedding", "heads+embedding+mlp", "embedding", "embedding+mlp")
 SETS = ("binding", "connectivity", "other", "shuffled", "none")
+# where beside the panel, and how
 COLUMNS = {
     "AUROC": (1.12, ".2f"),
     "rank": (1.32, ".1f"),
     "picked": (1.52, ".2f"),
-}  # where beside the panel, and how
+}
 
 
 def own_mass(attention: pd.DataFrame) -> Figure:
@@ -186,9 +187,8 @@ def _cosine_matrix(axis: Axes, cosines: pd.DataFrame) -> None:
         aspect="auto",
         interpolation="nearest",
     )
-    edge = (
-        matrix.index < n * (n - 1)
-    ).sum()  # connections between rows are numbered before those between columns
+    # connections between rows are numbered before those between columns
+    edge = (matrix.index < n * (n - 1)).sum()
     axis.axhline(edge - 0.5, color=GREY, linewidth=0.8)
     axis.axvline(edge - 0.5, color=GREY, linewidth=0.8)
     kinds, middles = (

@@ -34,10 +34,11 @@ LABELS = {
     "random_latents": METHODS["random_latents"].label,
     "random_direction": METHODS["random_direction"].label,
 }
+# where nothing is added, these are the model as it is
 FROM_UNEDITED = (
     "latents",
     "mean_difference",
-)  # where nothing is added, these are the model as it is
+)
 DODGE = 0.03  # between methods, so that their intervals do not lie on each other
 
 

@@ -19,11 +19,12 @@ SHORT = {"<ADJLIST_END>": "list end", "<PATH_START>": "path start"}
 LABELS = [
     SHORT.get(group, group).replace(", ", "\n").replace(" ", "\n", 1) for group in TOKEN_GROUPS
 ]
+# after the swapped connection, after the list of connections, before the path
 BOUNDARIES = (
     4.5,
     9.5,
     14.5,
-)  # after the swapped connection, after the list of connections, before the path
+)
 NO_PAIR = "no pair of mazes is read right before and after the swap"
 SITES = {
     "attn_out": "attention's output",

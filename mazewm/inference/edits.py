@@ -39,9 +39,8 @@ class Taps:
         self.fired = [0] * len(self.edits)
         asked = self.wanted | {edit.place for edit in self.edits}
         self.inside_attention = any(place.site in (Site.SCORES, Site.PATTERN) for place in asked)
-        self.layers = {
-            place.layer for place in asked
-        }  # blocks of other layers take the faster way without taps
+        # blocks of other layers take the faster way without taps
+        self.layers = {place.layer for place in asked}
 
     def __call__(self, place: Place, value: Tensor) -> Tensor:
         for number, edit in enumerate(self.edits):

@@ -29,7 +29,7 @@ from mazewm.inference.edits import Taps
 from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import Routes, routes
-from mazewm.maze.tokens import PATH_END, SPECIALS, Vocabulary, encode_paths, encode_questions
+from mazewm.maze.tokens import PATH_END, Vocabulary, encode_paths, encode_questions
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
@@ -38,9 +38,8 @@ MOST_TOKENS = 256  # of one row: attention grows with their square
 MOST_WAITING = 2**16  # positions of prefixes that are kept for rollouts that have not ended
 NO_CELL = -2
 
-TapOf = Callable[
-    [Int[np.ndarray, " row"]], Tap | None
-]  # the tap for rows that belong to these mazes
+# the tap for rows that belong to these mazes
+TapOf = Callable[[Int[np.ndarray, " row"]], Tap | None]
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,8 @@ class Questions:
     """Equally many questions about each maze of a batch, with a guess of each answer."""
 
     grid: Lattice
-    connections: Bool[
-        np.ndarray, "maze connection"
-    ]  # what guesses go by where the first one was wrong
+    # what guesses go by where the first one was wrong
+    connections: Bool[np.ndarray, "maze connection"]
     asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
     target: Int[np.ndarray, "maze question"]
     guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
@@ -86,11 +84,6 @@ def ask_all(
 ) -> Questions:
     """From every ``origin`` to its ``target``."""
     return Questions(grid, connections, encode_questions(grid, origin, target), target, guess)
-
-
-def vocabulary_of(model: Transformer) -> Vocabulary:
-    """The vocabulary that the model was made for."""
-    return Vocabulary(round((model.d_vocab - len(SPECIALS)) ** 0.5))
 
 
 def rollouts(
@@ -212,9 +205,8 @@ class _Walks:
         self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
         self.cells = np.full((n_rows, n_steps), -1, np.int16)
         self.guess = self.cells.copy()  # what is written, and how it might go on
-        guess = questions.guess[
-            :, :, : n_steps - 1
-        ]  # the last step is left to the model, whose token there is the last that counts
+        # the last step is left to the model, whose token there is the last that counts
+        guess = questions.guess[:, :, : n_steps - 1]
         self.guess[:, : guess.shape[2]] = guess.reshape(n_rows, -1)
         self.n_written = np.zeros(n_rows, int)
         self.is_walking = np.ones(n_rows, bool)

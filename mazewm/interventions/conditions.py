@@ -95,9 +95,8 @@ class Change(NamedTuple):
 
     off: Units  # of removed connections
     on: Units  # of added ones
-    values: Float[
-        np.ndarray, "maze nth n"
-    ]  # what each of ``on`` is worth when its connection is there
+    # what each of ``on`` is worth when its connection is there
+    values: Float[np.ndarray, "maze nth n"]
 
 
 def delta(
@@ -163,9 +162,8 @@ def change_of(
     """Which latents a condition changes: those of the edited connections, or others in their
     place."""
     known = directions.sets[condition.n_latents]
-    is_seen = np.any(
-        known.mean_on > 0, axis=1
-    )  # a connection without an active latent, as those that no maze has, stands for nothing
+    # a connection without an active latent, as those that no maze has, stands for nothing
+    is_seen = np.any(known.mean_on > 0, axis=1)
     added = (
         _other_connections(examples, is_seen, rng)
         if condition.method == "other_connection"

@@ -24,9 +24,8 @@ class LatentSets(NamedTuple):
 
     ids: Int[np.ndarray, "connection n"]
     mean_on: Float[np.ndarray, "connection n"]
-    of_cells: Int[
-        np.ndarray, "connection 2n"
-    ]  # the latents of its two cells, as many of each, none of them its own
+    # the latents of its two cells, as many of each, none of them its own
+    of_cells: Int[np.ndarray, "connection 2n"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from mazewm.localize.locations import Locations
 from mazewm.maze.tokens import prompt_length
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
-from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import load_sae
 
 
 def intervene(run: Run, params: InterventionParams) -> Ledger:
@@ -40,7 +40,7 @@ def _known(run: Run, model: Transformer, params: InterventionParams) -> list[Dir
     locations = Locations.load(run.folder("activations"), model.params.n_layers)
     found = []
     for each in dict.fromkeys([locations.writing, *locations.studied]):
-        sae = SparseAutoencoder.load(run.folder("saes") / f"{each.place}.safetensors")
+        sae = load_sae(run, each.place)
         tokens = read(run.folder("activations") / "trained" / "train" / str(each.place)).at(
             each.token_class
         )

@@ -42,9 +42,8 @@ class LedgerRow:
     where: tables.Text
     n_latents: tables.Int
     dose: tables.Real
-    example: (
-        tables.Int
-    )  # within a split and kind, the same number is the same example in every condition
+    # within a split and kind, the same number is the same example in every condition
+    example: tables.Int
     maze_id: tables.Int
     added: tables.Cells  # connection numbers
     removed: tables.Cells  # connection numbers
@@ -192,9 +191,8 @@ def run_interventions(
     """Every condition at every site on every example; calls ``advance`` after each condition of
     each batch."""
     ledger = Ledger()
-    n_before: Counter[tuple[str, str]] = (
-        Counter()
-    )  # examples of one split and kind are numbered through
+    # examples of one split and kind are numbered through
+    n_before: Counter[tuple[str, str]] = Counter()
     for split, examples in asked:
         first = n_before[split, examples.kind]
         ledger.add_examples(split, examples, first)

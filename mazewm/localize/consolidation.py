@@ -61,9 +61,8 @@ class FormationRow:
 
 def formation(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[FormationRow]:
     """Probe accuracy and own_mass for every layer and each of the four token classes."""
-    from sklearn.linear_model import (
-        RidgeClassifier,
-    )  # slow, and most who import this module fit nothing
+    # slow, and most who import this module fit nothing
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import balanced_accuracy_score
 
     layers = range(model.params.n_layers)

@@ -26,9 +26,8 @@ def probe_directions(
     x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
 ) -> Float[np.ndarray, "connection d_model"]:
     """Weights of a linear probe (ridge classifier) for "which connection is this"."""
-    from sklearn.linear_model import (
-        RidgeClassifier,
-    )  # slow, and most who import this module fit nothing
+    # slow, and most who import this module fit nothing
+    from sklearn.linear_model import RidgeClassifier
 
     probe = RidgeClassifier(class_weight="balanced").fit(x.astype(np.float64), connection)
     directions = np.zeros((n_connections, x.shape[1]))

@@ -72,15 +72,13 @@ def _ridge(
     """Weight and bias for each penalty. With fewer mazes than dimensions the smaller, dual problem
     is solved (Saunders et al. 1998), which has the same solution."""
     mean = x.mean(axis=0, dtype=np.float64)
-    varies = (x != x[0]).any(
-        axis=0
-    )  # of the products of the input, about half do among the mazes of one unit
+    # of the products of the input, about half do among the mazes of one unit
+    varies = (x != x[0]).any(axis=0)
     centred, wanted = x[:, varies] - mean[varies], y - y.mean()
     is_dual = centred.shape[0] < centred.shape[1]
     gram = centred @ centred.T if is_dual else centred.T @ centred
-    size = max(
-        float(np.trace(gram)) / x.shape[1], 1e-9
-    )  # at a constant token there is nothing to read
+    # at a constant token there is nothing to read
+    size = max(float(np.trace(gram)) / x.shape[1], 1e-9)
     right = wanted if is_dual else centred.T @ wanted
     weights = np.zeros((len(penalties), x.shape[1]))
     for weight, penalty in zip(weights, penalties, strict=True):

@@ -92,12 +92,10 @@ class Directions(NamedTuple):
 
     probe: Float[np.ndarray, "unit d_model"]
     shuffled_labels: Float[np.ndarray, "unit d_model"]
-    mean_difference: Float[
-        np.ndarray, "unit d_model"
-    ]  # from mazes in which the fact does not hold to those in which it does
-    given_target: Float[
-        np.ndarray, "unit d_model"
-    ]  # the same among mazes with equal targets, up to its length
+    # from mazes in which the fact does not hold to those in which it does
+    mean_difference: Float[np.ndarray, "unit d_model"]
+    # the same among mazes with equal targets, up to its length
+    given_target: Float[np.ndarray, "unit d_model"]
     is_known: Bool[np.ndarray, " unit"]
 
 

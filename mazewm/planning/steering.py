@@ -62,9 +62,8 @@ class SteerRow:
     depth: tables.Int  # blocks passed when the edit is made
     method: tables.Text
     dose: tables.Real
-    example: (
-        tables.Int
-    )  # within a split and situation, the same number is the same fork in every condition
+    # within a split and situation, the same number is the same fork in every condition
+    example: tables.Int
     maze_id: tables.Int
     fork: tables.Int  # cells
     predicted_cell: tables.Int  # where to go from the fork, fixed before the run

@@ -44,12 +44,10 @@ class FrontierRow:
 def choose(rows: Sequence[FrontierRow], activation: Activation) -> list[FrontierRow]:
     """The rows of one place, with the operating point marked."""
     lost = [row.n_lost - row.n_gained for row in rows]
-    most = max(
-        min(lost), TOLERANCE * rows[0].n_mazes + 1e-9
-    )  # whole mazes, so nothing lies in the last digit
-    sparser = (
-        -1 if activation == "relu" else 1
-    )  # a heavier penalty leaves fewer latents on, a larger k more
+    # whole mazes, so nothing lies in the last digit
+    most = max(min(lost), TOLERANCE * rows[0].n_mazes + 1e-9)
+    # a heavier penalty leaves fewer latents on, a larger k more
+    sparser = -1 if activation == "relu" else 1
     good = [row for row, mazes in zip(rows, lost, strict=True) if mazes <= most]
     best = min(good, key=lambda row: (sparser * row.sparsity, row.width))
     return [replace(row, is_chosen=row is best) for row in rows]

@@ -48,9 +48,8 @@ class SpliceRow:
     ce_mean_ablated: tables.Real
     ce_zero_ablated: tables.Real
     loss_recovered: tables.Real  # against mean ablation
-    loss_recovered_zero: (
-        tables.Real
-    )  # against zero ablation, the weaker baseline that libraries report
+    # against zero ablation, the weaker baseline that libraries report
+    loss_recovered_zero: tables.Real
     solved_clean: tables.Real
     solved_spliced: tables.Real
 

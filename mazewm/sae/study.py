@@ -18,6 +18,7 @@ from mazewm.model.sites import Place
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
 from mazewm.sae import quality, sweep, training
+from mazewm.sae.files import TRAINED, file_name
 from mazewm.sae.operating_point import FrontierRow, choose, operating_point
 from mazewm.sae.params import Point, SaeParams
 from mazewm.sae.quality import DescriptionRow, SpliceRow
@@ -88,7 +89,7 @@ class _AtPlace:
         params, values = self.params, self.train["trained"]
         second, third = (self.seed + SEEDS[kind] for kind in (SECOND_SEED, RANDOM))
         saes = {
-            "trained": training.train(values, params, point, self.seed, params.n_samples),
+            TRAINED: training.train(values, params, point, self.seed, params.n_samples),
             SECOND_SEED: training.train(values, params, point, second, params.n_samples),
             RANDOM: training.train(
                 values, params, point, third, params.n_control_samples, frozen_decoder=True
@@ -98,14 +99,7 @@ class _AtPlace:
             ),
         }
         for kind, sae in saes.items():
-            sae.save(
-                folder
-                / (
-                    f"{self.name}.safetensors"
-                    if kind == "trained"
-                    else f"{self.name}.{kind}.safetensors"
-                )
-            )
+            sae.save(folder / file_name(self.name, kind))
             described = quality.describe(
                 kind,
                 self.place,
@@ -119,7 +113,7 @@ class _AtPlace:
                 f"{whole.l0:.1f}, dead {whole.n_dead}"
             )
             fits.advance()
-        trained, values = saes["trained"], self.test["trained"].values
+        trained, values = saes[TRAINED], self.test["trained"].values
         found.stability.extend(
             compare(self.place, trained, saes[SECOND_SEED], saes[RANDOM], values)
         )
@@ -142,9 +136,8 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         run.mazes("validation")[: params.n_sweep_mazes],
         run.mazes("test")[: params.n_evaluated_mazes],
     )
-    fits = progress(
-        "sparse autoencoders", len(names) * (len(params.points()) + 4)
-    )  # four at the point chosen
+    # four at the point chosen
+    fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4))
     found = Studied()
     for name in names:
         here = _AtPlace(run, name, model, params)

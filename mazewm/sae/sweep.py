@@ -23,9 +23,8 @@ class Detector(NamedTuple):
     """How well a code names connections at one class of validation tokens."""
 
     token_class: str
-    mcc: Callable[
-        [Float[np.ndarray, "token latent"]], Sequence[float]
-    ]  # latents of all validation tokens -> by connection
+    # latents of all validation tokens -> by connection
+    mcc: Callable[[Float[np.ndarray, "token latent"]], Sequence[float]]
 
 
 def sweep(

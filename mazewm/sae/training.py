@@ -44,9 +44,8 @@ def batches(
     """Slices of the (already shuffled) rows in order, starting over when they are used up."""
     per_pass = max(1, len(values) // batch_size)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "The given NumPy array is not writable"
-        )  # and nothing writes to it
+        # and nothing writes to it
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         rows = torch.from_numpy(values)
     for step in range(n_steps):
         start = step % per_pass * batch_size

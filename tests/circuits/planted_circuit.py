@@ -38,9 +38,8 @@ def planted(n_layers: int = 1, writes: tuple[bool, bool] = (True, True)) -> Tran
     )
     model.silence()
     attn = model.blocks[0].attn
-    one = (
-        (1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5
-    ) ** -1  # what a one becomes in LayerNorm, inverted
+    # what a one becomes in LayerNorm, inverted
+    one = ((1 - 2 / d) / (2 / d - 4 / d**2) ** 0.5) ** -1
     cells = torch.arange(N_CELLS)
     with torch.no_grad():
         model.W_E.zero_()[:, TOKEN : TOKEN + len(vocabulary)] = torch.eye(len(vocabulary))

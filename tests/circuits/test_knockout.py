@@ -20,6 +20,15 @@ C2 = Location(0, TokenClass.C2)
 BINDING = [BindingHead(0, 0, 1.0)]
 NAMED = {"binding": BINDING, "connectivity": []}
 MAZES = toy.trees(211)
+PARAMS = CircuitParams(
+    n_mazes=61,
+    n_swaps=7,
+    batch_size=13,
+    connectivity_threshold=0.5,
+    binding_ratio=2.0,
+    n_position_bins=3,
+    n_threads=1,
+)
 
 
 def effects(model, site=C2, best=toy.BEST, named=NAMED):
@@ -144,17 +153,8 @@ def test_block_that_does_nothing_has_no_circuit():
 
 
 def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
-    params = CircuitParams(
-        n_mazes=61,
-        n_swaps=7,
-        batch_size=13,
-        connectivity_threshold=0.5,
-        binding_ratio=2.0,
-        n_position_bins=3,
-        n_threads=1,
-    )
     known = [Readable(location, toy.planted_sae(), toy.BEST) for location in (C2, PAPER_LOCATION)]
-    traced = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, params)
+    traced = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, PARAMS)
     assert {(row.site, row.kind) for row in traced.rows["heads"]} == {
         (str(C2), "binding"),
         (str(C2), "connectivity"),
@@ -166,24 +166,15 @@ def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
     traced.write(tmp_path)
     for name, rows in traced.rows.items():
         assert len(tables.read(tmp_path / f"{name}.parquet", tracing.ROW_TYPES[name])) == len(rows)
-    again = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, params)
+    again = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, PARAMS)
     assert again == traced
 
 
 def test_paper_site_is_measured_once_if_it_is_the_consolidation_site():
-    params = CircuitParams(
-        n_mazes=61,
-        n_swaps=7,
-        batch_size=13,
-        connectivity_threshold=0.5,
-        binding_ratio=2.0,
-        n_position_bins=3,
-        n_threads=1,
-    )
     traced = tracing.trace_subject(
         Subject(toy.planted(), MAZES[:61], 0, 13),
         [Readable(PAPER_LOCATION, toy.planted_sae(), {})],
-        params,
+        PARAMS,
     )
     assert [row.circuit for row in traced.rows["faithfulness"]] == ["binding", "complement"]
     assert traced.rows["knockouts"] == [] and traced.rows["ov_consistency"] == []

@@ -25,9 +25,8 @@ from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
 
 N_POS, VOCABULARY = 53, Vocabulary(3)
-EIGHT = swaps(
-    trees(101, smallest=9), np.random.default_rng(1), 17
-)  # of mazes with eight connections
+# of mazes with eight connections
+EIGHT = swaps(trees(101, smallest=9), np.random.default_rng(1), 17)
 MIXED = swaps(trees(97), np.random.default_rng(0), 23)
 
 

@@ -60,9 +60,8 @@ def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):
     assert np.allclose(knocked.effect_own, 1)
     assert len(traced["patch_pairs"]) == 7 and set(traced["patches"].pair) == set(range(7))
     looked = traced["qk"].query("query_class == 'c2' and key_class == 'coordinate' and head == 0")
-    assert (
-        looked.loc[looked.score.idxmax()].offset == 2 and looked.offset.max() > 10
-    )  # as in mazes with six or seven connections
+    # as in mazes with six or seven connections
+    assert looked.loc[looked.score.idxmax()].offset == 2 and looked.offset.max() > 10
     consistency, cosines = traced["ov_consistency"], traced["ov_cosines"]
     figures = [
         circuits.own_mass(traced["attention"]),

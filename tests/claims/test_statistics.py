@@ -80,9 +80,8 @@ def test_intervals_of_clusters_hold_the_truth_where_independent_ones_do_not():
     held = {"clusters": [], "independent": []}
     for _ in range(199):
         clusters = np.repeat(np.arange(43), 7)
-        flags = (
-            rng.random(len(clusters)) < rng.beta(1.2, 2.8, 43)[clusters]
-        )  # a share of 0.3 that differs between clusters
+        # a share of 0.3 that differs between clusters
+        flags = rng.random(len(clusters)) < rng.beta(1.2, 2.8, 43)[clusters]
         for name, found in (("clusters", share(flags, clusters)), ("independent", share(flags))):
             held[name].append(found.low <= 0.3 <= found.high)
     assert np.mean(held["clusters"]) > 0.9 > np.mean(held["independent"])

@@ -82,9 +82,8 @@ def test_c1_latents_against_the_best_control():
 
 def test_c1_is_about_its_own_site_and_undecided_where_the_control_lies_inside():
     mixed = feature_rows(READOUTS)
-    mixed.loc[
-        (mixed.readout == "latents") & (mixed.connection % 2 == 0), "mcc"
-    ] = -0.3  # the others have 0.9: the mean is the control's
+    # the others have 0.9: the mean is the control's
+    mixed.loc[(mixed.readout == "latents") & (mixed.connection % 2 == 0), "mcc"] = -0.3
     assert verdicts.encodes_connections(mixed, HERE).verdict == "undecided"
     both = pd.concat(
         [feature_rows(READOUTS), feature_rows(READOUTS | {"latents": 0.0}, site="elsewhere")]

@@ -162,9 +162,8 @@ def test_parts_have_a_panel_each():
 def test_attribution_says_how_well_it_agrees():
     figure = patching.attribution(*pairs_and_patches())
     axis = figure.axes[0]
-    assert (
-        axis.get_title() == "learned-0: attention's output\n(n = 40)"
-    )  # ten right pairs, two groups, two layers
+    # ten right pairs, two groups, two layers
+    assert axis.get_title() == "learned-0: attention's output\n(n = 40)"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [
         f"block {layer}: r 1.00, ρ 1.00" for layer in (0, 1)
     ]

@@ -17,9 +17,8 @@ from mazewm.localize.locations import Location
 from mazewm.maze.tokens import TokenClass, encode
 
 D = 37
-OWN = np.array(
-    [[(5 * e + 2) % 31, 31 + e % 5] for e in range(N_CONNECTIONS)]
-)  # a first latent of its own, a second that is shared
+# a first latent of its own, a second that is shared
+OWN = np.array([[(5 * e + 2) % 31, 31 + e % 5] for e in range(N_CONNECTIONS)])
 MEAN_ON = np.array([[1 + e / 4, 2.0] for e in range(N_CONNECTIONS)])
 ARROWS = np.random.default_rng(7).standard_normal((N_CONNECTIONS, D))
 CELLS = (OWN[:, :1] + np.array([3, 11, 17, 23])) % 36  # latents of the two cells, two each

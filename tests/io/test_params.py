@@ -67,12 +67,13 @@ def test_parameters_are_frozen(tmp_path):
         ("n_steps: 3", "n_steps: 3.0", "recipe.n_steps", "3.0"),
         ("n_steps: 3", "n_steps: true", "recipe.n_steps", "True"),
         ("n_steps: 3", "n_steps: ", "recipe.n_steps", "None"),
+        # YAML 1.1 reads a number without a point as a text
         (
             "lr: 0.5",
             "lr: 1e-3",
             "recipe.lr",
             "'1e-3'",
-        ),  # YAML 1.1 reads a number without a point as a text
+        ),
         ("name: plain", "name: 7", "recipe.name", "7"),
         ("is_long: false", "is_long: 0", "recipe.is_long", "0"),
         ("scale: small", "scale: huge", "scale", "'huge'"),

@@ -25,9 +25,8 @@ MAZES = planted_circuit.trees(61, seed=3)
 ASKED = additions(MAZES, np.random.default_rng(0), 2)
 DOSES = [1.0, 2.0]
 SITES = [Location(layer, c) for layer in range(2) for c in CLASSES]
-KNOWN = {
-    site: np.eye(12, 30) * (nth + 1) for nth, site in enumerate(SITES)
-}  # connection e is dimension e, at a length of its own
+# connection e is dimension e, at a length of its own
+KNOWN = {site: np.eye(12, 30) * (nth + 1) for nth, site in enumerate(SITES)}
 
 
 class Planted:

@@ -99,10 +99,11 @@ def test_the_logits_that_are_asked_for_do_not_depend_on_the_others(encoding, tap
         assert torch.allclose(whole[:, since:], part, rtol=0, atol=2e-6)
 
 
+# five tokens of a list; two questions of four tokens, one of three, three of one
 N_LIST, BLOCKS = (
     5,
     [(2, 4), (1, 3), (3, 1)],
-)  # five tokens of a list; two questions of four tokens, one of three, three of one
+)
 BEHIND = Layout.questions(N_LIST, BLOCKS, CPU)
 LAYOUT = Layout.sequence(N_LIST, CPU) + BEHIND
 ROW = tokens(5, len(LAYOUT))

@@ -16,6 +16,7 @@ from mazewm.planning.probes import PlanningParams
 
 GRID = lattice(4)
 SNAKE = [(0, 1), (1, 2), (2, 3), (3, 7), (7, 6), (6, 5), (5, 4)]  # the two upper rows
+# below, cut off from them
 ISLAND = [
     (8, 9),
     (10, 11),
@@ -25,7 +26,7 @@ ISLAND = [
     (9, 13),
     (10, 14),
     (11, 15),
-]  # below, cut off from them
+]
 PARAMS = PlanningParams(
     n_fit_mazes=307,
     n_held_out_mazes=151,
@@ -94,9 +95,8 @@ def test_directions_point_to_the_target_that_is_near(measured):
         for values in (arrows.probe[unit, cells], arrows.mean_difference[unit, cells]):
             if (near & (steps >= 2)).any() and far.any():
                 assert values[steps == 2].mean() > values[far].mean()
-    assert np.allclose(
-        arrows.given_target[:, cells], 0, atol=1e-3
-    )  # the target says everything here, so nothing is left
+    # the target says everything here, so nothing is left
+    assert np.allclose(arrows.given_target[:, cells], 0, atol=1e-3)
 
 
 def planted(n=997, d=13, seed=0):
@@ -141,9 +141,8 @@ def test_fit_finds_the_plane_and_leaves_out_what_does_not_count():
 def test_fit_chooses_the_penalty_on_mazes_that_are_held_out():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((61, 47)).astype(np.float32)
-    fact = Fact(
-        "distance", rng.integers(2, 9, (61, 2)).astype(float), np.ones((61, 2), bool)
-    )  # nothing to find
+    # nothing to find
+    fact = Fact("distance", rng.integers(2, 9, (61, 2)).astype(float), np.ones((61, 2), bool))
     mild, strong = (
         np.abs(fitting.fit(x, fact, penalties).weight).max() for penalties in ([1e-6], [1e-6, 1e6])
     )

@@ -77,9 +77,8 @@ def steered(situation: str, split: str = "test", dose: float = 1.5) -> pd.DataFr
 
 def test_the_next_cell_follows_its_direction_and_no_control():
     rows = steered("first")
-    assert len(rows) == 5 * 2 * 6 * (
-        2 + 1
-    )  # examples, facts, methods; depths 1 and 2 at the origin, 1 at the target
+    # examples, facts, methods; depths 1 and 2 at the origin, 1 at the target
+    assert len(rows) == 5 * 2 * 6 * (2 + 1)
     assert rows.solved_before.all() and set(rows.fact) == {"distance", "on_path"}
     went = rows.groupby(["where", "method"]).goes_as_predicted.mean().unstack()
     assert (went.loc["origin", ["probe", "mean_difference", "given_target"]] == 1).all()
@@ -137,9 +136,8 @@ def test_every_method_writes_the_same_length(method):
 
 
 def test_a_connection_speaks_for_the_end_away_from_the_fork():
-    [chosen] = [
-        forks(batch(CROSSROADS), "later", np.random.default_rng(0), 5)
-    ]  # at 4: exit 5, other 3
+    # at 4: exit 5, other 3
+    [chosen] = [forks(batch(CROSSROADS), "later", np.random.default_rng(0), 5)]
     rng, number = np.random.default_rng(0), chosen.mazes.grid.connection_of
     arrows = rng.standard_normal((12, D))
     known = {
@@ -173,9 +171,8 @@ def test_a_steered_walk_is_the_rollout_of_the_whole_prompt_under_the_edit(encodi
     assert len(chosen) == 7
     reader = Reader(model, chosen, np.random.default_rng(5))
     encoded = encode(chosen.mazes, np.random.default_rng(5))
-    prompts = encoded.tokens[
-        :, : encoded.prompt.shape[1] + 1
-    ]  # the origin, the first token of the path, is given
+    # the origin, the first token of the path, is given
+    prompts = encoded.tokens[:, : encoded.prompt.shape[1] + 1]
     n, place = prompts.shape[1], Place(layer, Site.RESID_POST)
     arrow = np.random.default_rng(0).standard_normal((7, 2, model.params.d_model)) * 10
     at = torch.tensor([[n - 4 + nth for nth in steering.WHERE[where]]])
@@ -197,11 +194,12 @@ def test_a_steered_walk_is_the_rollout_of_the_whole_prompt_under_the_edit(encodi
     none, edit = (
         partial(steering._taps, place, steering.WHERE[where], size * arrow) for size in (0, 1)
     )
+    # the last walk remembers nothing of the edit
     for taps_of, expected in (
         (none, plain),
         (edit, steered),
         (none, plain),
-    ):  # the last walk remembers nothing of the edit
+    ):
         assert np.array_equal(reader.walk(taps_of), expected[:, : reader.n_steps])
     assert (plain != steered)[:, : reader.n_steps].any(axis=1).sum() >= (
         3 if where == "origin" else 1
