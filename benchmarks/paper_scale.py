@@ -126,7 +126,8 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
             ["what", "how much"],
             [
                 "parameters (learned positions)",
-                f"{one.n_params / 1e6:.1f} million, {one.n_matrix / 1e6:.1f} of them in matrix products",
+                f"{one.n_params / 1e6:.1f} million, "
+                f"{one.n_matrix / 1e6:.1f} of them in matrix products",
             ],
             [
                 "different connection sets",
@@ -141,7 +142,8 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
             ],
             [
                 "sequences",
-                f"{n / 1e6:.2f} million ({training['n_steps']:,} steps of {training['batch_size']})",
+                f"{n / 1e6:.2f} million "
+                f"({training['n_steps']:,} steps of {training['batch_size']})",
             ],
             ["how often each maze is seen", f"{n / sections['mazes']['n_train']:.1f} times"],
             ["FLOPs of a training", f"{n * one.flops / 1e15:.0f} P"],

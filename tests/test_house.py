@@ -195,6 +195,8 @@ def test_the_file_map_is_whole():
     )
     missing = [name for name in modules if not {name, f"{name}.py"} & names]
     assert not missing, f"CONTRIBUTING.md: the file map does not name {missing} of mazewm"
+    listed = re.findall(r"^\| `mazewm/(\w+)(?:/|\.py)` \|", file_map, re.MULTILINE)
+    assert listed == list(ROOMS[:-1]), "CONTRIBUTING.md: expected the rooms in their order"
 
 
 PACKAGED = sorted(path.parent.name for path in (ROOT / "mazewm").glob("*/__init__.py"))

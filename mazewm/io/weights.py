@@ -34,7 +34,8 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file itself is no iterable)
+            # The file itself is no iterable.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected the weights of a {kind}.") from None
     except (SafetensorError, OSError) as error:
