@@ -1,8 +1,8 @@
 """How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]``.
 
 The stages of one transformer run as dvc.yaml has them, at scale tiny but on 4x4 cells, each in a
-process of its own, while one of three sizes is multiplied by the factors (1, 4 and 16 if
-none are given):
+process of its own, while one of three sizes is multiplied by 1, 4 and 16 (by FACTORS if they are
+given), and data by 64 as well:
 
 * data: every number of mazes, steps and samples of the scale;
 * width: of the residual stream and the MLP, with as many heads;
@@ -34,7 +34,8 @@ from mazewm.io import files
 from stages.plain_script import steps
 
 ROOT, HERE = Path(__file__).parent.parent, Path(__file__).parent
-FACTORS = (1, 4, 16)
+FACTORS = [1, 4, 16]
+MORE_DATA = [64]  # some stages leave their fixed costs late
 # Numbers that are no amounts of data, or whose product with another is one.
 FIXED = {"n_observations", "n_threads", "n_questions", "n_redrawn", "n_several"}
 SECTIONS_WITHOUT_DATA = {"transformer"}
@@ -121,12 +122,13 @@ def run_stage(command: str, folder: Path) -> dict[str, float]:
     return dict(json.loads(result.read_text()))
 
 
-def measured(factors: list[int]) -> Measured:
+def measured(factors: dict[str, list[int]]) -> Measured:
     """Run all stages for all axes and factors."""
     found: Measured = {axis: {} for axis in AXES}
     with tempfile.TemporaryDirectory() as scratch:
-        base = Path(scratch) / f"{AXES[0]}-{factors[0]}"  # has what the SAE's stages read
-        for axis, factor in itertools.product(AXES, factors):
+        base = Path(scratch) / f"data-{factors['data'][0]}"  # has what the SAE's stages read
+        asked = [(axis, factor) for axis in AXES for factor in factors[axis]]
+        for axis, factor in asked:
             folder, params = (
                 Path(scratch) / f"{axis}-{factor}".replace(" ", "-"),
                 settings(axis, factor),
@@ -198,9 +200,12 @@ def draw(found: Measured, path: Path) -> None:
 
 def main() -> None:
     """Measure, write, draw."""
-    factors = [int(text) for text in sys.argv[1:]] or list(FACTORS)
-    if len(factors) < 2:
+    given = [int(text) for text in sys.argv[1:]]
+    if len(given) == 1:
         sys.exit("error: expected at least two factors.")
+    factors = dict.fromkeys(AXES, given or FACTORS)
+    if not given:
+        factors["data"] = FACTORS + MORE_DATA
     found = measured(factors)
     from benchmarks import machine  # imports torch, which a child would inherit as memory held
 
