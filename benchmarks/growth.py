@@ -1,6 +1,6 @@
 """How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]``.
 
-The stages of one transformer run as dvc.yaml has them, at scale tiny but on 4x4 cells, each in a
+The stages of one transformer run as dvc.yaml has them, at scale tiny but on 5x5 cells, each in a
 process of its own, while one of three sizes is multiplied by 1, 4 and 16 (by FACTORS if they are
 given), and data by 64 as well:
 
@@ -64,10 +64,10 @@ def settings(axis: str, factor: int) -> dict[str, Any]:
         "seeds": [0],
     }
     tiny = params["scales"]["tiny"]
-    # On 3x3 cells there are too few questions for sixteen times as many mazes.
-    tiny["mazes"]["vocabulary_size"] = 4
+    # On fewer cells there are too few questions for 64 times as many mazes.
+    tiny["mazes"]["vocabulary_size"] = 5
     for family in (*tiny["mazes"]["families"].values(), tiny["mazes"]["overload"]):
-        family["size"] = 4
+        family["size"] = 5
     if axis == "data":
         for name, section in tiny.items():
             for key, value in section.items():
