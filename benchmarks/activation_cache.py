@@ -20,9 +20,8 @@ from torch import Tensor
 
 from benchmarks import counterparts, ours
 from benchmarks.pairing import OURS, Line, race, rows
-from mazewm.inference.recording import encoded_batches
+from mazewm.inference.subject import Subject
 from mazewm.localize import activations
-from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, TokenClass
 from mazewm.model.sites import Place, Site
 
@@ -42,19 +41,18 @@ TOLERANCE = 2e-3  # of a float16 value, relative to the largest
 Read = dict[Place, np.ndarray]  # [token, d_model], ordered by maze and position
 
 
-def encoded(mazes: Mazes) -> Iterator[tuple[np.ndarray, Tensor]]:
+def encoded(subject: Subject) -> Iterator[tuple[np.ndarray, Tensor]]:
     """The maze numbers and tokens of every batch, encoded as our cache encodes them."""
-    for part, encoded in encoded_batches(mazes, np.random.default_rng(0), BATCH):
-        yield mazes.maze_id[part], torch.from_numpy(encoded.tokens)
+    for part, encoded in subject.encoded():
+        yield subject.mazes.maze_id[part], torch.from_numpy(encoded.tokens)
 
 
-def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
+def our_cache(folder: Path, subject: Subject) -> Callable[[], float]:
     """Write everything anew and read it; returns the number of tokens."""
-    model = ours.untrained().eval().requires_grad_(False)
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
-        n = activations.cache(folder, model, mazes, WANTED, 0, BATCH)
+        n = activations.cache(folder, subject, WANTED)
         for place in PLACES:
             activations.read(folder / str(place))
         return n
@@ -62,15 +60,15 @@ def our_cache(folder: Path, mazes: Mazes) -> Callable[[], float]:
     return cache
 
 
-def their_cache(folder: Path, mazes: Mazes, arguments: dict[str, Any]) -> Callable[[], float]:
+def their_cache(folder: Path, subject: Subject, arguments: dict[str, Any]) -> Callable[[], float]:
     """The same with one file for each batch."""
-    model = counterparts.hooked(ours.untrained()).eval().requires_grad_(False)
+    model = counterparts.hooked(subject.model).eval().requires_grad_(False)
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         n = 0
-        for nth, (_, tokens) in enumerate(encoded(mazes)):
+        for nth, (_, tokens) in enumerate(encoded(subject)):
             _, cached = model.run_with_cache(tokens, return_cache_object=False, **arguments)
             keep = tokens != PADDING
             torch.save(
@@ -89,10 +87,10 @@ def their_read(folder: Path) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in HOOKS}
 
 
-def check(our_folder: Path, their_folder: Path, mazes: Mazes) -> str:
+def check(our_folder: Path, their_folder: Path, subject: Subject) -> str:
     """Compare every value; an error if any differs."""
     maze, position = [], []
-    for maze_id, tokens in encoded(mazes):
+    for maze_id, tokens in encoded(subject):
         row, at = torch.nonzero(tokens != PADDING, as_tuple=True)
         maze.append(maze_id[row.numpy()])
         position.append(at.numpy())
@@ -119,7 +117,8 @@ def check(our_folder: Path, their_folder: Path, mazes: Mazes) -> str:
 
 def run() -> list[dict[str, Any]]:
     """One line."""
-    mazes = ours.mazes(N_MAZES)
+    model = ours.untrained().eval().requires_grad_(False)
+    subject = Subject(model, ours.mazes(N_MAZES), 0, BATCH)
     with (
         tempfile.TemporaryDirectory() as scratch,
         torch.inference_mode(),
@@ -127,14 +126,14 @@ def run() -> list[dict[str, Any]]:
     ):
         warnings.simplefilter("ignore")
         folders = Path(scratch) / "ours", Path(scratch) / "theirs"
-        contenders = {OURS: our_cache(folders[0], mazes)}
+        contenders = {OURS: our_cache(folders[0], subject)}
         for way, arguments in WAYS.items():
-            contenders[way] = their_cache(folders[1], mazes, arguments)
+            contenders[way] = their_cache(folders[1], subject, arguments)
         rates = race(contenders)
         line = Line(
             "activations to disk and back",
             f"the residual stream after blocks 0 and 1 of {N_MAZES:,} mazes; ours is also shuffled",
             "tokens/s",
-            check(*folders, mazes),
+            check(*folders, subject),
         )
     return rows(line, rates)

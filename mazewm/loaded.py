@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -25,8 +26,9 @@ from mazewm.localize.locations import Locations
 from mazewm.maze.lattice import Lattice
 from mazewm.maze.maze import Cell, Maze
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import Encoded, encode
+from mazewm.maze.tokens import Encoded, encode, encoding_rng
 from mazewm.model.transformer import Transformer
+from mazewm.results import table
 from mazewm.run import ARTIFACTS, Run
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import load_sae
@@ -54,6 +56,11 @@ class LoadedRun(Run):
     def model(self) -> Transformer:
         """The trained transformer."""
         return Transformer.load(self.weights)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of ``mazewm.results.TABLES`` as a data frame; BadInput if it is missing, broken, or
+        of other rows."""
+        return table(self, name)
 
     @cached_property
     def locations(self) -> Locations:
@@ -92,10 +99,10 @@ class LoadedRun(Run):
 
         The prompt is that of ``maze`` in any case. BadInput for a maze without one and only one
         shortest path, and for connections that it has already, or has not."""
-        edited = maze
-        for a, b in (add := list(add)):
+        edited, add, remove = maze, _pairs("add", add), _pairs("remove", remove)
+        for a, b in add:
             edited = edited.add(a, b)
-        for a, b in (remove := list(remove)):
+        for a, b in remove:
             edited = edited.remove(a, b)
         if maze.grid != self.grid or len(remove) > 1:
             size = f"{self.grid.n}x{self.grid.n}"
@@ -103,7 +110,7 @@ class LoadedRun(Run):
                 f"{maze!r} without {remove}: expected a maze on a {size} lattice, and one "
                 "connection removed at most."
             )
-        mazes, rng = Mazes.of([maze]), np.random.default_rng(self.seed)
+        mazes, rng = Mazes.of([maze]), encoding_rng(self.seed)
         encoded = encode(mazes, rng)
         if edited == maze:
             return self._answer(maze, walk(self.model, mazes, encoded.lists)[0])
@@ -140,6 +147,22 @@ class LoadedRun(Run):
             maze,
             tuple((int(cell) // self.grid.n, int(cell) % self.grid.n) for cell in cells[is_cell]),
         )
+
+
+def _pairs(what: str, connections: Connections) -> list[tuple[Cell, Cell]]:
+    """The connections, known to be pairs of cells; BadInput otherwise."""
+    found = list(connections)
+    for each in found:
+        try:
+            (row, col), (other_row, other_col) = each
+            is_pair = all(isinstance(n, int) for n in (row, col, other_row, other_col))
+        except (TypeError, ValueError):
+            is_pair = False
+        if not is_pair:
+            raise BadInput(
+                f"{what}: expected connections such as [((1, 1), (1, 2))], found {each!r}."
+            )
+    return found
 
 
 def load(name: str, artifacts: Path | str = ARTIFACTS) -> LoadedRun:

@@ -1,5 +1,5 @@
 """Run: one transformer with all that is found in it, by name. It knows where things lie, and loads
-mazes and tables.
+mazes; ``mazewm.results`` reads its tables.
 
 A run is a positional encoding, a training objective and a seed; its name is ``rotary-all-0``.
 Everything is in ``artifacts/``: what all runs share in a folder of its own (``mazes``), what a
@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-import pandas as pd
-
-from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.maze import mazes
 from mazewm.maze.mazes import Mazes
@@ -34,37 +31,6 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ARTIFACTS = Path("artifacts")
 R = TypeVar("R", bound="Run")
 
-# Every table of a run: the folder that it lies in, and the type of its rows, whose name travels in
-# the file.
-TABLES: dict[str, tuple[Kind, str]] = {
-    "behaviour": ("observations", "BehaviourRow"),
-    "consolidation": ("activations", "FormationRow"),
-    "writing": ("activations", "WritingRow"),
-    "frontier": ("saes", "FrontierRow"),
-    "descriptions": ("saes", "DescriptionRow"),
-    "splices": ("saes", "SpliceRow"),
-    "stability": ("saes", "StabilityRow"),
-    "features": ("features", "FeatureRow"),
-    "latents": ("features", "LatentRow"),
-    "positions": ("features", "PositionRow"),
-    "taxonomy": ("features", "LatentKindRow"),
-    "attention": ("circuits", "AttentionRow"),
-    "heads": ("circuits", "HeadRow"),
-    "ov_norms": ("circuits", "OvNormRow"),
-    "ov_ranks": ("circuits", "OvRankRow"),
-    "ov_consistency": ("circuits", "OvConsistencyRow"),
-    "ov_cosines": ("circuits", "OvCosineRow"),
-    "knockouts": ("circuits", "KnockoutRow"),
-    "faithfulness": ("circuits", "FaithfulnessRow"),
-    "qk": ("circuits", "QkRow"),
-    "patch_pairs": ("circuits", "PatchPairRow"),
-    "patches": ("circuits", "PatchRow"),
-    "ledger": ("interventions", "LedgerRow"),
-    "examples": ("interventions", "ExampleRow"),
-    "probes": ("planning", "ProbeRow"),
-    "steering": ("planning", "SteerRow"),
-}
-
 
 @dataclass(frozen=True)
 class Run:
@@ -80,11 +46,11 @@ class Run:
         """``"rotary-all-0"`` -> Run("rotary", "all", 0); BadInput for another kind of name."""
         encoding, _, rest = name.partition("-")
         objective, _, seed = rest.partition("-")
-        if encoding not in ENCODINGS or objective not in OBJECTIVES or not seed.isdecimal():
+        is_seed = seed.isdecimal() and str(int(seed)) == seed  # one name for one run: not 007
+        if encoding not in ENCODINGS or objective not in OBJECTIVES or not is_seed:
             raise BadInput(
                 f"run: expected ENCODING-OBJECTIVE-SEED with one of {list(ENCODINGS)}, one of "
-                f"{list(OBJECTIVES)} "
-                f"and a whole number, found {name!r}."
+                f"{list(OBJECTIVES)} and a whole number, found {name!r}."
             )
         return cls(encoding, objective, int(seed), artifacts)
 
@@ -113,11 +79,3 @@ class Run:
     def mazes(self, split: str) -> Mazes:
         """The mazes of ``train``, ``validation``, ``test`` or ``overload``."""
         return mazes.read(self.maze_file(split))
-
-    def table_file(self, name: str) -> Path:
-        """Where one of TABLES lies."""
-        return self.folder(TABLES[name][0]) / f"{name}.parquet"
-
-    def table(self, name: str) -> pd.DataFrame:
-        """One of TABLES as a data frame; BadInput if it is missing, broken, or of other rows."""
-        return tables.read_arrow(self.table_file(name), TABLES[name][1]).to_pandas()

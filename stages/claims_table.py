@@ -3,6 +3,7 @@ stages.claims_table``.
 """
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -61,7 +62,7 @@ def main() -> None:
     )
 
 
-def _of_several_seeds(encodings: dict) -> list[tuple[str, dict]]:
+def _of_several_seeds(encodings: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Encodings pooled over seeds, where there is more than one seed to pool."""
     return [
         (f"{name}, all seeds", some)

@@ -3,6 +3,7 @@ bad input.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,33 @@ import typer
 
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import GARBAGE_WHILE_IMPORTING, console, report
+from stages.imports import PACKAGES, ROOT, digests
 
 RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as rotary-all-0.")]
 Folder = Annotated[Path, typer.Option()]
+
+
+CODE = Path("artifacts/code")  # where stage digest_code writes what each command imports
+
+
+def check_code(file: Path) -> None:
+    """BadInput if the code that a stage runs is not the code that DVC takes it for: a file was
+    edited after stage digest_code, while the stages before this one ran."""
+    known = CODE / f"{file.stem}.txt"
+    if "DVC_STAGE" not in os.environ or not known.exists() or file.stem == "digest_code":
+        return
+    written = known.stat().st_mtime_ns
+    sources = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    if all(path.stat().st_mtime_ns <= written for path in sources):
+        return
+    now = digests(file.relative_to(ROOT)).splitlines()
+    changed = {line.split()[0] for line in set(now) ^ set(known.read_text().splitlines())}
+    if changed:
+        raise BadInput(
+            f"{known}: expected the code as it was when this file was written, found "
+            f"{', '.join(sorted(changed))} changed since; dvc repro begins again with the code as "
+            "it is."
+        )
 
 
 def command(main: Callable[..., None]) -> Callable[[], None]:
@@ -26,6 +51,7 @@ def command(main: Callable[..., None]) -> Callable[[], None]:
         gc.set_threshold(GARBAGE_WHILE_IMPORTING)
         try:
             report.start()
+            check_code(Path(main.__code__.co_filename))
             app()
         except BadInput as error:
             console.print(f"error: {error}", style="red", highlight=False, markup=False)

@@ -6,18 +6,14 @@ is changed reruns none of them, a changed line those that import it, and the dif
 files says which module it was.
 """
 
-from pathlib import Path
-
 from mazewm.io import files
-from stages.command import command
+from stages.command import CODE, command
 from stages.imports import ROOT, digests
-
-OUT = Path("artifacts/code")
 
 
 def main() -> None:
     """Write ``artifacts/code/NAME.txt`` for every ``stages/NAME.py``."""
-    with files.replacing(OUT) as folder:
+    with files.replacing(CODE) as folder:
         for path in sorted((ROOT / "stages").glob("[a-z]*.py")):
             files.write_text(folder / f"{path.stem}.txt", digests(path.relative_to(ROOT)))
 

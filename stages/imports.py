@@ -2,7 +2,8 @@
 
 Read from the syntax tree, never by importing. Imports inside functions count. What a package hands
 on with ``mazewm.io.lazy.offer`` counts for who asks the package for it, and not for who only
-imports one of its modules.
+imports one of its modules. What cannot be followed so (``import *``, names made while running) is
+refused.
 """
 
 import ast
@@ -14,9 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from mazewm.io.errors import BadInput
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mazewm", "stages")
 OFFER = "offer"  # the function by which a package hands on names: offer(__name__, trace="tracing")
+OFFERING = Path("mazewm/io/lazy.py")  # where it is, which alone may import by a computed name
 
 
 class Wanted(NamedTuple):
@@ -26,6 +30,7 @@ class Wanted(NamedTuple):
     names: tuple[str, ...] | None
 
 
+@cache
 def file_of(module: str, root: Path = ROOT) -> Path | None:
     """The file of a module of the project, relative to ``root``; None if there is no such
     module."""
@@ -42,37 +47,64 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-# Kept by what the files say, so that a file that was changed meanwhile is read anew.
+# What is read from a file is kept by what the file says, so that one that was changed is read anew.
 @cache
 def _nodes(text: str) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(ast.parse(text)))
 
 
-def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
-    """Every module that a file names in an import, in functions too."""
-    for node in _nodes((root / path).read_text()):
+@cache
+def _statements(path: Path, text: str) -> tuple[Wanted, ...]:
+    """The import statements of a file, in functions too; BadInput for what cannot be followed."""
+    found = []
+    for node in _nodes(text):
+        if isinstance(node, ast.Call) and path != OFFERING:
+            name = getattr(node.func, "id", getattr(node.func, "attr", None))
+            if name in ("import_module", "__import__"):
+                raise BadInput(f"{path}:{node.lineno}: expected an import statement, found {name}.")
         if isinstance(node, ast.Import):
-            yield from (Wanted(alias.name, None) for alias in node.names)
+            found += [Wanted(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = path.parts[: len(path.parts) - node.level] if node.level else ()
             module = ".".join([*base, *([node.module] if node.module else [])])
             names = tuple(alias.name for alias in node.names)
-            modules = [name for name in names if file_of(f"{module}.{name}", root)]
-            yield from (Wanted(f"{module}.{name}", None) for name in modules)
-            yield Wanted(module, tuple(name for name in names if name not in modules))
+            if "*" in names and module.split(".")[0] in PACKAGES:
+                raise BadInput(f"{path}:{node.lineno}: expected names to import, found *.")
+            found.append(Wanted(module, names))
+    return tuple(found)
+
+
+@cache
+def _offers(path: Path, text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for node in _nodes(text):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == OFFER:
+            for keyword in node.keywords:
+                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                if keyword.arg is None or not isinstance(value, str):
+                    raise BadInput(
+                        f"{path}:{node.lineno}: expected {OFFER}(__name__, NAME=MODULE) with "
+                        "modules in quotation marks."
+                    )
+                found[keyword.arg] = f"{module_of(path)}.{value}"
+    return found
+
+
+def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
+    """Every module that a file names in an import, in functions too."""
+    for module, names in _statements(path, (root / path).read_text()):
+        if names is None or module.split(".")[0] not in PACKAGES:
+            yield Wanted(module, names)
+            continue
+        modules = [name for name in names if file_of(f"{module}.{name}", root)]
+        yield from (Wanted(f"{module}.{name}", None) for name in modules)
+        yield Wanted(module, tuple(name for name in names if name not in modules))
 
 
 def offers(path: Path, root: Path = ROOT) -> dict[str, str]:
     """The modules behind the names that a package hands on, by name; a dot begins one of the
     package itself."""
-    found: dict[str, str] = {}
-    for node in _nodes((root / path).read_text()):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == OFFER:
-            for keyword in node.keywords:
-                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
-                if keyword.arg and isinstance(value, str):
-                    found[keyword.arg] = f"{module_of(path)}.{value}"
-    return found
+    return _offers(path, (root / path).read_text())
 
 
 def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:

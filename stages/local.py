@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from stages.display import Display, Job
 
@@ -63,7 +63,7 @@ def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display:
 async def _run_steps(
     steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display
 ) -> bool:
-    loop, tasks, received = asyncio.get_running_loop(), set[asyncio.Task](), list[int]()
+    loop, tasks, received = asyncio.get_running_loop(), set[asyncio.Task[Any]](), list[int]()
 
     def stop(number: int) -> None:
         received.append(number)

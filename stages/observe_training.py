@@ -16,7 +16,7 @@ def main(run: RunName) -> None:
     import pandas as pd
     import torch
 
-    from mazewm.inference import BehaviourRow, measure_behaviour
+    from mazewm.inference import BehaviourRow, Subject, measure_behaviour
     from mazewm.localize import formation
     from mazewm.model import TrainingParams, Transformer
 
@@ -32,14 +32,15 @@ def main(run: RunName) -> None:
     looks = progress("growing transformers", len(snapshots), share=0.7)
     formed = []
     for path in snapshots:
-        rows = formation(Transformer.load(path), observed, one.seed, params.batch_size)
+        rows = formation(Subject(Transformer.load(path), observed, one.seed, params.batch_size))
         formed += [vars(row) | {"step": int(path.stem)} for row in rows]
         looks.advance()
     progress("measuring behaviour", 1)
     trained = Transformer.load(one.weights)
     rows = []
     for split in ("test", "overload"):
-        rows += measure_behaviour(trained, one.mazes(split), split, one.seed, params.batch_size)
+        held_out = Subject(trained, one.mazes(split), one.seed, params.batch_size)
+        rows += measure_behaviour(held_out, split)
     with files.replacing(one.folder("observations")) as folder:
         pd.DataFrame(formed).to_csv(folder / "formation.csv", index=False)
         tables.write_rows(folder / "behaviour.parquet", BehaviourRow, rows)

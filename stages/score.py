@@ -19,12 +19,12 @@ def main(run: RunName, results: Folder) -> None:
     one = Run.named(run)
     tables = RunTables.of(one)
     scored = score_run(tables, load(CircuitParams, "circuits").connectivity_threshold)
-    with files.replacing(results / "tables" / run) as folder:
+    with files.replacing(results / "tables" / one.name) as folder:
         scored.write(folder)
     progress("pictures", 1)
-    with files.replacing(results / "figures" / run) as folder:
+    with files.replacing(results / "figures" / one.name) as folder:
         draw_run(folder, one, tables, scored)
-    files.write_json(results / "runs" / f"{run}.json", scored.metrics)
+    files.write_json(results / "runs" / f"{one.name}.json", scored.metrics)
     for claim in scored.claims:
         console.print(f"{claim.id} {claim.verdict}: {claim.as_text()}")
 

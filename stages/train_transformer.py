@@ -16,8 +16,7 @@ from stages.imports import digests
 
 def main(run: RunName) -> None:
     """Train the transformer of one run."""
-    from mazewm.model import TrainingParams, TransformerParams
-    from mazewm.model.training import Checkpoint, Training
+    from mazewm.model import Checkpoint, Training, TrainingParams, TransformerParams
 
     one = Run.named(run)
     architecture, params = load(TransformerParams, "transformer"), load(TrainingParams, "training")
@@ -25,7 +24,7 @@ def main(run: RunName) -> None:
     given += [files.file_hash(one.maze_file(split)) for split in ("train", "validation")]
     given.append(digests(Path("stages/train_transformer.py")))
     fingerprint = hashlib.sha256("\n".join(given).encode()).hexdigest()[:16]
-    kept = Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints" / f"{run}-{fingerprint}"
+    kept = Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints" / f"{one.name}-{fingerprint}"
     training = Training(one, architecture, params, Checkpoint(kept, fingerprint))
     steps = progress("training", params.n_steps)
     for now in training.steps():

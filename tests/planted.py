@@ -13,6 +13,7 @@ from circuits import planted_circuit
 
 from mazewm.claims.run import RunTables
 from mazewm.features.ranking import LatentRow
+from mazewm.interventions.design import InterventionParams
 from mazewm.localize.locations import PAPER_LOCATION, Location
 from mazewm.maze.tokens import TokenClass
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
@@ -21,6 +22,19 @@ trees = planted_circuit.trees
 SITE = Location(0, TokenClass.C2)
 N_CONNECTIONS = 12  # of a 3 x 3 lattice
 D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
+INTERVENTIONS = InterventionParams(
+    n_per_connection=1,
+    n_per_connection_validation=1,
+    n_redrawn=1,
+    n_added=[1, 2],
+    n_several=7,
+    set_sizes=[1, 3],
+    doses=[1.0, 4.0],
+    several_doses=[1.0],
+    other_site_doses=[2.0],
+    batch_size=5,
+    n_threads=1,
+)
 
 
 def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.ndarray:

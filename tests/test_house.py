@@ -19,6 +19,7 @@ ROOMS = (
     "maze",
     "datasets",
     "run",
+    "results",
     "model",
     "counterfactuals",
     "inference",

@@ -1,13 +1,29 @@
 """What a stage depends on: found from the imports, told by what the code says."""
 
+import ast
+import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 
-from stages.imports import ROOT, closure, code_of, digests
+from mazewm.io.errors import BadInput
+from stages import command
+from stages.imports import (
+    PACKAGES,
+    ROOT,
+    closure,
+    code_of,
+    digests,
+    file_of,
+    module_of,
+    offers,
+)
 
 TOY = {
     "mazewm/__init__.py": "",
@@ -157,3 +173,111 @@ def test_analysis_cannot_retrain_a_model():
         "run",
         "model",
     }
+
+
+UNFOLLOWABLE = {
+    "a star": ("from mazewm.b import *\n", "names to import"),
+    "a computed import": ("import importlib\nimportlib.import_module('mazewm.' + 'b')\n", "import"),
+    "a computed offer": ("offer(__name__, f=where())\n", "quotation marks"),
+    "an unpacked offer": ("offer(__name__, **modules)\n", "quotation marks"),
+}
+
+
+@pytest.mark.parametrize("form", UNFOLLOWABLE)
+def test_what_cannot_be_followed_is_refused(toy, form):
+    text, expected = UNFOLLOWABLE[form]
+    (toy / "mazewm/room/__init__.py").write_text(text)
+    with pytest.raises(BadInput, match=f"^mazewm/room/__init__.py:[12]: expected .*{expected}"):
+        closure(Path("stages/all.py"), toy)
+
+
+def test_modules_that_know_each_other_when_loaded_are_in_each_others_digest():
+    """An independent look: whatever a loaded module's names come from is in what the syntax tree
+    says that it imports."""
+    program = (
+        "import importlib, sys\n"
+        "names = sys.argv[1:]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "for name in names:\n"
+        "    for value in list(vars(sys.modules[name]).values()):\n"
+        "        source = getattr(value, '__module__', None) or getattr(value, '__name__', '')\n"
+        "        own = isinstance(value, type(sys)) and source.startswith(name + '.')\n"
+        "        if isinstance(source, str) and source != name and not own: print(name, source)\n"
+    )
+    files = [path for stage in STAGES for path in closure(Path(f"stages/{stage}.py"))]
+    names = sorted({module_of(path) for path in files})
+    shown = subprocess.run(
+        [sys.executable, "-c", program, *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    pairs = {tuple(line.split(" ")) for line in shown.splitlines()}
+    pairs = {(name, source) for name, source in pairs if source.split(".")[0] in PACKAGES}
+    assert len(pairs) > 300
+    by_file = {path: set(closure(path)) for path in {file_of(name) for name, _ in pairs}}
+    assert not [pair for pair in pairs if file_of(pair[1]) not in by_file[file_of(pair[0])]]
+
+
+def sections_loaded(stage: str) -> list[str]:
+    """The sections of params.yaml that a stage's file asks for."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / f"stages/{stage}.py").read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "load"
+    ]
+    return [call.args[1].value for call in calls]
+
+
+AXES = ("encodings", "objectives", "seeds")
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_both_places_of_a_parameter_are_dependencies(stage):
+    asked = sections_loaded(stage)
+    watched = [name for name in PIPELINE[stage].get("params", []) if name not in AXES]
+    assert sorted(watched) == sorted([*asked, *(f"scales.${{scale}}.{name}" for name in asked)])
+
+
+def test_a_file_edited_after_the_digests_were_written_is_noticed(toy, tmp_path, monkeypatch):
+    code = tmp_path / "code"
+    code.mkdir()
+    monkeypatch.setattr(command, "ROOT", toy)
+    monkeypatch.setattr(command, "CODE", code)
+    monkeypatch.setattr(command, "digests", lambda path: digests(path, toy))
+    stage = toy / "stages/one.py"
+    (code / "one.txt").write_text(digests(Path("stages/one.py"), toy))
+    later = time.time() + 10
+    (toy / "mazewm/c.py").write_text("another = 1\n")  # which this stage does not import
+    (toy / "mazewm/b.py").write_text(TOY["mazewm/b.py"] + "# a comment\n")
+    for name in ("b", "c"):
+        os.utime(toy / f"mazewm/{name}.py", (later, later))
+    monkeypatch.setenv("DVC_STAGE", "one")
+    command.check_code(stage)
+    (toy / "mazewm/b.py").write_text(TOY["mazewm/b.py"] + "changed = 1\n")
+    os.utime(toy / "mazewm/b.py", (later, later))
+    with pytest.raises(BadInput, match=r"one.txt: expected .* found mazewm.b changed since"):
+        command.check_code(stage)
+    monkeypatch.delenv("DVC_STAGE")  # by hand one may run what one likes
+    command.check_code(stage)
+
+
+def test_what_a_package_hands_on_is_taken_by_someone():
+    places = ["mazewm", "stages", "notebooks", "docs/templates"]
+    texts = [
+        path.read_text()
+        for place in places
+        for path in (ROOT / place).rglob("*.*")
+        if path.suffix in (".py", ".ipynb")
+    ]
+    for init in sorted((ROOT / "mazewm").glob("*/__init__.py")):
+        package = module_of(init.relative_to(ROOT))
+        taken = {
+            name.strip()
+            for text in texts
+            for block in re.findall(rf"from {package} import (\([^)]*\)|[^\n(]+)", text)
+            for name in block.strip("()").split(",")
+        }
+        assert set(offers(init.relative_to(ROOT))) <= taken, package

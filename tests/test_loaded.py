@@ -2,6 +2,7 @@
 maze says.
 """
 
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +19,8 @@ from mazewm.loaded import LoadedRun, load
 from mazewm.localize.locations import Locations
 from mazewm.maze import mazes
 from mazewm.maze.tokens import PATH_END, Vocabulary
+from mazewm.results import TABLES, table_file
+from mazewm.run import Run
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def run(tmp_path):
         for e in range(12)
         for rank in range(2)
     ]
-    tables.write_rows(made.table_file("latents"), LatentRow, rows)
+    tables.write_rows(table_file(made, "latents"), LatentRow, rows)
     return load("rotary-all-0", tmp_path)
 
 
@@ -95,6 +98,29 @@ def test_what_cannot_be_switched_is_refused(run, edit, says):
     maze = run.mazes("test")[3]
     with pytest.raises(BadInput, match=says):
         with_settings(run, 1.0).solve(maze, **edit(maze))
+
+
+@pytest.mark.parametrize("what", ["add", "remove"])
+def test_a_bare_pair_instead_of_a_list_of_pairs_is_refused(run, what, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as where no test is run
+    with pytest.raises(BadInput, match=rf"^{what}: expected connections [^\n]+, found \(1, 0\)\.$"):
+        run.solve(run.mazes("test")[0], **{what: ((1, 0), (1, 1))})
+
+
+@pytest.mark.parametrize("name", ["rotary-all-007", "rotary-all-00", "rotary-all-٣"])
+def test_a_run_has_one_name(name):
+    with pytest.raises(BadInput, match=f"^run: expected [^\n]+ found '{name}'\\.$"):
+        Run.named(name)
+    assert Run.named("rotary-all-7").name == "rotary-all-7"
+
+
+def test_a_table_that_no_run_has_is_refused_with_the_names_of_those_it_has(run):
+    for asked in (lambda: table_file(run, "no_such"), lambda: run.table("no_such")):
+        with pytest.raises(
+            BadInput, match="^table 'no_such': expected one of [^\n]+\\.$"
+        ) as refused:
+            asked()
+        assert all(name in str(refused.value) for name in TABLES)
 
 
 def test_a_maze_of_another_lattice_and_a_run_that_is_not_there_are_refused(run, tmp_path):

@@ -7,7 +7,15 @@ import copy
 import numpy as np
 import pytest
 import torch
-from planted import N_CONNECTIONS, SITE, dictionary, random_sae, sparse_sums, trees
+from planted import (
+    INTERVENTIONS,
+    N_CONNECTIONS,
+    SITE,
+    dictionary,
+    random_sae,
+    sparse_sums,
+    trees,
+)
 from pretend_device import DEVICE, NAME, Walled, best_device, same
 from sae.recipes import POINT, recipe
 from toys import tiny
@@ -19,7 +27,6 @@ from mazewm.counterfactuals import examples
 from mazewm.counterfactuals.forks import forks
 from mazewm.inference import behaviour
 from mazewm.inference.subject import Subject
-from mazewm.interventions.design import InterventionParams
 from mazewm.interventions.directions import Directions, LatentSets
 from mazewm.interventions.ledger import run_interventions
 from mazewm.localize import activations, consolidation, writing
@@ -33,6 +40,7 @@ from mazewm.model.training import Checkpoint, Training
 from mazewm.model.transformer import TransformerParams
 from mazewm.planning import probes, steering
 from mazewm.planning.facts import FACTS
+from mazewm.planning.steering import Steering
 from mazewm.run import Run
 from mazewm.sae import quality, stability, training
 from mazewm.sae.autoencoder import SparseAutoencoder
@@ -49,6 +57,10 @@ def walker(encoding="learned"):
     model.W_U[:, : VOCABULARY.first_cell] = 0
     model.W_U[:, PATH_END] = 3 * model.W_U[:, -1]
     return model
+
+
+def subject(model, some=MAZES):
+    return Subject(model, some, 0, 17)
 
 
 def there(module):
@@ -104,24 +116,20 @@ def test_the_wall_has_doors():
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_behaviour_and_consolidation(encoding):
     rows = agree(
-        lambda model: behaviour.measure_behaviour(model, MAZES, "test", 0, 17), walker(encoding)
+        lambda model: behaviour.measure_behaviour(subject(model), "test"), walker(encoding)
     )
     assert len(rows) == len(MAZES)
-    agree(
-        lambda model: behaviour.behave(model, MAZES, np.random.default_rng(0), 17).cells.tolist(),
-        walker(encoding),
-    )
-    agree(lambda model: consolidation.formation(model, MAZES, 0, 17), walker(encoding))
+    agree(lambda model: behaviour.behave(subject(model)).cells.tolist(), walker(encoding))
+    agree(lambda model: consolidation.formation(subject(model)), walker(encoding))
 
 
 def test_writing():
     some = examples.additions(MAZES, np.random.default_rng(0), 1)
 
     def written(model):
-        arrows = writing.arrows_of(model, MAZES, 0, 17)
-        return writing.write_everywhere(model, arrows, some, [1.0, 4.0], 0, 17), [
-            list(arrow.ravel()) for arrow in arrows.values()
-        ]
+        arrows = writing.arrows_of(subject(model))
+        rows = writing.write_everywhere(subject(model, some.mazes), arrows, some, [1.0, 4.0])
+        return rows, [list(arrow.ravel()) for arrow in arrows.values()]
 
     agree(written, walker())
 
@@ -129,14 +137,8 @@ def test_writing():
 def test_activations(tmp_path):
     def cached(model):
         folder = tmp_path / model.device.type
-        activations.cache(
-            folder,
-            model,
-            MAZES,
-            activations.Wanted([PLACE, Place(1, Site.MLP_POST)], list(TokenClass)),
-            0,
-            17,
-        )
+        wanted = activations.Wanted([PLACE, Place(1, Site.MLP_POST)], list(TokenClass))
+        activations.cache(folder, subject(model), wanted)
         return [
             column.astype(float).tolist() if column.dtype.kind == "f" else column.tolist()
             for column in activations.read(folder / "0.resid_post")
@@ -165,7 +167,7 @@ def test_training_an_sae(activation, frozen):
 
 
 def cached_values(model, folder):
-    activations.cache(folder, model, MAZES, activations.Wanted([PLACE], list(TokenClass)), 0, 17)
+    activations.cache(folder, subject(model), activations.Wanted([PLACE], list(TokenClass)))
     return activations.read(folder / str(PLACE))
 
 
@@ -220,26 +222,11 @@ def test_circuits(encoding):
 
     def traced(model, sae):
         known = [Readable(location, sae, best) for location in (SITE, PAPER_LOCATION)]
-        rows = tracing.trace_subject(Subject(model, MAZES[:43], 0, 17), known, params).rows
+        rows = tracing.trace_subject(subject(model, MAZES[:43]), known, params).rows
         return tuple(rows[name] for name in tracing.ROW_TYPES)
 
     found = agree(traced, walker(encoding), random_sae(30, 47))
     assert all(found), "every table has rows"
-
-
-INTERVENTIONS = InterventionParams(
-    n_per_connection=1,
-    n_per_connection_validation=1,
-    n_redrawn=1,
-    n_added=[1],
-    n_several=3,
-    set_sizes=[1, 3],
-    doses=[1.0, 4.0],
-    several_doses=[1.0],
-    other_site_doses=[2.0],
-    batch_size=5,
-    n_threads=1,
-)
 
 
 def directions(site, is_main, sae: SparseAutoencoder):
@@ -299,9 +286,8 @@ def test_beyond_the_input():
     assert len(chosen) == 7
 
     def steered(model):
-        rows = steering.steer(
-            model, chosen, "test", known, steering.every_dose(2, [3.0]), 5, 0, lambda: None
-        )
+        doses = steering.every_dose(2, [3.0])
+        rows = Steering(model, known, 0, 5).steer(chosen, "test", doses, lambda: None)
         return rows.drop(columns="measured").values.tolist(), [
             list(cells) for cells in rows.measured
         ]

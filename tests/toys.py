@@ -170,6 +170,12 @@ RING = draw("""
     o-T
 """)
 
+WHOLE = draw("""
+    O-T
+    | |
+    o-o
+""")  # no connection is absent, and yet one path is the shortest
+
 ISLANDS = draw("""
     O-o o
     |   |

@@ -24,8 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from mazewm.inference.recording import Recorded
-from mazewm.inference.subject import Subject
+from mazewm.inference.subject import Recorded, Subject
 from mazewm.io import tables
 from mazewm.localize.consolidation import OWN_OFFSETS
 from mazewm.localize.locations import Location
@@ -90,7 +89,7 @@ def attention_profile(subject: Subject, n_position_bins: int) -> list[AttentionR
     mazes, layers = subject.mazes, range(subject.model.params.n_layers)
     bins = position_bins(mazes.n_connections, n_position_bins)
     is_odd = np.add(*np.divmod(np.arange(mazes.grid.n_cells), mazes.grid.n)) % 2
-    rng = subject.rng(1)
+    rng = subject.rng("attention: donors")
     values: dict[tuple[int, Key], list[np.ndarray]] = defaultdict(list)
     places = [Place(layer, Site.PATTERN) for layer in layers]
     for recorded in subject.record(places):

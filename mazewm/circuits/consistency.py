@@ -42,6 +42,7 @@ from mazewm.circuits.attention import BindingHead
 from mazewm.circuits.ov import COORDINATES, class_positions, head_outputs, mean_added
 from mazewm.circuits.readable import Readable
 from mazewm.io import tables
+from mazewm.io.streams import stream
 from mazewm.localize.locations import Location
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import CONNECTOR, DELIMITER, SPECIALS, TokenClass
@@ -193,7 +194,7 @@ def compare(
 
     Connections without a latent are left out, and so are sets without heads.
     """
-    rng = np.random.default_rng([seed, 2])
+    rng = stream("consistency: other heads", seed)
     connections, site = known.connections, known.location
     if len(connections) < 2:
         return Consistency([], [])
@@ -217,7 +218,11 @@ def compare(
                 pairs = [(i, j) for i in range(len(connections)) for j in range(len(connections))]
                 cosines += [
                     OvCosineRow(
-                        str(site), path, connections[i], connections[j], float(matrix[i, j])
+                        site=str(site),
+                        path=path,
+                        connection=connections[i],
+                        latent_of=connections[j],
+                        cosine=float(matrix[i, j]),
                     )
                     for i, j in pairs
                 ]
@@ -259,6 +264,18 @@ def _rank(
         connections, *np.stack([matched, mismatched, rank, *picked.T]).tolist(), strict=True
     )
     return [
-        OvConsistencyRow(str(site), path, heads, e, on, off, auroc, r, hit, chance, n)
+        OvConsistencyRow(
+            site=str(site),
+            path=path,
+            heads=heads,
+            connection=e,
+            cosine_matched=on,
+            cosine_mismatched_mean=off,
+            auroc=auroc,
+            rank=r,
+            picked=hit,
+            picked_chance=chance,
+            n_connections=n,
+        )
         for e, on, off, r, hit, chance in values
     ]

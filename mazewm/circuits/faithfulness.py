@@ -54,7 +54,8 @@ def measure(
     nothing."""
     every = tuple(range(subject.model.params.n_heads))
     circuits = {
-        site: _circuits(site, heads, every, subject.rng(4)) for site, heads in binding.items()
+        site: _circuits(site, heads, every, subject.rng("random heads"))
+        for site, heads in binding.items()
     }
     rows = []
     for layer in sorted({site.layer for site in circuits}):
@@ -72,15 +73,15 @@ def measure(
                 text = " ".join(f"{layer}.{head}" for head in heads)
                 rows.append(
                     FaithfulnessRow(
-                        str(site),
-                        name,
-                        text,
-                        len(heads),
-                        m[every],
-                        m[heads],
-                        m[()],
-                        share,
-                        len(subject.mazes),
+                        site=str(site),
+                        circuit=name,
+                        heads=text,
+                        n_heads=len(heads),
+                        m_model=m[every],
+                        m_circuit=m[heads],
+                        m_empty=m[()],
+                        faithfulness=share,
+                        n=len(subject.mazes),
                     )
                 )
     return rows
@@ -100,7 +101,12 @@ def _circuits(
 
 def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ...]]) -> list[float]:
     """m for each list of heads that a block keeps."""
-    model, mazes, batch, rng = subject.model, subject.mazes, subject.batch, subject.rng(5)
+    model, mazes, batch, rng = (
+        subject.model,
+        subject.mazes,
+        subject.batch,
+        subject.rng("faithfulness"),
+    )
     total, n_tokens = np.zeros(len(kept)), 0
     for n, index in mazes.by_n_connections().items():
         encoded = [

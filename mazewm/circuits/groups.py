@@ -3,24 +3,25 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION, prompt_length
+from mazewm.maze.tokens import (
+    CONNECTION_CLASSES,
+    TOKENS_PER_CONNECTION,
+    Asking,
+    list_length,
+    prompt_length,
+)
 
 OWN = tuple(f"own {c}" for c in CONNECTION_CLASSES)  # of the swapped connection
-# of all connections that are spelled after it
-LATER = tuple(f"later {c}" for c in CONNECTION_CLASSES)
-# origin and target with the markers around them
-FRAME = (
-    "<ADJLIST_END>",
-    "origin",
-    "target",
-    "<PATH_START>",
-)
-# the groups of one kind at once: what is spread over them shows only here
-JOINT = (
-    "own, all",
-    "later, all",
-    "frame, all",
-)
+LATER = tuple(f"later {c}" for c in CONNECTION_CLASSES)  # of all connections after it
+# Origin and target with the markers around them, and where they stand behind the list.
+FRAME = {
+    "<ADJLIST_END>": [-1],
+    "origin": [Asking.ORIGIN_START, Asking.ORIGIN, Asking.ORIGIN_END],
+    "target": [Asking.TARGET_START, Asking.TARGET, Asking.TARGET_END],
+    "<PATH_START>": [Asking.PATH_START],
+}
+# The groups of one kind at once: what is spread over them shows only here.
+JOINT = ("own, all", "later, all", "frame, all")
 # In reading order; the last group's logits are read.
 TOKEN_GROUPS = (*OWN, JOINT[0], *LATER, JOINT[1], *FRAME, JOINT[2], "earlier path", "last path")
 
@@ -37,13 +38,10 @@ def token_groups(
     slot = np.where(slot < n_connections, slot, -1)
     own = [(slot == nth[:, None]) & (kind == k) for k in range(TOKENS_PER_CONNECTION)]
     later = [(slot > nth[:, None]) & (kind == k) for k in range(TOKENS_PER_CONNECTION)]
-    spans = [
-        (start - 8, start - 7),
-        (start - 7, start - 4),
-        (start - 4, start - 1),
-        (start - 1, start),
+    frame = [
+        np.broadcast_to(np.isin(pos, list_length(n_connections) + np.array(offsets)), own[0].shape)
+        for offsets in FRAME.values()
     ]
-    frame = [np.broadcast_to((first <= pos) & (pos < end), own[0].shape) for first, end in spans]
     last = (start + n_common - 1)[:, None]
     kinds = [[*each, np.any(each, axis=0)] for each in (own, later, frame)]
     return np.stack(

@@ -207,7 +207,7 @@ def knock_out(
     subject: Subject, known: Readable, named: Mapping[str, Sequence[BindingHead]]
 ) -> list[KnockoutRow]:
     """Effects for every set of heads, both ablations and every connection whose latent fires."""
-    rng, model = subject.rng(3), subject.model
+    rng, model = subject.rng("knock-outs"), subject.model
     batches = list(read_clean(subject, known, rng))
     study = Knockout(
         model, known, batches, replacements(batches, rng), subject.mazes.grid.n_connections
@@ -226,7 +226,13 @@ def knock_out(
                 own, other = 1 - seen[key][e] / clean[e]
                 rows.append(
                     KnockoutRow(
-                        str(known.location), ablation, name, e, float(own), float(other), int(n[e])
+                        site=str(known.location),
+                        ablation=ablation,
+                        heads=name,
+                        connection=e,
+                        effect_own=float(own),
+                        effect_other=float(other),
+                        n=int(n[e]),
                     )
                 )
     return rows

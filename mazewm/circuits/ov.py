@@ -83,7 +83,7 @@ def ov_norms(model: Transformer, layers: Sequence[int], mazes: Mazes) -> list[Ov
     """The norm of ``v_h(c)`` for every head of ``layers`` and every cell."""
     norms = {layer: head_outputs(model, layer, mazes).norm(dim=2).tolist() for layer in layers}
     return [
-        OvNormRow(layer, h, c, norm)
+        OvNormRow(layer=layer, head=h, cell=c, norm=norm)
         for layer, heads in norms.items()
         for h, cells in enumerate(heads)
         for c, norm in enumerate(cells)
@@ -100,5 +100,5 @@ def ov_ranks(model: Transformer) -> list[OvRankRow]:
             sigma = torch.linalg.svdvals(W_V.cpu().double() @ W_O.cpu().double())
             total = sigma.sum().item()
             rank = torch.special.entr(sigma / total).sum().exp().item() if total > 0 else 0.0
-            rows.append(OvRankRow(layer, head, rank, W_V.shape[1]))
+            rows.append(OvRankRow(layer=layer, head=head, effective_rank=rank, d_head=W_V.shape[1]))
     return rows

@@ -140,7 +140,7 @@ def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:
 def patch(subject: Subject, swaps: Swaps) -> Patched:
     """Patch every place at every group of every pair; about ``subject.batch`` patched sequences are
     read at a time."""
-    rng = subject.rng(7)
+    rng = subject.rng("patching")
     rows = Patched([], [])
     connection_set = np.unique(swaps.mazes.connections, axis=0, return_inverse=True)[1]
     size = max(1, subject.batch // len(TOKEN_GROUPS))
@@ -185,12 +185,12 @@ def _patch_rows(index: np.ndarray, study: "_Study", place: Place) -> list[PatchR
     present = np.asarray(study.pairs.groups.any(axis=2))
     return [
         PatchRow(
-            int(pair),
-            place.layer,
-            str(place.site),
-            TOKEN_GROUPS[group],
-            patched[i][column],
-            attribution[i][group],
+            pair=int(pair),
+            layer=place.layer,
+            site=str(place.site),
+            token_group=TOKEN_GROUPS[group],
+            metric_patched=patched[i][column],
+            attribution=attribution[i][group],
         )
         for i, pair in enumerate(index)
         for column, group in enumerate(groups)

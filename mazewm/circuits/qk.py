@@ -81,13 +81,13 @@ def qk_by_offset(
             mean, sd = found.mean(dim=1), found.std(dim=1, correction=0)
             rows += [
                 QkRow(
-                    0,
-                    head,
-                    str(query_class),
-                    str(key_class),
-                    int(offset),
-                    float(mean[head, offset]),
-                    float(sd[head, offset]),
+                    layer=0,
+                    head=head,
+                    query_class=str(query_class),
+                    key_class=str(key_class),
+                    offset=int(offset),
+                    score=float(mean[head, offset]),
+                    sd_over_positions=float(sd[head, offset]),
                 )
                 for head in range(model.params.n_heads)
                 for offset in offsets

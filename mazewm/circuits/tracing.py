@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from mazewm import results
 from mazewm.circuits import consistency, faithfulness
 from mazewm.circuits.attention import (
     AttentionRow,
@@ -94,7 +95,7 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     """Trace the circuits of one run on its test mazes."""
     model = Transformer.load(run.weights)
     locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
-    ranked = run.table("latents")
+    ranked = results.table(run, "latents")
     saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
     subject = Subject(model, run.mazes("test")[: params.n_mazes], run.seed, params.batch_size)
@@ -128,7 +129,7 @@ def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitPa
     """
     model, mazes, seed, traced = subject.model, subject.mazes, subject.seed, Traced()
     attention = attention_profile(subject, params.n_position_bins)
-    patched = patch(subject, swaps(mazes, np.random.default_rng([seed, 6]), params.n_swaps))
+    patched = patch(subject, swaps(mazes, subject.rng("swaps"), params.n_swaps))
     traced.add("attention", attention)
     traced.add("qk", qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes)))
     traced.add("patch_pairs", patched.pairs)

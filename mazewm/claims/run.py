@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mazewm import results
 from mazewm.claims import planning, saes, summary, verdicts
 from mazewm.claims.curves import read_curve
 from mazewm.claims.effects import (
@@ -24,7 +25,7 @@ from mazewm.claims.sets import with_connection_sets
 from mazewm.claims.statistics import rounded
 from mazewm.io import files
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
-from mazewm.run import TABLES, Run
+from mazewm.run import Run
 
 AT_CONSOLIDATION, AT_WRITING, AT_PAPER = "consolidation", "writing", "paper"
 
@@ -61,10 +62,14 @@ class RunTables:
     @classmethod
     def of(cls, run: Run) -> "RunTables":
         """Read them all."""
-        formed = run.table("consolidation")
+        formed = results.table(run, "consolidation")
         locations = Locations.load(run.folder("activations"), int(formed.layer.max()) + 1)
         held_out = {split: run.mazes(split) for split in ("validation", "test", "overload")}
-        read = {each.name: run.table(each.name) for each in fields(cls) if each.name in TABLES}
+        read = {
+            each.name: results.table(run, each.name)
+            for each in fields(cls)
+            if each.name in results.TABLES
+        }
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
         for name in ("behaviour", "ledger", "steering"):

@@ -19,7 +19,7 @@ model must then do.
 The predicted path, that of the edited maze, is fixed here, before any model runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -66,6 +66,16 @@ def flip(mazes: Mazes, changed: Int[np.ndarray, "maze n"]) -> Bool[np.ndarray, "
     return connections
 
 
+def with_connections(
+    mazes: Mazes, connections: Bool[np.ndarray, "maze connection"]
+) -> tuple[Int[np.ndarray, " kept"], Mazes]:
+    """Which of the mazes have one and only one shortest path with other connections, and these
+    mazes with them."""
+    after = shortest_paths(mazes.grid, connections, mazes.origin, mazes.target)
+    kept = np.flatnonzero(after.is_unique)
+    return kept, replace(mazes[kept], connections=connections[kept], path=after.cells[kept])
+
+
 def with_new_ends(mazes: Mazes, rng: np.random.Generator, times: int) -> Mazes:
     """Each maze ``times`` over, with origin and target drawn anew: more questions about the same
     connection sets."""
@@ -92,14 +102,7 @@ def removals(
     trees = mazes[is_tree & (mazes.n_connections < max_connections)]
     maze, extra = np.nonzero(openable(trees.grid, trees.connections))
     chosen = trees[maze]
-    cyclic = solve(
-        trees.grid,
-        flip(chosen, extra[:, None]),
-        chosen.origin,
-        chosen.target,
-        chosen.family,
-        chosen.maze_id,
-    )
+    _, cyclic = with_connections(chosen, flip(chosen, extra[:, None]))
     steps = steps_of(cyclic)
     which, nth = np.nonzero(steps >= 0)
     found = _that_fit("remove", cyclic[which], _none(which), steps[which, nth][:, None])
@@ -159,19 +162,8 @@ def _together(kind: Kind, mazes: Mazes, rng: np.random.Generator, k: int, n: int
 def _that_fit(kind: Kind, mazes: Mazes, added: np.ndarray, removed: np.ndarray) -> Examples:
     """Those candidates whose edited maze has one and only one shortest path."""
     connections = flip(mazes, np.concatenate([added, removed], axis=1))
-    after = shortest_paths(mazes.grid, connections, mazes.origin, mazes.target)
-    keep = np.flatnonzero(after.is_unique)
-    before = mazes[keep]
-    edited = Mazes(
-        before.grid,
-        before.maze_id,
-        before.family,
-        connections[keep],
-        before.origin,
-        before.target,
-        after.cells[keep],
-    )
-    return Examples(kind, before, added[keep], removed[keep], edited)
+    kept, edited = with_connections(mazes, connections)
+    return Examples(kind, mazes[kept], added[kept], removed[kept], edited)
 
 
 def _some_of_each(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from mazewm.counterfactuals.examples import steps_of
+from mazewm.counterfactuals.examples import flip, steps_of, with_connections
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.truths import openable, shortest_paths
+from mazewm.maze.truths import openable
 
 MOST_PER_MAZE = 3  # swaps, so that no few mazes stand for many
 
@@ -38,39 +38,36 @@ class Swaps:
 
 
 def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
-    """``n`` swaps drawn at random, or as many as there are: a second one of a maze only when all
-    mazes have given a first."""
-    grid = mazes.grid
-    on_path = (steps_of(mazes)[:, :, None] == np.arange(grid.n_connections)).any(axis=1)
-    maze, removed, added = np.nonzero(
-        on_path[:, :, None] & openable(grid, mazes.connections)[:, None, :]
-    )
-    rows = np.arange(len(maze))
-    connections = mazes.connections[maze]
-    connections[rows, removed], connections[rows, added] = False, True
+    """``n`` swaps drawn at random, or as many as there are, in the order of their mazes: a second
+    one of a maze only when all mazes have given a first."""
+    possible, maze = _all_swaps(mazes)
+    drawn = rng.permutation(len(possible))
+    turn = _turn(maze[drawn])
+    in_turn = drawn[np.argsort(turn, kind="stable")]
+    n_allowed = int((turn < MOST_PER_MAZE).sum())
+    return possible[np.sort(in_turn[: min(n, n_allowed)])]
+
+
+def _all_swaps(mazes: Mazes) -> tuple[Swaps, Int[np.ndarray, " swap"]]:
+    """Every swap of every maze, and which maze each is of."""
+    on_path = (steps_of(mazes)[:, :, None] == np.arange(mazes.grid.n_connections)).any(axis=1)
+    is_open = openable(mazes.grid, mazes.connections)
+    maze, removed, added = np.nonzero(on_path[:, :, None] & is_open[:, None, :])
+    before = mazes[maze]
+    connections = flip(before, np.stack([removed, added], axis=1))
     # The path of the swapped maze is another one, for it cannot use what was removed.
-    after = shortest_paths(grid, connections, mazes.origin[maze], mazes.target[maze])
-    found = rng.permutation(np.flatnonzero(after.is_unique))
-    nth = _nth_of_its_kind(maze[found])
-    first = np.argsort(nth, kind="stable")[: min(n, int((nth < MOST_PER_MAZE).sum()))]
-    kept = np.sort(found[first])
-    before = mazes[maze[kept]]
-    swapped = Mazes(
-        grid,
-        before.maze_id,
-        before.family,
-        connections[kept],
-        before.origin,
-        before.target,
-        after.cells[kept],
-    )
-    return Swaps(before, removed[kept], added[kept], swapped)
+    kept, swapped = with_connections(before, connections)
+    return Swaps(before[kept], removed[kept], added[kept], swapped), maze[kept]
 
 
-def _nth_of_its_kind(values: np.ndarray) -> np.ndarray:
-    """How many equal values stand before each one."""
+def _turn(values: np.ndarray) -> Int[np.ndarray, " value"]:
+    """How many equal values stand before each one.
+
+    >>> _turn(np.array([5, 3, 5, 5, 3])).tolist()
+    [0, 0, 1, 2, 1]
+    """
     order = np.argsort(values, kind="stable")
-    sorted_values = values[order]
-    nth = np.empty(len(values), int)
-    nth[order] = np.arange(len(values)) - np.searchsorted(sorted_values, sorted_values)
-    return nth
+    in_order = values[order]
+    turn = np.empty(len(values), int)
+    turn[order] = np.arange(len(values)) - np.searchsorted(in_order, in_order)
+    return turn

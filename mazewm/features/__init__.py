@@ -7,5 +7,4 @@ __getattr__ = offer(
     map_features="mapping",
     FeatureParams="trees",
     detector="trees",
-    best_latents="ranking",
 )

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from mazewm import results
 from mazewm.features import taxonomy, trees
 from mazewm.features.ranking import Labelled, LatentRow, PositionRow, early_and_late
 from mazewm.features.trees import FeatureParams, SiteTokens
@@ -56,7 +57,8 @@ class FeatureMap:
 def map_features(run: Run, params: FeatureParams) -> FeatureMap:
     """At every location, with controls and baselines; then give every latent of every place its
     kind."""
-    n_layers = int(run.table("consolidation").layer.max()) + 1  # the model itself is not needed
+    # The model itself is not needed.
+    n_layers = int(results.table(run, "consolidation").layer.max()) + 1
     locations = Locations.load(run.folder("activations"), n_layers).studied
     places = cached_places(run.folder("activations") / "trained" / "test")
     vocabulary, found = Vocabulary(run.mazes("test").grid.n), FeatureMap()
@@ -100,18 +102,17 @@ def _map_location(
                 for split in ("validation", "test")
             ]
         sae, parts = load_sae(run, place, source.sae), seen[source.model]
-        latents[readout] = SiteTokens(
-            *(Labelled(latents_of(sae, part.values), part.connection) for part in parts)
-        )
+        fit, test = (Labelled(latents_of(sae, part.values), part.connection) for part in parts)
+        latents[readout] = SiteTokens(fit, test, n_connections)
     own = seen["trained"]
-    resid = SiteTokens(*(Labelled(part.values.astype(np.float32), part.connection) for part in own))
-    rows, ranked = trees.map_site(site, latents, resid, n_connections, params, run.seed)
+    fit, test = (Labelled(part.values.astype(np.float32), part.connection) for part in own)
+    resid = SiteTokens(fit, test, n_connections)
+    rows, ranked = trees.map_site(site, latents, resid, params, run.seed)
     found.features.extend(rows)
     found.latents.extend(ranked)
-    fit, test = latents["latents"]
-    found.positions.extend(
-        early_and_late(site, fit, own[0].position, test, own[1].position, n_connections)
-    )
+    fit, test, n = latents["latents"]
+    positions = [part.position for part in own]
+    found.positions.extend(early_and_late(site, (fit, test), positions, n))
     best = (
         tables.frame(rows, trees.FeatureRow)
         .groupby(["readout", "connection"])

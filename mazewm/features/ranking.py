@@ -1,5 +1,6 @@
 """Single latents as detectors of connections: which are best, early and late in the prompt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,13 +71,13 @@ def rank_latents(
             held_out = f1(test.x[:, latent] > threshold[latent, e], test.connection == e)
             rows.append(
                 LatentRow(
-                    site,
-                    e,
-                    rank,
-                    int(latent),
-                    float(mean_on[latent]),
-                    float(mean_off[latent]),
-                    held_out,
+                    site=site,
+                    connection=e,
+                    rank=rank,
+                    latent=int(latent),
+                    mean_on=float(mean_on[latent]),
+                    mean_off=float(mean_off[latent]),
+                    f1=held_out,
                 )
             )
     return rows
@@ -108,18 +109,16 @@ def f1(active: Bool[np.ndarray, " token"], truth: Bool[np.ndarray, " token"]) ->
 
 def early_and_late(
     site: str,
-    fit: Labelled,
-    fit_position: np.ndarray,
-    test: Labelled,
-    test_position: np.ndarray,
+    tokens: tuple[Labelled, Labelled],
+    positions: Sequence[np.ndarray],
     n_connections: int,
 ) -> list[PositionRow]:
-    """Each connection's best latent by F1 among the early tokens of ``fit``, measured on early and
-    late tokens of ``test``, and the other way round; early tokens stand before the median position
-    of ``fit``."""
-    middle = np.median(fit_position)
+    """Each connection's best latent by F1 among the early tokens of the first part, measured on
+    early and late tokens of the second, and the other way round; early tokens stand before the
+    median position of the first part. ``positions`` are those of each part's tokens."""
+    (fit, test), middle = tokens, np.median(positions[0])
     parts = {
-        name: [(fit_position < middle) == early, (test_position < middle) == early]
+        name: [(position < middle) == early for position in positions]
         for name, early in (("early", True), ("late", False))
     }
     rows = []
@@ -133,14 +132,14 @@ def early_and_late(
                 found = f1(test.x[there, latent] > threshold[latent, e], truth)
                 rows.append(
                     PositionRow(
-                        site,
-                        int(e),
-                        found_on,
-                        measured_on,
-                        latent,
-                        found,
-                        int(truth.sum()),
-                        int(there.sum()),
+                        site=site,
+                        connection=int(e),
+                        found_on=found_on,
+                        measured_on=measured_on,
+                        latent=latent,
+                        f1=found,
+                        n_positive=int(truth.sum()),
+                        n_tokens=int(there.sum()),
                     )
                 )
     return rows

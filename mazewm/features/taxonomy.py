@@ -144,18 +144,22 @@ def classify(
         if density[latent] > DENSE:
             kind = "dense"
         if density[latent] == 0:
-            rows.append(LatentKindRow(place, sae, latent, "dead", "", 0.0, 0.0))
+            rows.append(
+                LatentKindRow(
+                    place=place, sae=sae, latent=latent, kind="dead", of="", f1=0.0, density=0.0
+                )
+            )
             continue
         best = int(of_kind.get(kind, f1).argmax())
         rows.append(
             LatentKindRow(
-                place,
-                sae,
-                latent,
-                kind,
-                str(facts.names.of[best]),
-                float(f1[best]),
-                float(density[latent]),
+                place=place,
+                sae=sae,
+                latent=latent,
+                kind=kind,
+                of=str(facts.names.of[best]),
+                f1=float(f1[best]),
+                density=float(density[latent]),
             )
         )
     return rows

@@ -21,7 +21,7 @@ thresholds, SHARES of its maximum.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -32,6 +32,7 @@ from pydantic import Field
 from mazewm.features.ranking import Labelled, LatentRow, rank_latents
 from mazewm.io import tables
 from mazewm.io.params import Params
+from mazewm.io.streams import stream
 from mazewm.localize.activations import Activations
 from mazewm.localize.directions import mean_differences, probe_directions
 from mazewm.maze.tokens import TokenClass
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
 
 DEPTHS = (1, 2, 3)
+# the supervised directions, by readout
+DIRECT = {"mean_difference": mean_differences, "linear_probe": probe_directions}
 
 
 class FeatureParams(Params):
@@ -74,33 +77,68 @@ def candidates(
     return np.argsort(-t, kind="stable")[:n]
 
 
+class SiteTokens(NamedTuple):
+    """What is known of one site's tokens: fitted on ``fit`` (validation mazes), measured on
+    ``test``; the labels are numbers below ``n_connections``."""
+
+    fit: Labelled
+    test: Labelled
+    n_connections: int
+
+    def shuffled(self, rng: np.random.Generator) -> "SiteTokens":
+        """The same tokens with the labels of each part in another order."""
+        fit, test = (
+            Labelled(part.x, rng.permutation(part.connection)) for part in (self.fit, self.test)
+        )
+        return SiteTokens(fit, test, self.n_connections)
+
+
+class Tree(NamedTuple):
+    """A detector of one connection, and how well it does on test tokens: a FeatureRow but for where
+    and of what."""
+
+    connection: int
+    depth: int
+    units: list[int]
+    balanced_accuracy: float
+    mcc: float
+    n_positive: int
+    n_tokens: int
+
+
 def map_connections(
-    site: str,
-    readout: str,
-    fit: Labelled,
-    test: Labelled,
-    n_connections: int,
-    n_candidates: int,
-    shuffle_seed: int | None = None,
-    depths: Sequence[int] = DEPTHS,
-) -> list[FeatureRow]:
-    """Trees for every connection; with ``shuffle_seed`` the labels are shuffled among the tokens of
-    each set."""
-    if shuffle_seed is not None:
-        rng = np.random.default_rng(shuffle_seed)
-        fit, test = (Labelled(part.x, rng.permutation(part.connection)) for part in (fit, test))
-    rows = []
-    for e in range(n_connections):
-        label, truth = fit.connection == e, test.connection == e
-        if not label.any() or not truth.any():
-            continue
-        units = candidates(fit.x, label, n_candidates)
-        x_fit, x_test = fit.x[:, units], test.x[:, units]
+    tokens: SiteTokens, n_candidates: int, depths: Sequence[int] = DEPTHS
+) -> list[Tree]:
+    """Trees of each depth for every connection that both parts have."""
+    found = []
+    for e, label, truth in _labels(tokens):
+        units = candidates(tokens.fit.x, label, n_candidates)
+        x_fit, x_test = tokens.fit.x[:, units], tokens.test.x[:, units]
         for depth in depths:
             tree = _fit_tree(depth, x_fit, label)
             asked = units[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])]
-            rows.append(_row(site, readout, e, depth, asked, truth, tree.predict(x_test)))
-    return rows
+            found.append(_judged(e, depth, asked, truth, tree.predict(x_test)))
+    return found
+
+
+def map_directions(
+    tokens: SiteTokens, directions: Float[np.ndarray, "connection d_model"]
+) -> list[Tree]:
+    """One threshold along one supervised direction for every connection that both parts have."""
+    found = []
+    for e, label, truth in _labels(tokens):
+        along_fit, along_test = (part.x @ directions[e] for part in (tokens.fit, tokens.test))
+        tree = _fit_tree(1, along_fit[:, None], label)
+        found.append(_judged(e, 1, np.empty(0, int), truth, tree.predict(along_test[:, None])))
+    return found
+
+
+def _labels(tokens: SiteTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Each connection that both parts have, with the tokens of each part that spell it."""
+    for e in range(tokens.n_connections):
+        label, truth = tokens.fit.connection == e, tokens.test.connection == e
+        if label.any() and truth.any():
+            yield e, label, truth
 
 
 def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClassifier":
@@ -112,27 +150,10 @@ def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClas
     )
 
 
-def _row(
-    site: str,
-    readout: str,
-    connection: int,
-    depth: int,
-    units: np.ndarray,
-    truth: np.ndarray,
-    said: np.ndarray,
-) -> FeatureRow:
+def _judged(e: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.ndarray) -> Tree:
     accuracy, mcc = agreement(truth, said)
-    return FeatureRow(
-        site,
-        readout,
-        connection,
-        depth,
-        [int(u) for u in units],
-        accuracy,
-        mcc,
-        int(truth.sum()),
-        len(truth),
-    )
+    n_positive, n_tokens = int(truth.sum()), len(truth)
+    return Tree(e, depth, [int(u) for u in units], accuracy, mcc, n_positive, n_tokens)
 
 
 def agreement(
@@ -156,34 +177,6 @@ def agreement(
     ) if variances else 0.0
 
 
-def map_directions(
-    site: str,
-    readout: str,
-    directions: Float[np.ndarray, "connection d_model"],
-    fit: Labelled,
-    test: Labelled,
-) -> list[FeatureRow]:
-    """One threshold along one supervised direction for every connection."""
-    rows = []
-    for e, direction in enumerate(directions):
-        label, truth = fit.connection == e, test.connection == e
-        if not label.any() or not truth.any():
-            continue
-        tree = _fit_tree(1, (fit.x @ direction)[:, None], label)
-        rows.append(
-            _row(
-                site,
-                readout,
-                e,
-                1,
-                np.empty(0, int),
-                truth,
-                tree.predict((test.x @ direction)[:, None]),
-            )
-        )
-    return rows
-
-
 def detector(
     held_out: Activations, token_class: TokenClass, n_connections: int, n_candidates: int
 ) -> Detector:
@@ -197,46 +190,26 @@ def detector(
             Labelled(latents[at & half], held_out.connection[at & half])
             for half in (is_fit, ~is_fit)
         )
-        return [
-            row.mcc
-            for row in map_connections(
-                "", "", fit, test, n_connections, n_candidates, depths=DEPTHS[-1:]
-            )
-        ]
+        tokens = SiteTokens(fit, test, n_connections)
+        return [tree.mcc for tree in map_connections(tokens, n_candidates, DEPTHS[-1:])]
 
     return Detector(str(token_class), mcc)
-
-
-class SiteTokens(NamedTuple):
-    """What is known of one site's tokens: fitted on ``fit`` (validation mazes), measured on
-    ``test``."""
-
-    fit: Labelled
-    test: Labelled
 
 
 def map_site(
     site: str,
     latents: dict[str, SiteTokens],
     resid: SiteTokens,
-    n_connections: int,
     params: FeatureParams,
     seed: int,
 ) -> tuple[list[FeatureRow], list[LatentRow]]:
     """The feature map of one site. ``latents`` holds the SAE's and its controls' latents by
     readout; ``resid`` the activations."""
-    rows: list[FeatureRow] = []
-    for readout, tokens in latents.items():
-        rows += map_connections(site, readout, *tokens, n_connections, params.n_candidates)
-    own = latents["latents"]
-    rows += map_connections(
-        site, "shuffled_labels", *own, n_connections, params.n_candidates, shuffle_seed=seed
-    )
-    rows += map_connections(site, "neurons", *resid, n_connections, params.n_candidates)
-    rows += map_directions(
-        site, "mean_difference", mean_differences(*resid.fit, n_connections), *resid
-    )
-    rows += map_directions(
-        site, "linear_probe", probe_directions(*resid.fit, n_connections), *resid
-    )
-    return rows, rank_latents(site, *own, n_connections, params.n_candidates)
+    n, own = params.n_candidates, latents["latents"]
+    known = [direct(*resid.fit, resid.n_connections) for direct in DIRECT.values()]
+    trees = {readout: map_connections(tokens, n) for readout, tokens in latents.items()}
+    shuffled = own.shuffled(stream("features: shuffled labels", seed))
+    trees |= {"shuffled_labels": map_connections(shuffled, n), "neurons": map_connections(resid, n)}
+    trees |= {name: map_directions(resid, each) for name, each in zip(DIRECT, known, strict=True)}
+    rows = [FeatureRow(site, readout, *tree) for readout, each in trees.items() for tree in each]
+    return rows, rank_latents(site, *own, n)

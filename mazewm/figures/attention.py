@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from mazewm.circuits.offsets import KEY_CLASSES, occurs
 from mazewm.figures.style import MARKERS, METHODS, SERIES, WIDTH, Style, legend_below, x_label
@@ -91,7 +91,7 @@ def qk_profile(qk: pd.DataFrame, query_class: str = "c2") -> Figure:
             _scores(axis, rows[(rows.run == run) & (rows["head"] == head)], query_class)
             axis.set_title(f"{run}: head 0.{head}")
         line[0].set_ylabel("score before the\nsoftmax (nats)")
-    axes[0, 0].xaxis.set_major_locator(plt.MultipleLocator(4))
+    axes[0, 0].xaxis.set_major_locator(MultipleLocator(4))
     x_label(figure, "tokens back (0: the token itself)")
     legend_below(figure, list(axes.flat), 3)
     text = (

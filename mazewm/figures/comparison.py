@@ -1,9 +1,11 @@
 """All pictures that put runs side by side: how they learned, and one for each claim."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
 import pandas as pd
+from matplotlib.figure import Figure
 
 from mazewm.claims.comparison import Compared
 from mazewm.figures import claims, edits, overload, patching, planning, runs, saes, verdicts
@@ -22,7 +24,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
             for id, one in some.items()
         ]
     )
-    figures = {
+    figures: dict[str, Callable[[], Figure]] = {
         "training": lambda: runs.training(curves["history"]),
         "consolidation": lambda: runs.consolidation(curves["consolidation"]),
         "formation": lambda: runs.formation(curves["formation"], curves["history"]),

@@ -1,10 +1,13 @@
 """All pictures of one run."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
 import pandas as pd
+from matplotlib.figure import Figure
 
+from mazewm import results
 from mazewm.claims.effects import at_setting
 from mazewm.claims.run import RunTables, Scored
 from mazewm.figures import attention, circuits, examples, interventions, patching
@@ -16,23 +19,23 @@ def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
     """Draw the figures of a run into ``folder``."""
     matplotlib.use("Agg")
     use_style()
-    name, consistency = run.name, run.table("ov_consistency")
+    name, consistency = run.name, results.table(run, "ov_consistency")
     profile, qk, patches = (
-        run.table(table).assign(run=name) for table in ("attention", "qk", "patches")
+        results.table(run, table).assign(run=name) for table in ("attention", "qk", "patches")
     )
     pairs, effects = (
-        run.table("patch_pairs").assign(run=name),
+        results.table(run, "patch_pairs").assign(run=name),
         scored.curves["patching"].assign(run=name),
     )
-    figures = {
+    figures: dict[str, Callable[[], Figure]] = {
         "own_mass": lambda: circuits.own_mass(tables.attention),
         "attention_by_offset": lambda: attention.offset_profile(profile),
         "attention_by_position": lambda: attention.position_profile(profile),
         "attention_by_parity": lambda: attention.parity(profile),
         "qk_by_offset": lambda: attention.qk_profile(qk),
-        "ov_norms": lambda: circuits.ov_norms(run.table("ov_norms")),
+        "ov_norms": lambda: circuits.ov_norms(results.table(run, "ov_norms")),
         "ov_consistency": lambda: circuits.consistency(
-            consistency, run.table("ov_cosines"), str(tables.site)
+            consistency, results.table(run, "ov_cosines"), str(tables.site)
         ),
         "knockouts": lambda: circuits.knockouts(
             tables.knockouts, list(dict.fromkeys(tables.sites.values()))
@@ -44,7 +47,7 @@ def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
             scored.curves["interventions"], str(tables.writing_site)
         ),
         "example_mazes": lambda: examples.example_mazes(
-            *examples_of(tables, scored, run.table("examples"))
+            *examples_of(tables, scored, results.table(run, "examples"))
         ),
     }
     for title, draw in figures.items():

@@ -4,4 +4,6 @@ behaviour.
 
 from mazewm.io.lazy import offer
 
-__getattr__ = offer(__name__, measure_behaviour="behaviour", BehaviourRow="behaviour")
+__getattr__ = offer(
+    __name__, measure_behaviour="behaviour", BehaviourRow="behaviour", Subject="subject"
+)

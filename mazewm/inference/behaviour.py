@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Int
 
 from mazewm.inference.rollout import questions_of, rollouts
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import encode
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
 
@@ -46,17 +46,14 @@ def judge(mazes: Mazes, cells: Int[np.ndarray, "maze step"]) -> Behaviour:
     return Behaviour(solved, valid, walked)
 
 
-def behave(
-    model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int, tap: Tap | None = None
-) -> Behaviour:
-    """Spell the mazes at random, roll out, under the same tap at every token, and judge, in batches
-    of equally long lists."""
+def behave(subject: Subject, tap: Tap | None = None) -> Behaviour:
+    """Greedy rollouts of all mazes, under the same tap at every token, compared with the mazes."""
+    model, mazes = subject.model, subject.mazes
     solved, valid = np.zeros(len(mazes), bool), np.zeros(len(mazes), bool)
     walked = np.full((len(mazes), mazes.grid.n_cells + 1), -1, np.int16)
-    for part in mazes.batches(batch):
-        solved[part], valid[part], walked[part] = judge(
-            mazes[part], walk(model, mazes[part], encode(mazes[part], rng).lists, tap, tap)
-        )
+    for part, encoded in subject.encoded():
+        cells = walk(model, mazes[part], encoded.lists, tap, tap)
+        solved[part], valid[part], walked[part] = judge(mazes[part], cells)
     return Behaviour(solved, valid, walked)
 
 
@@ -87,11 +84,9 @@ class BehaviourRow:
     valid: tables.Flag
 
 
-def measure_behaviour(
-    model: Transformer, mazes: Mazes, split: str, seed: int, batch: int
-) -> list[BehaviourRow]:
-    """One row for each maze of a split."""
-    result = behave(model, mazes, np.random.default_rng(seed), batch)
+def measure_behaviour(subject: Subject, split: str) -> list[BehaviourRow]:
+    """One row for each of the mazes, which are of ``split``."""
+    mazes, result = subject.mazes, behave(subject)
     columns = (
         mazes.maze_id,
         mazes.family,
@@ -101,6 +96,14 @@ def measure_behaviour(
         result.valid,
     )
     return [
-        BehaviourRow(split, int(maze), str(family), int(n), int(length), bool(solved), bool(valid))
+        BehaviourRow(
+            split=split,
+            maze_id=int(maze),
+            family=str(family),
+            n_connections=int(n),
+            path_length=int(length),
+            solved=bool(solved),
+            valid=bool(valid),
+        )
         for maze, family, n, length, solved, valid in zip(*columns, strict=True)
     ]

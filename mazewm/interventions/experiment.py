@@ -2,8 +2,7 @@
 location, and the ledger.
 """
 
-import numpy as np
-
+from mazewm import results
 from mazewm.counterfactuals import examples
 from mazewm.counterfactuals.examples import Examples
 from mazewm.interventions import design
@@ -12,6 +11,7 @@ from mazewm.interventions.directions import Directions, directions_at
 from mazewm.interventions.ledger import Ledger, n_steps, run_interventions
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import console, progress
+from mazewm.io.streams import stream
 from mazewm.localize.activations import read
 from mazewm.localize.locations import Locations
 from mazewm.maze.tokens import prompt_length
@@ -36,7 +36,7 @@ def intervene(run: Run, params: InterventionParams) -> Ledger:
 
 def _known(run: Run, model: Transformer, params: InterventionParams) -> list[Directions]:
     """What is known where connections are written, the main location, and at the others."""
-    ranked, grid = run.table("latents"), run.mazes("test").grid
+    ranked, grid = results.table(run, "latents"), run.mazes("test").grid
     locations = Locations.load(run.folder("activations"), model.params.n_layers)
     found = []
     for each in dict.fromkeys([locations.writing, *locations.studied]):
@@ -59,10 +59,9 @@ def _examples(
     some kind."""
     most = int(run.mazes("train").n_connections.max())
     asked: list[tuple[str, Examples]] = []
-    for number, (split, n) in enumerate(
-        {"validation": params.n_per_connection_validation, "test": params.n_per_connection}.items()
-    ):
-        mazes, rng = run.mazes(split), np.random.default_rng([run.seed, number])
+    sizes = {"validation": params.n_per_connection_validation, "test": params.n_per_connection}
+    for split, n in sizes.items():
+        mazes, rng = run.mazes(split), stream(f"interventions: {split}", run.seed)
         _check_context(
             run, model, most + max(params.n_added), mazes.grid.n_connections, mazes.grid.n_cells
         )

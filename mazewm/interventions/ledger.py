@@ -26,6 +26,7 @@ from mazewm.interventions.design import InterventionParams, conditions_of
 from mazewm.interventions.directions import Directions
 from mazewm.interventions.prompts import walk_prompt
 from mazewm.io import tables
+from mazewm.io.streams import stream
 from mazewm.maze.tokens import Encoded, encode
 from mazewm.model.reading import Prefix
 from mazewm.model.transformer import Transformer
@@ -127,13 +128,13 @@ class Ledger:
         ):
             maze_id, connections, origin, target = columns
             row = ExampleRow(
-                split,
-                examples.kind,
-                first + nth,
-                int(maze_id),
-                connections.tolist(),
-                int(origin),
-                int(target),
+                split=split,
+                kind=examples.kind,
+                example=first + nth,
+                maze_id=int(maze_id),
+                connections=connections.tolist(),
+                origin=int(origin),
+                target=int(target),
             )
             self.examples.append(row)
 
@@ -196,7 +197,7 @@ def run_interventions(
     for split, examples in asked:
         first = n_before[split, examples.kind]
         ledger.add_examples(split, examples, first)
-        rng = np.random.default_rng([seed, first])
+        rng = stream("interventions: encoding", seed, first)
         wanted = wanted_at(sites, examples, split, params)
         for index in examples.mazes.batches(params.batch_size):
             part = Part(split, index + first, examples[index])
@@ -255,7 +256,11 @@ class _Batch:
                 continue
             if condition.method not in prompted:
                 changed = walk_prompt(
-                    condition.method, self.model, self.part.examples, self.encoded, self._rng(1)
+                    condition.method,
+                    self.model,
+                    self.part.examples,
+                    self.encoded,
+                    self._rng("values"),
                 )
                 prompted[condition.method] = changed
             advance()
@@ -267,17 +272,26 @@ class _Batch:
         """The lists as they are read under each edit."""
         for site, condition in wanted:
             examples = self.part.examples
-            at = positions(condition.where, examples, self.encoded, site.site, self._rng(0))
+            at = positions(
+                condition.where,
+                examples,
+                self.encoded,
+                site.site,
+                self._rng("positions"),
+            )
             edit = _edit(
-                condition, examples, site, torch.from_numpy(at).to(self.model.device), self._rng(1)
+                condition,
+                examples,
+                site,
+                torch.from_numpy(at).to(self.model.device),
+                self._rng("values"),
             )
             yield self.lists.edited(edit)
             advance()
 
-    def _rng(self, stream: int) -> np.random.Generator:
-        """0: of positions, 1: of all else. The same for every method, so that methods differ in
-        nothing but what they are."""
-        return np.random.default_rng([self.seed, int(self.part.numbers[0]), stream])
+    def _rng(self, name: str) -> np.random.Generator:
+        """The same for every method, so that methods differ in nothing but what they are."""
+        return stream(f"interventions: {name}", self.seed, int(self.part.numbers[0]))
 
 
 def _edit(

@@ -1,8 +1,9 @@
 """params.yaml, read strictly: unknown, missing and mistyped keys are errors that name the key.
 
-A section's values are ``params[section]`` overlaid by ``params["scales"][scale][section]``; either
-may be absent, and no key may stand in both. The classes that describe the sections live beside the
-code that they configure.
+A section stands in two places, ``params[section]`` and ``params["scales"][scale][section]``, and
+its values are those of both: no key may stand in both, and neither place may be missing, for what
+is not there DVC cannot watch. The classes that describe the sections live beside the code that they
+configure.
 """
 
 from pathlib import Path
@@ -49,17 +50,26 @@ def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
     sized = scales[scale] or {}
     if not isinstance(sized, dict):
         raise BadInput(f"{path}: scales.{scale}: expected a mapping of sections, found {sized!r}.")
-    common, scaled = content.get(section) or {}, sized.get(section) or {}
-    for name, part in ((section, common), (f"scales.{scale}.{section}", scaled)):
+    values: dict[str, Any] = {}
+    for name, part in (
+        (section, content.get(section)),
+        (f"scales.{scale}.{section}", sized.get(section)),
+    ):
+        if part is None:
+            raise BadInput(
+                f"{path}: {name}: the section is missing; expected a mapping, {{}} if it has no "
+                "key of its own."
+            )
         if not isinstance(part, dict):
             raise BadInput(f"{path}: {name}: expected a mapping, found {part!r}.")
-    twice = sorted(set(common) & set(scaled))
-    if twice:
-        raise BadInput(
-            f"{path}: {section}.{twice[0]}: set both for every scale and for scale {scale!r}; "
-            "keep one."
-        )
-    return check(cls, common | scaled, f"{path}: {section}")
+        twice = sorted(set(values) & set(part))
+        if twice:
+            raise BadInput(
+                f"{path}: {section}.{twice[0]}: set both for every scale and for scale {scale!r}; "
+                "keep one."
+            )
+        values |= part
+    return check(cls, values, f"{path}: {section}")
 
 
 def check(cls: type[P], values: dict[str, Any], where: str) -> P:

@@ -1,9 +1,9 @@
 """Labelled vectors <-> one parquet file.
 
 The column ``values`` holds a float16 vector in each row, as bytes of fixed length, neither
-compressed nor encoded, so that it is written and read as fast as the disk allows (a list column is
-encoded number by number, ten times as slow); the labels are ordinary columns beside it. Writing
-holds one block in memory, reading all vectors of the file.
+compressed nor encoded and with one page for each row group, so that it is written and read as fast
+as the disk allows (a list column is encoded number by number, ten times as slow); the labels are
+ordinary columns beside it. Writing holds one block in memory, reading all vectors of the file.
 
 With pandas or any other reader of parquet::
 
@@ -25,6 +25,8 @@ from mazewm.io.errors import BadInput
 VALUES = "values"
 DTYPE, WIDTH = b"mazewm.dtype", b"mazewm.d_model"
 N_ROWS = 1 << 14  # of a row group, and of a block that is written
+PLAIN = {"PLAIN", "RLE"}  # encodings; RLE is that of nulls, of which there are none
+MAX_HEADER = 32  # bytes before the values of a page; two pages have 38 and more
 Values = Float16[np.ndarray, "token d_model"]
 
 
@@ -49,6 +51,7 @@ def write(
             name for name, kind in zip(known.names, known.types, strict=True) if kind == pa.string()
         ],
         write_statistics=False,
+        data_page_size=2 * width * N_ROWS,  # one page for each row group
     ) as writer:
         done = 0
         for block in blocks:
@@ -75,7 +78,7 @@ def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
         tables.check_columns(path, file.schema_arrow, row_type)
         width = _width(path, file.schema_arrow, name)
         labels = file.read(columns=tables.schema_of(row_type).names)
-        values = _joined(file)
+        values = _joined(path, file)
     return labels, values.view(np.float16).reshape(-1, width)
 
 
@@ -97,15 +100,26 @@ def _width(path: Path, schema: pa.Schema, name: str) -> int:
     return int(width)
 
 
-def _joined(file: pq.ParquetFile) -> np.ndarray:
-    """The bytes of the column of values, a row group at a time."""
-    width = file.schema_arrow.field(VALUES).type.byte_width
-    values = np.empty((file.metadata.num_rows, width), np.uint8)
-    done = 0
-    for batch in file.iter_batches(batch_size=N_ROWS, columns=[VALUES]):
-        column = batch.column(0)
-        whole = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
-        values[done : done + len(column)] = whole[column.offset : column.offset + len(column)]
-        done += len(column)
+def _joined(path: Path, file: pq.ParquetFile) -> np.ndarray:
+    """The bytes of the column of values. Row groups as ``write`` makes them are read from the file
+    into place, others by Arrow, which copies once more."""
+    schema, width = file.schema_arrow, file.schema_arrow.field(VALUES).type.byte_width
+    values, done = np.empty((file.metadata.num_rows, width), np.uint8), 0
+    with path.open("rb", buffering=0) as raw:
+        for nth in range(file.metadata.num_row_groups):
+            chunk = file.metadata.row_group(nth).column(schema.get_field_index(VALUES))
+            into = values[done : done + chunk.num_values]
+            done += chunk.num_values
+            # Of one page that is neither compressed nor encoded, all but a header is the values.
+            header = chunk.total_compressed_size - into.nbytes
+            is_plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= PLAIN
+            if not is_plain or not 0 < header <= MAX_HEADER:
+                column = file.read_row_group(nth, columns=[VALUES])[VALUES].combine_chunks()
+                stored = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
+                into[:] = stored[column.offset : column.offset + len(column)]
+                continue
+            raw.seek(chunk.data_page_offset + header)
+            if raw.readinto(into.data.cast("B")) != into.nbytes:
+                raise BadInput(f"{path}: not a whole parquet file (it ends amid its values).")
     values.flags.writeable = False
     return values.reshape(-1)

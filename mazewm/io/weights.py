@@ -33,7 +33,7 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config and the tensors of a file that holds a ``kind``; BadInput if it does not."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            header = _header((file.metadata() or {}).get(HEADER, "{}"))
             # The file itself is no iterable.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
@@ -48,6 +48,15 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{header.get('kind', 'foreign module')}."
         )
     return header["config"], tensors
+
+
+def _header(text: str) -> dict[str, Any]:
+    """What ``save`` wrote of kind and config; empty if this is something else."""
+    try:
+        header = json.loads(text)
+    except ValueError:
+        return {}
+    return header if isinstance(header, dict) and isinstance(header.get("config"), dict) else {}
 
 
 def restore(path: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -12,6 +12,4 @@ __getattr__ = offer(
     WritingParams="writing",
     cache_activations="activations",
     ActivationParams="activations",
-    Location="locations",
-    Locations="locations",
 )

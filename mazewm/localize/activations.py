@@ -18,13 +18,12 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
-from mazewm.inference.recording import Recorded, encoded_batches, record
+from mazewm.inference.subject import Recorded, Subject
 from mazewm.io import tables, vectors
 from mazewm.io.errors import BadInput
 from mazewm.io.params import Params
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Locations
-from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, TOKENS_PER_CONNECTION, Encoded, TokenClass, token_classes
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
@@ -139,7 +138,8 @@ def cache_activations(
                 if (name, split) == ("untrained", "train")
                 else mazes
             )
-            n = cache(folder / name / split, one, some, wanted, run.seed, params.batch_size)
+            read_by = Subject(one, some, run.seed, params.batch_size)
+            n = cache(folder / name / split, read_by, wanted)
             console.print(
                 f"{name}, {split}: {n:,} tokens of {len(some):,} mazes at "
                 f"{', '.join(map(str, wanted.places))}"
@@ -147,23 +147,16 @@ def cache_activations(
             caches.advance()
 
 
-def cache(
-    folder: Path,
-    model: Transformer,
-    mazes: Mazes,
-    wanted: Wanted,
-    seed: int,
-    batch: int,
-) -> int:
+def cache(folder: Path, subject: Subject, wanted: Wanted) -> int:
     """Write ``folder/<place>/activations.parquet`` for every place; returns the number of tokens.
 
     A value goes to the line of a scratch file where the shuffle puts its token, and from there, in
     order, to parquet. Held in memory: the labels of every token (some 60 bytes each), and one batch
     at all places."""
     places, classes = wanted.places, wanted.classes
-    labels = _labels(mazes, classes, np.random.default_rng(seed), batch)
+    labels = _labels(subject, classes)
     n_tokens = labels.shape[1]
-    order = np.random.default_rng([seed, n_tokens]).permutation(n_tokens)
+    order = np.random.default_rng([subject.seed, n_tokens]).permutation(n_tokens)
     row = np.empty_like(order)  # of each token, where the shuffle puts it
     row[order] = np.arange(n_tokens)
     columns = dict(
@@ -176,12 +169,7 @@ def cache(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         waiting = {place: Path(scratch) / f"{place}.npy" for place in places}
-        _scatter(
-            waiting,
-            record(model, mazes, places, np.random.default_rng(seed), batch, whole=True),
-            classes,
-            row,
-        )
+        _scatter(waiting, subject.record(places, whole=True), classes, row)
         for path in waiting.values():
             width = np.lib.format.open_memmap(path, "r").shape[1]
             vectors.write(
@@ -216,13 +204,11 @@ def _kept(
     return (encoded.tokens != PADDING) & (kind >= 0), kind
 
 
-def _labels(
-    mazes: Mazes, classes: list[TokenClass], rng: np.random.Generator, batch: int
-) -> Int[np.ndarray, "label token"]:
+def _labels(subject: Subject, classes: list[TokenClass]) -> Int[np.ndarray, "label token"]:
     """The columns of TokenLabels, of every token in the order in which it is read; a class is its
     number among ``classes``."""
     parts = []
-    for index, encoded in encoded_batches(mazes, rng, batch):
+    for index, encoded in subject.encoded():
         keep, kind = _kept(encoded, classes)
         n = encoded.n_connections
         connection = np.full(keep.shape, NO_CONNECTION)
@@ -230,7 +216,7 @@ def _labels(
             TOKENS_PER_CONNECTION, axis=1
         )
         read = (
-            mazes.maze_id[index][:, None],
+            subject.mazes.maze_id[index][:, None],
             np.arange(keep.shape[1]),
             encoded.tokens,
             kind,

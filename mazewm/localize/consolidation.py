@@ -20,14 +20,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from mazewm.inference.recording import record
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.params import Params
 from mazewm.localize.locations import Location
-from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass, connection_positions
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 
 # How far before a token of a connection its coordinates lie: nothing for c1, c1 for <--> and c2,
 # both for ;.
@@ -59,13 +57,13 @@ class FormationRow:
     n_mazes: tables.Int
 
 
-def formation(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[FormationRow]:
+def formation(subject: Subject) -> list[FormationRow]:
     """Probe accuracy and own_mass for every layer and each of the four token classes."""
     # slow, and most who import this module fit nothing
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import balanced_accuracy_score
 
-    layers = range(model.params.n_layers)
+    layers = range(subject.model.params.n_layers)
     resid: dict[tuple[int, TokenClass], list[np.ndarray]] = {
         (layer, c): [] for layer in layers for c in CONNECTION_CLASSES
     }
@@ -75,7 +73,7 @@ def formation(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[F
     uniform: dict[TokenClass, list[np.ndarray]] = {c: [] for c in CONNECTION_CLASSES}
     labels, is_fit = [], []
     places = [Place(layer, site) for layer in layers for site in (Site.RESID_POST, Site.PATTERN)]
-    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch):
+    for recorded in subject.record(places):
         n = recorded.encoded.n_connections
         labels.append(recorded.encoded.order.ravel())
         is_fit.append(np.repeat(recorded.mazes % 2 == 0, n))
@@ -105,12 +103,12 @@ def formation(model: Transformer, mazes: Mazes, seed: int, batch: int) -> list[F
             own_mass = np.concatenate(mass[layer, c]).mean(axis=0).max()
             rows.append(
                 FormationRow(
-                    layer,
-                    str(c),
-                    float(accuracy),
-                    float(own_mass),
-                    float(np.concatenate(uniform[c]).mean()),
-                    len(mazes),
+                    layer=layer,
+                    token_class=str(c),
+                    probe_accuracy=float(accuracy),
+                    own_mass=float(own_mass),
+                    own_mass_uniform=float(np.concatenate(uniform[c]).mean()),
+                    n_mazes=len(subject.mazes),
                 )
             )
     return rows

@@ -1,14 +1,14 @@
 """Where one run's transformer reads connections and where it can be made to write them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from mazewm.counterfactuals.examples import additions
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import progress
+from mazewm.io.streams import stream
 from mazewm.localize.consolidation import (
     ConsolidationParams,
     FormationRow,
@@ -48,17 +48,19 @@ def locate(
     """Look on validation mazes; the directions that are written come from training mazes."""
     validation = run.mazes("validation")
     progress("looking for where connections are read", 1, share=0.25)
-    formed = formation(model, validation[: reading.n_mazes], run.seed, reading.batch_size)
+    read_on = Subject(model, validation[: reading.n_mazes], run.seed, reading.batch_size)
+    formed = formation(read_on)
     read = consolidation_site(tables.frame(formed, FormationRow), reading.tolerance)
-    asked = additions(validation, np.random.default_rng([run.seed, 6]), writing.n_per_connection)
+    asked = additions(validation, stream("writing: additions", run.seed), writing.n_per_connection)
     if len(asked) == 0:
         raise BadInput(
             f"{run.maze_file('validation')}: no maze to which a connection could be added; "
             "expected mazes of several sizes."
         )
     progress("looking for where connections are written", 1, share=0.25)
-    arrows = arrows_of(model, run.mazes("train")[: writing.n_mazes], run.seed, writing.batch_size)
-    written = write_everywhere(model, arrows, asked, writing.doses, run.seed, writing.batch_size)
+    learn_from = Subject(model, run.mazes("train")[: writing.n_mazes], run.seed, writing.batch_size)
+    write_on = replace(learn_from, mazes=asked.mazes)
+    written = write_everywhere(write_on, arrows_of(learn_from), asked, writing.doses)
     return Located(
         Locations(read, writing_site(tables.frame(written, WritingRow), writing.tolerance)),
         formed,

@@ -24,17 +24,15 @@ from torch import Tensor
 from mazewm.counterfactuals.examples import Examples
 from mazewm.inference.behaviour import judge, walk
 from mazewm.inference.edits import Edit, add_at
-from mazewm.inference.recording import record
 from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import questions_of, rollouts_behind
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.params import Params
 from mazewm.localize.directions import mean_differences
 from mazewm.localize.locations import Location
-from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import TokenClass, connection_positions, encode
+from mazewm.maze.tokens import TokenClass, connection_positions
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 
 CLASSES = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
 
@@ -64,40 +62,36 @@ class WritingRow:
 Arrows = dict[Location, Float[np.ndarray, "connection d_model"]]
 
 
-def arrows_of(model: Transformer, mazes: Mazes, seed: int, batch: int) -> Arrows:
+def arrows_of(subject: Subject) -> Arrows:
     """The mean difference of every connection at every layer and class."""
-    sites = [Location(layer, c) for layer in range(model.params.n_layers) for c in CLASSES]
+    layers = range(subject.model.params.n_layers)
+    sites = [Location(layer, c) for layer in layers for c in CLASSES]
     values: dict[Location, list[np.ndarray]] = {site: [] for site in sites}
     labels = []
-    places = [Place(layer, Site.RESID_POST) for layer in range(model.params.n_layers)]
-    for recorded in record(model, mazes, places, np.random.default_rng(seed), batch):
+    places = [Place(layer, Site.RESID_POST) for layer in layers]
+    for recorded in subject.record(places):
         labels.append(recorded.encoded.order.ravel())
         for site in sites:
             at = connection_positions(recorded.encoded.n_connections, site.token_class)
             values[site].append(
                 recorded.values[site.place][:, at].flatten(0, 1).float().cpu().numpy()
             )
-    connection = np.concatenate(labels)
+    connection, n = np.concatenate(labels), subject.mazes.grid.n_connections
     return {
-        site: mean_differences(np.concatenate(parts), connection, mazes.grid.n_connections)
+        site: mean_differences(np.concatenate(parts), connection, n)
         for site, parts in values.items()
     }
 
 
 @torch.inference_mode()
 def write_everywhere(
-    model: Transformer,
-    known: Arrows,
-    additions: Examples,
-    doses: list[float],
-    seed: int,
-    batch: int,
+    subject: Subject, known: Arrows, additions: Examples, doses: list[float]
 ) -> list[WritingRow]:
-    """Write each example's added connection at every site of ``known``, with every dose."""
+    """Write the added connection of each example, whose mazes are the subject's, at every site of
+    ``known``, with every dose."""
+    model, n_solved = subject.model, 0
     follow = {(site, dose): 0 for site in known for dose in doses}
-    n_solved, rng = 0, np.random.default_rng(seed)
-    for part in additions.mazes.batches(batch):
-        encoded = encode(additions.mazes[part], rng)
+    for part, encoded in subject.encoded():
         n, lists = encoded.n_connections, encoded.lists
         solved = judge(additions.mazes[part], walk(model, additions.mazes[part], lists)).solved
         part, lists = part[solved], lists[solved]
@@ -113,7 +107,13 @@ def write_everywhere(
         ):
             follow[where] += int(judge(edited, cells[:, 0]).solved.sum())
     return [
-        WritingRow(site.layer, str(site.token_class), dose, count, n_solved)
+        WritingRow(
+            layer=site.layer,
+            token_class=str(site.token_class),
+            dose=dose,
+            n_follow=count,
+            n=n_solved,
+        )
         for (site, dose), count in follow.items()
     ]
 

@@ -72,7 +72,10 @@ class Mazes:
 
     @classmethod
     def of(cls, mazes: Sequence[Maze]) -> "Mazes":
-        """Single mazes as a batch; BadInput for one without one and only one shortest path."""
+        """Single mazes as a batch; BadInput for none, for lattices of several sizes, and for a maze
+        without one and only one shortest path."""
+        if len({one.grid.n for one in mazes}) != 1:
+            raise BadInput(f"expected mazes on one lattice, found {list(mazes)!r}.")
         grid = mazes[0].grid
         origin, target = (
             np.array([one.number(end) for one, end in zip(mazes, ends, strict=True)])

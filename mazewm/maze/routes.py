@@ -24,9 +24,7 @@ class Routes:
     grid: Lattice
     connections: Bool[np.ndarray, "maze connection"]
     distance: Int[np.ndarray, "maze source target"]  # steps; NO_WAY where there is none
-    is_unique: Bool[
-        np.ndarray, "maze source target"
-    ]  # whether there is one and only one shortest path
+    is_unique: Bool[np.ndarray, "maze source target"]  # one and only one shortest path
 
     @cached_property
     def next_cell(self) -> Int[np.ndarray, "maze target cell"]:

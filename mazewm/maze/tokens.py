@@ -9,7 +9,7 @@ coordinate. Connections come in random order, each in a random direction.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -45,7 +45,21 @@ SPECIALS = (
     DELIMITER,
 ) = range(len(SPECIALS))
 TOKENS_PER_CONNECTION = 4
-ASKING = 7  # tokens of a question: <ORIGIN_START> to <PATH_START>
+
+
+class Asking(IntEnum):
+    """The tokens that ask a question behind an adjacency list, by their place in it."""
+
+    ORIGIN_START = 0
+    ORIGIN = 1
+    ORIGIN_END = 2
+    TARGET_START = 3
+    TARGET = 4
+    TARGET_END = 5
+    PATH_START = 6
+
+
+ASKING = len(Asking)
 
 
 class TokenClass(StrEnum):
@@ -116,7 +130,8 @@ def connection_positions(n_connections: int, token_class: TokenClass) -> np.ndar
 def token_classes(n_connections: int, length: int) -> list[TokenClass]:
     """The class of each of the first ``length`` positions."""
     adjacency = list(CONNECTION_CLASSES) * n_connections
-    classes = [TokenClass.FRAME, *adjacency, *[TokenClass.FRAME] * 8]
+    # <ADJLIST_START>, the connections, <ADJLIST_END> and the question
+    classes = [TokenClass.FRAME, *adjacency, *[TokenClass.FRAME] * (1 + ASKING)]
     return (classes + [TokenClass.PATH] * max(0, length - len(classes)))[:length]
 
 
@@ -138,6 +153,12 @@ class Encoded:
     def prompt(self) -> Int[np.ndarray, "maze pos"]:
         """The sequences up to and including ``<PATH_START>``."""
         return self.tokens[:, : prompt_length(self.n_connections)]
+
+
+def encoding_rng(seed: int) -> np.random.Generator:
+    """The random numbers by which mazes are encoded: the same everywhere, so that two studies of
+    the same mazes read the same prompts."""
+    return np.random.default_rng(seed)
 
 
 def random_order(mazes: Mazes, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -178,12 +199,13 @@ def encode_lists(
 def encode_questions(
     grid: Lattice, origin: np.ndarray, target: np.ndarray
 ) -> Int[np.ndarray, "*question pos"]:
-    """The ASKING tokens that follow an adjacency list, for origins and targets of any shape."""
+    """The tokens of Asking, which follow an adjacency list, for origins and targets of any
+    shape."""
     first_cell = Vocabulary(grid.n).first_cell
     tokens = np.empty((*origin.shape, ASKING), np.int64)
     tokens[...] = [ORIGIN_START, 0, ORIGIN_END, TARGET_START, 0, TARGET_END, PATH_START]
-    tokens[..., 1] = origin + first_cell
-    tokens[..., 4] = target + first_cell
+    tokens[..., Asking.ORIGIN] = origin + first_cell
+    tokens[..., Asking.TARGET] = target + first_cell
     return tokens
 
 

@@ -30,6 +30,7 @@ from mazewm.model.reading import Layout
 from mazewm.model.shapes import Tokens
 
 N_AHEAD = 8
+EPOCHS, QUESTIONS = 1, 2  # streams of random numbers beside that of the seed alone
 
 
 class Batch(NamedTuple):
@@ -84,19 +85,19 @@ class Batches:
     def __getitem__(self, i: int) -> Batch:
         epoch, nth = divmod(i, self.per_epoch)
         if epoch != self._epoch:
-            rng = np.random.default_rng([self.seed, 1, epoch])
+            rng = np.random.default_rng([self.seed, EPOCHS, epoch])
             filled = [
                 np.resize(rng.permutation(g), (-(-len(g) // self.batch_size), self.batch_size))
                 for g in self.groups
             ]
             self._epoch, self._plan = epoch, rng.permutation(np.concatenate(filled))
-        return self._ask(self.mazes[self._plan[nth]], np.random.default_rng([self.seed, 2, i]))
+        rng = np.random.default_rng([self.seed, QUESTIONS, i])
+        return self._ask(self.mazes[self._plan[nth]], rng)
 
     def longest(self, n: int) -> Batch:
         """``n`` mazes with as many connections as any that are trained on."""
-        return self._ask(
-            self.mazes[np.resize(self.groups[-1], n)], np.random.default_rng(self.seed)
-        )
+        mazes = self.mazes[np.resize(self.groups[-1], n)]
+        return self._ask(mazes, np.random.default_rng(self.seed))
 
     def _ask(self, mazes: Mazes, rng: np.random.Generator) -> Batch:
         grid, ways = mazes.grid, routes(mazes.grid, mazes.connections)

@@ -28,9 +28,8 @@ class Layout:
     that it belongs to."""
 
     position: Int[Tensor, " pos"]
-    question: Int[Tensor, " pos"] | None = (
-        None  # None: one text, of which each position sees all before it
-    )
+    # None: one text, of which each position sees all before it
+    question: Int[Tensor, " pos"] | None = None
 
     def __len__(self) -> int:
         return len(self.position)
@@ -106,9 +105,8 @@ class Reading(NamedTuple):
     encoding: NoPositions
     layout: Layout
     bias: Float[Tensor, "head query key"] | None  # what the positional encoding adds to the scores
-    mask: Float[
-        Tensor, "*head query key"
-    ]  # what is added to the scores: the bias, and minus infinity for what a position does not see
+    # what is added to the scores: the bias, and minus infinity for what a position does not see
+    mask: Float[Tensor, "*head query key"]
     tap: Tap | None
     after: Prefix | None  # seen by every position
     kept: Prefix | None  # extended by the keys and values of every block

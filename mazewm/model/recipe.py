@@ -32,9 +32,8 @@ from mazewm.run import Objective
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
-MEMORY_SHARE = (
-    0.7  # of a device's free memory, for what is kept between a forward pass and its backward pass
-)
+# Of a device's free memory, for what is kept between a forward pass and its backward pass.
+MEMORY_SHARE = 0.7
 
 
 class TrainingParams(Params):
@@ -55,9 +54,8 @@ class TrainingParams(Params):
     n_observations: Count
     n_observed_mazes: Count
     n_threads: Count  # part of the result: other thread counts add in another order
-    precision: Literal[
-        "fp32", "bf16"
-    ]  # of the matrix products of a training step; bf16 pays on a GPU only
+    # of the matrix products of a training step; bf16 pays on a GPU only
+    precision: Literal["fp32", "bf16"]
     compile: bool  # the model's forward and backward pass, by torch.compile
 
 

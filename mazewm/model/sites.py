@@ -43,7 +43,7 @@ class Place:
         """``"0.resid_post"`` -> Place(0, Site.RESID_POST); BadInput naming ``where`` if there is no
         such place."""
         layer, _, site = text.partition(".")
-        if not layer.isdigit() or int(layer) >= n_layers or site not in [*map(str, Site)]:
+        if not layer.isdecimal() or int(layer) >= n_layers or site not in [*map(str, Site)]:
             raise BadInput(
                 f"{where}: expected LAYER.SITE with LAYER below {n_layers} and SITE one of "
                 f"{[str(s) for s in Site]}, found {text!r}."

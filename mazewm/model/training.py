@@ -15,14 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import PADDING, Vocabulary, encode, prompt_length
+from mazewm.maze.tokens import PADDING, Vocabulary, encode, encoding_rng, prompt_length
 from mazewm.model import devices
 from mazewm.model.batches import Batches, ahead
 from mazewm.model.recipe import (
@@ -162,7 +161,13 @@ class Training:
         self.sums = [0.0, 0.0, 0]
         solved = share_solved(self.model, self.observed, self.run.seed, self.params.batch_size)
         self.history.append(
-            HistoryRow(step, step * self.params.batch_size, path / n, other / n, solved)
+            HistoryRow(
+                step=step,
+                n_mazes=step * self.params.batch_size,
+                loss_path=path / n,
+                loss_other=other / n,
+                solved=solved,
+            )
         )
         self.checkpoint.snapshot(step).parent.mkdir(parents=True, exist_ok=True)
         self.model.save(self.checkpoint.snapshot(step))
@@ -204,7 +209,7 @@ def new_transformer(run: Run, architecture: TransformerParams, n: int) -> Transf
 def share_solved(model: Transformer, mazes: Mazes, seed: int, batch: int) -> float:
     """The share of mazes whose greedy rollout is their path: those of which every token of the path
     is the likeliest after the true ones before it."""
-    rng, n_solved = np.random.default_rng(seed), 0
+    rng, n_solved = encoding_rng(seed), 0
     for index in mazes.batches(batch):
         encoded = encode(mazes[index], rng)
         tokens = torch.from_numpy(encoded.tokens).to(model.device)

@@ -33,8 +33,9 @@ from mazewm.inference.edits import run
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.params import Params
+from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import encode, prompt_length
+from mazewm.maze.tokens import encode, encoding_rng, prompt_length
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.planning.facts import Fact, facts
@@ -169,20 +170,20 @@ class Measured(NamedTuple):
 
 def measure(
     model: Transformer,
-    untrained: Transformer,
     fit_mazes: Mazes,
     held_out: Mapping[str, Mazes],
     params: PlanningParams,
     seed: int,
 ) -> Measured:
-    """Fit every probe on some mazes and score it on each of the ``held_out`` splits."""
+    """Fit every probe, of the input, the model and an untrained model, on some mazes, and score it
+    on each of the ``held_out`` splits."""
     for mazes in held_out.values():
         check_apart(fit_mazes, mazes)
     study = _Study(fit_mazes, held_out, params, seed)
     study.read_input("input", bits)
     study.read_input("input_pairs", pairs)
     directions = study.read_model("model", model)
-    study.read_model("untrained_model", untrained)
+    study.read_model("untrained_model", model.untrained(seed))
     return Measured(study.rows, directions)
 
 
@@ -198,7 +199,7 @@ class _Study:
             {split: facts(mazes) for split, mazes in held_out.items()},
         )
         self.dealt = {
-            name: shuffled(fact, np.random.default_rng([seed, 1]))
+            name: shuffled(fact, stream("probes: shuffled labels", seed))
             for name, fact in self.known.items()
         }
         self.rows: list[ProbeRow] = []
@@ -221,7 +222,7 @@ class _Study:
     ) -> dict[tuple[str, str, int], Directions]:
         """Probes of a model at every token and depth; of the trained one also with shuffled labels.
         The directions of each fact."""
-        rng, batch, found = np.random.default_rng([self.seed, 0]), self.params.batch_size, {}
+        rng, batch, found = encoding_rng(self.seed), self.params.batch_size, {}
         seen = read(model, self.fit_mazes, rng, batch)
         new = {split: read(model, mazes, rng, batch) for split, mazes in self.held_out.items()}
         for (nth, token), depth in product(enumerate(TOKENS), range(len(depths(model)))):

@@ -27,7 +27,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,7 @@ from mazewm.inference.behaviour import judge
 from mazewm.inference.edits import Taps, add_at
 from mazewm.inference.rollout import Questions, rollouts
 from mazewm.io import tables
+from mazewm.io.streams import stream
 from mazewm.maze.tokens import encode, prompt_length
 from mazewm.model.sites import Place, Site
 from mazewm.model.taps import Tap
@@ -126,13 +127,6 @@ def best_doses(ledger: pd.DataFrame, situation: str, n_layers: int, doses: list[
     return {place: sorted(values) for place, values in chosen.items()}
 
 
-def n_steps(model: Transformer, forks: Forks, split: str, doses: Chosen, batch: int) -> int:
-    """How often ``steer`` will call ``advance``."""
-    return len(list(forks.mazes.batches(batch))) * len(
-        conditions(forks.situation, model.params.n_layers, _methods(split), doses)
-    )
-
-
 def _taps(
     place: Place,
     where: tuple[int, ...],
@@ -146,53 +140,62 @@ def _taps(
     )
 
 
-def _methods(split: str) -> tuple[str, ...]:
-    return CHOOSING if split == "validation" else METHODS
+@dataclass(frozen=True)
+class Steering:
+    """A model, the directions of its facts by fact, token and depth, and how many forks are read at
+    a time."""
+
+    model: Transformer
+    directions: Mapping[tuple[str, str, int], Directions]
+    seed: int
+    batch: int
+
+    def n_steps(self, forks: Forks, split: str, doses: Chosen) -> int:
+        """How often ``steer`` will call ``advance``."""
+        return len(list(forks.mazes.batches(self.batch))) * len(self._wanted(forks, split, doses))
+
+    def steer(
+        self, forks: Forks, split: str, doses: Chosen, advance: Callable[[], None]
+    ) -> pd.DataFrame:
+        """Rows of SteerRow; a fork whose units have no direction is left out of that fact's
+        rows."""
+        wanted, parts = self._wanted(forks, split, doses), list[pd.DataFrame]()
+        for index in forks.mazes.batches(self.batch):
+            part, rng = forks[index], stream("steering", self.seed, int(index[0]), len(forks))
+            reader = Reader(self.model, part, rng)
+            known = _columns(part, index, split) | {"solved_before": reader.solved}
+            for condition in wanted:
+                delta, is_known = deltas(part, condition, self.directions, rng)
+                place = Place(condition.depth - 1, Site.RESID_POST)
+                measured = reader.walk(partial(_taps, place, WHERE[condition.where], delta))
+                rows = pd.DataFrame(known | condition._asdict() | _outcome(part, measured))
+                parts.append(rows[is_known])
+                advance()
+        names = [field.name for field in fields(SteerRow)]
+        return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+
+    def _wanted(self, forks: Forks, split: str, doses: Chosen) -> list[Condition]:
+        methods = CHOOSING if split == "validation" else METHODS
+        return conditions(forks.situation, self.model.params.n_layers, methods, doses)
 
 
-def steer(
-    model: Transformer,
-    forks: Forks,
-    split: str,
-    directions: Mapping[tuple[str, str, int], Directions],
-    doses: Chosen,
-    batch: int,
-    seed: int,
-    advance: Callable[[], None],
-) -> pd.DataFrame:
-    """Rows of SteerRow; a fork whose units have no direction is left out of that fact's rows."""
-    wanted = conditions(forks.situation, model.params.n_layers, _methods(split), doses)
-    parts = []
-    for index in forks.mazes.batches(batch):
-        part, rng = forks[index], np.random.default_rng([seed, int(index[0]), len(forks)])
-        reader = Reader(model, part, rng)
-        common = {
-            "split": split,
-            "situation": forks.situation,
-            "example": index,
-            "maze_id": part.mazes.maze_id,
-            "fork": part.fork,
-        }
-        common |= {
-            "predicted_cell": part.other,
-            "original_cell": part.exit,
-            "solved_before": reader.solved,
-        }
-        for condition in wanted:
-            delta, is_known = deltas(part, condition, directions, rng)
-            place = Place(condition.depth - 1, Site.RESID_POST)
-            measured = reader.walk(partial(_taps, place, WHERE[condition.where], delta))
-            as_predicted, as_before = outcomes(part, measured)
-            columns = (
-                common
-                | condition._asdict()
-                | {"goes_as_predicted": as_predicted, "keeps_original": as_before}
-            )
-            walked = [cells[: step + 1] for cells, step in zip(measured, part.step, strict=True)]
-            parts.append(pd.DataFrame(columns | {"measured": walked})[is_known])
-            advance()
-    names = [field.name for field in fields(SteerRow)]
-    return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+def _columns(forks: Forks, index: np.ndarray, split: str) -> dict[str, Any]:
+    """What is the same under every condition."""
+    return {
+        "split": split,
+        "situation": forks.situation,
+        "example": index,
+        "maze_id": forks.mazes.maze_id,
+        "fork": forks.fork,
+        "predicted_cell": forks.other,
+        "original_cell": forks.exit,
+    }
+
+
+def _outcome(forks: Forks, measured: Int[np.ndarray, "maze step"]) -> dict[str, Any]:
+    as_predicted, as_before = outcomes(forks, measured)
+    walked = [cells[: step + 1] for cells, step in zip(measured, forks.step, strict=True)]
+    return {"goes_as_predicted": as_predicted, "keeps_original": as_before, "measured": walked}
 
 
 def outcomes(forks: Forks, measured: Int[np.ndarray, "maze step"]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mazewm.counterfactuals.forks import SITUATIONS, forks
 from mazewm.io import tables
 from mazewm.io.progress import progress
+from mazewm.io.streams import stream
 from mazewm.model.transformer import Transformer
 from mazewm.planning import probes, steering
 from mazewm.planning.probes import PlanningParams, ProbeRow
+from mazewm.planning.steering import Steering
 from mazewm.run import Run
 
 
@@ -37,29 +38,20 @@ def probe_and_steer(run: Run, params: PlanningParams) -> Planning:
     progress("probes", 1, share=0.2)
     measured = probes.measure(
         trained,
-        trained.untrained(run.seed),
         run.mazes("train")[: params.n_fit_mazes],
         {split: mazes[: params.n_held_out_mazes] for split, mazes in held_out.items()},
         params,
         run.seed,
     )
-    steered = []
-    for nth, situation in enumerate(SITUATIONS):
+    study, steered = Steering(trained, measured.directions, run.seed, params.batch_size), []
+    for situation in SITUATIONS:
         doses = steering.every_dose(n_layers, params.doses)
         for split, n in (("validation", params.n_steered_validation), ("test", params.n_steered)):
-            chosen = forks(held_out[split], situation, np.random.default_rng([run.seed, nth]), n)
-            n_steps = steering.n_steps(trained, chosen, split, doses, params.batch_size)
+            rng = stream(f"forks: {situation}", run.seed)
+            chosen = forks(held_out[split], situation, rng, n)
+            n_steps = study.n_steps(chosen, split, doses)
             batches = progress(f"steering, {split}, {situation} fork", n_steps, share=0.2)
-            rows = steering.steer(
-                trained,
-                chosen,
-                split,
-                measured.directions,
-                doses,
-                params.batch_size,
-                run.seed,
-                batches.advance,
-            )
+            rows = study.steer(chosen, split, doses, batches.advance)
             steered.append(rows)
             doses = steering.best_doses(rows, situation, n_layers, params.doses)
     return Planning(measured.rows, pd.concat(steered, ignore_index=True))

@@ -4,6 +4,4 @@ splicing into the model.
 
 from mazewm.io.lazy import offer
 
-__getattr__ = offer(
-    __name__, train_all="study", SaeParams="params", SparseAutoencoder="autoencoder"
-)
+__getattr__ = offer(__name__, train_all="study", SaeParams="params")

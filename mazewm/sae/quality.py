@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from mazewm.inference.behaviour import behave
 from mazewm.inference.edits import Edit, Taps
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.localize.activations import Activations
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import PADDING, TokenClass, encode, prompt_length
+from mazewm.maze.tokens import PADDING, TokenClass, prompt_length
 from mazewm.model.sites import Place
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
@@ -92,13 +93,13 @@ def description(
     n_dead = int((~is_active.any(axis=0)).sum())
     l0 = float(is_active.sum(axis=1).mean())
     return DescriptionRow(
-        str(place),
-        name,
-        token_class,
-        explained_variance(x.astype(np.float32), x_hat),
-        l0,
-        n_dead,
-        len(z),
+        place=str(place),
+        sae=name,
+        token_class=token_class,
+        explained_variance=explained_variance(x.astype(np.float32), x_hat),
+        l0=l0,
+        n_dead=n_dead,
+        n_tokens=len(z),
     )
 
 
@@ -116,11 +117,10 @@ def describe(
 
 
 @torch.inference_mode()
-def path_loss(model: Transformer, mazes: Mazes, tap: Tap | None, seed: int, batch: int) -> float:
+def path_loss(subject: Subject, tap: Tap | None) -> float:
     """Mean cross-entropy of the path's tokens under a tap, in nats."""
-    rng, total, count = np.random.default_rng(seed), 0.0, 0
-    for part in mazes.batches(batch):
-        encoded = encode(mazes[part], rng)
+    model, total, count = subject.model, 0.0, 0
+    for _, encoded in subject.encoded():
         tokens = torch.from_numpy(encoded.tokens).to(model.device)
         first = prompt_length(encoded.n_connections) - 1
         logits = model(tokens[:, :-1], tap)[:, first:].flatten(0, 1)
@@ -165,17 +165,14 @@ class Splicing:
             ce_clean=self._loss(mazes, None),
             ce_mean_ablated=self._loss(mazes, Taps([mean])),
             ce_zero_ablated=self._loss(mazes, Taps([zero])),
-            solved=behave(self.model, mazes, np.random.default_rng(self.seed), self.batch).solved,
+            solved=behave(self._subject(mazes)).solved,
         )
 
     def spliced(self, sae: SparseAutoencoder, mazes: Mazes) -> Spliced:
         """Loss and rollouts with the reconstruction in place of the activation, on the same
         encodings as ``unspliced``."""
         tap = Taps([reconstruction(self.place, sae)])
-        ce = self._loss(mazes, tap)
-        return Spliced(
-            ce, behave(self.model, mazes, np.random.default_rng(self.seed), self.batch, tap).solved
-        )
+        return Spliced(self._loss(mazes, tap), behave(self._subject(mazes), tap).solved)
 
     def quality(self, sae: SparseAutoencoder, mazes: Mazes) -> SpliceRow:
         """Both, side by side."""
@@ -193,8 +190,11 @@ class Splicing:
             solved_spliced=float(after.solved.mean()),
         )
 
+    def _subject(self, mazes: Mazes) -> Subject:
+        return Subject(self.model, mazes, self.seed, self.batch)
+
     def _loss(self, mazes: Mazes, tap: Taps | None) -> float:
-        loss = path_loss(self.model, mazes, tap, self.seed, self.batch)
+        loss = path_loss(self._subject(mazes), tap)
         if tap is not None:
             tap.check()
         return loss

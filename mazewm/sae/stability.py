@@ -60,6 +60,12 @@ def match(
     cosine = np.abs(one.W_dec.cpu().numpy()[own] @ other.W_dec.cpu().numpy()[theirs].T)
     pairs = zip(*linear_sum_assignment(cosine, maximize=True), strict=True)
     return [
-        StabilityRow(str(place), name, int(own[a]), int(theirs[b]), float(cosine[a, b]))
+        StabilityRow(
+            place=str(place),
+            other=name,
+            latent=int(own[a]),
+            matched=int(theirs[b]),
+            cosine=float(cosine[a, b]),
+        )
         for a, b in pairs
     ]

@@ -116,8 +116,9 @@ def test_head_that_does_all_is_faithful_and_the_rest_is_not(layer):
 
 def test_model_score_is_the_mean_log_probability_of_the_path():
     model, mazes = toy.planted(), toy.trees(23, smallest=9)
-    row = faithfulness.measure(Subject(model, mazes, 3, 100), {C2: BINDING})[0]
-    tokens = encode(mazes, np.random.default_rng([3, 5])).tokens
+    subject = Subject(model, mazes, 3, 100)
+    row = faithfulness.measure(subject, {C2: BINDING})[0]
+    tokens = encode(mazes, subject.rng("faithfulness")).tokens
     logits = model(torch.from_numpy(tokens)).log_softmax(dim=-1).numpy()
     scores = [
         logits[i, p - 1, tokens[i, p]]

@@ -19,14 +19,15 @@ from mazewm.counterfactuals.swaps import swaps
 from mazewm.inference.edits import Edit, run
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
+from mazewm.io.streams import stream
 from mazewm.maze.tokens import SPECIALS, TokenClass, Vocabulary, connection_positions
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
 
 N_POS, VOCABULARY = 53, Vocabulary(3)
-# of mazes with eight connections
-EIGHT = swaps(trees(101, smallest=9), np.random.default_rng(1), 17)
+EIGHT_CONNECTIONS = trees(101, smallest=9)
+EIGHT = swaps(EIGHT_CONNECTIONS, np.random.default_rng(1), 17)
 MIXED = swaps(trees(97), np.random.default_rng(0), 23)
 
 
@@ -165,10 +166,11 @@ def test_patches_are_what_edits_of_the_whole_model_do(encoding):
     model = tiny(encoding, d_vocab=len(VOCABULARY), n_ctx=N_POS)
     some = MIXED[MIXED.mazes.n_connections == 7][:3]
     assert len(some) == 3
-    rows, found = patch(Subject(model, some.mazes, 5, 1000), some), {}
+    subject = Subject(model, some.mazes, 5, 1000)
+    rows, found = patch(subject, some), {}
     for row in rows.patches:
         found[row.pair, row.layer, row.site, row.token_group] = row.metric_patched
-    pairs = read_pairs(some, np.random.default_rng([5, 7]))
+    pairs = read_pairs(some, subject.rng("patching"))
     clean, corrupted, groups = (
         torch.from_numpy(x) for x in (pairs.clean, pairs.corrupted, pairs.groups)
     )
@@ -317,11 +319,10 @@ def asks_by_c1(asked: dict[int, int]) -> Transformer:
 
 
 def test_right_is_the_largest_of_all_logits_in_both_runs():
-    n_found, nth = 0, -1
-    while n_found < 3:
-        nth += 1
-        swap = EIGHT[nth : nth + 1]
-        pairs = read_pairs(swap, np.random.default_rng([0, 7]))
+    n_found, some = 0, swaps(EIGHT_CONNECTIONS, np.random.default_rng(1), 61)
+    for nth in range(len(some)):
+        swap = some[nth : nth + 1]
+        pairs = read_pairs(swap, stream("patching", 0))
         at = connection_positions(8, TokenClass.C1)
         c1, others = (
             [tokens[0, at[pairs.nth[0]]] for tokens in (pairs.clean, pairs.corrupted)],
@@ -340,3 +341,4 @@ def test_right_is_the_largest_of_all_logits_in_both_runs():
             1.0  # everything asks for <ORIGIN_START>
         )
         assert frames(louder, swap)[0].is_right.tolist() == [False]
+    assert n_found >= 3

@@ -13,6 +13,7 @@ from mazewm.io import tables
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
 from mazewm.maze import mazes
 from mazewm.maze.tokens import TokenClass
+from mazewm.results import table
 from mazewm.run import Run
 from stages.trace_circuits import main
 
@@ -20,6 +21,7 @@ matplotlib.use("Agg")
 C2 = Location(0, TokenClass.C2)
 PARAMS = """
 scale: toy
+circuits: {}
 scales:
   toy:
     circuits: {n_mazes: 43, batch_size: 17, connectivity_threshold: 0.5, binding_ratio: 2.0,
@@ -48,7 +50,7 @@ def traced(tmp_path, monkeypatch):
     app.command()(main)
     result = CliRunner().invoke(app, [run.name], catch_exceptions=False)
     assert result.exit_code == 0
-    return {name: run.table(name) for name in tracing.ROW_TYPES}
+    return {name: table(run, name) for name in tracing.ROW_TYPES}
 
 
 def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):

@@ -8,6 +8,7 @@ from scipy import sparse
 from toys import looks_two_back
 
 from mazewm.features import taxonomy
+from mazewm.inference.subject import Subject
 from mazewm.io.errors import BadInput
 from mazewm.localize.activations import Activations, Wanted, cache, read
 from mazewm.maze.tokens import DELIMITER, PATH_START, TokenClass, Vocabulary
@@ -22,7 +23,8 @@ GRID = VOCABULARY.grid
 def seen(tmp_path_factory):
     """Labelled tokens of 211 mazes, and which token each is."""
     folder = tmp_path_factory.mktemp("activations")
-    cache(folder, looks_two_back(3), trees(211), Wanted([PLACE], list(TokenClass)), 0, 100)
+    subject = Subject(looks_two_back(3), trees(211), 0, 100)
+    cache(folder, subject, Wanted([PLACE], list(TokenClass)))
     tokens = read(folder / str(PLACE))
     return tokens, tokens.token
 

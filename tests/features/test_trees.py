@@ -25,6 +25,7 @@ from mazewm.features.trees import (
     FeatureParams,
     FeatureRow,
     SiteTokens,
+    Tree,
     agreement,
     candidates,
     detector,
@@ -62,9 +63,14 @@ def composed(seed):
     return Labelled(x, connection)
 
 
-def trees_of(make, **options):
-    rows = map_connections("a site", "latents", make(0), make(1), N, 5, **options)
-    return rows, tables.frame(rows, FeatureRow)
+def tokens_of(make):
+    """What was made twice: to fit on, and to measure on."""
+    return SiteTokens(make(0), make(1), N)
+
+
+def trees_of(tokens):
+    rows = map_connections(tokens, 5)
+    return rows, pd.DataFrame(rows, columns=Tree._fields)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_agreement_is_that_of_scikit_learn(on, named):
 
 
 def test_one_latent_for_each_connection():
-    rows, frame = trees_of(one_each)
+    rows, frame = trees_of(tokens_of(one_each))
     assert len(rows) == 3 * N and (frame.mcc == 1).all() and (frame.balanced_accuracy == 1).all()
     assert latents_per_connection(frame).to_dict() == dict.fromkeys(range(N), 1)
     assert all(row.units == [(3 * row.connection + 1) % 17] for row in rows)
@@ -94,7 +100,7 @@ def test_one_latent_for_each_connection():
 
 def test_a_composed_code_needs_two_latents_and_depth_two():
     """One latent alone is on for three other connections of nine: (1 + 6 / 9) / 2."""
-    rows, frame = trees_of(composed)
+    rows, frame = trees_of(tokens_of(composed))
     by_depth = frame.groupby("depth")
     assert by_depth.balanced_accuracy.min()[1] == pytest.approx((1 + 6 / 9) / 2)
     assert by_depth.balanced_accuracy.max()[1] == pytest.approx((1 + 6 / 9) / 2)
@@ -105,7 +111,7 @@ def test_a_composed_code_needs_two_latents_and_depth_two():
 
 @pytest.mark.parametrize("make", [one_each, composed])
 def test_shuffled_labels_are_a_coin(make):
-    _, frame = trees_of(make, shuffle_seed=0)
+    _, frame = trees_of(tokens_of(make).shuffled(np.random.default_rng(0)))
     assert frame.balanced_accuracy.mean() == pytest.approx(0.5, abs=0.03)
     assert frame.mcc.mean() == pytest.approx(0, abs=0.03)
     assert (frame.n_positive == N_EACH).all()
@@ -116,7 +122,7 @@ def test_trees_are_measured_on_the_other_mazes():
     found."""
     moved = one_each(1)
     moved = Labelled(moved.x, (moved.connection + 1) % N)
-    frame = tables.frame(map_connections("a site", "latents", one_each(0), moved, N, 5), FeatureRow)
+    _, frame = trees_of(SiteTokens(one_each(0), moved, N))
     assert frame.mcc.max() < 0
     assert frame.balanced_accuracy.max() < 0.5
 
@@ -125,12 +131,9 @@ def test_a_connection_that_is_never_spelled_has_no_tree():
     fit, test = one_each(0), one_each(1)
     fit = Labelled(fit.x[fit.connection != 4], fit.connection[fit.connection != 4])
     test = Labelled(test.x[test.connection != 7], test.connection[test.connection != 7])
-    assert {row.connection for row in map_connections("a site", "latents", fit, test, N, 5)} == set(
-        range(N)
-    ) - {4, 7}
-    assert {
-        row.connection for row in map_directions("a site", "probe", np.ones((N, 17)), fit, test)
-    } == set(range(N)) - {4, 7}
+    tokens = SiteTokens(fit, test, N)
+    for trees in (map_connections(tokens, 5), map_directions(tokens, np.ones((N, 17)))):
+        assert {tree.connection for tree in trees} == set(range(N)) - {4, 7}
 
 
 def test_candidates_are_the_largest_t():
@@ -195,13 +198,12 @@ def test_probe_directions_separate():
             along[test.connection == e].mean()
             > along[test.connection != e].mean() + 3 * along[test.connection == e].std()
         )
-    rows = map_directions("a site", "linear_probe", directions, fit, test)
+    tokens = SiteTokens(fit, test, N)
+    rows = map_directions(tokens, directions)
     assert np.mean([row.mcc for row in rows]) > 0.9
-    assert {(row.readout, row.depth) for row in rows} == {("linear_probe", 1)} and all(
-        len(row.units) == 0 for row in rows
-    )
+    assert {row.depth for row in rows} == {1} and all(len(row.units) == 0 for row in rows)
     noise = np.random.default_rng(0).standard_normal((N, 11))
-    assert np.mean([row.mcc for row in map_directions("a site", "noise", noise, fit, test)]) < 0.7
+    assert np.mean([row.mcc for row in map_directions(tokens, noise)]) < 0.7
 
 
 def test_the_planted_latent_is_ranked_first():
@@ -257,15 +259,12 @@ def test_best_latents_reads_rank_zero():
 
 
 def test_a_site_is_mapped_by_every_readout():
-    planted, raw = SiteTokens(one_each(0), one_each(1)), SiteTokens(clouds(0), clouds(1))
-    noise = SiteTokens(
-        *(
-            Labelled(np.random.default_rng(n).random((N * N_EACH, 7)), one_each(n).connection)
-            for n in (0, 1)
-        )
+    planted, raw = tokens_of(one_each), tokens_of(clouds)
+    noise = tokens_of(
+        lambda n: Labelled(np.random.default_rng(n).random((N * N_EACH, 7)), one_each(n).connection)
     )
     saes = {"latents": planted, "frozen_decoder": noise, "untrained_model": noise}
-    rows, latents = map_site("here", saes, raw, N, FeatureParams(n_candidates=3), 0)
+    rows, latents = map_site("here", saes, raw, FeatureParams(n_candidates=3), 0)
     best = (
         tables.frame(rows, FeatureRow)
         .groupby(["readout", "connection"])
@@ -324,9 +323,8 @@ def half_of_the_time(seed):
 
 
 def test_a_latent_that_works_early_only():
-    rows = tables.frame(
-        early_and_late("here", *half_of_the_time(0), *half_of_the_time(1), N), PositionRow
-    )
+    tokens, positions = zip(half_of_the_time(0), half_of_the_time(1), strict=True)
+    rows = tables.frame(early_and_late("here", tokens, positions, N), PositionRow)
     assert len(rows) == 4 * N and set(rows.site) == {"here"}
     f1 = rows.set_index(["found_on", "measured_on", "connection"]).f1.unstack()
     assert (f1.loc[("early", "early")] == 1).all() and (f1.loc[("late", "late")] == 1).all()
@@ -337,10 +335,8 @@ def test_a_latent_that_works_early_only():
 def test_a_latent_that_works_everywhere_and_how_many_tokens_that_is():
     fit, position = half_of_the_time(0)
     test, test_position = half_of_the_time(1)
-    same = [Labelled(part.x[:, :N] + part.x[:, N:], part.connection) for part in (fit, test)]
-    rows = tables.frame(
-        early_and_late("here", same[0], position, same[1], test_position, N), PositionRow
-    )
+    same = tuple(Labelled(part.x[:, :N] + part.x[:, N:], part.connection) for part in (fit, test))
+    rows = tables.frame(early_and_late("here", same, (position, test_position), N), PositionRow)
     assert (rows.f1 == 1).all() and (rows.latent == rows.connection).all()
     assert (rows.n_tokens == N * N_EACH // 2).all()
     at = rows.set_index(["found_on", "measured_on", "connection"]).n_positive

@@ -6,6 +6,7 @@ import torch
 from toys import HOOK, LADDER, RING, batch, draw
 
 from mazewm.inference import behaviour
+from mazewm.inference.subject import Subject
 from mazewm.maze.tokens import PATH_END, PATH_START, Vocabulary
 from mazewm.model.transformer import Transformer, TransformerParams
 
@@ -110,7 +111,7 @@ def test_behave_puts_results_back_where_the_mazes_were():
     """Mazes of different lengths are spelled and walked apart, in batches smaller than the
     groups."""
     mazes = batch(HOOK, LADDER, SHORT, LADDER, HOOK, LADDER)
-    result = behaviour.behave(model_of(3, 4, 5, 2), mazes, np.random.default_rng(0), 2)
+    result = behaviour.behave(Subject(model_of(3, 4, 5, 2), mazes, 0, 2))
     assert result.solved.tolist() == [False, True, True, True, False, True]
     assert result.valid.tolist() == [False, True, True, True, False, True]
     assert [cell for cell in result.cells[2].tolist() if cell >= 0] == [4, 5, 2]
@@ -118,7 +119,8 @@ def test_behave_puts_results_back_where_the_mazes_were():
 
 
 def test_measure_makes_one_row_per_maze():
-    rows = behaviour.measure_behaviour(model_of(3, 4, 5, 2), batch(HOOK, LADDER), "test", 0, 7)
+    subject = Subject(model_of(3, 4, 5, 2), batch(HOOK, LADDER), 0, 7)
+    rows = behaviour.measure_behaviour(subject, "test")
     assert rows == [
         behaviour.BehaviourRow("test", 0, "drawn", 8, 9, False, False),
         behaviour.BehaviourRow("test", 1, "drawn", 7, 4, True, True),

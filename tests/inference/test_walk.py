@@ -18,6 +18,8 @@ import yaml
 from torch import nn
 
 from mazewm.io import weights
+from mazewm.results import TABLES, table, table_file
+from mazewm.run import Run
 from stages.imports import ROOT
 
 # What must never run again when an SAE's parameter changes.
@@ -141,14 +143,29 @@ class Copy:
                 found.add(stage)
         return found
 
+    def runs(self) -> list[Run]:
+        """The runs that the parameters ask for."""
+        params = self.yaml("params.yaml")
+        every = itertools.product(*(params[key] for key in ("encodings", "objectives", "seeds")))
+        return [Run(*each, self.folder / "artifacts") for each in every]
+
+    def check_tables(self) -> None:
+        """Every table of a run can be read, and no other lies where they do."""
+        for run in self.runs():
+            for name in TABLES:
+                table(run, name)
+            there = set(run.artifacts.glob(f"*/{run.name}/*.parquet"))
+            assert there == {table_file(run, name) for name in TABLES}
+
     def check_results(self) -> None:
-        """Every declared out is there, every number in a JSON metric is finite, and nothing is out
-        of date or untidy."""
+        """Every declared out and every table is there, every number in a JSON metric is finite, and
+        nothing is out of date or untidy."""
         locked = self.yaml("dvc.lock")["stages"]
         assert self.members() <= set(locked)
         for member in self.members():
             for out in locked[member]["outs"]:
                 assert (self.folder / out["path"]).exists(), f"{member}: {out['path']} is missing"
+        self.check_tables()
         for path in (self.folder / "metrics").rglob("*.json"):
             for name, value in numbers(json.loads(path.read_text()), path.name):
                 assert math.isfinite(value), f"{name} is {value}"

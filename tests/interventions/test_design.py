@@ -5,28 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import trees
-from toys import RING, batch
+from planted import INTERVENTIONS, trees
+from toys import WHOLE, batch
 
 from mazewm.counterfactuals import examples
 from mazewm.interventions.conditions import Condition
-from mazewm.interventions.design import InterventionParams, check_every_kind, conditions_of
+from mazewm.interventions.design import check_every_kind, conditions_of
 from mazewm.io.errors import BadInput
-from mazewm.maze.mazes import Mazes
 
-PARAMS = InterventionParams(
-    n_per_connection=1,
-    n_per_connection_validation=1,
-    n_redrawn=1,
-    n_added=[1, 2],
-    n_several=1,
-    set_sizes=[1, 3],
-    doses=[1.0, 4.0],
-    several_doses=[3.0],
-    other_site_doses=[2.0],
-    batch_size=5,
-    n_threads=1,
-)
+PARAMS = INTERVENTIONS.model_copy(update={"several_doses": [3.0]})
 CHOSEN = {"latents", "mean_difference", "probe_direction"}
 
 
@@ -113,16 +100,7 @@ def test_where_nothing_is_added_there_is_nothing_to_edit():
 def test_examples_in_which_nothing_is_changed_are_not_enough():
     """A ring lacks no connection: nothing can be added to it, but it can be asked about as it
     is."""
-    ring, rng = batch(RING), np.random.default_rng(0)
-    ring = Mazes(
-        ring.grid,
-        ring.maze_id,
-        ring.family,
-        ring.connections,
-        ring.origin,
-        ring.origin + 1,
-        np.array([[0, 1, -1, -1]]),
-    )
+    ring, rng = batch(WHOLE), np.random.default_rng(0)
     unedited, none = (examples.overload(ring, rng, k, 5, 4) for k in (0, 1))
     assert (len(unedited), len(none), unedited.n_changed) == (1, 0, 0)
     with pytest.raises(

@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted import N_CONNECTIONS, SITE, plain_sae, random_sae, trees
+from planted import INTERVENTIONS, N_CONNECTIONS, SITE, plain_sae, random_sae, trees
 from toys import drawing_of, tiny, walk_alone
 
 from mazewm.counterfactuals import examples
 from mazewm.inference.resuming import ReadLists
 from mazewm.interventions import ledger, prompts
 from mazewm.interventions.conditions import PROMPTS, Condition
-from mazewm.interventions.design import InterventionParams, conditions_of
+from mazewm.interventions.design import conditions_of
 from mazewm.interventions.directions import Directions, LatentSets
 from mazewm.interventions.ledger import ExampleRow, LedgerRow, n_steps, run_interventions
 from mazewm.io import tables
+from mazewm.io.streams import stream
 from mazewm.localize.locations import PAPER_LOCATION
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode
 
@@ -28,19 +29,6 @@ VOCABULARY = Vocabulary(3)
 MODEL = tiny("learned", d_vocab=len(VOCABULARY), n_ctx=VOCABULARY.max_length)
 MODEL.W_U[:, : VOCABULARY.first_cell] = 0  # so that it walks from cell to cell
 MODEL.W_U[:, PATH_END] = 3 * MODEL.W_U[:, -1]  # and not for ever
-PARAMS = InterventionParams(
-    n_per_connection=1,
-    n_per_connection_validation=1,
-    n_redrawn=1,
-    n_added=[1, 2],
-    n_several=7,
-    set_sizes=[1, 3],
-    doses=[1.0, 4.0],
-    several_doses=[1.0],
-    other_site_doses=[2.0],
-    batch_size=5,
-    n_threads=1,
-)
 MAZES = trees(101)
 MORE = examples.with_new_ends(MAZES, np.random.default_rng(1), 5)
 
@@ -72,7 +60,7 @@ def directions(site, is_main):
             np.full((12, n), 2.0),
             (np.arange(12)[:, None] * 4 + 9 + np.arange(2 * n)) % 53,
         )
-        for n in PARAMS.set_sizes
+        for n in INTERVENTIONS.set_sizes
     }
     arrows = rng.standard_normal((2, N_CONNECTIONS, 30))
     return Directions(site, is_main, random_sae(30, 53), sets, *arrows, rng.random(53))
@@ -88,7 +76,7 @@ def filled(seed=0, splits=SPLITS, sites=SITES, asked=ASKED, model=MODEL):
         model,
         [(s, some) for s in splits for some in asked],
         sites,
-        PARAMS,
+        INTERVENTIONS,
         seed,
         lambda: advanced.append(1),
     )
@@ -123,14 +111,14 @@ def test_every_condition_meets_every_example_once(written):
         for kind, number, some, _ in numbered()
         for split in SPLITS
         for site in SITES
-        for c in conditions_of(kind, some.n_changed, split, site.is_main, PARAMS)
+        for c in conditions_of(kind, some.n_changed, split, site.is_main, INTERVENTIONS)
     }
     assert set(counts) == expected and set(counts.values()) == {1}
 
 
 def test_it_advances_as_often_as_it_said(written):
     assert written[1] == n_steps(
-        [(split, some) for split in SPLITS for some in ASKED], SITES, PARAMS
+        [(split, some) for split in SPLITS for some in ASKED], SITES, INTERVENTIONS
     )
     assert written[1] == sum(1 for _ in written[0].lists["measured"])
 
@@ -209,11 +197,11 @@ def test_no_op_walks_as_without_an_edit(written):
         [some], mine, rng = (
             BY_KIND[kind],
             no_op[no_op.kind == kind].set_index("example").measured,
-            RNG([0, 0]),
+            stream("interventions: encoding", 0, 0),
         )
         for group in some.mazes.by_n_connections().values():
-            for start in range(0, len(group), PARAMS.batch_size):
-                index = group[start : start + PARAMS.batch_size]
+            for start in range(0, len(group), INTERVENTIONS.batch_size):
+                index = group[start : start + INTERVENTIONS.batch_size]
                 for example, prompt in zip(
                     index, encode(some.mazes[index], rng).prompt, strict=True
                 ):
@@ -226,7 +214,7 @@ def test_an_edit_changes_walks(written):
     frame = written[3].set_index(["split", "kind", "site", "example"])
     walks = frame.assign(walk=frame.measured.map(tuple))
     plain = walks[walks.method == "no_op"].walk
-    strong = walks[(walks.method == "mean_difference") & (walks.dose == 4)].walk
+    strong = walks[(walks.method == "latents") & (walks.dose == 4)].walk
     both = strong[strong.index.isin(plain.index)]
     assert (both != plain.loc[both.index].to_numpy()).mean() > 0.1
 
@@ -267,7 +255,7 @@ TOY = Directions(
             np.ones((12, n)),
             37 + np.arange(12)[:, None] + np.arange(2 * n) % 4,
         )
-        for n in PARAMS.set_sizes
+        for n in INTERVENTIONS.set_sizes
     },
     np.eye(12, D),
     np.eye(12, D),

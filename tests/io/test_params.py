@@ -43,11 +43,22 @@ def test_a_section_is_overlaid_by_that_of_the_scale(tmp_path):
     assert load_text(tmp_path, GOOD.replace("scale: small", "scale: large")).n_steps == 5
 
 
-def test_a_section_may_stand_in_one_place_only(tmp_path):
-    text = "scale: a\nscales: {a: {recipe: {n_steps: 3, lr: 1.0, name: x, is_long: true}}}"
-    assert load_text(tmp_path, text).name == "x"
-    text = "scale: a\nscales: {a: }\nrecipe: {n_steps: 3, lr: 1, name: x, is_long: true}"
-    assert load_text(tmp_path, text).lr == 1.0
+WHOLE = "{n_steps: 3, lr: 1, name: x, is_long: true}"
+
+
+def test_one_place_may_have_all_keys_if_the_other_says_that_it_has_none(tmp_path):
+    for here, there in ((WHOLE, "{}"), ("{}", WHOLE)):
+        text = f"scale: a\nscales: {{a: {{recipe: {here}}}}}\nrecipe: {there}"
+        assert load_text(tmp_path, text).lr == 1.0
+
+
+@pytest.mark.parametrize("missing", ["", "recipe: "])
+def test_a_section_stands_in_both_places(tmp_path, missing):
+    for text, key in (
+        (f"scale: a\nscales: {{a: {{{missing}}}}}\nrecipe: {WHOLE}", "scales.a.recipe"),
+        (f"scale: a\nscales: {{a: {{recipe: {WHOLE}}}}}\n{missing}", "recipe"),
+    ):
+        assert f": {key}: the section is missing" in refusal(tmp_path, text)
 
 
 def test_parameters_are_frozen(tmp_path):
@@ -79,7 +90,7 @@ def test_parameters_are_frozen(tmp_path):
         ("scale: small", "scale: huge", "scale", "'huge'"),
         ("scale: small", "scale: ", "scale", "None"),
         ("scale: small\n", "", "scale", "None"),
-        ("scale: small", "scale: empty", "recipe.n_steps", "missing"),
+        ("scale: small", "scale: empty", "scales.empty.recipe", "missing"),
         ("{recipe: {n_steps: 3}}", "{recipe: 3}", "scales.small.recipe", "expected a mapping"),
         ("{lr: 0.5, name: plain, is_long: false}", "[lr]", "recipe", "expected a mapping"),
     ],

@@ -14,7 +14,7 @@ import torch
 from toys import HOOK, LADDER, batch, draw, tiny
 
 from mazewm.inference.edits import run
-from mazewm.inference.recording import record
+from mazewm.inference.subject import Subject
 from mazewm.io import tables, vectors
 from mazewm.io.errors import BadInput
 from mazewm.localize import activations
@@ -38,9 +38,8 @@ N_TOKENS = (4 * 8 + 9 + 9 + 1) + (4 * 7 + 9 + 4 + 1) + (4 * 7 + 9 + 2 + 1)
 
 
 def write(folder, places=(EARLY,), classes=CLASSES, seed=0, n_batch=5):
-    return activations.cache(
-        folder, MODEL, MAZES, activations.Wanted(list(places), list(classes)), seed, n_batch
-    )
+    wanted = activations.Wanted(list(places), list(classes))
+    return activations.cache(folder, Subject(MODEL, MAZES, seed, n_batch), wanted)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +173,7 @@ def in_memory(places, classes, seed, n_batch):
     """Every token's labels by name, and its values at each place, shuffled, with nothing but lists
     to hold them."""
     rows, values = [], {place: [] for place in places}
-    for recorded in record(MODEL, MAZES, places, np.random.default_rng(seed), n_batch, whole=True):
+    for recorded in Subject(MODEL, MAZES, seed, n_batch).record(places, whole=True):
         n, order = recorded.encoded.n_connections, recorded.encoded.order
         for i, maze in enumerate(recorded.mazes):
             for position, token in enumerate(recorded.encoded.tokens[i]):

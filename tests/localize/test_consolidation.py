@@ -7,7 +7,7 @@ import torch
 from toys import HOOK, batch, looks_two_back, tiny
 
 from mazewm.datasets import draw
-from mazewm.inference.recording import record
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.localize import consolidation
@@ -28,7 +28,7 @@ def mazes():
 
 @pytest.fixture(scope="module")
 def rows(mazes):
-    return consolidation.formation(looks_two_back(N), mazes, 0, 101)
+    return consolidation.formation(Subject(looks_two_back(N), mazes, 0, 101))
 
 
 def test_the_hand_wired_head_attends_two_back(rows):
@@ -64,7 +64,7 @@ def test_uniform_attention_by_hand(rows):
 def test_a_head_that_attends_evenly_has_the_uniform_mass(mazes):
     model = tiny("none", d_vocab=len(Vocabulary(N)), n_ctx=Vocabulary(N).max_length, n_layers=1)
     model.blocks[0].attn.Q.zero_()
-    for row in consolidation.formation(model, mazes[:31], 0, 31):
+    for row in consolidation.formation(Subject(model, mazes[:31], 0, 31)):
         assert row.own_mass == pytest.approx(row.own_mass_uniform, abs=1e-6)
 
 
@@ -72,7 +72,7 @@ def test_recording_reads_what_the_model_holds(mazes):
     model = looks_two_back(N)
     place = Place(0, Site.RESID_PRE)
     seen = []
-    for recorded in record(model, mazes, [place], np.random.default_rng(0), 101):
+    for recorded in Subject(model, mazes, 0, 101).record([place]):
         one_hot = recorded.values[place][:, :, -len(Vocabulary(N)) :]
         assert torch.equal(one_hot.argmax(dim=-1), torch.from_numpy(recorded.encoded.prompt))
         assert np.array_equal(
@@ -84,9 +84,8 @@ def test_recording_reads_what_the_model_holds(mazes):
 
 
 def test_recording_whole_sequences_adds_the_path():
-    model, place = looks_two_back(N), Place(0, Site.RESID_POST)
-    [whole] = record(model, batch(HOOK), [place], np.random.default_rng(0), 5, whole=True)
-    [prompt] = record(model, batch(HOOK), [place], np.random.default_rng(0), 5)
+    subject, place = Subject(looks_two_back(N), batch(HOOK), 0, 5), Place(0, Site.RESID_POST)
+    [whole], [prompt] = subject.record([place], whole=True), subject.record([place])
     assert whole.values[place].shape[1] == prompt.values[place].shape[1] + 9 + 1
 
 

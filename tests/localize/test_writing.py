@@ -13,13 +13,21 @@ from circuits import planted_circuit
 from toys import tiny, walk_alone, wanderer
 
 from mazewm.counterfactuals.examples import additions
+from mazewm.inference import subject
 from mazewm.inference.edits import add_at
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.localize import writing
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
 from mazewm.localize.writing import CLASSES, WritingRow, arrows_of, write_everywhere, writing_site
-from mazewm.maze.tokens import TokenClass, Vocabulary, connection_positions, encode
+from mazewm.maze.tokens import (
+    TokenClass,
+    Vocabulary,
+    connection_positions,
+    encode,
+    encoding_rng,
+)
 
 MAZES = planted_circuit.trees(61, seed=3)
 ASKED = additions(MAZES, np.random.default_rng(0), 2)
@@ -94,16 +102,15 @@ def test_it_finds_the_one_place_that_can_be_written_to(
     monkeypatch, layer, token_class, dose, n_blind
 ):
     toy = Planted(Location(layer, token_class), dose, n_blind)
+    monkeypatch.setattr(subject, "encode", toy.encode)
     for name, instead in (
-        ("encode", toy.encode),
         ("walk", toy.walk),
         ("ReadLists", SimpleNamespace(of=toy.read_lists)),
         ("rollouts_behind", toy.rollouts_behind),
     ):
         monkeypatch.setattr(writing, name, instead)
-    rows = tables.frame(
-        write_everywhere(tiny("none", 20, 97), KNOWN, ASKED, DOSES, 0, 7), WritingRow
-    )
+    asked = Subject(tiny("none", 20, 97), ASKED.mazes, 0, 7)
+    rows = tables.frame(write_everywhere(asked, KNOWN, ASKED, DOSES), WritingRow)
     n = len(ASKED) - n_blind
     assert len(rows) == len(SITES) * len(DOSES) and (rows.n == n).all()
     hit = (rows.layer == layer) & (rows.token_class == str(token_class)) & (rows.dose == dose)
@@ -116,7 +123,7 @@ def test_what_is_counted_are_rollouts_under_the_edit():
     model, rng, n = wanderer("alibi"), np.random.default_rng(3), 6
     some, sites = ASKED[np.arange(n)], SITES[:2]
     sizes = {site: 3 * rng.standard_normal((12, 30)) for site in sites}
-    texts, spelling = dict[int, np.ndarray](), np.random.default_rng(0)
+    texts, spelling = dict[int, np.ndarray](), encoding_rng(0)
     for index in some.mazes.by_n_connections().values():
         texts |= dict(zip(index.tolist(), encode(some.mazes[index], spelling).prompt, strict=True))
 
@@ -143,7 +150,7 @@ def test_what_is_counted_are_rollouts_under_the_edit():
     )
     rows = {
         (row.layer, row.token_class, row.dose): row
-        for row in write_everywhere(model, sizes, planted, DOSES, 0, 7)
+        for row in write_everywhere(Subject(model, planted.mazes, 0, 7), sizes, planted, DOSES)
     }
     counts = set()
     for site in sites:
@@ -160,7 +167,7 @@ def test_arrows_are_the_mean_differences_of_what_flows():
     """At c2 of a model that adds nothing, the mean difference of a connection is made of embeddings
     of its two cells."""
     model = planted_circuit.planted(n_layers=1, writes=(True, False))
-    known = arrows_of(model, MAZES, 0, 13)
+    known = arrows_of(Subject(model, MAZES, 0, 13))
     assert list(known) == [Location(0, c) for c in CLASSES]
     at_c2 = known[Location(0, TokenClass.C2)]
     for e, (a, b) in enumerate(MAZES.grid.ends):

@@ -10,6 +10,7 @@ import torch
 
 from mazewm.datasets import draw
 from mazewm.inference.behaviour import behave
+from mazewm.inference.subject import Subject
 from mazewm.maze import mazes as files_of_mazes
 from mazewm.maze.lattice import lattice
 from mazewm.maze.tokens import PADDING, Vocabulary
@@ -373,7 +374,7 @@ def test_solved_is_the_share_of_rollouts_that_are_the_path(mazes, folder, encodi
     )
     training = training_of(folder, params, encoding=encoding, objective="path")
     run_to(training)
-    rolled = behave(training.model, mazes, np.random.default_rng(3), 16).solved.mean()
+    rolled = behave(Subject(training.model, mazes, 3, 16)).solved.mean()
     assert share_solved(training.model, mazes, 3, 16) == rolled
     assert 0 < rolled < 1
 

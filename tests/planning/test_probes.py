@@ -53,14 +53,7 @@ def snakes(n, seed, islands):
 @pytest.fixture(scope="module")
 def measured():
     held_out = {"validation": snakes(149, 1, [4, 5]), "test": snakes(151, 2, [6, 7])}
-    return probes.measure(
-        looks_two_back(4),
-        looks_two_back(4).eval(),
-        snakes(307, 0, [0, 1, 2, 3]),
-        held_out,
-        PARAMS,
-        3,
-    )
+    return probes.measure(looks_two_back(4), snakes(307, 0, [0, 1, 2, 3]), held_out, PARAMS, 3)
 
 
 def test_distances_are_read_where_the_target_is_seen(measured):

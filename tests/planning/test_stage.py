@@ -12,12 +12,14 @@ from mazewm.maze import mazes
 from mazewm.maze.tokens import Vocabulary
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.planning.steering import METHODS
+from mazewm.results import table
 from mazewm.run import Run
 from stages.probe_planning import main
 
 FAMILY = FamilyParams(generator="dfs", size=4, min_cells=9, max_cells=13, share=1.0)
 PARAMS = """
 scale: toy
+planning: {}
 scales:
   toy:
     planning: {n_fit_mazes: 211, n_held_out_mazes: 97, penalties: [0.1], n_steered: 5,
@@ -56,7 +58,7 @@ def written(tmp_path, monkeypatch):
 
 
 def test_stage_writes_both_tables(written):
-    rows = written.table("probes")
+    rows = table(written, "probes")
     assert set(rows.readout) == {
         "model",
         "untrained_model",
@@ -68,7 +70,7 @@ def test_stage_writes_both_tables(written):
     assert set(rows[rows.token == "none"].depth) == {-1} and set(
         rows[rows.token == "target"].depth
     ) == {0, 1, 2}
-    steered = written.table("steering")
+    steered = table(written, "steering")
     assert set(steered.method) == set(METHODS) and set(
         steered[steered.split == "validation"].method
     ) < set(METHODS)

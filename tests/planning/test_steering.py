@@ -20,7 +20,7 @@ from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.planning import steering
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import TOKENS, Directions
-from mazewm.planning.steering import Condition, Reader, SteerRow
+from mazewm.planning.steering import Condition, Reader, Steering, SteerRow
 
 CELLS, D = 9, 211
 NEXT = {1: 4, 4: 5, 5: 8}  # the shortest path of CROSSROADS
@@ -63,16 +63,11 @@ def planted_directions() -> dict[tuple[str, str, int], Directions]:
 def steered(situation: str, split: str = "test", dose: float = 1.5) -> pd.DataFrame:
     mazes = batch(*[CROSSROADS] * 7)
     chosen = forks(mazes, situation, np.random.default_rng(0), 5)
-    return steering.steer(
-        walker(),
-        chosen,
-        split,
-        planted_directions(),
-        steering.every_dose(2, [dose]),
-        3,
-        0,
-        lambda: None,
-    )
+    doses, done = steering.every_dose(2, [dose]), list[None]()
+    study = Steering(walker(), planted_directions(), 0, 3)
+    rows = study.steer(chosen, split, doses, lambda: done.append(None))
+    assert len(done) == study.n_steps(chosen, split, doses)
+    return rows
 
 
 def test_the_next_cell_follows_its_direction_and_no_control():

@@ -8,8 +8,9 @@ from toys import tiny
 
 from mazewm.inference.behaviour import behave
 from mazewm.inference.edits import Edit, Taps
+from mazewm.inference.subject import Subject
 from mazewm.localize.activations import Activations
-from mazewm.maze.tokens import Vocabulary, encode
+from mazewm.maze.tokens import Vocabulary, encode, encoding_rng
 from mazewm.model.sites import Place, Site
 from mazewm.sae import quality
 from mazewm.sae.splice import reconstruction
@@ -79,12 +80,14 @@ def test_encoding_in_parts_changes_nothing():
 def test_path_loss_of_a_model_that_knows_nothing():
     model = tiny("none", d_vocab=len(Vocabulary(3)), n_ctx=Vocabulary(3).max_length)
     model.W_U.zero_()
-    assert quality.path_loss(model, MAZES, None, 0, 11) == pytest.approx(np.log(20), rel=1e-6)
+    assert quality.path_loss(Subject(model, MAZES, 0, 11), None) == pytest.approx(
+        np.log(20), rel=1e-6
+    )
 
 
 def test_path_loss_counts_the_path_and_nothing_else():
     """Maze by maze, with the positions of the path counted by hand."""
-    losses, rng = [], np.random.default_rng(3)
+    losses, rng = [], encoding_rng(3)
     for n in sorted(set(MAZES.n_connections.tolist())):
         index = np.flatnonzero(MAZES.n_connections == n)
         for row, maze in zip(encode(MAZES[index], rng).tokens, index, strict=True):
@@ -94,13 +97,14 @@ def test_path_loss_counts_the_path_and_nothing_else():
                 -log_p[at - 1, row[at]]
                 for at in range(start, start + int(MAZES.path_length[maze]) + 1)
             ]
-    assert quality.path_loss(MODEL, MAZES, None, 3, 1000) == pytest.approx(
+    assert quality.path_loss(Subject(MODEL, MAZES, 3, 1000), None) == pytest.approx(
         np.mean(losses), rel=1e-5
     )
 
 
 MEAN = np.linspace(-1, 1, 30)
 SPLICING = quality.Splicing(MODEL, PLACE, MEAN, 0, 23)
+SUBJECT = Subject(MODEL, MAZES, 0, 23)
 
 
 def test_a_perfect_sae_recovers_all_of_the_loss():
@@ -114,14 +118,10 @@ def test_a_perfect_sae_recovers_all_of_the_loss():
 
 def test_a_perfect_sae_leaves_every_rollout_as_it_was():
     taps = Taps([reconstruction(PLACE, mirror_sae(30))])
-    clean, spliced = (
-        behave(MODEL, MAZES, np.random.default_rng(0), 23, tap).cells for tap in (None, taps)
-    )
+    clean, spliced = (behave(SUBJECT, tap).cells for tap in (None, taps))
     assert np.array_equal(clean, spliced)
     spoilt = Taps([reconstruction(PLACE, random_sae(30, 53))])
-    assert not np.array_equal(
-        clean, behave(MODEL, MAZES, np.random.default_rng(0), 23, spoilt).cells
-    )
+    assert not np.array_equal(clean, behave(SUBJECT, spoilt).cells)
 
 
 def test_an_sae_that_says_the_mean_recovers_nothing():
@@ -142,7 +142,7 @@ def test_each_cross_entropy_is_that_of_its_edit():
         (row.ce_zero_ablated, lambda x: 0 * x),
     ):
         assert found == pytest.approx(
-            quality.path_loss(MODEL, MAZES, Taps([Edit(PLACE, function)]), 0, 23), abs=1e-9
+            quality.path_loss(SUBJECT, Taps([Edit(PLACE, function)])), abs=1e-9
         )
     assert row.loss_recovered == pytest.approx(
         (row.ce_mean_ablated - row.ce_spliced) / (row.ce_mean_ablated - row.ce_clean)
