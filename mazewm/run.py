@@ -1,9 +1,10 @@
-"""Run: one transformer with all that is found in it, by name. It knows where things lie, and loads
-mazes and tables.
+"""Runs: one transformer with everything measured on it, identified by a name. A run knows where its
+files are, and reads its mazes and tables.
 
-A run is a positional encoding, a training objective and a seed; its name is ``rotary-all-0``.
-Everything is in ``artifacts/``: what all runs share in a folder of its own (``mazes``), what a
-stage made of one run in ``STAGE'S FOLDER/NAME``.
+A run is a positional encoding, a training objective and a seed, in its name such as
+``rotary-all-0`` (docs/science.md#run). All files are in ``artifacts/``: the mazes, which all runs
+share, in ``artifacts/mazes/``; the results of one run in ``artifacts/KIND/NAME/``, where the kind
+of result is one of ``Kind``.
 """
 
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ARTIFACTS = Path("artifacts")
 R = TypeVar("R", bound="Run")
 
-# Every table of a run: the folder that it lies in, and the type of its rows, whose name travels in
-# the file.
+# Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
+# type, which the file's metadata repeats.
 TABLES: dict[str, tuple[Kind, str]] = {
     "behaviour": ("observations", "BehaviourRow"),
     "consolidation": ("activations", "FormationRow"),
@@ -68,7 +69,8 @@ TABLES: dict[str, tuple[Kind, str]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One transformer, and where all that belongs to it lies."""
+    """One transformer and the places of all files that belong to it. Nothing is read until asked
+    for; ``mazewm.load`` gives a run whose model can be used."""
 
     encoding: Encoding
     objective: Objective
@@ -77,7 +79,14 @@ class Run:
 
     @classmethod
     def named(cls: type[R], name: str, artifacts: Path = ARTIFACTS) -> R:
-        """``"rotary-all-0"`` -> Run("rotary", "all", 0); BadInput for another kind of name."""
+        """The run of a name ENCODING-OBJECTIVE-SEED; BadInput for any other name.
+
+        >>> run = Run.named("rotary-all-0")
+        >>> run.encoding, run.objective, run.seed
+        ('rotary', 'all', 0)
+        >>> run.table_file("ledger").as_posix()
+        'artifacts/interventions/rotary-all-0/ledger.parquet'
+        """
         encoding, _, rest = name.partition("-")
         objective, _, seed = rest.partition("-")
         if encoding not in ENCODINGS or objective not in OBJECTIVES or not seed.isdecimal():
@@ -98,7 +107,7 @@ class Run:
         return f"{self.encoding}-{self.objective}"
 
     def folder(self, kind: Kind) -> Path:
-        """Where a stage puts what it makes of this run."""
+        """The folder of one kind of this run's results."""
         return self.artifacts / kind / self.name
 
     @property
@@ -107,17 +116,19 @@ class Run:
         return self.folder("models") / "transformer.safetensors"
 
     def maze_file(self, split: str) -> Path:
-        """Where a split of the mazes lies, which are the same for all runs."""
+        """The file of a split of the mazes, which are the same for all runs."""
         return self.artifacts / "mazes" / f"{split}.parquet"
 
     def mazes(self, split: str) -> Mazes:
-        """The mazes of ``train``, ``validation``, ``test`` or ``overload``."""
+        """The mazes of ``train``, ``validation``, ``test`` or ``overload``; BadInput if the file is
+        missing or broken."""
         return mazes.read(self.maze_file(split))
 
     def table_file(self, name: str) -> Path:
-        """Where one of TABLES lies."""
+        """The file of one of TABLES; KeyError for any other name."""
         return self.folder(TABLES[name][0]) / f"{name}.parquet"
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of TABLES as a data frame; BadInput if it is missing, broken, or of other rows."""
+        """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
+        type; KeyError if TABLES has no such name."""
         return tables.read_arrow(self.table_file(name), TABLES[name][1]).to_pandas()
