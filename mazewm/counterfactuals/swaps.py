@@ -1,10 +1,11 @@
-"""Pairs of mazes that differ in one connection, and so in the way from origin to target.
+"""Pairs of mazes that differ in one connection, and so in the shortest path, for activation
+patching (docs/science.md#activation-patching).
 
-A swap closes a connection on the unique shortest path and opens an absent one between two cells
-that the maze touches, so that the same ends have one and only one shortest path again. Both mazes
-have equally many connections and can be encoded alike but for one connection: what is different in
-a model that reads one and not the other is due to that connection. The swapped maze may be one that
-the model was trained on.
+A swap closes a connection on the unique shortest path and opens an absent one between two cells of
+the maze, such that the same origin and target again have exactly one shortest path. Both mazes have
+equally many connections, and their encodings can be equal except for one connection. So any
+difference between the model's activations on the two is due to that connection. The swapped maze
+may be a training maze.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from mazewm.counterfactuals.examples import steps_of
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.truths import openable, shortest_paths
 
-MOST_PER_MAZE = 3  # swaps, so that no few mazes stand for many
+MOST_PER_MAZE = 3  # swaps of one maze, so that a few mazes do not dominate
 
 
 @dataclass(frozen=True)
 class Swaps:
-    """Mazes, the connection that is closed and the one that is opened in each, and the mazes with
-    the two swapped."""
+    """Mazes, the connections that are closed (``removed``) and opened (``added``) in each, and the
+    resulting mazes."""
 
     mazes: Mazes
     removed: Int[np.ndarray, " maze"]
@@ -38,8 +39,8 @@ class Swaps:
 
 
 def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
-    """``n`` swaps drawn at random, or as many as there are: a second one of a maze only when all
-    mazes have given a first."""
+    """``n`` swaps drawn at random, or all if there are fewer. At most MOST_PER_MAZE are of the same
+    maze, and a second swap of a maze is used only after the first swaps of all mazes."""
     grid = mazes.grid
     on_path = (steps_of(mazes)[:, :, None] == np.arange(grid.n_connections)).any(axis=1)
     maze, removed, added = np.nonzero(
@@ -48,7 +49,7 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
     rows = np.arange(len(maze))
     connections = mazes.connections[maze]
     connections[rows, removed], connections[rows, added] = False, True
-    # The path of the swapped maze is another one, for it cannot use what was removed.
+    # The path of the swapped maze differs, since it cannot use the removed connection.
     after = shortest_paths(grid, connections, mazes.origin[maze], mazes.target[maze])
     found = rng.permutation(np.flatnonzero(after.is_unique))
     nth = _nth_of_its_kind(maze[found])
@@ -68,7 +69,7 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
 
 
 def _nth_of_its_kind(values: np.ndarray) -> np.ndarray:
-    """How many equal values stand before each one."""
+    """For each value, how many equal values come before it."""
     order = np.argsort(values, kind="stable")
     sorted_values = values[order]
     nth = np.empty(len(values), int)

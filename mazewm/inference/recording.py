@@ -1,7 +1,7 @@
-"""A model read over many mazes, in batches of equally long prompts.
+"""Recording of activations while a model reads many mazes, in batches of prompts of equal length.
 
-What rooms after this one look at is always a prompt: everything up to ``<PATH_START>``, before a
-path is chosen.
+By default the model reads the prompt only, up to and including ``<PATH_START>``: no token of the
+path has been written yet.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from mazewm.model.transformer import Transformer
 
 
 class Recorded(NamedTuple):
-    """One batch: which mazes, how they were encoded, and the values at the wanted places."""
+    """One batch: which mazes it has, their encoding, and the values at the recorded places."""
 
     mazes: np.ndarray  # indices into the mazes that were given
     encoded: Encoded
@@ -30,7 +30,8 @@ class Recorded(NamedTuple):
 def encoded_batches(
     mazes: Mazes, rng: np.random.Generator, batch: int
 ) -> Iterator[tuple[np.ndarray, Encoded]]:
-    """The mazes in batches of equally many connections, spelled at random: which mazes, and how."""
+    """The mazes, encoded at random, in batches with equally many connections: their indices, and
+    their encoding."""
     for part in mazes.batches(batch):
         yield part, encode(mazes[part], rng)
 
@@ -43,10 +44,10 @@ def record(
     batch: int,
     whole: bool = False,
 ) -> Iterator[Recorded]:
-    """Spell the mazes at random and record ``places`` on the prompts (on whole sequences, path and
-    all, if ``whole``).
+    """Encode the mazes at random, and record the values at ``places`` while the model reads the
+    prompts, or with ``whole`` the sequences with their paths.
 
-    Blocks after the last of the places are not run.
+    Blocks after the last of the places are not computed.
     """
     wanted = list(places)
     stop = max((place.layer for place in wanted), default=-1) + 1

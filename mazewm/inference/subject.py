@@ -1,4 +1,4 @@
-"""The model that is studied, and the mazes that it reads."""
+"""A model with the mazes that it is studied on, and the random numbers that this needs."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from mazewm.model.transformer import Transformer
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the mazes on which it is studied, ``batch`` at a time; what is random follows
-    from the seed."""
+    """A model and the mazes that it is studied on. It reads ``batch`` mazes at a time; everything
+    random is determined by ``seed``."""
 
     model: Transformer
     mazes: Mazes
@@ -24,15 +24,16 @@ class Subject:
     batch: int
 
     def rng(self, *stream: int) -> np.random.Generator:
-        """One of the streams of random numbers that follow from the seed."""
+        """A new random generator, determined by the seed and the number or numbers ``stream``."""
         return np.random.default_rng([self.seed, *stream])
 
     def encoded(
         self, rng: np.random.Generator
     ) -> Iterator[tuple[Int[np.ndarray, " maze"], Encoded]]:
-        """Batches of equally many connections, encoded at random: which mazes, and how."""
+        """The mazes, encoded at random, in batches with equally many connections: their indices,
+        and their encoding."""
         return encoded_batches(self.mazes, rng, self.batch)
 
     def record(self, places: Iterable[Place]) -> Iterator[Recorded]:
-        """The values at places while the model reads the prompts."""
+        """The values at ``places`` while the model reads the prompts, batch by batch."""
         return record(self.model, self.mazes, places, self.rng(), self.batch)
