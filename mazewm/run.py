@@ -69,8 +69,8 @@ TABLES: dict[str, tuple[Kind, str]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One transformer and the places of all files that belong to it. Nothing is read until asked
-    for; ``mazewm.load`` gives a run whose model can be used."""
+    """One transformer, and where all files that belong to it are. ``mazes`` and ``table`` read
+    files; ``mazewm.load`` gives a run with the model itself."""
 
     encoding: Encoding
     objective: Objective
@@ -99,6 +99,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """ENCODING-OBJECTIVE-SEED, such as ``rotary-all-0``."""
         return f"{self.encoding}-{self.objective}-{self.seed}"
 
     @property

@@ -39,7 +39,7 @@ class Forks:
     situation: Situation
     mazes: Mazes
     step: Int[np.ndarray, " maze"]  # steps from the origin to the fork
-    exit: Int[np.ndarray, " maze"]  # the cell that the shortest path goes on to
+    exit: Int[np.ndarray, " maze"]  # the next cell of the shortest path
     other: Int[np.ndarray, " maze"]  # the cell that steering should make the model go to
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ from mazewm.maze.truths import touched_cells
 
 BATCH = 20_000  # mazes drawn at once
 N_DEALT = 10_000  # draws of each family and number of cells from which the splits are made
-MOST_IDLE = 5  # after so many batches in a row without a new question, give up
+MOST_IDLE = 5  # batches in a row without any maze to keep, after which drawing stops
 
 
 class MazeParams(Params):

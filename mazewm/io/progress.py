@@ -152,7 +152,7 @@ class _Report:
 def duration(seconds: float) -> str:
     """A time in readable form.
 
-    >>> [duration(seconds) for seconds in (12, 200, 7500)]
+    >>> [duration(seconds) for seconds in (12.0, 200.0, 7500.0)]
     ['12 s', '3 min 20 s', '2 h 5 min']
     """
     whole = round(seconds)

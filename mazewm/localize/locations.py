@@ -52,7 +52,7 @@ class Location:
         return site
 
 
-# docs/science.md#papers-site
+# where the paper reads connections (docs/science.md#papers-site)
 PAPER_LOCATION = Location(0, TokenClass.DELIMITER)
 
 

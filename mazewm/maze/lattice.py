@@ -21,10 +21,12 @@ class Lattice:
 
     @property
     def n_cells(self) -> int:
+        """The number of cells."""
         return self.n * self.n
 
     @property
     def n_connections(self) -> int:
+        """The number of pairs of adjacent cells."""
         return 2 * self.n * (self.n - 1)
 
     @cached_property

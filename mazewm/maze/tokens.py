@@ -77,6 +77,7 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """The text of every token, by token id."""
         return SPECIALS + tuple(f"({row},{col})" for row in range(self.n) for col in range(self.n))
 
     def __len__(self) -> int:
@@ -89,6 +90,7 @@ class Vocabulary:
 
     @property
     def grid(self) -> Lattice:
+        """The lattice whose cells have tokens."""
         return lattice(self.n)
 
     @property

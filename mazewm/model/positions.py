@@ -17,7 +17,7 @@ Positions = Int[Tensor, " pos"]
 
 class NoPositions(nn.Module):
     """No positional encoding: the model can infer positions only from the causal mask (Kazemnejad
-    et al. 2023)."""
+    et al. 2023). Base class of the other encodings."""
 
     def __init__(self, n_ctx: int, d_model: int, n_heads: int) -> None:
         super().__init__()
@@ -25,16 +25,19 @@ class NoPositions(nn.Module):
     def on_embed(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Positions
     ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream before the first block, given the token embeddings."""
         return resid
 
     def on_qk(
         self, q_or_k: Float[Tensor, "batch head pos d_head"], positions: Positions
     ) -> Float[Tensor, "batch head pos d_head"]:
+        """Queries or keys as attention uses them."""
         return q_or_k
 
     def on_scores(
         self, queries: Int[Tensor, " query"], keys: Int[Tensor, " key"]
     ) -> Float[Tensor, "head query key"] | None:
+        """What is added to the attention scores, given positions; None for nothing."""
         return None
 
 

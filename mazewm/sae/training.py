@@ -47,7 +47,7 @@ def batches(
     end."""
     per_pass = max(1, len(values) // batch_size)
     with warnings.catch_warnings():
-        # and nothing writes to it
+        # the array is read-only, and nothing here writes to it
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         rows = torch.from_numpy(values)
     for step in range(n_steps):
