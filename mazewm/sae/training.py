@@ -1,7 +1,8 @@
 """Training of one SAE on shuffled activations.
 
 1. Activations are centred on ``b_dec``, which starts as their mean and is trained. They are scaled
-   such that E|x - mean|^2 = d_model; at the end the scale is folded into the weights.
+   such that E|x - mean|^2 = d_model; at the end the scale is folded into the weights. Mean and
+   scale are those of the first 20,000 activations.
 2. The loss is the mean squared error. With ``relu`` an L1 penalty on the latents is added. With
    ``topk`` and ``batch_topk``, ``aux_weight`` times the AuxK loss is added (Gao et al. 2024,
    section 2.4): there the d_model / 2 largest dead latents predict the reconstruction error. A
