@@ -1,5 +1,8 @@
 """mazewm: how small transformers that solve mazes represent the maze, and whether they use that
 representation.
+
+``mazewm.load("rotary-all-0")`` gives a trained transformer with everything measured on it;
+``mazewm.Maze`` is one maze, ``mazewm.Run`` names a run without loading it.
 """
 
 from mazewm.io.lazy import offer

@@ -1,5 +1,5 @@
-"""A run in one's hands: ask its transformer for a path, switch connections on and off inside it,
-read any table.
+"""A loaded run: let its transformer solve mazes, switch connections on and off inside it, and read
+any of its tables. Start with ``mazewm.load``.
 """
 
 from collections.abc import Iterable
@@ -38,19 +38,20 @@ Connections = Iterable[tuple[Cell, Cell]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the transformer wrote."""
+    """The path that the transformer wrote for a maze."""
 
-    maze: Maze  # as it stood in the prompt
-    path: tuple[Cell, ...]  # the cells that it walked, up to the first token that is no cell
+    maze: Maze  # the maze in the prompt, without edits
+    path: tuple[Cell, ...]  # the cells of the rollout, up to the first token that is not a cell
 
     @property
     def is_right(self) -> bool:
-        """Whether it is the shortest path of the maze in the prompt."""
+        """Whether ``path`` is the shortest path of the maze in the prompt."""
         return self.path == self.maze.path
 
 
 class LoadedRun(Run):
-    """A run whose model, autoencoder and tables are read when they are first asked for."""
+    """A run with its model and sparse autoencoder. Each is read from its file when first used;
+    BadInput if a file is missing or broken."""
 
     @cached_property
     def model(self) -> Transformer:
@@ -58,24 +59,24 @@ class LoadedRun(Run):
         return Transformer.load(self.weights)
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of ``mazewm.results.TABLES`` as a data frame; BadInput if it is missing, broken, or
-        of other rows."""
+        """One of ``mazewm.results.TABLES`` as a data frame. BadInput if the file is missing,
+        broken, or of another row type, or if TABLES has no such name."""
         return table(self, name)
 
     @cached_property
     def locations(self) -> Locations:
-        """Where it reads connections, and where it can be made to write them."""
+        """The consolidation site and the writing site of the transformer."""
         return Locations.load(self.folder("activations"), self.model.params.n_layers)
 
     @cached_property
     def sae(self) -> SparseAutoencoder:
-        """The sparse autoencoder of the place where connections are written."""
+        """The sparse autoencoder of the writing site."""
         return load_sae(self, self.locations.writing.place)
 
     @cached_property
     def settings(self) -> dict[str, Condition]:
-        """How strongly latents are switched to add and to remove a connection: what did best on
-        validation mazes."""
+        """How latents are edited to add or to remove a connection: at which tokens, how many
+        latents, and with which dose. Chosen on validation mazes."""
         ledger = self.table("ledger")
         rows = ledger[
             (ledger.site == str(self.locations.writing))
@@ -90,15 +91,17 @@ class LoadedRun(Run):
 
     @cached_property
     def grid(self) -> Lattice:
-        """The lattice that it was trained on."""
+        """The lattice of the mazes that the transformer was trained on."""
         return self.mazes("test").grid
 
     def solve(self, maze: Maze, add: Connections = (), remove: Connections = ()) -> Answer:
-        """The path that the transformer writes, with connections switched on, or one switched off,
-        inside it by their latents.
+        """The greedy rollout of the transformer, with connections switched on (``add``), or one
+        switched off (``remove``), by edits of their SAE latents at the writing site.
 
-        The prompt is that of ``maze`` in any case. BadInput for a maze without one and only one
-        shortest path, and for connections that it has already, or has not."""
+        The prompt always encodes ``maze`` itself. Order and direction of its connections depend on
+        the run's seed only. BadInput for a maze of another lattice or without exactly one shortest
+        path, a connection that is not a pair of cells, one to add that is present, one to remove
+        that is absent, or more than one to remove."""
         edited, add, remove = maze, _pairs("add", add), _pairs("remove", remove)
         for a, b in add:
             edited = edited.add(a, b)
@@ -127,7 +130,7 @@ class LoadedRun(Run):
     def _edit(
         self, examples: Examples, encoded: Encoded, condition: Condition, rng: np.random.Generator
     ) -> Edit:
-        """The latents of the edited connections, switched while the list is read."""
+        """The edit of the connections' latents, made while the model reads the list."""
         location, ranked = self.locations.writing, self.table("latents")
         own = own_latents(ranked[ranked.site == str(location)], self.grid, condition.n_latents)
         change = Change(
@@ -150,7 +153,8 @@ class LoadedRun(Run):
 
 
 def _pairs(what: str, connections: Connections) -> list[tuple[Cell, Cell]]:
-    """The connections, known to be pairs of cells; BadInput otherwise."""
+    """The connections as a list; BadInput for one that is not a pair of cells. ``what`` begins the
+    message."""
     found = list(connections)
     for each in found:
         try:
@@ -166,8 +170,8 @@ def _pairs(what: str, connections: Connections) -> list[tuple[Cell, Cell]]:
 
 
 def load(name: str, artifacts: Path | str = ARTIFACTS) -> LoadedRun:
-    """The run of a name such as ``"rotary-all-0"``, from the folder that the pipeline has written;
-    BadInput if it is not there."""
+    """The run of a name such as ``"rotary-all-0"``, from the folder that the pipeline writes to.
+    BadInput for a name of another form, or if the run's weights are missing."""
     run = LoadedRun.named(name, Path(artifacts))
     if not run.weights.exists():
         raise BadInput(

@@ -1,6 +1,7 @@
-"""The tables of a run: which there are, where they lie, and how to read them.
+"""The tables of a run: which there are, where their files are, and how to read them.
 
-Apart from ``mazewm.run``, which training imports: a table more does not train a model again.
+This is not part of ``mazewm.run``, which training imports, so that a new table does not cause
+models to be trained again.
 """
 
 from pathlib import Path
@@ -11,7 +12,8 @@ from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.run import Kind, Run
 
-# name -> the folder that it lies in, and the type of its rows, whose name travels in the file
+# Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
+# type, which the file's metadata repeats.
 TABLES: dict[str, tuple[Kind, str]] = {
     "behaviour": ("observations", "BehaviourRow"),
     "consolidation": ("activations", "FormationRow"),
@@ -43,12 +45,17 @@ TABLES: dict[str, tuple[Kind, str]] = {
 
 
 def table_file(run: Run, name: str) -> Path:
-    """Where one of TABLES lies; BadInput for another name."""
+    """The file of one of TABLES; BadInput for any other name.
+
+    >>> table_file(Run.named("rotary-all-0"), "ledger").as_posix()
+    'artifacts/interventions/rotary-all-0/ledger.parquet'
+    """
     if name not in TABLES:
         raise BadInput(f"table {name!r}: expected one of {', '.join(TABLES)}.")
     return run.folder(TABLES[name][0]) / f"{name}.parquet"
 
 
 def table(run: Run, name: str) -> pd.DataFrame:
-    """One of TABLES as a data frame; BadInput if it is missing, broken, or of other rows."""
+    """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
+    type, or if TABLES has no such name."""
     return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()

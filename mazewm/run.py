@@ -1,9 +1,10 @@
-"""Run: one transformer with all that is found in it, by name. It knows where things lie, and loads
-mazes; ``mazewm.results`` reads its tables.
+"""Runs: one transformer with everything measured on it, identified by a name. A run knows where its
+files are, and reads its mazes; ``mazewm.results`` reads its tables.
 
-A run is a positional encoding, a training objective and a seed; its name is ``rotary-all-0``.
-Everything is in ``artifacts/``: what all runs share in a folder of its own (``mazes``), what a
-stage made of one run in ``STAGE'S FOLDER/NAME``.
+A run is a positional encoding, a training objective and a seed, in its name such as
+``rotary-all-0`` (docs/science.md#run). All files are in ``artifacts/``: the mazes, which all runs
+share, in ``artifacts/mazes/``; the results of one run in ``artifacts/KIND/NAME/``, where the kind
+of result is one of ``Kind``.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ R = TypeVar("R", bound="Run")
 
 @dataclass(frozen=True)
 class Run:
-    """One transformer, and where all that belongs to it lies."""
+    """One transformer, and where all files that belong to it are. ``mazes`` reads files;
+    ``mazewm.load`` gives a run with the model itself."""
 
     encoding: Encoding
     objective: Objective
@@ -43,7 +45,14 @@ class Run:
 
     @classmethod
     def named(cls: type[R], name: str, artifacts: Path = ARTIFACTS) -> R:
-        """``"rotary-all-0"`` -> Run("rotary", "all", 0); BadInput for another kind of name."""
+        """The run of a name ENCODING-OBJECTIVE-SEED; BadInput for any other name.
+
+        >>> run = Run.named("rotary-all-0")
+        >>> run.encoding, run.objective, run.seed
+        ('rotary', 'all', 0)
+        >>> run.weights.as_posix()
+        'artifacts/models/rotary-all-0/transformer.safetensors'
+        """
         encoding, _, rest = name.partition("-")
         objective, _, seed = rest.partition("-")
         is_seed = seed.isdecimal() and str(int(seed)) == seed  # one name for one run: not 007
@@ -56,6 +65,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """ENCODING-OBJECTIVE-SEED, such as ``rotary-all-0``."""
         return f"{self.encoding}-{self.objective}-{self.seed}"
 
     @property
@@ -64,7 +74,7 @@ class Run:
         return f"{self.encoding}-{self.objective}"
 
     def folder(self, kind: Kind) -> Path:
-        """Where a stage puts what it makes of this run."""
+        """The folder of one kind of this run's results."""
         return self.artifacts / kind / self.name
 
     @property
@@ -73,9 +83,10 @@ class Run:
         return self.folder("models") / "transformer.safetensors"
 
     def maze_file(self, split: str) -> Path:
-        """Where a split of the mazes lies, which are the same for all runs."""
+        """The file of a split of the mazes, which are the same for all runs."""
         return self.artifacts / "mazes" / f"{split}.parquet"
 
     def mazes(self, split: str) -> Mazes:
-        """The mazes of ``train``, ``validation``, ``test`` or ``overload``."""
+        """The mazes of ``train``, ``validation``, ``test`` or ``overload``; BadInput if the file is
+        missing or broken."""
         return mazes.read(self.maze_file(split))

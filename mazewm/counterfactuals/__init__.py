@@ -1,3 +1,3 @@
-"""The maze as it would be: connections added, removed, moved and swapped, and the other way at a
-fork.
+"""Counterfactual mazes: connections added, removed, moved or swapped, and forks where the path
+could turn another way.
 """

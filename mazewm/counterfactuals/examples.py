@@ -1,22 +1,22 @@
-"""Mazes in which connections can be added, removed or moved, and what a model that uses its world
-model must then do.
+"""Mazes in which connections can be added, removed or moved, with the path that a model which uses
+its world model should then write (docs/science.md#interventions).
 
-* **add e**: e is absent, both its cells are present, and opening e makes the unique shortest path
-  strictly shorter.
-* **remove e**: a tree with one connection more, so with one cycle, whose unique shortest path uses
-  e; without e there is still one and only one shortest path. It has no more connections than the
-  longest training maze.
-* **move e to f**: e lies on the unique shortest path, f is absent and both its cells are present;
-  with f open and e closed there is one and only one shortest path, and it uses f. The edited maze
-  has as many connections as the spelled one.
-* **several**: k absent connections between present cells are added at once, and the unique shortest
-  path of the maze with all k is strictly shorter, so at least one of them is on it. The edited maze
-  has no more connections than the longest training maze.
-* **overload**: the same, but the maze as spelled has exactly as many connections as the longest
-  training maze, so the edited one has k more than the model has ever seen. With k = 0 nothing is
-  edited.
+* **add e**: e is absent, the maze has both of its cells, and opening e makes the unique shortest
+  path strictly shorter.
+* **remove e**: the maze is a tree with one extra connection, so it has one cycle. Its unique
+  shortest path uses e, and without e exactly one path is shortest. It has at most
+  ``max_connections``, the most of any training maze.
+* **move e to f**: e is on the unique shortest path; f is absent, and the maze has both of its
+  cells. With f open and e closed exactly one path is shortest, and it uses f. So the edited maze
+  has as many connections as the encoded one.
+* **several**: k absent connections between cells of the maze are added at once. The unique shortest
+  path of the edited maze is strictly shorter, so at least one of them is on it. The edited maze has
+  at most ``max_connections``.
+* **overload**: as several, but the encoded maze has exactly ``max_connections``, so the edited one
+  has k more than any training maze. With k = 0 nothing is edited.
 
-The predicted path, that of the edited maze, is fixed here, before any model runs.
+The predicted path is the shortest path of the edited maze. It is determined here, before any model
+runs.
 """
 
 from dataclasses import dataclass, replace
@@ -34,8 +34,8 @@ Kind = Literal["add", "remove", "move", "several", "overload"]
 
 @dataclass(frozen=True)
 class Examples:
-    """Mazes as they are encoded, the connections that are edited in each, and the mazes as
-    edited."""
+    """Mazes as they are encoded, the numbers of the connections to add and to remove in each, and
+    the edited mazes."""
 
     kind: Kind
     mazes: Mazes
@@ -59,8 +59,8 @@ class Examples:
 
 
 def flip(mazes: Mazes, changed: Int[np.ndarray, "maze n"]) -> Bool[np.ndarray, "maze connection"]:
-    """The connection sets with the listed connections of each maze opened or closed; none may be
-    listed twice."""
+    """The connection sets of the mazes, with the listed connections of each toggled: open ones
+    closed, closed ones opened. A connection must not be listed twice for a maze."""
     connections = mazes.connections.copy()
     connections[np.arange(len(mazes))[:, None], changed] ^= True
     return connections
@@ -69,23 +69,31 @@ def flip(mazes: Mazes, changed: Int[np.ndarray, "maze n"]) -> Bool[np.ndarray, "
 def with_connections(
     mazes: Mazes, connections: Bool[np.ndarray, "maze connection"]
 ) -> tuple[Int[np.ndarray, " kept"], Mazes]:
-    """Which of the mazes have one and only one shortest path with other connections, and these
-    mazes with them."""
+    """The mazes with their connection sets replaced by ``connections``: the indices of those that
+    then have exactly one shortest path, and these mazes themselves."""
     after = shortest_paths(mazes.grid, connections, mazes.origin, mazes.target)
     kept = np.flatnonzero(after.is_unique)
     return kept, replace(mazes[kept], connections=connections[kept], path=after.cells[kept])
 
 
 def with_new_ends(mazes: Mazes, rng: np.random.Generator, times: int) -> Mazes:
-    """Each maze ``times`` over, with origin and target drawn anew: more questions about the same
-    connection sets."""
+    """More questions about the same connection sets: each maze ``times`` times, with a new origin
+    and target. Those without exactly one shortest path are left out."""
     again = mazes[np.tile(np.arange(len(mazes)), times)]
     origin, target = random_ends(rng, touched_cells(again.grid, again.connections))
     return solve(again.grid, again.connections, origin, target, again.family, again.maze_id)
 
 
 def additions(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> Examples:
-    """Up to ``n_per_connection`` examples of adding each connection."""
+    """Up to ``n_per_connection`` examples of adding each connection of the lattice.
+
+    >>> from mazewm.maze.maze import Maze
+    >>> around = [((0, 0), (1, 0)), ((1, 0), (1, 1)), ((1, 1), (0, 1))]
+    >>> mazes = Mazes.of([Maze.of(2, around, origin=(0, 0), target=(0, 1))])
+    >>> found = additions(mazes, np.random.default_rng(0), n_per_connection=1)
+    >>> found.edited[0].path  # with a connection from origin to target
+    ((0, 0), (0, 1))
+    """
     maze, connection = np.nonzero(openable(mazes.grid, mazes.connections))
     found = _that_fit("add", mazes[maze], connection[:, None], _none(maze))
     shorter = found[found.edited.path_length < found.mazes.path_length]
@@ -95,8 +103,8 @@ def additions(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> 
 def removals(
     mazes: Mazes, rng: np.random.Generator, n_per_connection: int, max_connections: int
 ) -> Examples:
-    """Up to ``n_per_connection`` examples of removing each connection, from trees given one
-    connection more."""
+    """Up to ``n_per_connection`` examples of removing each connection of the lattice. The mazes are
+    made from those of ``mazes`` that are trees, by adding one connection."""
     # A connected maze is a tree if it has one connection fewer than cells.
     is_tree = mazes.n_connections == touched_cells(mazes.grid, mazes.connections).sum(axis=1) - 1
     trees = mazes[is_tree & (mazes.n_connections < max_connections)]
@@ -110,7 +118,7 @@ def removals(
 
 
 def moves(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> Examples:
-    """Up to ``n_per_connection`` examples of moving each connection to another place."""
+    """Up to ``n_per_connection`` examples of moving each connection of the lattice elsewhere."""
     maze, added = np.nonzero(openable(mazes.grid, mazes.connections))
     steps = steps_of(mazes)[maze]
     which, nth = np.nonzero(steps >= 0)
@@ -122,16 +130,16 @@ def moves(mazes: Mazes, rng: np.random.Generator, n_per_connection: int) -> Exam
 def several(
     mazes: Mazes, rng: np.random.Generator, k: int, n: int, max_connections: int
 ) -> Examples:
-    """Up to ``n`` examples of adding ``k`` connections at once, to no more in all than the longest
-    training maze has."""
+    """Up to ``n`` examples of adding ``k`` connections at once, such that the edited maze has at
+    most ``max_connections``, the most of any training maze."""
     return _together("several", mazes[mazes.n_connections + k <= max_connections], rng, k, n)
 
 
 def overload(
     mazes: Mazes, rng: np.random.Generator, k: int, n: int, max_connections: int
 ) -> Examples:
-    """Up to ``n`` examples of adding ``k`` connections at once to mazes that are as long as the
-    longest training maze."""
+    """Up to ``n`` examples of adding ``k`` connections at once to mazes that have exactly
+    ``max_connections``, the most of any training maze."""
     return _together("overload", mazes[mazes.n_connections == max_connections], rng, k, n)
 
 
@@ -142,13 +150,13 @@ def steps_of(mazes: Mazes) -> Int[np.ndarray, "maze step"]:
 
 
 def _none(like: np.ndarray) -> Int[np.ndarray, "maze 0"]:
-    """No connection for each maze."""
+    """An empty list of connections for each maze."""
     return np.zeros((len(like), 0), int)
 
 
 def _together(kind: Kind, mazes: Mazes, rng: np.random.Generator, k: int, n: int) -> Examples:
-    """``k`` of each maze's openable connections, drawn at random, where the path becomes shorter;
-    up to ``n`` of those."""
+    """Draw ``k`` openable connections of each maze at random; up to ``n`` of the examples in which
+    they make the path shorter."""
     is_open = openable(mazes.grid, mazes.connections)
     enough = is_open.sum(axis=1) >= k
     mazes, is_open = mazes[enough], is_open[enough]
@@ -160,7 +168,7 @@ def _together(kind: Kind, mazes: Mazes, rng: np.random.Generator, k: int, n: int
 
 
 def _that_fit(kind: Kind, mazes: Mazes, added: np.ndarray, removed: np.ndarray) -> Examples:
-    """Those candidates whose edited maze has one and only one shortest path."""
+    """The candidates whose edited maze has exactly one shortest path."""
     connections = flip(mazes, np.concatenate([added, removed], axis=1))
     kept, edited = with_connections(mazes, connections)
     return Examples(kind, mazes[kept], added[kept], removed[kept], edited)
@@ -169,8 +177,8 @@ def _that_fit(kind: Kind, mazes: Mazes, added: np.ndarray, removed: np.ndarray) 
 def _some_of_each(
     found: Examples, connection: Int[np.ndarray, " maze"], rng: np.random.Generator, n: int
 ) -> Examples:
-    """Up to ``n`` examples for each value of ``connection``, drawn at random, in the order in which
-    they were found."""
+    """Up to ``n`` examples for each value of ``connection``, drawn at random, in their original
+    order."""
     shuffled = rng.permutation(len(found))
     kept = [shuffled[connection[shuffled] == e][:n] for e in range(found.mazes.grid.n_connections)]
     return found[np.sort(np.concatenate(kept))]

@@ -1,13 +1,14 @@
-"""Forks at which a model can be made to turn the other way: which cell it must go to then is
-written here, before any model runs.
+"""Forks on the shortest path at which steering can make a model turn another way
+(docs/science.md#steering). The cell that it should then go to is determined here, before any model
+runs.
 
-* ``first``: the fork is the origin, so the turn is the next token after the first token of the
-  path.
-* ``later``: the fork is a later cell of the path, with at least three open connections. The path
-  leads up to it without an edit, so a turn there is never the next token of what is edited.
+* ``first``: the fork is the origin, with at least two open connections. So the turn is the token
+  right after the first token of the path.
+* ``later``: the fork is a later cell of the path, with at least three open connections. The path up
+  to the fork is not steered, so the turn is never the next token after the edited positions.
 
-The shortest path leaves the fork by ``exit``; ``other`` is another open neighbour, not the one the
-path came from. An exit that is the target does not count.
+The shortest path goes from the fork to the cell ``exit``; ``other`` is another open neighbour, not
+the cell before the fork. Forks whose exit is the target are left out.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from mazewm.maze.mazes import Mazes
 
 Situation = Literal["first", "later"]
 SITUATIONS: tuple[Situation, ...] = ("first", "later")
-FORK = 3  # open connections of a fork
-MAX_STEP = 3  # steps from the origin to a later fork, at most
+FORK = 3  # least number of open connections of a later fork; the origin needs one fewer
+MAX_STEP = 3  # largest number of steps from the origin to a later fork
 
 
 def degrees(mazes: Mazes) -> np.ndarray:
@@ -33,13 +34,13 @@ def degrees(mazes: Mazes) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Forks:
-    """Mazes, each with one fork on its path."""
+    """Mazes with one fork on the shortest path of each."""
 
     situation: Situation
     mazes: Mazes
     step: Int[np.ndarray, " maze"]  # steps from the origin to the fork
-    exit: Int[np.ndarray, " maze"]  # the cell that the shortest path goes on to
-    other: Int[np.ndarray, " maze"]  # the cell that it is to go to instead
+    exit: Int[np.ndarray, " maze"]  # the next cell of the shortest path
+    other: Int[np.ndarray, " maze"]  # the cell that steering should make the model go to
 
     def __len__(self) -> int:
         return len(self.mazes)
@@ -52,12 +53,13 @@ class Forks:
 
     @property
     def fork(self) -> Int[np.ndarray, " maze"]:
-        """The cell where the ways part."""
+        """The cell of the fork."""
         return self.mazes.path[np.arange(len(self)), self.step].astype(int)
 
 
 def forks(mazes: Mazes, situation: Situation, rng: np.random.Generator, n: int) -> Forks:
-    """Up to ``n`` of the mazes, shuffled, each with its first fork that fits the situation."""
+    """Up to ``n`` of the mazes that have a fork of the situation, shuffled, each with its first
+    such fork."""
     width = mazes.path.shape[1]
     steps = np.arange(width - 1)
     on_path = np.take_along_axis(degrees(mazes), np.maximum(mazes.path, 0), axis=1)[:, :-1]

@@ -1,10 +1,11 @@
-"""Pairs of mazes that differ in one connection, and so in the way from origin to target.
+"""Pairs of mazes that differ in one connection, and so in the shortest path, for activation
+patching (docs/science.md#activation-patching).
 
-A swap closes a connection on the unique shortest path and opens an absent one between two cells
-that the maze touches, so that the same ends have one and only one shortest path again. Both mazes
-have equally many connections and can be encoded alike but for one connection: what is different in
-a model that reads one and not the other is due to that connection. The swapped maze may be one that
-the model was trained on.
+A swap closes a connection on the unique shortest path and opens an absent one between two cells of
+the maze, such that the same origin and target again have exactly one shortest path. Both mazes have
+equally many connections, and their encodings can be equal except for one connection. So any
+difference between the model's activations on the two is due to that connection. The swapped maze
+may be a training maze.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from mazewm.counterfactuals.examples import flip, steps_of, with_connections
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.truths import openable
 
-MOST_PER_MAZE = 3  # swaps, so that no few mazes stand for many
+MOST_PER_MAZE = 3  # swaps of one maze, so that a few mazes do not dominate
 
 
 @dataclass(frozen=True)
 class Swaps:
-    """Mazes, the connection that is closed and the one that is opened in each, and the mazes with
-    the two swapped."""
+    """Mazes, the connections that are closed (``removed``) and opened (``added``) in each, and the
+    resulting mazes."""
 
     mazes: Mazes
     removed: Int[np.ndarray, " maze"]
@@ -38,8 +39,9 @@ class Swaps:
 
 
 def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
-    """``n`` swaps drawn at random, or as many as there are, in the order of their mazes: a second
-    one of a maze only when all mazes have given a first."""
+    """``n`` swaps drawn at random, or all that are allowed if there are fewer, in the order of
+    their mazes. At most MOST_PER_MAZE are of the same maze, and a second swap of a maze is used
+    only after the first swaps of all mazes."""
     possible, maze = _all_swaps(mazes)
     drawn = rng.permutation(len(possible))
     turn = _turn(maze[drawn])
@@ -49,19 +51,19 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
 
 
 def _all_swaps(mazes: Mazes) -> tuple[Swaps, Int[np.ndarray, " swap"]]:
-    """Every swap of every maze, and which maze each is of."""
+    """Every possible swap of every maze, and the index of its maze in ``mazes``."""
     on_path = (steps_of(mazes)[:, :, None] == np.arange(mazes.grid.n_connections)).any(axis=1)
     is_open = openable(mazes.grid, mazes.connections)
     maze, removed, added = np.nonzero(on_path[:, :, None] & is_open[:, None, :])
     before = mazes[maze]
     connections = flip(before, np.stack([removed, added], axis=1))
-    # The path of the swapped maze is another one, for it cannot use what was removed.
+    # The path of the swapped maze differs, since it cannot use the removed connection.
     kept, swapped = with_connections(before, connections)
     return Swaps(before[kept], removed[kept], added[kept], swapped), maze[kept]
 
 
 def _turn(values: np.ndarray) -> Int[np.ndarray, " value"]:
-    """How many equal values stand before each one.
+    """For each value, how many equal values come before it.
 
     >>> _turn(np.array([5, 3, 5, 5, 3])).tolist()
     [0, 0, 1, 2, 1]

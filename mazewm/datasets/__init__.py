@@ -1,4 +1,4 @@
-"""Families of mazes, and the splits that are drawn from them."""
+"""Families of mazes, and the data sets (splits and overload set) drawn from them."""
 
 from mazewm.io.lazy import offer
 

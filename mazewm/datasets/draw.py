@@ -1,13 +1,15 @@
-"""From parameters and a seed to the data sets of a study: the three splits and the overload set.
+"""The data sets of a study, drawn from parameters and a seed: three splits and the overload set
+(docs/science.md#mazes).
 
-1. Each family draws connection sets. A set belongs to one split only, decided by its canonical
-   form, so that **no held-out connection set is one of training turned, mirrored or moved**.
-2. Origin and target are two different cells drawn at random from the cells that the maze touches.
-3. Mazes whose shortest path is not unique are drawn again. But for training, so is a question
-   (connection set, origin, target) that was asked before.
+1. Each family draws connection sets. The canonical form of a set decides which split it belongs to,
+   so that **no held-out connection set is a training set turned, mirrored or moved**.
+2. Origin and target are two different cells drawn at random from the cells with a connection.
+3. A maze whose shortest path is not unique is drawn again. Outside training, so is a question
+   (connection set, origin, target) that was drawn before.
 
-Splits: ``train``; ``validation`` (every choice is made here: sites, doses, trees); ``test`` (what
-is reported). Besides them ``overload``, mazes with more connections than any training maze.
+Splits: ``train``; ``validation``, on which everything is chosen (sites, doses, trees); ``test``, on
+which results are reported. The fourth data set, ``overload``, has mazes with more connections than
+any training maze.
 """
 
 from dataclasses import dataclass, field
@@ -25,15 +27,15 @@ from mazewm.maze.lattice import Lattice, lattice
 from mazewm.maze.mazes import Mazes, solve
 from mazewm.maze.truths import touched_cells
 
-BATCH = 20_000  # mazes drawn in lockstep
-N_DEALT = 10_000  # mazes of each family and number of cells, by which the splits are dealt out
-MOST_IDLE = 5  # batches in a row without a question that is wanted: then there are no more
+BATCH = 20_000  # mazes drawn at once
+N_DEALT = 10_000  # draws of each family and number of cells from which the splits are made
+MOST_IDLE = 5  # batches in a row without any maze to keep, after which drawing stops
 
 
 class MazeParams(Params):
-    """What generate_mazes makes."""
+    """The section ``mazes`` of params.yaml: which data sets are generated, and how large."""
 
-    world: Literal["all", "trees"]  # all families, or those without a cycle only
+    world: Literal["all", "trees"]  # all families, or only those without a cycle
     vocabulary_size: Annotated[int, Field(ge=2)]  # n of the n x n lattice whose cells have a token
     families: dict[str, FamilyParams]
     overload: FamilyParams  # mazes with more connections than any training maze
@@ -66,7 +68,8 @@ class MazeParams(Params):
         return self
 
     def families_of(self, data_set: str) -> list[tuple[str, FamilyParams]]:
-        """The families of a data set with their names, each number of cells by itself."""
+        """The families of a data set with their names. A family of several numbers of cells is
+        split into one family for each (``FamilyParams.by_size``)."""
         if data_set == "overload":
             return [("overload", part) for part in self.overload.by_size()]
         chosen = [one for one in self.families.items() if self.world == "all" or one[1].is_acyclic]
@@ -77,7 +80,8 @@ def random_ends(
     rng: np.random.Generator,
     touched: Bool[np.ndarray, "maze cell"],
 ) -> tuple[Int[np.ndarray, " maze"], Int[np.ndarray, " maze"]]:
-    """Two different cells of each maze, drawn evenly from those that it touches (at least two)."""
+    """An origin and a target for each maze: two different cells, drawn evenly from its touched
+    cells, of which it must have at least two."""
     ends = np.argsort(rng.random(touched.shape) * touched, axis=1)[:, -2:]
     return ends[:, 1], ends[:, 0]
 
@@ -89,7 +93,8 @@ def draw(
     family: FamilyParams,
     n_mazes: int,
 ) -> Mazes:
-    """Those of ``n_mazes`` draws of one family that have a unique shortest path."""
+    """Draw ``n_mazes`` connection sets of one family, each with one question. Only those whose
+    shortest path is unique are returned."""
     return ask(rng, grid, name, connection_sets(rng, grid, family, n_mazes))
 
 
@@ -99,21 +104,22 @@ def ask(
     name: str,
     connections: Bool[np.ndarray, "maze connection"],
 ) -> Mazes:
-    """A question about each set of at least one connection, if its shortest path is unique."""
+    """Draw an origin and a target for each connection set. Sets without any connection, and those
+    whose shortest path is not unique, are left out."""
     connections = connections[connections.any(axis=1)]
     origin, target = random_ends(rng, touched_cells(grid, connections))
     return solve(grid, connections, origin, target, np.full(len(connections), name))
 
 
 def concatenate(parts: list[Mazes]) -> Mazes:
-    """One batch, numbered anew."""
+    """Several batches as one, with new maze_ids from 0 on."""
     names = ("family", "connections", "origin", "target", "path")
     columns = [np.concatenate([getattr(p, name) for p in parts]) for name in names]
     return Mazes(parts[0].grid, np.arange(len(columns[0])), *columns)
 
 
 def questions(mazes: Mazes) -> list[bytes]:
-    """What tells each question (connection set, origin, target) from all others."""
+    """A key for each question: equal for the same connection set, origin and target only."""
     ends = np.stack([mazes.origin, mazes.target], axis=1).astype(np.int16)
     whole = np.concatenate([np.packbits(mazes.connections, axis=1), ends.view(np.uint8)], axis=1)
     return [row.tobytes() for row in whole]
@@ -121,15 +127,16 @@ def questions(mazes: Mazes) -> list[bytes]:
 
 @dataclass
 class Sampler:
-    """Draws the mazes of one data set; but for training, no question twice."""
+    """Draws the mazes of one data set. Outside training, no question is drawn twice."""
 
     rng: np.random.Generator
     splits: Splits
-    data_set: str  # of SPLITS, or overload
+    data_set: str  # one of SPLITS, or overload
     asked: set[bytes] = field(default_factory=set)
 
     def fill(self, families: list[tuple[str, FamilyParams]], n: int) -> Mazes:
-        """``n`` mazes of the families in their shares, shuffled."""
+        """``n`` mazes, shuffled, of which each family has its share. BadInput if a family has too
+        few different questions."""
         total = sum(family.share for _, family in families)
         so_far, parts = 0.0, list[Mazes]()
         for name, family in families:
@@ -139,13 +146,13 @@ class Sampler:
         return concatenate([together[self.rng.permutation(len(together))]])
 
     def _of(self, name: str, family: FamilyParams, n: int) -> list[Mazes]:
-        """``n`` mazes of a family, in parts."""
+        """``n`` mazes of a family, in several batches."""
         parts, missing, n_draws, idle = list[Mazes](), n, min(BATCH, n), 0
         while missing > 0:
             found = self._once(name, family, n_draws, missing)
             parts.append(found)
             missing -= len(found)
-            # As many draws as the last ones say will do, and a few more.
+            # As many draws as should suffice by the yield of the last ones, and 10 % more.
             estimate = 1.1 * missing * n_draws / max(len(found), 1)
             n_draws = max(1000, min(BATCH, int(estimate)))
             idle = 0 if len(found) else idle + 1
@@ -160,7 +167,7 @@ class Sampler:
         return parts
 
     def _once(self, name: str, family: FamilyParams, n_draws: int, most: int) -> Mazes:
-        """What ``n_draws`` draws give, but no more than ``most``."""
+        """The mazes of the data set among ``n_draws`` draws, at most ``most``."""
         connections = connection_sets(self.rng, self.splits.grid, family, n_draws)
         if self.data_set in SPLITS:
             connections = connections[self.splits.of(connections) == self.data_set]
@@ -176,7 +183,8 @@ class Sampler:
 
 
 def splits_of(params: MazeParams, rng: np.random.Generator) -> Splits:
-    """The splits of the families' connection sets, as a first draw finds these."""
+    """The splits of the families' connection sets, made from a first draw of N_DEALT sets of each
+    family and number of cells."""
     grid = lattice(params.vocabulary_size)
     families = params.families_of("train")
     drawn = [connection_sets(rng, grid, family, N_DEALT) for _, family in families]
@@ -184,7 +192,9 @@ def splits_of(params: MazeParams, rng: np.random.Generator) -> Splits:
 
 
 def generate(params: MazeParams, seed: int) -> dict[str, Mazes]:
-    """The data sets by name: train, validation, test, overload. The same seed, the same mazes."""
+    """The data sets by name: train, validation, test and overload. The mazes depend on the
+    parameters and the seed only. BadInput if a data set is larger than the number of different
+    questions that can be drawn for it."""
     sizes = {
         "train": params.n_train,
         "validation": params.n_validation,

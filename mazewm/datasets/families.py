@@ -1,4 +1,6 @@
-"""Families of mazes: what a generator is asked for, and connection sets drawn by it."""
+"""Families of mazes (docs/science.md#families): a generator with its parameters, and the
+connection sets that it draws.
+"""
 
 from typing import Annotated, Literal
 
@@ -12,11 +14,11 @@ from mazewm.maze.lattice import Lattice
 
 
 class FamilyParams(Params):
-    """One family of mazes and its share of the data."""
+    """One family of mazes, and its share of the data relative to the other families."""
 
     generator: Literal["dfs", "loop", "wilson", "percolation"]
     size: Annotated[int, Field(ge=2)]
-    # dfs and loop: cells of the tree, as often one number as any other between the two
+    # dfs and loop: the number of cells of the tree, drawn evenly from this range
     min_cells: Annotated[int, Field(ge=2)] | None = None
     max_cells: Annotated[int, Field(ge=2)] | None = None
     p: Annotated[float, Field(gt=0, lt=1)] | None = None  # percolation: share of open connections
@@ -40,11 +42,12 @@ class FamilyParams(Params):
 
     @property
     def is_acyclic(self) -> bool:
-        """Whether all its mazes are trees."""
+        """Whether no maze of the family has a cycle."""
         return self.generator in ("dfs", "wilson")
 
     def by_size(self) -> list["FamilyParams"]:
-        """Families of one number of cells each that make up this one, with equal shares of it."""
+        """The family split by the number of cells of its trees: one family for each number, with
+        equal shares."""
         if self.min_cells is None or self.max_cells is None:
             return [self]
         sizes = range(self.min_cells, self.max_cells + 1)
@@ -68,7 +71,8 @@ def connection_sets(
     family: FamilyParams,
     n_mazes: int,
 ) -> Bool[np.ndarray, "maze connection"]:
-    """Mazes of a family on the vocabulary lattice ``grid``, in its top left corner."""
+    """Draw connection sets of a family. They lie in the top left corner of the vocabulary lattice
+    ``grid``."""
     if family.generator in ("dfs", "loop"):
         assert family.min_cells is not None and family.max_cells is not None
         n_visit = rng.integers(family.min_cells, family.max_cells + 1, size=n_mazes)

@@ -1,14 +1,13 @@
-"""Families of mazes: each generator draws a batch of connection sets on a size x size lattice.
+"""Maze generators: each draws a batch of connection sets on a size x size lattice.
 
-* ``dfs``: randomised depth-first search, stopped once ``n_visit`` cells have been reached: the
-  paper's family ("constrained randomised depth-first search"). Acyclic; a tree over ``n_visit``
-  cells.
-* ``loop``: a tree of that kind and one connection more between two of its cells. One cycle.
-* ``wilson``: uniform spanning trees by loop-erased random walks (Wilson 1996). Acyclic, all cells.
-* ``percolation``: every connection is open with probability ``p``, independently. Has cycles and
-  islands.
+* ``dfs``: trees over ``n_visit`` cells, by randomised depth-first search that stops once so many
+  cells have been reached. This is the paper's family ("constrained randomised depth-first search").
+* ``loop``: such a tree and one more connection between two of its cells, so exactly one cycle.
+* ``wilson``: uniform spanning trees of all cells, by loop-erased random walks (Wilson 1996).
+* ``percolation``: every connection is open with probability ``p``, independently. There can be
+  cycles and disconnected parts.
 
-Batches are advanced in lockstep as arrays; a maze that is finished waits for the others.
+All mazes of a batch advance together, as arrays; a maze that is finished waits for the others.
 """
 
 import numpy as np
@@ -21,12 +20,18 @@ Connections = Bool[np.ndarray, "maze connection"]
 
 
 def dfs(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"]) -> Connections:
-    """Trees over ``n_visit[i]`` cells grown by randomised depth-first search from a random cell."""
+    """Trees over ``n_visit[i]`` cells each, grown by randomised depth-first search from a random
+    cell.
+
+    >>> trees = dfs(np.random.default_rng(0), size=3, n_visit=np.array([5, 9]))
+    >>> trees.shape, trees.sum(axis=1)  # a tree has one connection fewer than cells
+    ((2, 12), array([4, 8]))
+    """
     grid, n_mazes = lattice(size), len(n_visit)
     every = np.arange(n_mazes)
     connections = np.zeros((n_mazes, grid.n_connections), bool)
     current = rng.integers(grid.n_cells, size=n_mazes)
-    # One extra column stands for "outside the lattice" and counts as visited for ever.
+    # The extra last column is "outside the lattice" (neighbour -1), which always counts as visited.
     visited = np.zeros((n_mazes, grid.n_cells + 1), bool)
     visited[:, -1] = True
     visited[every, current] = True
@@ -55,9 +60,11 @@ def dfs(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"]) 
 
 
 def loop(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"]) -> Connections:
-    """Trees of ``dfs``, each with one of the connections that could be added to it, drawn evenly.
+    """Trees as from ``dfs``, each with one more connection, drawn evenly from those that could be
+    added between two of its cells.
 
-    A tree to which none can be added is grown again, to as many cells; at least 4 are needed.
+    A tree to which none can be added is drawn again with the same number of cells. ``n_visit`` must
+    be at least 4: smaller trees cannot have a cycle.
     """
     connections = np.zeros((len(n_visit), lattice(size).n_connections), bool)
     todo = np.arange(len(n_visit))
@@ -73,13 +80,14 @@ def loop(rng: np.random.Generator, size: int, n_visit: Int[np.ndarray, " maze"])
 
 
 def wilson(rng: np.random.Generator, size: int, n_mazes: int) -> Connections:
-    """Uniform spanning trees: loop-erased random walks from each cell in turn until they meet the
-    tree."""
+    """Uniform spanning trees: from each cell in turn, a loop-erased random walk until it meets the
+    tree (Wilson 1996)."""
     grid = lattice(size)
     every = np.arange(n_mazes)
     in_tree = np.zeros((n_mazes, grid.n_cells), bool)
     in_tree[every, rng.integers(grid.n_cells, size=n_mazes)] = True
-    # The last direction taken out of a cell is what remains of the walk once its loops are erased.
+    # For each cell, the last direction in which the walk left it: these remain once its loops are
+    # erased.
     leaves_to = np.zeros((n_mazes, grid.n_cells), int)
     connections = np.zeros((n_mazes, grid.n_connections), bool)
     for start in range(grid.n_cells):
@@ -104,5 +112,5 @@ def wilson(rng: np.random.Generator, size: int, n_mazes: int) -> Connections:
 
 
 def percolation(rng: np.random.Generator, size: int, n_mazes: int, p: float) -> Connections:
-    """Independent open connections with probability ``p``."""
+    """Connection sets in which every connection is open with probability ``p``, independently."""
     return rng.random((n_mazes, lattice(size).n_connections)) < p

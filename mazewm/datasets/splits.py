@@ -1,11 +1,12 @@
-"""Which connection sets are for training and which are held out.
+"""Which connection sets are for training and which are held out (docs/science.md#held-out).
 
 Sets with equal canonical forms (the same maze turned, mirrored or moved) are one class, and a class
-belongs to one split. Small mazes have few classes: a tree of 5 connections is one of 24. So classes
-are dealt out within each *kind* of maze, its number of connections and of cells. In the order of a
-hash of their forms, the first are for ``test`` until these are half of the held-out share of the
-mazes that are drawn, the next for ``validation`` likewise, and the others for ``train``, each at
-least one. A kind with fewer than three classes is for training only.
+belongs to one split. Small mazes have few classes: there are 24 of trees with 5 connections. So
+classes are dealt out separately within each *kind* of maze: the mazes with the same number of
+connections and the same number of cells. Within a kind, classes are sorted by a hash of their
+canonical form. The first go to ``test`` until it has half of ``held_out_share`` of the mazes drawn,
+the next likewise to ``validation``, the others to ``train``; each split gets at least one class. A
+kind with fewer than three classes is for training only.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ Connections = Bool[np.ndarray, "maze connection"]
 
 
 def set_hash(connections: Connections) -> Float[np.ndarray, " maze"]:
-    """A number from 0 to 1 for each set: equal for equal sets, as good as random for others."""
+    """A hash of each connection set, from 0 to 1: equal for equal sets, pseudo-random otherwise."""
     rng = np.random.default_rng(0x6D617A65)
     weights = rng.integers(2**64, size=connections.shape[1], dtype=np.uint64)
     mixed = (connections * weights).sum(axis=1, dtype=np.uint64)
@@ -33,14 +34,15 @@ def set_hash(connections: Connections) -> Float[np.ndarray, " maze"]:
 
 
 def kinds(grid: Lattice, connections: Connections) -> Int[np.ndarray, " maze"]:
-    """A number for each pair of a number of connections and a number of cells."""
+    """The kind of each maze as one number: its number of connections and of cells combined."""
     n_cells = touched_cells(grid, connections).sum(axis=1)
     return connections.sum(axis=1) * (grid.n_cells + 1) + n_cells
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Up to which hash the classes of a kind are for ``test``, and from there ``validation``."""
+    """The splits, as two thresholds for each kind of maze: classes with a hash up to the first are
+    for ``test``, up to the second for ``validation``, and beyond it for ``train``."""
 
     grid: Lattice
     test_until: Float[np.ndarray, " kind"]
@@ -55,10 +57,11 @@ class Splits:
 
 
 def deal(grid: Lattice, drawn: Connections, held_out_share: float) -> Splits:
-    """Splits in which test and validation have half of the share of each kind, or a little more.
+    """Splits in which test and validation each have at least ``held_out_share / 2`` of the mazes of
+    each kind, counted among the mazes ``drawn``, unless training would be left without a class.
 
-    The share is counted among ``drawn``. Kinds that are not there are split at the hashes
-    ``held_out_share / 2`` and ``held_out_share``.
+    Kinds that do not occur in ``drawn`` are split at the hashes ``held_out_share / 2`` and
+    ``held_out_share``.
     """
     n_kinds = (grid.n_connections + 1) * (grid.n_cells + 1)
     test_until = np.full(n_kinds, held_out_share / 2)
@@ -77,5 +80,5 @@ def deal(grid: Lattice, drawn: Connections, held_out_share: float) -> Splits:
 
 
 def _first(n_mazes: Int[np.ndarray, " class"], wanted: float) -> int:
-    """How many classes, from the first on, have as many mazes as wanted."""
+    """How many of the first classes together have at least ``wanted`` mazes."""
     return int(np.searchsorted(np.cumsum(n_mazes), wanted)) + 1

@@ -1,5 +1,5 @@
-"""What a transformer does with mazes: taps and edits, recording, rollouts that share a prefix,
-behaviour.
+"""Running a transformer on mazes: edits and recording of activations, greedy rollouts that share a
+prefix, and the share of mazes solved.
 """
 
 from mazewm.io.lazy import offer

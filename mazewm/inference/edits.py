@@ -1,8 +1,8 @@
-"""Read and replace values during a forward pass.
+"""Reading and replacing activations during a forward pass.
 
 An edit is a place and a pure function of the value there. ``Taps`` applies edits in the order
-given, then records, so that what is recorded is what flows on. An edit that never fires is an
-error, not a silent no-op.
+given, and then records, so that recorded values include the edits. An edit that is never applied
+is an error, not a silent no-op.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,15 +23,15 @@ AtPositions = Float[Tensor, "batch pos d_model"]
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace the value at ``place`` by ``function`` of it, which must leave its argument as it
-    is."""
+    """Replace the value at ``place`` by ``function(value)``. The function must not modify its
+    argument."""
 
     place: Place
     function: Callable[[Tensor], Tensor]
 
 
 class Taps:
-    """A tap that applies edits and then records places."""
+    """A tap that applies edits, and then records the values at some places in ``values``."""
 
     def __init__(self, edits: Sequence[Edit] = (), record: Iterable[Place] = ()) -> None:
         self.edits, self.wanted = list(edits), set(record)
@@ -39,7 +39,7 @@ class Taps:
         self.fired = [0] * len(self.edits)
         asked = self.wanted | {edit.place for edit in self.edits}
         self.inside_attention = any(place.site in (Site.SCORES, Site.PATTERN) for place in asked)
-        # blocks of other layers take the faster way without taps
+        # all other layers are computed without taps, which is faster
         self.layers = {place.layer for place in asked}
 
     def __call__(self, place: Place, value: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Taps:
         return value
 
     def check(self) -> None:
-        """Raise unless every edit has fired and every wanted place was seen."""
+        """RuntimeError unless every edit was applied and every place to record was reached."""
         silent = [
             str(edit.place) for edit, fired in zip(self.edits, self.fired, strict=True) if not fired
         ]
@@ -62,7 +62,7 @@ class Taps:
 
 
 class Pass(NamedTuple):
-    """One forward pass."""
+    """The results of one forward pass."""
 
     logits: Logits
     values: dict[Place, Tensor]
@@ -71,7 +71,18 @@ class Pass(NamedTuple):
 def run(
     model: Transformer, tokens: Tokens, edits: Sequence[Edit] = (), record: Iterable[Place] = ()
 ) -> Pass:
-    """The forward pass under ``edits``, with the recorded values."""
+    """A forward pass with ``edits``; returns the logits and the values at the places to record.
+    RuntimeError if the pass does not reach one of the places.
+
+    >>> from mazewm.model.transformer import TransformerParams
+    >>> params = TransformerParams(n_layers=2, d_model=32, n_heads=2, d_mlp=64)
+    >>> model = Transformer(params, "none", d_vocab=36, n_ctx=100)
+    >>> first, last = Place(0, Site.ATTN_OUT), Place(1, Site.PATTERN)
+    >>> tokens = torch.zeros(4, 10, dtype=torch.long)
+    >>> found = run(model, tokens, edits=[Edit(first, torch.zeros_like)], record=[first, last])
+    >>> found.values[first].abs().max().item(), found.values[last].shape
+    (0.0, torch.Size([4, 2, 10, 10]))
+    """
     taps = Taps(edits, record)
     logits = model(tokens, taps)
     taps.check()
@@ -79,8 +90,8 @@ def run(
 
 
 def run_blocks(model: Transformer, resid: Resid, layers: range, taps: Taps) -> Resid:
-    """The residual stream of single texts after ``layers``, given that before them, under taps that
-    must all fire."""
+    """The residual stream of ordinary sequences after ``layers``, given the one before them.
+    RuntimeError if an edit or recording of ``taps`` is not reached."""
     reading = model.reading(Layout.sequence(resid.shape[1], resid.device), taps)
     resid = model.run_blocks(resid, reading, layers.start, layers.stop)
     taps.check()
@@ -93,9 +104,10 @@ def replace_heads(
     positions: Int[Tensor, "batch pos"],
     values: Float[Tensor, "..."],
 ) -> Edit:
-    """At a per-head place ``[batch, head, pos, d_head]``, put ``values`` (one per chosen head, or
-    broadcastable: ``[batch | 1, head, pos | 1, d_head]``) at the given positions of each maze and
-    of the given heads only."""
+    """An edit of a per-head place ``[batch, head, pos, d_head]``, such as ``z``, that replaces the
+    values of the given heads at the given positions of each maze. ``values`` has the shape
+    ``[batch | 1, head, pos | 1, d_head]``: its heads are the given ones, in their order; axes of
+    length 1 are broadcast."""
 
     def function(value: Tensor) -> Tensor:
         edited = value.clone()
@@ -114,9 +126,9 @@ def add_at(
     positions: Int[Tensor, "batch pos"],
     direction: Callable[[AtPositions], AtPositions],
 ) -> Edit:
-    """At the given positions of each maze, add to a residual site what ``direction`` makes of the
-    values there (or what broadcasts to their shape); a position that is named twice is written
-    once."""
+    """An edit of a residual place that adds ``direction(values)`` to the values at the given
+    positions of each maze. The result of ``direction`` may have any shape that broadcasts. A
+    position that is listed twice is edited once."""
 
     def function(value: Tensor) -> Tensor:
         edited = value.clone()

@@ -1,4 +1,6 @@
-"""Adjacency lists that are read once, and read on from any block with another residual stream."""
+"""Adjacency lists that are read once. An edit of the residual stream after some block then needs
+only the blocks after it.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,8 @@ from mazewm.model.transformer import Transformer
 
 @dataclass(frozen=True)
 class ReadLists:
-    """Lists as they were read, with the residual stream after some blocks."""
+    """Adjacency lists that a model has read: their key-value cache, and the residual stream after
+    some of the blocks."""
 
     model: Transformer
     prefix: Prefix
@@ -25,15 +28,15 @@ class ReadLists:
     def of(
         cls, model: Transformer, lists: Int[np.ndarray, "maze pos"], layers: set[int]
     ) -> "ReadLists":
-        """Read the lists once, keeping the residual stream after the blocks ``layers``."""
+        """Read the lists, and keep the residual stream after the blocks ``layers``."""
         taps = Taps(record=[Place(layer, Site.RESID_POST) for layer in layers])
         prefix = model.read(torch.from_numpy(lists).to(model.device), taps)
         return cls(model, prefix, taps.values)
 
     @torch.inference_mode()
     def edited(self, edit: Edit) -> Prefix:
-        """The lists as they are read with an edit of the residual stream after one of the blocks;
-        KeyError for any other place."""
+        """The key-value cache of the lists with an edit of the residual stream after one of
+        ``layers``; KeyError for any other place."""
         resid = edit.function(self.resid[edit.place])
         layout = Layout.sequence(resid.shape[1], resid.device)
         prefix = self.prefix.up_to(edit.place.layer + 1)

@@ -1,17 +1,17 @@
-"""Greedy rollouts of many questions about mazes whose adjacency lists are read once.
+"""Greedy rollouts for many questions about mazes, by speculative decoding after a shared list.
 
-1. A list is read once (``Transformer.read``, under an edit if there is one) and serves all
-   questions about it.
-2. A question is asked with a guess of its whole path behind it. One forward pass gives what the
-   model would write after each token of the guess; up to the first token at which the two differ,
-   that is the rollout, token by token (greedy speculative decoding, Leviathan et al. 2023, with a
-   guess that costs nothing: the maze's own shortest path).
-3. Where they differ, the model's token stands, the way from there to the target is guessed anew,
-   and the rollout goes on. Rollouts that have ended leave the batch; those that have not, behind
-   whichever reading of the lists, go on together.
+1. An adjacency list is read once (``Transformer.read``, with an edit if there is one). Its
+   key-value cache serves all questions about it.
+2. A question is read together with a guess of its whole path. One forward pass shows which token
+   the model would write after each token of the guess. Up to the first token at which guess and
+   model differ, the guess is the rollout. This is greedy speculative decoding (Leviathan et al.
+   2023) with a guess that costs nothing: the maze's own shortest path.
+3. Where they differ, the model's token is kept. The path from there to the target is guessed anew,
+   and the rollout continues. Rollouts that have ended leave the batch; all others continue
+   together, even if their lists were read with different edits.
 
-What comes out is what asking one by one and writing token by token gives; a good guess makes it
-fast, a bad one only slower.
+The result is that of decoding each question by itself, token by token. A bad guess costs time, and
+does not change the result.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,41 +34,43 @@ from mazewm.model.reading import Layout, Prefix
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
 
-MOST_TOKENS = 256  # of one row: attention grows with their square
-MOST_WAITING = 2**16  # positions of prefixes that are kept for rollouts that have not ended
-NO_CELL = -2
+MOST_TOKENS = 256  # in one row of questions: attention costs grow with the square
+MOST_WAITING = 2**16  # unfinished rollouts, times the length of their prefix, to wait for others
+NO_CELL = -2  # a token that is neither a cell nor <PATH_END>, or a rollout that did not end
 
-# the tap for rows that belong to these mazes
+# the tap for a batch, given the maze of each of its rows
 TapOf = Callable[[Int[np.ndarray, " row"]], Tap | None]
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Equally many questions about each maze of a batch, with a guess of each answer."""
+    """Questions about each maze of a batch, equally many for each, with a guess of each path."""
 
     grid: Lattice
-    # what guesses go by where the first one was wrong
+    # used for new guesses, after the first one was wrong
     connections: Bool[np.ndarray, "maze connection"]
     asked: Int[np.ndarray, "maze question pos"]  # the tokens between the list and the path
     target: Int[np.ndarray, "maze question"]
     guess: Int[np.ndarray, "maze question step"]  # cells, padded with -1
     n_most: int | None = (
-        None  # cells that are asked for; without it as many as there are cells, and one
+        # most cells to write; if None, one more than the lattice has cells
+        None
     )
 
     @cached_property
     def ways(self) -> Routes:
-        """The shortest ways through the mazes."""
+        """The shortest paths of the mazes, from which guesses are made."""
         return routes(self.grid, self.connections)
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest question with its guess, and one more."""
+        """The number of tokens of the longest question with its guess and ``<PATH_END>``."""
         return self.asked.shape[2] + int((self.guess >= 0).sum(axis=2).max()) + 1
 
 
 def questions_of(mazes: Mazes, guess: Int[np.ndarray, "maze step"] | None = None) -> Questions:
-    """The one question of each maze; the guess is its shortest path unless another is given."""
+    """The question of each maze: from its origin to its target. The guess is its shortest path,
+    unless another is given."""
     guess = mazes.path if guess is None else guess
     return ask_all(
         mazes.grid, mazes.connections, mazes.origin[:, None], mazes.target[:, None], guess[:, None]
@@ -82,19 +84,20 @@ def ask_all(
     target: Int[np.ndarray, "maze question"],
     guess: Int[np.ndarray, "maze question step"],
 ) -> Questions:
-    """From every ``origin`` to its ``target``."""
+    """Several questions about each maze: from every ``origin`` to its ``target``."""
     return Questions(grid, connections, encode_questions(grid, origin, target), target, guess)
 
 
 def rollouts(
     model: Transformer, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
 ) -> Int[np.ndarray, "maze question step"]:
-    """The cells that the model walks, greedily, until ``<PATH_END>``; padded with -1.
+    """The cells that the model writes greedily until ``<PATH_END>``, padded with -1.
 
-    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens behind the prefix,
-    all of whose edits must fire. A rollout that writes a token which is neither a cell nor
-    ``<PATH_END>``, or that has not ended after as many tokens as there are cells, and one, gets
-    NO_CELL there. With ``questions.n_most`` it need not end: so many cells are walked."""
+    ``prefix`` has one row for each maze. ``tap_of`` gives the tap for the tokens after the prefix;
+    RuntimeError if one of its edits is not applied. A token that is neither a cell nor
+    ``<PATH_END>`` ends the rollout and becomes NO_CELL. A rollout has room for one token more than
+    the lattice has cells; if it has not ended by then, its last token becomes NO_CELL. With
+    ``questions.n_most`` a rollout has room for so many cells, and need not end."""
     return rollouts_behind(model, [prefix], questions, tap_of)[0]
 
 
@@ -105,11 +108,11 @@ def rollouts_behind(
     questions: Questions,
     tap_of: TapOf | None = None,
 ) -> list[Int[np.ndarray, "maze question step"]]:
-    """The rollouts of the same questions behind each of many readings of the lists, such as under
-    one edit and another.
+    """The rollouts of the same questions after each of several prefixes, such as the same lists
+    read with different edits. Each result is as from ``rollouts``.
 
-    Prefixes are asked for one after another, and only the rows of rollouts that have not ended are
-    kept."""
+    The prefixes are taken from the iterable one by one; of each, only the rows whose rollouts have
+    not ended are kept in memory."""
     found, waiting = [], []
     for prefix in prefixes:
         walks = _Walks(questions)
@@ -124,7 +127,7 @@ def rollouts_behind(
 
 
 def _first_guess(model: Transformer, prefix: Prefix, walks: "_Walks", tap_of: TapOf | None) -> None:
-    """Ask every question, many behind each list at once."""
+    """Read every question with its first guess, several after each list at once."""
     questions = walks.questions
     n_mazes, n_questions = questions.target.shape
     by_length = np.argsort((questions.guess >= 0).sum(axis=2), axis=1, kind="stable")
@@ -137,12 +140,12 @@ def _first_guess(model: Transformer, prefix: Prefix, walks: "_Walks", tap_of: Ta
 
 
 class _Waiting(NamedTuple):
-    """Rollouts that have not ended, and what they are behind."""
+    """Rollouts that have not ended, and the prefix that they follow."""
 
     walks: "_Walks"
     rows: Int[np.ndarray, " row"]
-    behind: Prefix  # a row for each maze that has any
-    at: Int[np.ndarray, " row"]  # which row of ``behind`` is each one's
+    behind: Prefix  # one row for each maze that has such rollouts
+    at: Int[np.ndarray, " row"]  # the row of ``behind`` that each rollout follows
 
     @classmethod
     def of(cls, walks: "_Walks", prefix: Prefix, device: torch.device) -> "_Waiting":
@@ -152,7 +155,7 @@ class _Waiting(NamedTuple):
 
 
 def _finish(model: Transformer, waiting: Sequence[_Waiting], tap_of: TapOf | None) -> None:
-    """Let all go on, together, until they have ended."""
+    """Continue all rollouts together until they have ended."""
     waiting = [each for each in waiting if len(each.rows)]
     if not waiting:
         return
@@ -181,8 +184,8 @@ def _answers(
     n_questions: int,
     tap: Tap | None,
 ) -> tuple[Int[np.ndarray, "row step"], Int[np.ndarray, "row step"]]:
-    """The guesses of some rows as tokens, ``<PATH_END>`` included, and what the model writes in
-    place of each."""
+    """The guesses of some rows as tokens, with ``<PATH_END>``, and the token that the model writes
+    in place of each."""
     wanted = encode_paths(walks.questions.grid, walks.guess[rows])
     tokens = np.concatenate([walks.asked[rows], wanted[:, :-1]], axis=1)
     layout = Layout.questions(len(prefix), [(n_questions, tokens.shape[1])], model.device)
@@ -195,7 +198,7 @@ def _answers(
 
 
 class _Walks:
-    """Rollouts on their way, one row for each question."""
+    """The state of unfinished rollouts, one row for each question."""
 
     def __init__(self, questions: Questions) -> None:
         n_mazes, n_questions = questions.target.shape
@@ -204,8 +207,8 @@ class _Walks:
         self.maze = np.repeat(np.arange(n_mazes), n_questions)
         self.asked, self.target = questions.asked.reshape(n_rows, -1), questions.target.ravel()
         self.cells = np.full((n_rows, n_steps), -1, np.int16)
-        self.guess = self.cells.copy()  # what is written, and how it might go on
-        # the last step is left to the model, whose token there is the last that counts
+        self.guess = self.cells.copy()  # the cells written so far, then a guess of the others
+        # nothing is guessed for the last step: the model's token there ends the rollout
         guess = questions.guess[:, :, : n_steps - 1]
         self.guess[:, : guess.shape[2]] = guess.reshape(n_rows, -1)
         self.n_written = np.zeros(n_rows, int)
@@ -213,7 +216,7 @@ class _Walks:
 
     @classmethod
     def joined(cls, waiting: Sequence[_Waiting]) -> "_Walks":
-        """The rows of all, one after another."""
+        """The rows of all, concatenated."""
         joined = copy(waiting[0].walks)
         for name in ("maze", "asked", "target", "cells", "guess", "n_written", "is_walking"):
             setattr(
@@ -229,12 +232,13 @@ class _Walks:
         wanted: Int[np.ndarray, "row step"],
         chosen: Int[np.ndarray, "row step"],
     ) -> None:
-        """Keep each guess as far as it was right, and the token after it."""
+        """Keep each guess as far as the model agrees, and the model's next token."""
         step = np.arange(wanted.shape[1])
         n_guessed = (self.guess[rows] >= 0).sum(axis=1)
         wrong = (wanted != chosen) & (step >= self.n_written[rows, None])
         wrong[np.arange(len(rows)), n_guessed] = (
-            True  # after the whole guess comes a token that counts, right or wrong
+            # the token after the whole guess is the model's own, right or wrong
+            True
         )
         n_right = wrong.argmax(axis=1)
         token = chosen[np.arange(len(rows)), n_right]
@@ -251,7 +255,7 @@ class _Walks:
         self.is_walking[rows] = is_cell & ~is_over
 
     def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
-        """From the cell written last, the shortest way to the target, where there is one."""
+        """Guess the shortest path from the cell written last to the target, if there is one."""
         leads_to = self.questions.ways.next_cell[self.maze[rows], self.target[rows]]
         self.guess[rows] = self.cells[rows]
         every, n = np.arange(len(rows)), self.n_written[rows]

@@ -1,7 +1,8 @@
-"""The model that is studied and the mazes that it reads, in batches of equally long sequences.
+"""A model with the mazes that it is studied on, and the random numbers that this needs.
 
-What rooms after this one look at is mostly the prompt: everything up to ``<PATH_START>``, before a
-path is chosen.
+The model reads the mazes in batches of sequences of equal length, and activations are recorded
+meanwhile. By default it reads the prompt only, up to and including ``<PATH_START>``: no token of
+the path has been written yet.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from mazewm.model.transformer import Transformer
 
 
 class Recorded(NamedTuple):
-    """One batch: which mazes, how they were encoded, and the values at the wanted places."""
+    """One batch: which mazes it has, their encoding, and the values at the recorded places."""
 
     mazes: np.ndarray  # indices into the subject's mazes
     encoded: Encoded
@@ -32,8 +33,8 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the mazes on which it is studied, ``batch`` at a time; what is random follows
-    from the seed."""
+    """A model and the mazes that it is studied on. It reads ``batch`` mazes at a time; everything
+    random is determined by ``seed``."""
 
     model: Transformer
     mazes: Mazes
@@ -41,21 +42,26 @@ class Subject:
     batch: int
 
     def rng(self, name: str) -> np.random.Generator:
-        """The random numbers of one use."""
+        """A new random generator for one use, determined by the seed and the name of the use (see
+        ``mazewm.io.streams``)."""
         return stream(name, self.seed)
 
     def encoded(
         self, rng: np.random.Generator | None = None
     ) -> Iterator[tuple[Int[np.ndarray, " maze"], Encoded]]:
-        """Batches of mazes with equally many connections: which mazes, and how they are encoded.
-        Without ``rng`` in the order and direction that every room uses for this seed."""
+        """The mazes, encoded at random, in batches with equally many connections: their indices,
+        and their encoding. Without ``rng`` the encoding is determined by the seed, and the same for
+        every study of these mazes (see ``encoding_rng``)."""
         rng = rng or encoding_rng(self.seed)
         for part in self.mazes.batches(self.batch):
             yield part, encode(self.mazes[part], rng)
 
     def record(self, places: Iterable[Place], whole: bool = False) -> Iterator[Recorded]:
-        """The values at places while the model reads the prompts (whole sequences, path and all, if
-        ``whole``). Blocks after the last of the places are not run."""
+        """The values at ``places`` while the model reads the prompts, or with ``whole`` the
+        sequences with their paths, batch by batch.
+
+        Blocks after the last of the places are not computed.
+        """
         wanted, model = list(places), self.model
         stop = max((place.layer for place in wanted), default=-1) + 1
         for part, encoded in self.encoded():

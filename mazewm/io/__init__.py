@@ -1,1 +1,3 @@
-"""Files and words: parameters, tables, weights, progress and errors. Knows nothing of mazes."""
+"""Input and output: parameters, tables, vectors, weights, progress and errors. Independent of
+mazes.
+"""

@@ -1,5 +1,6 @@
-"""The one exception a user is meant to see: its message is a whole sentence."""
+"""The one exception that users are meant to see. Its message is a whole sentence."""
 
 
 class BadInput(Exception):
-    """Something the user can mend: names the file or key, what was expected and what was found."""
+    """A mistake that the user can correct. The message names the file or key, what was expected
+    and what was found."""

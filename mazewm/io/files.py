@@ -1,4 +1,6 @@
-"""Outputs are written beside their place and moved into it when they are whole."""
+"""Files that are written completely or not at all: each is written under a temporary name beside
+its destination and renamed when it is complete.
+"""
 
 import hashlib
 import json
@@ -14,8 +16,8 @@ from mazewm.io.errors import BadInput
 
 @contextmanager
 def replacing(directory: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of ``directory`` if the block succeeds, and leaves it
-    untouched if not."""
+    """An empty folder to write into. It replaces ``directory`` if the block succeeds; if the block
+    raises, it is deleted and ``directory`` stays as it was."""
     beside = directory.with_name(directory.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -33,7 +35,7 @@ def replacing(directory: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small file completely or not at all; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     beside.write_text(text)
@@ -41,12 +43,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """JSON with a line break at the end; keys stay in order, NaN is refused."""
+    """Write JSON with a final line break. Keys keep their order; NaN raises ValueError."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """The content of a JSON file; BadInput that says ``what`` was expected otherwise."""
+    """The content of a JSON file. BadInput if it is missing or not JSON; ``what`` completes the
+    message "expected ..."."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -56,7 +59,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file; BadInput if it is missing."""
+    """SHA-256 of a file in hexadecimal; BadInput if the file is missing."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,5 @@
-"""Names that a package hands on without importing the modules that hold them until one of them is
-asked for.
+"""Lazy re-exports: a package offers names from its modules, and imports a module only when one of
+its names is used.
 """
 
 from collections.abc import Callable
@@ -8,11 +8,16 @@ from typing import Any
 
 
 def offer(package: str, **modules: str) -> Callable[[str], Any]:
-    """A ``__getattr__`` for ``package``: ``offer(__name__, trace="tracing")`` hands on ``trace`` of
-    ``package.tracing``.
+    """A ``__getattr__`` for ``package``: with ``offer(__name__, trace="tracing")``,
+    ``package.trace`` is ``package.tracing.trace``.
 
-    So importing one module of a package costs no other, and the code that a stage depends on
-    (``stages.imports``) is what it uses."""
+    So importing one module of a package does not import the others, and the code that a pipeline
+    stage depends on (``stages.imports``) is only the code it uses.
+
+    >>> get = offer("mazewm", Maze="maze.maze")
+    >>> get("Maze").__module__
+    'mazewm.maze.maze'
+    """
 
     def get(name: str) -> Any:
         if name not in modules:

@@ -1,9 +1,9 @@
-"""params.yaml, read strictly: unknown, missing and mistyped keys are errors that name the key.
+"""Strict reading of params.yaml: unknown, missing and mistyped keys are errors that name the key.
 
-A section stands in two places, ``params[section]`` and ``params["scales"][scale][section]``, and
-its values are those of both: no key may stand in both, and neither place may be missing, for what
-is not there DVC cannot watch. The classes that describe the sections live beside the code that they
-configure.
+A section's values are ``params[section]`` together with ``params["scales"][scale][section]``.
+Neither part may be absent, since DVC cannot watch what is not in the file (``{}`` is an empty
+part), and no key may be set in both. The classes that describe the sections are next to the code
+that they configure.
 """
 
 from pathlib import Path
@@ -16,8 +16,8 @@ from mazewm.io.errors import BadInput
 
 
 class Params(BaseModel):
-    """A frozen section of params.yaml. Subclasses have no defaults: numbers are chosen in
-    params.yaml."""
+    """A section of params.yaml, frozen. Subclasses define no default for a number: all numbers are
+    set in params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -26,7 +26,8 @@ P = TypeVar("P", bound=Params)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that ``path`` holds; BadInput if there is none."""
+    """The mapping in a YAML file. BadInput if the file is missing, is not YAML, or holds something
+    other than a mapping."""
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -39,8 +40,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
-    """The section ``section`` of ``path`` at the scale that the file chooses, checked against
-    ``cls``."""
+    """A section of ``path`` as a ``cls``, at the scale that the file's key ``scale`` names.
+    BadInput if the file is broken, if one of the section's two parts is missing, if a key is set
+    twice, or if the values do not fit ``cls``."""
     content = read_yaml(path)
     scale, scales = content.get("scale"), content.get("scales") or {}
     if not isinstance(scales, dict):
@@ -73,7 +75,17 @@ def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
 
 
 def check(cls: type[P], values: dict[str, Any], where: str) -> P:
-    """``values`` as a ``cls``; BadInput, with the first offending key named, if they do not fit."""
+    """``values`` as a ``cls``; BadInput that names the first offending key if they do not fit.
+    ``where`` begins the message: the file and section that the values come from.
+
+    >>> class Size(Params):
+    ...     width: int
+    >>> check(Size, {"width": 3}, "params.yaml: size")
+    Size(width=3)
+    >>> check(Size, {"width": "3"}, "params.yaml: size")
+    Traceback (most recent call last):
+    mazewm.io.errors.BadInput: params.yaml: size.width: input should be a valid integer, found '3'.
+    """
     try:
         return cls.model_validate(values)
     except ValidationError as error:

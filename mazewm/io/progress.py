@@ -1,5 +1,5 @@
-"""Word of how far a stage is: a bar in a terminal, lines in a log, a file for the launcher's
-display.
+"""Progress reports of a pipeline stage: a bar in a terminal, lines in a log, or a file that the
+launcher's display reads.
 """
 
 import gc
@@ -16,16 +16,17 @@ from rich.progress import Progress as Bars
 
 console = Console(stderr=True, soft_wrap=True)
 
-LINE_EVERY = 15.0  # seconds, where the output is no terminal
-WRITE_EVERY = 0.5  # seconds, for a launcher that watches
+LINE_EVERY = 15.0  # seconds between lines when the output is not a terminal
+WRITE_EVERY = 0.5  # least seconds between two writes of the launcher's file
 
-# After how many new objects Python looks for garbage. An import makes a million objects and next to
-# no garbage, so that a small stage would look for it in vain for a tenth of its time.
+# Thresholds of Python's garbage collector (allocations between two collections). Imports create
+# about a million objects and almost no garbage; with the default threshold a small stage would
+# spend a tenth of its time on collections that find nothing.
 GARBAGE, GARBAGE_WHILE_IMPORTING = gc.get_threshold(), 100_000
 
 
 class Progress:
-    """One part of a stage: how many of its ``total`` steps are done."""
+    """Progress of one part of a stage, as a number of steps done out of ``total``."""
 
     def __init__(self, what: str, total: int, begun: float, share: float) -> None:
         self.what, self.note = what, ""
@@ -33,12 +34,12 @@ class Progress:
         self.begun, self.share = begun, share
 
     def advance(self) -> None:
-        """One step more is done."""
+        """Report that one more step is done."""
         self.update(self.done + 1)
 
     def update(self, done: int, note: str = "") -> None:
-        """So many steps are done; ``note`` is what else there is to say, such as the loss, and
-        stays until the next."""
+        """Report that ``done`` steps are done. ``note`` is further text to show, such as the loss;
+        it stays until the next note."""
         self.done, self.note = done, note or self.note
         report.tell()
 
@@ -49,26 +50,28 @@ class Progress:
 
 
 def progress(what: str, total: int, share: float = 1.0) -> Progress:
-    """The stage's next part, of ``total`` steps; ``share`` of the stage's time is about what it
-    takes."""
+    """Start the stage's next part, of ``total`` steps. ``share`` is the estimated share of the
+    stage's time that the part takes (0 to 1)."""
     if (
+        # in the first part: imported objects stay for good, so exclude them from later collections
         gc.get_threshold() != GARBAGE
-    ):  # the first part: what is imported is here to stay, and need not be looked through again
+    ):
         gc.freeze()
         gc.set_threshold(*GARBAGE)
     return report.next(what, total, share)
 
 
 class _Report:
-    """Where word of the progress goes: to the file that MAZEWM_PROGRESS names if there is one (the
-    launcher's display reads it), else as a bar to a terminal, else as a plain line every 15
-    seconds, also while a long step is under way."""
+    """Where progress is reported: in the file named by the environment variable MAZEWM_PROGRESS if
+    it is set (the launcher's display reads it); else as a bar if the output is a terminal; else as
+    a plain line every LINE_EVERY seconds, even while a long step is running."""
 
     def __init__(self) -> None:
         self.part = Progress("", 1, 0.0, 0.0)
         self.since = self.written = time.monotonic()
         self.first: tuple[float, float] | None = (
-            None  # when the first step was done, and the share of the stage that was done then
+            # when the first step was done, and the share of the stage that was done by then
+            None
         )
         self.file = os.environ.get("MAZEWM_PROGRESS")
         self.bars: Bars | None = None
@@ -119,8 +122,8 @@ class _Report:
             os.replace(beside, self.file)
 
     def left(self) -> str:
-        """The time that is left, if the stage goes on as it went since its first step (which may be
-        far into a training that was stopped); empty as long as that says nothing."""
+        """The estimated time left, from the speed since this process finished its first step (a
+        resumed training may start far from zero). Empty while there is nothing to estimate from."""
         at, before = self.first or (0.0, 1.0)
         done = self.part.of_stage
         return (
@@ -147,7 +150,11 @@ class _Report:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: 12 s, 3 min 20 s, 2 h 5 min."""
+    """A time in readable form.
+
+    >>> [duration(seconds) for seconds in (12.0, 200.0, 7500.0)]
+    ['12 s', '3 min 20 s', '2 h 5 min']
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Random numbers by name."""
+"""Random generators, each determined by a name and a seed."""
 
 import zlib
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def stream(name: str, seed: int, *parts: int) -> np.random.Generator:
-    """The random numbers of one use, named by what they are for: ``stream("swaps", seed)``.
+    """A new random generator for one use, named by what it is for: ``stream("swaps", seed)``.
 
-    They follow from the name, the seed and the parts (of which batch, say), so no two uses share
-    random numbers by accident, and a use more leaves the others' as they were.
+    It is determined by the name, the seed and ``parts`` (such as the number of a batch). So no two
+    uses share random numbers by accident, and a new use does not change those of the others.
 
     >>> stream("swaps", 0).integers(100) == stream("swaps", 0).integers(100)
     True

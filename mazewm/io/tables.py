@@ -1,8 +1,8 @@
-"""Dataclass row <-> Arrow schema <-> parquet, checked on every read and write.
+"""Parquet tables whose columns are declared by dataclasses, checked on every read and write.
 
 A row type is a frozen dataclass whose fields are annotated ``Annotated[python type, arrow type]``.
-Its name and schema travel in the file, so that a foreign or truncated file is refused with a
-sentence that says so.
+Its name and schema are stored in the file, so that a file of another type, or a truncated one, is
+refused with a clear message (BadInput).
 """
 
 import os
@@ -30,7 +30,16 @@ Bits = Annotated[Sequence[bool], pa.list_(pa.bool_())]
 
 
 def schema_of(row_type: type) -> pa.Schema:
-    """The Arrow schema that the annotations of ``row_type`` declare."""
+    """The Arrow schema that the annotations of ``row_type`` declare.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class StepRow:
+    ...     step: Int
+    ...     loss: Real
+    >>> schema_of(StepRow).names
+    ['step', 'loss']
+    """
     hints = get_type_hints(row_type, include_extras=True)
     columns = [
         pa.field(f.name, get_args(hints[f.name])[1], nullable=False) for f in fields(row_type)
@@ -39,8 +48,8 @@ def schema_of(row_type: type) -> pa.Schema:
 
 
 def write(path: Path, row_type: type, columns: Mapping[str, Any]) -> None:
-    """Write ``columns`` (name -> values, all of one length) as rows of ``row_type``; an old file is
-    replaced whole."""
+    """Write ``columns`` (name -> values, all of one length) as rows of ``row_type``. An existing
+    file is replaced. TypeError if the names are not the fields of ``row_type``."""
     schema = schema_of(row_type)
     if set(columns) != set(schema.names):
         raise TypeError(
@@ -51,20 +60,25 @@ def write(path: Path, row_type: type, columns: Mapping[str, Any]) -> None:
 
 
 def write_rows(path: Path, row_type: type, rows: Sequence[Any]) -> None:
-    """Write instances of ``row_type``."""
+    """Write instances of ``row_type``; an existing file is replaced."""
     names = [field.name for field in fields(row_type)]
     write(path, row_type, {name: [getattr(row, name) for row in rows] for name in names})
 
 
 def ragged(padded: np.ndarray) -> pa.ListArray:
-    """Rows padded with -1 as a column of lists."""
+    """An Arrow column of lists from rows that are padded with -1.
+
+    >>> ragged(np.array([[4, 5, -1], [6, -1, -1]])).to_pylist()
+    [[4, 5], [6]]
+    """
     is_filled = padded != -1
     offsets = np.concatenate([[0], np.cumsum(is_filled.sum(axis=1))]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(padded[is_filled].astype(np.int16)))
 
 
 def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
-    """Write beside ``path`` and move into place, so that a kill leaves the old file or none."""
+    """Write under a temporary name and rename to ``path``, so that a killed process leaves the old
+    file or none. ``options`` go to ``pyarrow.parquet.write_table``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     pq.write_table(table, beside, **({"compression": "zstd"} | options))
@@ -73,7 +87,8 @@ def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
 
 @contextmanager
 def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
-    """Within it, a file that is missing or is no whole parquet file is a BadInput."""
+    """A context in which reading a file that is missing or is not a complete parquet file raises
+    BadInput."""
     try:
         yield
     except FileNotFoundError:
@@ -88,7 +103,8 @@ def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
 
 
 def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
-    """The table in ``path``, known to hold rows of the named type; BadInput otherwise."""
+    """The table in ``path``; BadInput if the file is missing, broken, or its metadata names another
+    row type. ``options`` go to ``pyarrow.parquet.read_table``."""
     with whole_file(path, row_type_name):
         table = pq.read_table(path, **options)
     check_row_type(path, table.schema, row_type_name)
@@ -96,15 +112,15 @@ def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
 
 
 def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
-    """BadInput if ``schema``, which was read from ``path``, is not said to be of the named type."""
+    """BadInput if ``schema``, read from ``path``, names another row type in its metadata."""
     found = (schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode()
     if found != row_type_name:
         raise BadInput(f"{path}: expected a table of {row_type_name}, found one of {found}.")
 
 
 def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
-    """BadInput if ``schema``, which was read from ``path``, lacks a column of ``row_type`` or has
-    it with another type."""
+    """BadInput if ``schema``, read from ``path``, names another row type, lacks a column of
+    ``row_type``, or has a column with another type."""
     check_row_type(path, schema, row_type.__name__)
     for field in schema_of(row_type):
         if field.name not in schema.names:
@@ -115,18 +131,19 @@ def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
 
 
 def read_columns(path: Path, row_type: type) -> pa.Table:
-    """The Arrow table in ``path`` with exactly the columns and types of ``row_type``."""
+    """The Arrow table in ``path`` with exactly the columns and types of ``row_type``; BadInput if
+    the file does not have them."""
     table = read_arrow(path, row_type.__name__)
     check_columns(path, table.schema, row_type)
     return table.select(schema_of(row_type).names)
 
 
 def read(path: Path, row_type: type) -> pd.DataFrame:
-    """The rows of ``row_type`` in ``path`` as a data frame."""
+    """The rows of ``row_type`` in ``path`` as a data frame; BadInput as in ``read_columns``."""
     return read_columns(path, row_type).to_pandas()
 
 
 def frame(rows: Sequence[Any], row_type: type) -> pd.DataFrame:
-    """Instances of ``row_type`` as the data frame that ``read`` would give."""
+    """Instances of ``row_type`` as a data frame, like the one that ``read`` returns."""
     names = [field.name for field in fields(row_type)]
     return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in names})

@@ -1,11 +1,12 @@
-"""Labelled vectors <-> one parquet file.
+"""Labelled float16 vectors, such as activations, in one parquet file.
 
-The column ``values`` holds a float16 vector in each row, as bytes of fixed length, neither
-compressed nor encoded and with one page for each row group, so that it is written and read as fast
-as the disk allows (a list column is encoded number by number, ten times as slow); the labels are
-ordinary columns beside it. Writing holds one block in memory, reading all vectors of the file.
+Each row has one vector in the column ``values``, stored as bytes of fixed length, and its labels in
+ordinary columns. The vectors are neither compressed nor encoded, and each row group has one page of
+them, so that reading and writing are as fast as the disk allows; a list column would be encoded
+number by number, ten times as slow. Writing holds one block in memory; reading holds all vectors of
+the file.
 
-With pandas or any other reader of parquet::
+To read the vectors with pandas or any other reader of parquet::
 
     frame = pandas.read_parquet(path)
     values = numpy.frombuffer(b"".join(frame["values"]), numpy.float16).reshape(len(frame), -1)
@@ -24,20 +25,21 @@ from mazewm.io.errors import BadInput
 
 VALUES = "values"
 DTYPE, WIDTH = b"mazewm.dtype", b"mazewm.d_model"
-N_ROWS = 1 << 14  # of a row group, and of a block that is written
-PLAIN = {"PLAIN", "RLE"}  # encodings; RLE is that of nulls, of which there are none
-MAX_HEADER = 32  # bytes before the values of a page; two pages have 38 and more
+N_ROWS = 1 << 14  # rows of a parquet row group, and of a block to write
+PLAIN = {"PLAIN", "RLE"}  # encodings of plain values; RLE is that of nulls, of which there are none
+MAX_HEADER = 32  # bytes before the values of one page; the headers of two pages have 38 or more
 Values = Float16[np.ndarray, "token d_model"]
 
 
 def write(
     path: Path, row_type: type, labels: pa.Table, width: int, blocks: Iterable[Values]
 ) -> None:
-    """Write the columns of ``row_type`` and vectors of ``width`` numbers, which come in blocks of
-    N_ROWS rows in the order of the labels.
+    """Write vectors of ``width`` numbers with labels, the columns of ``row_type``. The vectors come
+    in blocks of N_ROWS rows, in the order of the labels. ValueError if there are more or fewer
+    vectors than labels.
 
-    One block is held in memory. The file is written in place: whoever calls moves it to where it is
-    looked for."""
+    One block is held in memory. The file is written directly, not renamed when complete: the caller
+    should write to a temporary name."""
     column = pa.field(VALUES, pa.binary(2 * width), nullable=False)
     known = tables.schema_of(row_type)
     schema = pa.schema(
@@ -71,8 +73,8 @@ def write(
 
 
 def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
-    """The columns of ``row_type`` and the vectors beside them, which may not be written to;
-    BadInput for a foreign or broken file."""
+    """The label columns of ``row_type`` and the vectors (a read-only array). BadInput if the file
+    is missing, broken or of another type."""
     name = row_type.__name__
     with tables.whole_file(path, name), pq.ParquetFile(path) as file:
         tables.check_columns(path, file.schema_arrow, row_type)
@@ -83,7 +85,7 @@ def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
 
 
 def _width(path: Path, schema: pa.Schema, name: str) -> int:
-    """The length of a vector, by the metadata and by the column alike."""
+    """The length of a vector; BadInput if metadata and column type disagree about it."""
     if VALUES not in schema.names:
         raise BadInput(f"{path}: column {VALUES} of {name} is missing.")
     dtype, width = ((schema.metadata or {}).get(key, b"").decode() for key in (DTYPE, WIDTH))
@@ -102,7 +104,7 @@ def _width(path: Path, schema: pa.Schema, name: str) -> int:
 
 def _joined(path: Path, file: pq.ParquetFile) -> np.ndarray:
     """The bytes of the column of values. Row groups as ``write`` makes them are read from the file
-    into place, others by Arrow, which copies once more."""
+    directly into the result; others are read by Arrow, which needs one more copy."""
     schema, width = file.schema_arrow, file.schema_arrow.field(VALUES).type.byte_width
     values, done = np.empty((file.metadata.num_rows, width), np.uint8), 0
     with path.open("rb", buffering=0) as raw:
@@ -110,7 +112,7 @@ def _joined(path: Path, file: pq.ParquetFile) -> np.ndarray:
             chunk = file.metadata.row_group(nth).column(schema.get_field_index(VALUES))
             into = values[done : done + chunk.num_values]
             done += chunk.num_values
-            # Of one page that is neither compressed nor encoded, all but a header is the values.
+            # One page that is neither compressed nor encoded is a header, and then the values.
             header = chunk.total_compressed_size - into.nbytes
             is_plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= PLAIN
             if not is_plain or not 0 < header <= MAX_HEADER:

@@ -1,4 +1,6 @@
-"""Weights on disk: one safetensors file, with the JSON that rebuilds the module in its header."""
+"""Weights of a module on disk: one safetensors file, with the config that rebuilds the module as
+JSON in its header.
+"""
 
 import json
 import os
@@ -15,14 +17,14 @@ HEADER = "mazewm"
 
 
 def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> None:
-    """Write the module's state and ``config``, labelled with its ``kind``; an old file is replaced
-    whole."""
+    """Write the module's state dict and ``config``. ``kind`` labels the file with the type of
+    module. An existing file is replaced."""
     beside = path.with_name(path.name + ".part")
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
     }
-    # One key only: with several, their order in the file, and so its bytes, would differ from one
-    # save to the next.
+    # Only one metadata key: the order of several would differ from save to save, and so would the
+    # file's bytes.
     save_file(
         tensors, beside, {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
     )
@@ -30,11 +32,12 @@ def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> No
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors of a file that holds a ``kind``; BadInput if it does not."""
+    """The config and the tensors in a file. BadInput if the file is missing or broken, or holds
+    another kind of module."""
     try:
         with safe_open(path, framework="pt") as file:
             header = _header((file.metadata() or {}).get(HEADER, "{}"))
-            # The file itself is no iterable.
+            # The file itself is not iterable.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected the weights of a {kind}.") from None
@@ -51,7 +54,7 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _header(text: str) -> dict[str, Any]:
-    """What ``save`` wrote of kind and config; empty if this is something else."""
+    """The kind and config that ``save`` wrote as JSON; empty if the text is something else."""
     try:
         header = json.loads(text)
     except ValueError:
@@ -60,7 +63,8 @@ def _header(text: str) -> dict[str, Any]:
 
 
 def restore(path: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put ``tensors`` into ``module``; BadInput if a name or shape differs."""
+    """Load ``tensors``, read from ``path``, into ``module``; BadInput if a name or shape
+    differs."""
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

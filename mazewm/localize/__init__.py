@@ -1,5 +1,5 @@
-"""Where in a transformer connections are read and where they can be written; activations and
-supervised directions there.
+"""Where in a transformer connections can be read by a probe, and where edits can write them; cached
+activations and supervised directions at these places.
 """
 
 from mazewm.io.lazy import offer

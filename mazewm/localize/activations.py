@@ -1,9 +1,10 @@
-"""A model and mazes -> labelled, shuffled activations on disk, and back.
+"""Cached activations: a model reads mazes, and its labelled, shuffled activations are written to
+disk, for probes and SAEs.
 
-Whole sequences are read, path and all. Each row is one token: which maze, which position, what
-stands there, which connection it helps to spell, and the residual stream. Rows of a split are
-shuffled together once, when they are written, so that training reads them in order. Each place and
-split is one parquet file; ``mazewm.io.vectors`` says how it is made and how to read it with pandas.
+The model reads whole sequences, with their paths. Each row of a file is one token: its maze, its
+position, the token, the connection that it helps to encode, and the activation (a float16 vector).
+The rows of a split are shuffled once, when they are written, so that SAE training can read them in
+order. Each place and split is one parquet file; ``mazewm.io.vectors`` describes the format.
 """
 
 import os
@@ -34,20 +35,20 @@ NO_CONNECTION = -1
 
 
 class ActivationParams(Params):
-    """What is cached."""
+    """The section ``activations`` of params.yaml: what is cached, for how many mazes."""
 
-    # LAYER.SITE; those where connections are read and written, and the paper's, are added
+    # LAYER.SITE; the places of the consolidation, writing and paper's site are always added
     places: list[str]
     token_classes: list[str]
     n_train_mazes: Count
-    n_held_out_mazes: Count  # of validation and of test
-    n_untrained_mazes: Count  # of training mazes, read by the untrained model
+    n_held_out_mazes: Count  # of validation, and as many of test
+    n_untrained_mazes: Count  # training mazes that the untrained model reads
     batch_size: Count
     n_threads: Count
 
     def check(self, model: Transformer) -> list[Place]:
-        """The places that are asked for; BadInput for what this model has not, or what is no vector
-        for each token."""
+        """The ``places``, parsed. BadInput if the model does not have one of them, if a place does
+        not have one vector for each token, or if a token class does not exist."""
         places = [
             Place.parse(text, model.params.n_layers, "params.yaml: activations.places")
             for text in self.places
@@ -68,8 +69,8 @@ class ActivationParams(Params):
         return places
 
     def wanted(self, model: Transformer, locations: Locations) -> "Wanted":
-        """What is asked for, and what is needed where connections are read and written and at the
-        paper's location."""
+        """What to cache: the parameters' places and token classes, and those of the consolidation
+        site, the writing site and the paper's site."""
         places = {*self.check(model), *(each.place for each in locations.studied)}
         classes = [
             *map(TokenClass, self.token_classes),
@@ -80,21 +81,22 @@ class ActivationParams(Params):
 
 @dataclass(frozen=True)
 class TokenLabels:
-    """What is known of a cached token; the activation is the column ``values`` beside these
+    """The labels of a cached token. The activation is a further column, ``values``
     (``mazewm.io.vectors``)."""
 
     maze_id: tables.Int
     position: tables.Int
     token: tables.Int
     token_class: tables.Text
-    connection: tables.Int  # the connection that the token helps to spell, -1 for none
+    connection: tables.Int  # the connection that the token helps to encode, -1 for none
 
 
 FILE = "activations.parquet"
 
 
 class Activations(NamedTuple):
-    """Tokens of one split at one place, in their shuffled order."""
+    """The activations and labels of one split at one place, in shuffled order. Every field has one
+    entry for each token."""
 
     values: Float[np.ndarray, "token d_model"]
     maze_id: np.ndarray
@@ -111,7 +113,7 @@ class Activations(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is cached: residual places, and classes of tokens."""
+    """What is cached: the places, and the classes of tokens."""
 
     places: list[Place]
     classes: list[TokenClass]
@@ -120,8 +122,9 @@ class Wanted:
 def cache_activations(
     folder: Path, run: Run, model: Transformer, locations: Locations, params: ActivationParams
 ) -> None:
-    """Cache the three splits as the model and an untrained one read them:
-    ``folder/MODEL/SPLIT/PLACE/activations.parquet``."""
+    """Cache the activations of the trained model and of an untrained one on the three splits, as
+    ``folder/MODEL/SPLIT/PLACE/activations.parquet``. BadInput for parameters that do not fit the
+    model."""
     wanted = params.wanted(model, locations)
     models = {"trained": model, "untrained": model.untrained(run.seed)}
     sizes = {
@@ -148,16 +151,16 @@ def cache_activations(
 
 
 def cache(folder: Path, subject: Subject, wanted: Wanted) -> int:
-    """Write ``folder/<place>/activations.parquet`` for every place; returns the number of tokens.
+    """Write ``folder/PLACE/activations.parquet`` for every place; returns the number of tokens.
 
-    A value goes to the line of a scratch file where the shuffle puts its token, and from there, in
-    order, to parquet. Held in memory: the labels of every token (some 60 bytes each), and one batch
-    at all places."""
+    Each activation is first written to its shuffled row in a scratch file, which is then copied to
+    parquet in order. In memory are only the labels of all tokens (some 60 bytes each), and the
+    activations of one batch."""
     places, classes = wanted.places, wanted.classes
     labels = _labels(subject, classes)
     n_tokens = labels.shape[1]
     order = np.random.default_rng([subject.seed, n_tokens]).permutation(n_tokens)
-    row = np.empty_like(order)  # of each token, where the shuffle puts it
+    row = np.empty_like(order)  # the shuffled row of each token
     row[order] = np.arange(n_tokens)
     columns = dict(
         zip(tables.schema_of(TokenLabels).names, map(pa.array, labels[:, order]), strict=True)
@@ -184,8 +187,8 @@ def cache(folder: Path, subject: Subject, wanted: Wanted) -> int:
 
 
 def _blocks(path: Path, n: int) -> Iterator[vectors.Values]:
-    """The lines of a scratch file; mapped anew for each block, so that no more of the file stays in
-    memory."""
+    """The rows of a scratch file, in blocks. The file is mapped anew for each block, so that
+    earlier blocks do not stay in memory."""
     return (
         np.lib.format.open_memmap(path, "r")[start : start + vectors.N_ROWS]
         for start in range(0, n, vectors.N_ROWS)
@@ -195,8 +198,8 @@ def _blocks(path: Path, n: int) -> Iterator[vectors.Values]:
 def _kept(
     encoded: Encoded, classes: list[TokenClass]
 ) -> tuple[Bool[np.ndarray, "maze pos"], Int[np.ndarray, " pos"]]:
-    """Which tokens are cached, and of each position the number of its class among ``classes`` (-1:
-    of none)."""
+    """Which tokens are cached, and the index of each position's class in ``classes`` (-1 for other
+    classes)."""
     number = {c: nth for nth, c in enumerate(classes)}
     kind = np.array(
         [number.get(c, -1) for c in token_classes(encoded.n_connections, encoded.tokens.shape[1])]
@@ -205,8 +208,8 @@ def _kept(
 
 
 def _labels(subject: Subject, classes: list[TokenClass]) -> Int[np.ndarray, "label token"]:
-    """The columns of TokenLabels, of every token in the order in which it is read; a class is its
-    number among ``classes``."""
+    """The columns of TokenLabels for all tokens, in the order of reading. A class is given by its
+    index in ``classes``."""
     parts = []
     for index, encoded in subject.encoded():
         keep, kind = _kept(encoded, classes)
@@ -236,8 +239,8 @@ def _scatter(
     classes: list[TokenClass],
     row: Int[np.ndarray, " token"],
 ) -> None:
-    """Put the value of token i, as ``_labels`` counts them, into line ``row[i]`` of its place's
-    file."""
+    """Write the activation of token i, in the order of ``_labels``, into row ``row[i]`` of its
+    place's file."""
     done = 0
     for recorded in read:
         keep, _ = _kept(recorded.encoded, classes)
@@ -248,13 +251,14 @@ def _scatter(
                 np.lib.format.open_memmap(
                     paths[place], "w+", np.float16, (len(row), values.shape[-1])
                 )
-            # Mapped anew for each batch, so that no more of the file stays in memory than a batch
-            # writes to.
+            # Mapped anew for each batch, so that what earlier batches wrote does not stay in
+            # memory.
             np.lib.format.open_memmap(paths[place], "r+")[at] = values.half().cpu().numpy()[keep]
 
 
 def cached_places(folder: Path) -> list[str]:
-    """The names of the places that ``folder`` holds; BadInput if there is none."""
+    """The names of the places that have activations in ``folder``, sorted; BadInput if there are
+    none."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if not names:
         raise BadInput(f"{folder}: expected a folder of activations for each place, found none.")
@@ -262,6 +266,6 @@ def cached_places(folder: Path) -> list[str]:
 
 
 def read(folder: Path) -> Activations:
-    """All tokens of one place and split."""
+    """The activations of one place and split; BadInput if the file is missing or broken."""
     labels, values = vectors.read(folder / FILE, TokenLabels)
     return Activations(values, *(labels[name].to_numpy() for name in labels.column_names))

@@ -1,17 +1,18 @@
-"""At which layer and token class a transformer binds two cells into a
-connection.
+"""The consolidation site: the layer and token class at which a transformer has combined two cells
+into a connection.
 
-For every layer and each of the four tokens that spell a connection:
+For every layer and each of the four tokens that encode a connection:
 
 * ``probe_accuracy``: balanced accuracy of a linear probe (ridge classifier) for "which connection
-  is this", read from the residual stream after the block; fitted on half of the mazes, measured on
-  the other half.
-* ``own_mass``: attention from the token to the coordinates of its own connection that come before
-  it, summed over keys, for the head that has most of it; mean over mazes.
+  is this" on the residual stream after the block, fitted on half of the mazes and measured on the
+  other half (docs/science.md#probe-accuracy).
+* ``own_mass``: attention from the token to those cells of its own connection that come before it,
+  summed over these keys; the mean over mazes, of the head with the largest
+  (docs/science.md#own-mass).
 
-The **consolidation site** is the first (layer, token class), in order of computation and then of
-reading, whose probe is within ``tolerance`` of the best probe of any site
-(docs/science.md#consolidation-site)."""
+The **consolidation site** is the first (layer, token class) whose probe accuracy is within
+``tolerance`` of the best (docs/science.md#consolidation-site). Layers come first in this order,
+then the order of the tokens ``c1 <--> c2 ;``."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,8 +28,8 @@ from mazewm.localize.locations import Location
 from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass, connection_positions
 from mazewm.model.sites import Place, Site
 
-# How far before a token of a connection its coordinates lie: nothing for c1, c1 for <--> and c2,
-# both for ;.
+# How many positions before each token the cells of its connection are: no cell comes before c1, c1
+# comes before <--> and c2, and both come before ;.
 OWN_OFFSETS: dict[TokenClass, tuple[int, ...]] = {
     TokenClass.C1: (),
     TokenClass.CONNECTOR: (1,),
@@ -38,7 +39,7 @@ OWN_OFFSETS: dict[TokenClass, tuple[int, ...]] = {
 
 
 class ConsolidationParams(Params):
-    """How the consolidation site is looked for."""
+    """The section ``consolidation`` of params.yaml: how the consolidation site is found."""
 
     n_mazes: Annotated[int, Field(gt=1)]
     tolerance: Annotated[float, Field(gt=0, lt=1)]
@@ -47,19 +48,19 @@ class ConsolidationParams(Params):
 
 @dataclass(frozen=True)
 class FormationRow:
-    """One (layer, token class) of one look at a model."""
+    """The measurements at one (layer, token class) of a model."""
 
     layer: tables.Int
     token_class: tables.Text
     probe_accuracy: tables.Real  # balanced, over connections
-    own_mass: tables.Real  # of the head with most of it
-    own_mass_uniform: tables.Real  # what uniform attention would give
+    own_mass: tables.Real  # of the head with the largest; a share of attention, 0 to 1
+    own_mass_uniform: tables.Real  # that of uniform attention
     n_mazes: tables.Int
 
 
 def formation(subject: Subject) -> list[FormationRow]:
-    """Probe accuracy and own_mass for every layer and each of the four token classes."""
-    # slow, and most who import this module fit nothing
+    """Measure probe accuracy and own mass at every layer and each of the four token classes."""
+    # imported here because it is slow, and most users of this module fit nothing
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import balanced_accuracy_score
 
@@ -115,7 +116,8 @@ def formation(subject: Subject) -> list[FormationRow]:
 
 
 def consolidation_site(rows: pd.DataFrame, tolerance: float) -> Location:
-    """The first site whose probe comes within ``tolerance`` of the best."""
+    """The first location whose probe accuracy is within ``tolerance`` of the best, from a table of
+    ``FormationRow``."""
     good = rows[rows.probe_accuracy >= rows.probe_accuracy.max() - tolerance]
     order = [str(c) for c in CONNECTION_CLASSES]
     first = min(good.itertuples(), key=lambda row: (row.layer, order.index(row.token_class)))

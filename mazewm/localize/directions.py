@@ -1,5 +1,5 @@
-"""One supervised direction in the residual stream for every connection, the
-baselines of SAE latents.
+"""Supervised directions in the residual stream, one for every connection: the baselines that SAE
+latents are compared with.
 """
 
 import numpy as np
@@ -9,8 +9,14 @@ from jaxtyping import Float, Int
 def mean_differences(
     x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
 ) -> Float[np.ndarray, "connection d_model"]:
-    """Mean activation at the tokens that spell a connection, less the mean at the site's other
-    tokens (zero if never encoded)."""
+    """For each connection, the mean activation at the tokens that encode it, minus the mean at all
+    other tokens (docs/science.md#mean-difference). Zero for a connection that no token encodes, or
+    that all do.
+
+    >>> x, connection = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 6.0]]), np.array([0, 0, 1])
+    >>> mean_differences(x, connection, n_connections=3).tolist()
+    [[2.0, -6.0], [-2.0, 6.0], [0.0, 0.0]]
+    """
     x = x.astype(np.float64)
     total, n = x.sum(axis=0), len(x)
     directions = np.zeros((n_connections, x.shape[1]))
@@ -25,8 +31,9 @@ def mean_differences(
 def probe_directions(
     x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
 ) -> Float[np.ndarray, "connection d_model"]:
-    """Weights of a linear probe (ridge classifier) for "which connection is this"."""
-    # slow, and most who import this module fit nothing
+    """For each connection, the weights of a linear probe (ridge classifier, balanced classes) for
+    "which connection is this"; zero for a connection that no token encodes."""
+    # imported here because it is slow, and most users of this module fit nothing
     from sklearn.linear_model import RidgeClassifier
 
     probe = RidgeClassifier(class_weight="balanced").fit(x.astype(np.float64), connection)

@@ -1,4 +1,4 @@
-"""Where one run's transformer reads connections and where it can be made to write them."""
+"""Find the consolidation site and the writing site of one run's transformer."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,14 +29,14 @@ from mazewm.run import Run
 
 @dataclass(frozen=True)
 class Located:
-    """The two locations, and the tables by which they were chosen."""
+    """The two locations, and the measurements by which they were chosen."""
 
     locations: Locations
     formation: list[FormationRow]
     written: list[WritingRow]
 
     def write(self, folder: Path) -> None:
-        """``consolidation.parquet``, ``writing.parquet`` and the locations as JSON."""
+        """Write ``consolidation.parquet``, ``writing.parquet``, and the locations as JSON."""
         tables.write_rows(folder / "consolidation.parquet", FormationRow, self.formation)
         tables.write_rows(folder / "writing.parquet", WritingRow, self.written)
         self.locations.save(folder)
@@ -45,7 +45,8 @@ class Located:
 def locate(
     run: Run, model: Transformer, reading: ConsolidationParams, writing: WritingParams
 ) -> Located:
-    """Look on validation mazes; the directions that are written come from training mazes."""
+    """Find both locations on validation mazes. The mean differences that are added come from
+    training mazes. BadInput if no connection could be added to any validation maze."""
     validation = run.mazes("validation")
     progress("looking for where connections are read", 1, share=0.25)
     read_on = Subject(model, validation[: reading.n_mazes], run.seed, reading.batch_size)

@@ -1,5 +1,5 @@
-"""A location: a layer and a token at which a transformer knows a connection; and those that are
-studied.
+"""Locations: a layer and a token class at which a connection is read or edited; and the three
+locations that are studied.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,11 @@ from mazewm.model.sites import Place, Site
 
 @dataclass(frozen=True)
 class Location:
-    """A layer and one of the four tokens that spell a connection."""
+    """A layer, and one of the four token classes that encode a connection.
+
+    >>> str(PAPER_LOCATION)
+    '0.resid_post at ;'
+    """
 
     layer: int
     token_class: TokenClass
@@ -27,12 +31,12 @@ class Location:
         return f"{self.place} at {self.token_class}"
 
     def save(self, path: Path) -> None:
-        """Write the site as JSON."""
+        """Write the location as JSON."""
         files.write_json(path, {"layer": self.layer, "token_class": str(self.token_class)})
 
     @classmethod
     def load(cls, path: Path) -> "Location":
-        """Read what ``save`` wrote."""
+        """Read a location that ``save`` wrote; BadInput if the file is missing or broken."""
         content = files.read_json(path, "a spelling site")
         try:
             site = cls(int(content["layer"]), TokenClass(content["token_class"]))
@@ -48,20 +52,21 @@ class Location:
         return site
 
 
+# where the paper reads connections (docs/science.md#papers-site)
 PAPER_LOCATION = Location(0, TokenClass.DELIMITER)
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where one transformer's connections are read, the consolidation site, and where they are
-    written."""
+    """The locations of one transformer: ``reading`` is its consolidation site, where a probe reads
+    connections, and ``writing`` its writing site, where edits change them."""
 
     reading: Location
     writing: Location
 
     @property
     def studied(self) -> list[Location]:
-        """Both and the paper's, each once."""
+        """The two locations and the paper's, without repetition."""
         return list(dict.fromkeys([self.reading, self.writing, PAPER_LOCATION]))
 
     def save(self, folder: Path) -> None:
@@ -71,8 +76,8 @@ class Locations:
 
     @classmethod
     def load(cls, folder: Path, n_layers: int) -> "Locations":
-        """Read what ``save`` wrote; BadInput for a layer that a transformer of ``n_layers`` does
-        not have."""
+        """Read locations that ``save`` wrote. BadInput if a file is missing or broken, or for a
+        layer that a transformer of ``n_layers`` does not have."""
         found = []
         for path in (folder / "site.json", folder / "writing_site.json"):
             site = Location.load(path)

@@ -1,13 +1,15 @@
-"""At which layer and token class a connection can be written into a transformer.
+"""The writing site: the layer and token class at which an edit can write a connection into a
+transformer (docs/science.md#writing-site).
 
-Where a connection reads best (module ``consolidation``) need not be where writing it has an effect:
-later layers may go on reading from earlier places. So for every layer and the three token classes
-that can know a connection (``c1`` stands before its second cell), ``dose`` times the mean
-difference of an absent connection is added at all tokens of the class, and ``follows_edit`` is the
-share of rollouts that take the predicted path, among mazes that are solved unedited.
+The location where a probe reads connections best (module ``consolidation``) need not be one where
+an edit has an effect, since later layers may still read from other places. So every layer is tried,
+with each of the three token classes that can encode a whole connection (at ``c1`` its second cell
+is not known yet). ``dose`` times the mean difference of an absent connection is added at all tokens
+of the class. ``follows_edit`` is the share of rollouts that take the predicted path, among the
+mazes that are solved without the edit.
 
-The **writing site** is the first (layer, token class) whose best dose comes within ``tolerance`` of
-the best of all. It is handed on beside the consolidation site, the reading one: ``Locations``.
+The **writing site** is the first (layer, token class) whose share at its best dose is within
+``tolerance`` of the best share of all.
 """
 
 from dataclasses import dataclass
@@ -38,10 +40,10 @@ CLASSES = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
 
 
 class WritingParams(Params):
-    """How the writing site is looked for."""
+    """The section ``writing`` of params.yaml: how the writing site is found."""
 
-    n_mazes: Annotated[int, Field(gt=0)]  # training mazes behind the mean differences
-    # additions of each connection, in validation mazes
+    n_mazes: Annotated[int, Field(gt=0)]  # training mazes to compute mean differences from
+    # examples of adding each connection, in validation mazes
     n_per_connection: Annotated[int, Field(gt=0)]
     doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     tolerance: Annotated[float, Field(gt=0, lt=1)]
@@ -50,11 +52,11 @@ class WritingParams(Params):
 
 @dataclass(frozen=True)
 class WritingRow:
-    """One dose at one (layer, token class)."""
+    """The effect of one dose at one (layer, token class)."""
 
     layer: tables.Int
     token_class: tables.Text
-    dose: tables.Real  # of the mean difference
+    dose: tables.Real  # in multiples of the mean difference
     n_follow: tables.Int  # rollouts that take the predicted path
     n: tables.Int  # examples solved unedited
 
@@ -63,7 +65,7 @@ Arrows = dict[Location, Float[np.ndarray, "connection d_model"]]
 
 
 def arrows_of(subject: Subject) -> Arrows:
-    """The mean difference of every connection at every layer and class."""
+    """The mean difference of every connection at every layer and each of CLASSES."""
     layers = range(subject.model.params.n_layers)
     sites = [Location(layer, c) for layer in layers for c in CLASSES]
     values: dict[Location, list[np.ndarray]] = {site: [] for site in sites}
@@ -87,8 +89,9 @@ def arrows_of(subject: Subject) -> Arrows:
 def write_everywhere(
     subject: Subject, known: Arrows, additions: Examples, doses: list[float]
 ) -> list[WritingRow]:
-    """Write the added connection of each example, whose mazes are the subject's, at every site of
-    ``known``, with every dose."""
+    """Add the mean difference of each example's added connection at every location of ``known``,
+    with every dose, and count the rollouts that take the predicted path. The subject's mazes must
+    be those of the examples."""
     model, n_solved = subject.model, 0
     follow = {(site, dose): 0 for site in known for dose in doses}
     for part, encoded in subject.encoded():
@@ -125,7 +128,7 @@ def _edits(
     doses: list[float],
     device: torch.device,
 ) -> list[Edit]:
-    """Each maze's added connection, written at each site with each dose."""
+    """The edits that add each maze's connection, for each location and each dose."""
     found = []
     for site, directions in known.items():
         at = torch.from_numpy(
@@ -137,12 +140,13 @@ def _edits(
 
 
 def _always(push: Tensor, here: Tensor) -> Tensor:
-    """What is added, whatever is there."""
+    """A direction for ``add_at`` that does not depend on the current value."""
     return push
 
 
 def writing_site(rows: pd.DataFrame, tolerance: float) -> Location:
-    """The first site whose best dose comes within ``tolerance`` of the best of all."""
+    """The first location whose share at its best dose is within ``tolerance`` of the best of all,
+    from a table of ``WritingRow``."""
     best = (
         rows.assign(rate=rows.n_follow / rows.n.clip(lower=1))
         .groupby(["layer", "token_class"], as_index=False)

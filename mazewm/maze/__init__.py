@@ -1,3 +1,3 @@
-"""Parameters and a seed -> batches of mazes, their shortest paths and their truths.
-No torch.
+"""Mazes: the lattice, shortest paths, symmetries, and the encoding of mazes as tokens, all without
+torch.
 """

@@ -1,4 +1,4 @@
-"""One maze: what it connects, its shortest path, and how it looks."""
+"""One maze: its connections, its shortest path, and drawings of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +20,8 @@ Cell = tuple[int, int]  # (row, column), from the top left
 
 @dataclass(frozen=True, eq=False)
 class Maze:
-    """A set of connections on an n x n lattice, and a question: from origin to target.
+    """A set of connections on an n x n lattice, with a question: the shortest path from ``origin``
+    to ``target``. ``add`` and ``remove`` return a new maze; mazes can be compared and hashed.
 
     >>> connections = [((0, 0), (0, 1)), ((0, 1), (1, 1)), ((1, 1), (2, 1))]
     >>> maze = Maze.of(3, connections, origin=(0, 0), target=(2, 1))
@@ -32,12 +33,12 @@ class Maze:
     ·   o   ·
         ║
     ·   T   ·
-    >>> maze.add((0, 0), (1, 0)).add((1, 0), (1, 1)).has_one_path  # two ways of the same length
+    >>> maze.add((0, 0), (1, 0)).add((1, 0), (1, 1)).has_one_path  # two paths of the same length
     False
     """
 
     grid: Lattice
-    bits: Bool[np.ndarray, " connection"]  # which of the lattice's connections it has
+    bits: Bool[np.ndarray, " connection"]  # which of the lattice's connections are present
     origin: Cell
     target: Cell
 
@@ -45,8 +46,8 @@ class Maze:
     def of(
         cls, n: int, connections: Iterable[tuple[Cell, Cell]], origin: Cell, target: Cell
     ) -> "Maze":
-        """A maze on an n x n lattice; BadInput for two cells that are not next to each other, or a
-        cell outside."""
+        """A maze on an n x n lattice. BadInput for a cell outside the lattice, or a connection
+        between two cells that are not adjacent."""
         grid = lattice(n)
         maze = cls(grid, np.zeros(grid.n_connections, bool), origin, target)
         for cell in (origin, target):
@@ -56,30 +57,29 @@ class Maze:
         return maze
 
     def number(self, cell: Cell) -> int:
-        """The number of a cell; BadInput if the lattice has no such cell."""
+        """The number of a cell on the lattice; BadInput if the cell is outside."""
         row, col = cell
         if not (0 <= row < self.grid.n and 0 <= col < self.grid.n):
             raise BadInput(f"cell {cell}: expected row and column from 0 to {self.grid.n - 1}.")
         return row * self.grid.n + col
 
     def connection(self, a: Cell, b: Cell) -> int:
-        """The number of the connection between two cells; BadInput if they are not next to each
-        other."""
+        """The number of the connection between two cells; BadInput if they are not adjacent."""
         found = int(self.grid.connection_of[self.number(a), self.number(b)])
         if found < 0:
             raise BadInput(f"connection {a} {b}: expected two cells that are next to each other.")
         return found
 
     def has(self, a: Cell, b: Cell) -> bool:
-        """Whether two cells are connected."""
+        """Whether two adjacent cells are connected; BadInput if they are not adjacent."""
         return bool(self.bits[self.connection(a, b)])
 
     def add(self, a: Cell, b: Cell) -> "Maze":
-        """The maze with one connection more; BadInput if it has it."""
+        """The maze with one more connection; BadInput if it is present already."""
         return self._with(a, b, True)
 
     def remove(self, a: Cell, b: Cell) -> "Maze":
-        """The maze with one connection less; BadInput if it has it not."""
+        """The maze without one of its connections; BadInput if it is absent."""
         return self._with(a, b, False)
 
     def _with(self, a: Cell, b: Cell, is_open: bool) -> "Maze":
@@ -93,8 +93,8 @@ class Maze:
 
     @cached_property
     def path(self) -> tuple[Cell, ...]:
-        """The shortest path, origin and target included; one of them if there are several, () if
-        there is none."""
+        """The cells of a shortest path, with origin and target. If several are shortest, one of
+        them; ``()`` if the target cannot be reached."""
         cells = self._paths.cells[0]
         return tuple(
             (int(cell) // self.grid.n, int(cell) % self.grid.n) for cell in cells[cells >= 0]
@@ -102,7 +102,7 @@ class Maze:
 
     @property
     def has_one_path(self) -> bool:
-        """Whether there is one and only one shortest path."""
+        """Whether exactly one path is shortest."""
         return bool(self._paths.is_unique[0])
 
     @cached_property
@@ -112,7 +112,7 @@ class Maze:
 
     @property
     def connections(self) -> list[tuple[Cell, Cell]]:
-        """What is connected."""
+        """The pairs of cells that are connected, the upper or left cell of each first."""
         ends = np.stack(np.divmod(self.grid.ends[self.bits], self.grid.n), axis=-1)
         return [((int(a[0]), int(a[1])), (int(b[0]), int(b[1]))) for a, b in ends]
 
@@ -131,8 +131,8 @@ class Maze:
         return f"<Maze {n}x{n}, {int(self.bits.sum())} connections, {ends}>"
 
     def __str__(self) -> str:
-        """Drawn in text: S and T are origin and target, o other cells of the maze, · cells that it
-        does not mention; its shortest path is doubled."""
+        """The maze drawn as text: S and T are origin and target, o other cells with a connection, ·
+        cells without any. Double lines are the shortest path."""
         n, steps = (
             self.grid.n,
             {frozenset(step) for step in zip(self.path, self.path[1:], strict=False)},
@@ -153,7 +153,8 @@ class Maze:
         return "\n".join("".join(line).rstrip() for line in canvas)
 
     def plot(self, path: Iterable[Cell] | None = None, ax: "Axes | None" = None) -> "Axes":
-        """As a picture, with its shortest path or another one in blue."""
+        """Draw the maze with matplotlib, with ``path`` (by default the shortest path) in blue.
+        Returns the axes."""
         import matplotlib.pyplot as plt
 
         ax = ax or plt.subplots(figsize=(3, 3), dpi=200)[1]

@@ -1,8 +1,8 @@
-"""A batch of mazes with an origin, a target and the shortest path between them, as arrays and as
-parquet rows.
+"""Batches of mazes, each with an origin, a target and the shortest path between them, as arrays and
+as parquet files.
 
-Every maze is embedded in the top left corner of one vocabulary lattice, so that mazes of different
-sizes share cell and connection numbers.
+Mazes of different sizes share cell and connection numbers: each lies in the top left corner of the
+*vocabulary lattice*, the lattice whose cells have tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from mazewm.maze.truths import shortest_paths
 
 @dataclass(frozen=True)
 class MazeRow:
-    """One maze as it lies on disk."""
+    """One maze as a row of a parquet file."""
 
     maze_id: tables.Int
     family: tables.Text
@@ -35,15 +35,18 @@ class MazeRow:
 
 @dataclass(frozen=True)
 class Mazes:
-    """A batch of mazes on one vocabulary lattice."""
+    """A batch of mazes on one vocabulary lattice, each with exactly one shortest path.
+
+    Iterating or indexing with a number gives single mazes (``Maze``); a slice, mask or index array
+    gives a smaller batch."""
 
     grid: Lattice
     maze_id: Int[np.ndarray, " maze"]
-    family: np.ndarray  # names
+    family: np.ndarray  # names, such as trees and loops
     connections: Bool[np.ndarray, "maze connection"]
     origin: Int[np.ndarray, " maze"]
     target: Int[np.ndarray, " maze"]
-    path: Int[np.ndarray, "maze step"]  # padded with -1
+    path: Int[np.ndarray, "maze step"]  # cell numbers, padded with -1
 
     def __len__(self) -> int:
         return len(self.connections)
@@ -53,7 +56,7 @@ class Mazes:
     @overload
     def __getitem__(self, index: np.ndarray | slice) -> "Mazes": ...
     def __getitem__(self, index: int | np.integer | np.ndarray | slice) -> "Maze | Mazes":
-        """One maze by its number, or those that a slice, a mask or an index array picks."""
+        """One maze for a number; a batch for a slice, a mask or an index array."""
         if isinstance(index, int | np.integer):
             ends = (divmod(int(ends[index]), self.grid.n) for ends in (self.origin, self.target))
             return Maze(self.grid, self.connections[index].copy(), *ends)
@@ -72,8 +75,16 @@ class Mazes:
 
     @classmethod
     def of(cls, mazes: Sequence[Maze]) -> "Mazes":
-        """Single mazes as a batch; BadInput for none, for lattices of several sizes, and for a maze
-        without one and only one shortest path."""
+        """Single mazes as a batch. BadInput if there are none, if they are not on one lattice, or
+        for a maze that does not have exactly one shortest path.
+
+        >>> line = Maze.of(2, [((0, 0), (0, 1)), ((0, 1), (1, 1))], origin=(0, 0), target=(1, 1))
+        >>> mazes = Mazes.of([line, line.add((0, 0), (1, 0))])
+        >>> mazes.n_connections, mazes.path_length
+        (array([2, 3]), array([3, 3]))
+        >>> mazes[1]
+        <Maze 2x2, 3 connections, from (0, 0) to (1, 1)>
+        """
         if len({one.grid.n for one in mazes}) != 1:
             raise BadInput(f"expected mazes on one lattice, found {list(mazes)!r}.")
         grid = mazes[0].grid
@@ -102,18 +113,24 @@ class Mazes:
 
     @property
     def path_length(self) -> Int[np.ndarray, " maze"]:
-        """Cells on the shortest path."""
+        """How many cells each shortest path has, origin and target included."""
         return (self.path >= 0).sum(axis=1)
 
     def by_n_connections(self) -> dict[int, np.ndarray]:
-        """Indices of the mazes with each number of connections: mazes that are spelled with equally
-        long prompts."""
+        """The indices of the mazes with each number of connections. Mazes with equally many
+        connections have prompts of equal length."""
         counts = self.n_connections
         return {int(n): np.flatnonzero(counts == n) for n in np.unique(counts)}
 
     def batches(self, size: int) -> Iterator[Int[np.ndarray, " row"]]:
-        """Indices of at most ``size`` mazes with equally many connections each, the fewest
-        connections first."""
+        """Batches of at most ``size`` mazes, as arrays of indices. All mazes of a batch have the
+        same number of connections; batches with fewer connections come first.
+
+        >>> line = Maze.of(2, [((0, 0), (0, 1)), ((0, 1), (1, 1))], origin=(0, 0), target=(1, 1))
+        >>> mazes = Mazes.of([line, line.add((0, 0), (1, 0)), line])
+        >>> [index.tolist() for index in mazes.batches(10)]
+        [[0, 2], [1]]
+        """
         for index in self.by_n_connections().values():
             yield from (index[start : start + size] for start in range(0, len(index), size))
 
@@ -126,7 +143,17 @@ def solve(
     family: np.ndarray,
     maze_id: np.ndarray | None = None,
 ) -> Mazes:
-    """The batch of those of the given mazes that have one and only one shortest path."""
+    """Find the shortest paths of the given mazes. Only mazes with exactly one shortest path are in
+    the result; ``maze_id`` (by default the place in the input) tells which these are.
+
+    ``connections`` is ``[maze, connection]``; all other arrays have one entry for each maze.
+
+    >>> bits = np.array([[True, True, True, True], [True, True, False, True]])
+    >>> ends = np.array([0, 0]), np.array([3, 3])  # from the top left to the bottom right cell
+    >>> found = solve(lattice(2), bits, *ends, family=np.array(["square", "tree"]))
+    >>> found.maze_id, found.path[0]  # in the square, two paths are shortest
+    (array([1]), array([ 0,  2,  3, -1], dtype=int16))
+    """
     paths = shortest_paths(grid, connections, origin, target)
     keep = paths.is_unique
     ids = np.arange(len(connections)) if maze_id is None else maze_id
@@ -142,7 +169,7 @@ def solve(
 
 
 def write(path: Path, mazes: Mazes) -> None:
-    """Write a batch as rows of MazeRow."""
+    """Write a batch as a parquet file of ``MazeRow``."""
     bit_offsets = np.arange(len(mazes) + 1, dtype=np.int32) * mazes.grid.n_connections
     tables.write(
         path,
@@ -161,7 +188,8 @@ def write(path: Path, mazes: Mazes) -> None:
 
 
 def read(path: Path) -> Mazes:
-    """Read a batch; its lattice follows from the number of bits a maze has."""
+    """Read a batch that ``write`` wrote. Its lattice follows from the number of bits of a maze.
+    BadInput if the file is missing or broken, has no mazes, or mazes of different lattices."""
     table = tables.read_columns(path, MazeRow)
     n_mazes = len(table)
     if n_mazes == 0:

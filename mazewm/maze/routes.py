@@ -1,9 +1,9 @@
-"""All ways through a batch of mazes at once: between every two cells, how far it is, how many
-shortest paths there are, where to go next.
+"""Shortest paths between all pairs of cells, for a batch of mazes at once: their length, whether
+there is more than one, and the next cell on one of them.
 
-Breadth-first search from every cell of every maze in lockstep: the frontiers are arrays ``[maze,
-source, row, col]`` that are shifted along the lattice wherever a connection is open, and carry the
-number of shortest paths (1, or 2 for more than one).
+Breadth-first search runs from every cell of every maze in lockstep. The frontiers are arrays
+``[maze, source, row, col]`` that are shifted along the lattice wherever a connection is open. They
+carry the number of shortest paths (1, or 2 for more than one).
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,21 @@ NO_WAY = -1
 
 @dataclass(frozen=True)
 class Routes:
-    """Between every two cells of each maze; the tables are symmetric in source and target."""
+    """The shortest paths between every two cells of each maze. ``distance`` and ``is_unique`` are
+    symmetric in source and target."""
 
     grid: Lattice
     connections: Bool[np.ndarray, "maze connection"]
-    distance: Int[np.ndarray, "maze source target"]  # steps; NO_WAY where there is none
-    is_unique: Bool[np.ndarray, "maze source target"]  # one and only one shortest path
+    distance: Int[np.ndarray, "maze source target"]  # steps; NO_WAY if there is no path
+    is_unique: Bool[np.ndarray, "maze source target"]  # whether exactly one path is shortest
 
     @cached_property
     def next_cell(self) -> Int[np.ndarray, "maze target cell"]:
-        """The cell after ``cell`` on a shortest path to ``target``: the first of
-        ``grid.neighbours`` where there is a choice, ``cell`` itself at the target and where there
-        is no way."""
+        """The cell that follows ``cell`` on a shortest path to ``target``. If several can follow,
+        the first of them in ``grid.neighbours``; ``cell`` itself at the target, and where the
+        target cannot be reached."""
         found = np.broadcast_to(np.arange(self.grid.n_cells), self.distance.shape).copy()
-        for side in reversed(range(4)):  # what is written last is the first side
+        for side in reversed(range(4)):  # the first side is written last, so it wins
             there = self.grid.neighbours[:, side]
             here, there = np.flatnonzero(there >= 0), there[there >= 0]
             is_open = self.connections[:, None, self.grid.connection_of[here, there]]
@@ -44,8 +45,8 @@ class Routes:
     def paths(
         self, origin: Int[np.ndarray, "maze question"], target: Int[np.ndarray, "maze question"]
     ) -> Int[np.ndarray, "maze question step"]:
-        """The cells of a shortest path for each question, origin and target included, padded with
-        -1; each must have one."""
+        """The cells of a shortest path for each question, with origin and target, padded with -1.
+        Every target must be reachable."""
         maze = np.arange(len(origin))[:, None]
         n_steps = self.distance[maze, origin, target]
         cells = np.full((*origin.shape, int(n_steps.max()) + 1), -1, np.int16)
@@ -59,9 +60,11 @@ class Routes:
     def questions(
         self, rng: np.random.Generator, n: int
     ) -> tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]:
-        """``n`` questions of each maze, origins and targets, drawn evenly from those that have one
-        shortest path, the shorter ones first; all different, unless a maze has fewer and asks them
-        again."""
+        """Draw ``n`` questions about each maze: their origins and targets.
+
+        They are drawn evenly from all pairs of different cells with exactly one shortest path, and
+        sorted by the length of this path. A maze's questions differ, unless it has fewer than
+        ``n``: then some are repeated."""
         n_cells = self.grid.n_cells
         length = np.where(self.is_unique, self.distance, 0).reshape(len(self.is_unique), -1)
         keys = np.where(length > 0, rng.random(length.shape, dtype=np.float32), 2)
@@ -78,7 +81,13 @@ class Routes:
 
 
 def routes(grid: Lattice, connections: Bool[np.ndarray, "maze connection"]) -> Routes:
-    """All shortest ways of a batch of mazes."""
+    """The shortest paths between all pairs of cells of a batch of mazes.
+
+    >>> from mazewm.maze.lattice import lattice
+    >>> square = routes(lattice(2), np.ones((1, 4), bool))
+    >>> square.distance[0, 0], square.is_unique[0, 0]  # from cell 0 to cells 0 to 3
+    (array([0, 1, 1, 2], dtype=int16), array([ True,  True,  True, False]))
+    """
     n_mazes, n = len(connections), grid.n
     down = connections[:, : n * (n - 1)].reshape(n_mazes, 1, n - 1, n)
     right = connections[:, n * (n - 1) :].reshape(n_mazes, 1, n, n - 1)

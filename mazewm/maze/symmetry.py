@@ -1,4 +1,4 @@
-"""One form for all mazes that are the same but turned, mirrored or moved."""
+"""A canonical form, equal for all mazes that differ only by rotation, reflection or translation."""
 
 import numpy as np
 from jaxtyping import Bool, UInt64
@@ -11,19 +11,26 @@ Words = UInt64[np.ndarray, "maze word"]
 
 
 def canonical_form(grid: Lattice, connections: Connections) -> Connections:
-    """The canonical form of each connection set, itself a connection set on the same lattice.
+    """The canonical form of each connection set, itself a connection set on the same lattice
+    (docs/science.md#held-out).
 
     Each of the 8 images of a set under the symmetries of the square is moved into the top left
-    corner of the lattice; the canonical form is the one whose bits come first in lexicographic
-    order. So two sets have equal forms if and only if a symmetry and a translation take one to
-    the other.
+    corner of the lattice. The canonical form is the image whose bits come first in lexicographic
+    order. So two sets have equal forms if and only if a symmetry followed by a translation takes
+    one to the other.
+
+    >>> from mazewm.maze.lattice import lattice
+    >>> single = np.eye(12, dtype=bool)  # every maze of one connection on the 3 x 3 lattice
+    >>> forms = canonical_form(lattice(3), single)
+    >>> len(np.unique(forms, axis=0))  # all are the same maze, turned or moved
+    1
     """
     n, n_mazes = grid.n, len(connections)
     maze, connection = np.nonzero(connections)
     first, last = _corners(grid, connections)
     a, b = grid.ends.T
-    # One column to the left is one number less; one row up is a row of connections less, and a
-    # row has n vertical and n - 1 horizontal ones.
+    # Moving a connection one column to the left lowers its number by 1. Moving it one row up lowers
+    # it by the connections of a row: n for vertical ones, n - 1 for horizontal ones.
     row = np.where(np.arange(grid.n_connections) < n * (n - 1), n, n - 1)
     best = None
     for image in grid.symmetries:
@@ -51,14 +58,14 @@ def _corners(grid: Lattice, connections: Connections) -> tuple[np.ndarray, np.nd
 
 
 def _words(bits: Connections) -> Words:
-    """Rows of bits as rows of numbers that are ordered as the bits are."""
+    """Rows of bits as rows of integers that keep the lexicographic order of the bits."""
     packed = np.packbits(bits, axis=1)
     padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
     return padded.view(">u8").astype(np.uint64)
 
 
 def _comes_first(a: Words, b: Words) -> Bool[np.ndarray, " maze"]:
-    """Whether each row of ``a`` is before that of ``b`` in lexicographic order."""
+    """Whether each row of ``a`` comes before the same row of ``b`` in lexicographic order."""
     is_less, is_equal = np.zeros(len(a), bool), np.ones(len(a), bool)
     for left, right in zip(a.T, b.T, strict=True):
         is_less |= is_equal & (left < right)

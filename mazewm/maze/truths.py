@@ -1,5 +1,5 @@
-"""What is true of a maze: distances, the shortest path and whether it is the only one, the cells
-that can be reached.
+"""Ground truth about mazes: distances, the shortest path and whether it is unique, and the cells
+and connections that a maze has or could have.
 
 All functions take batches: connections as bits ``[maze, connection]``, cells as numbers.
 """
@@ -12,8 +12,9 @@ from jaxtyping import Bool, Int
 from mazewm.maze.lattice import Lattice
 
 UNREACHABLE = np.iinfo(
+    # more than any number of steps: a path on c cells has at most c - 1
     np.int16
-).max  # more than any number of steps: a lattice of 400 cells has at most 399
+).max
 
 
 def distances(
@@ -21,11 +22,17 @@ def distances(
     connections: Bool[np.ndarray, "maze connection"],
     source: Int[np.ndarray, " maze"],
 ) -> Int[np.ndarray, "maze cell"]:
-    """Steps from ``source`` to every cell by breadth-first search; UNREACHABLE where there is no
-    way."""
+    """The number of steps from ``source`` to every cell, by breadth-first search; UNREACHABLE where
+    there is no path.
+
+    >>> from mazewm.maze.lattice import lattice
+    >>> corner = np.array([[True, False, True, False]])  # (0,0)-(1,0) and (0,0)-(0,1)
+    >>> distances(lattice(2), corner, np.array([2])).tolist()  # from (1,0)
+    [[1, 2, 0, 32767]]
+    """
     n, n_mazes = grid.n, len(connections)
-    # Mazes are the last axis, so that a step of all searches is a few operations on whole rows and
-    # columns of cells.
+    # Mazes are the last axis, so that one step of all searches is a few operations on whole rows
+    # and columns of cells.
     down, right = np.split(np.ascontiguousarray(connections.T), [n * (n - 1)])
     down, right = down.reshape(n - 1, n, n_mazes), right.reshape(n, n - 1, n_mazes)
     distance = np.full((n, n, n_mazes), UNREACHABLE, np.int16)
@@ -47,10 +54,10 @@ def distances(
 
 
 class Paths(NamedTuple):
-    """Shortest paths of a batch, from origin to target, both included."""
+    """The shortest paths of a batch of mazes, with origin and target."""
 
     cells: Int[np.ndarray, "maze step"]  # padded with -1
-    length: Int[np.ndarray, " maze"]  # cells on the path; 0 where the target cannot be reached
+    length: Int[np.ndarray, " maze"]  # cells on the path; 0 if the target cannot be reached
     is_unique: Bool[np.ndarray, " maze"]
 
 
@@ -60,13 +67,13 @@ def shortest_paths(
     origin: Int[np.ndarray, " maze"],
     target: Int[np.ndarray, " maze"],
 ) -> Paths:
-    """One shortest path of each maze (the lowest-numbered step wherever there is a choice) and
-    whether it is the only one."""
+    """One shortest path of each maze, and whether it is the only one. Where several steps lead on
+    shortest paths, the first side of ``grid.neighbours`` (up, down, left, right) is taken."""
     n_mazes, every = len(connections), np.arange(len(connections))
     distance = np.concatenate(
         [distances(grid, connections, target), np.full((n_mazes, 1), UNREACHABLE, np.int16)], axis=1
     )
-    # A column of closed connections answers for the sides that lie outside the lattice.
+    # The last column, a closed connection, is what -1 (a side outside the lattice) points to.
     is_open = np.concatenate([connections, np.zeros((n_mazes, 1), bool)], axis=1)
     leads = np.where(
         grid.neighbours >= 0,
@@ -98,7 +105,7 @@ def shortest_paths(
 def touched_cells(
     grid: Lattice, connections: Bool[np.ndarray, "maze connection"]
 ) -> Bool[np.ndarray, "maze cell"]:
-    """The cells that at least one connection touches: those that the spelled maze mentions."""
+    """The cells with at least one connection: those that the maze's adjacency list mentions."""
     touched = np.zeros((len(connections), grid.n_cells), bool)
     for e, (a, b) in enumerate(grid.ends):
         touched[:, a] |= connections[:, e]
@@ -109,7 +116,14 @@ def touched_cells(
 def openable(
     grid: Lattice, connections: Bool[np.ndarray, "maze connection"]
 ) -> Bool[np.ndarray, "maze connection"]:
-    """The absent connections between cells that the maze mentions."""
+    """The absent connections between two cells that the maze mentions: those that can be added
+    without a new cell.
+
+    >>> from mazewm.maze.lattice import lattice
+    >>> corner = np.array([[True, False, True, False]])  # cell (1,1) is not mentioned
+    >>> openable(lattice(2), corner | np.array([[False, False, False, True]])).tolist()
+    [[False, True, False, False]]
+    """
     touched = touched_cells(grid, connections)
     a, b = grid.ends.T
     return ~connections & touched[:, a] & touched[:, b]

@@ -1,5 +1,5 @@
-"""All that decides the weights: the transformer, its positional encodings, optimizer and
-training.
+"""The transformer and its training: architecture, positional encodings, optimizer, batches and
+training loop.
 """
 
 from mazewm.io.lazy import offer

@@ -1,9 +1,9 @@
-"""The mazes that a training reads: batches in order, spelled before they are asked for.
+"""Training batches, encoded in the background before they are needed.
 
-A row of a batch is the adjacency list of one maze and several questions about it, each with its
-shortest path. All rows of a batch have equally many connections. The questions of a row stand in
-the order of their length, and those that come first, second and so on in all rows are padded to one
-length, so that little is padded.
+A row of a batch is the adjacency list of one maze followed by several questions about it, each with
+its shortest path. All rows of a batch have equally many connections. The questions of a row are
+sorted by length, and the n-th questions of all rows are padded to the same length; the sorting
+keeps padding small.
 """
 
 from collections import deque
@@ -29,40 +29,40 @@ from mazewm.maze.tokens import (
 from mazewm.model.reading import Layout
 from mazewm.model.shapes import Tokens
 
-N_AHEAD = 8
-EPOCHS, QUESTIONS = 1, 2  # streams of random numbers beside that of the seed alone
+N_AHEAD = 8  # batches encoded in advance
+EPOCHS, QUESTIONS = 1, 2  # number the random streams, beside the stream of the seed alone
 
 
 class Batch(NamedTuple):
-    """Lists with questions behind them."""
+    """Adjacency lists, each followed by questions with their paths."""
 
     lists: Tokens
-    # of each row, one after another, each with its path but without its last token, which predicts
-    # nothing
+    # the questions of each row, concatenated, each with its path but without its last token, after
+    # which nothing is predicted
     questions: Tokens
-    wanted: Tokens  # what comes after each of ``questions``; PADDING where nothing is predicted
-    layout: Layout  # of a row: the list and the questions
+    wanted: Tokens  # the next token after each of ``questions``; PADDING where there is none
+    layout: Layout  # of the list and the questions, the same for every row
 
     @property
     def is_path(self) -> Bool[Tensor, " pos"]:
-        """Which of ``wanted`` are of a path, ``<PATH_END>`` included; the others are the same
-        questions' first tokens."""
+        """Which of ``wanted`` belong to a path (or ``<PATH_END>``, or padding after it). The others
+        belong to the part of a question before its path."""
         n = self.lists.shape[1]
         return self.layout.position[n:] >= n + ASKING - 1
 
     @property
     def n_path_tokens(self) -> Int[Tensor, " batch"]:
-        """Tokens of each row's paths, without padding."""
+        """The number of tokens of each row's paths, with ``<PATH_END>``, without padding."""
         return ((self.wanted != PADDING) & self.is_path).sum(dim=1)
 
     def rows(self, start: int, stop: int) -> "Batch":
-        """Some of the rows."""
+        """The rows ``start`` to ``stop - 1``."""
         return Batch(
             self.lists[start:stop], self.questions[start:stop], self.wanted[start:stop], self.layout
         )
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch, copied to the device while it goes on with what it does."""
+        """The batch on a device. On CUDA the copy is asynchronous."""
         lists, questions, wanted = (
             _copied(tokens, device) for tokens in (self.lists, self.questions, self.wanted)
         )
@@ -70,10 +70,11 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Batch ``i`` of an endless, freshly spelled run through the training mazes.
+    """An endless sequence of training batches, ``batches[i]``, which is determined by ``i`` and the
+    seed. Mazes are encoded anew, with new questions, each time they are read.
 
-    Every epoch reads every maze at least once: where the mazes with equally many connections do not
-    fill their last batch, some of them are read a second time."""
+    Every epoch reads every maze at least once. Where the mazes with a number of connections do not
+    fill their last batch, some of them are read again."""
 
     def __init__(self, mazes: Mazes, batch_size: int, n_questions: int, seed: int) -> None:
         self.mazes, self.seed = mazes, seed
@@ -95,7 +96,8 @@ class Batches:
         return self._ask(self.mazes[self._plan[nth]], rng)
 
     def longest(self, n: int) -> Batch:
-        """``n`` mazes with as many connections as any that are trained on."""
+        """A batch of ``n`` mazes with the largest number of connections in training; such a batch
+        needs the most memory."""
         mazes = self.mazes[np.resize(self.groups[-1], n)]
         return self._ask(mazes, np.random.default_rng(self.seed))
 
@@ -122,8 +124,8 @@ class Batches:
 
 
 def ahead(batches: Batches, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-    """Batches ``first`` to ``last - 1``. A thread spells the next N_AHEAD of them meanwhile, so
-    that the device need not wait."""
+    """Batches ``first`` to ``last - 1``, on a device. A thread encodes the next N_AHEAD batches in
+    the meantime, so that the device does not wait."""
     with ThreadPoolExecutor(1) as pool:
         encoded = deque(
             pool.submit(batches.__getitem__, i) for i in range(first, min(first + N_AHEAD, last))

@@ -1,9 +1,9 @@
-"""Where tensors live: the best device that is there, or the one that the environment variable
+"""The device that tensors are on: the best one available, or the one that the environment variable
 MAZEWM_DEVICE names.
 
-The device is no parameter: it changes how long a run takes, and nothing that is asked of it. (Sums
-are added in another order, so weights differ in their last digits, as they do between thread
-counts.)
+The device is not a parameter of the study: it changes how long a run takes, not what is computed.
+(Devices add up sums in different orders, so weights differ in their last digits, as they do between
+thread counts.)
 """
 
 import os
@@ -17,8 +17,8 @@ NAMES = ("auto", "cpu", "cuda", "mps")
 
 
 def best() -> torch.device:
-    """The device of MAZEWM_DEVICE; without it, or for ``auto``, CUDA if there is any, then MPS,
-    then the CPU."""
+    """The device that MAZEWM_DEVICE names (one of NAMES). If it is unset or ``auto``: CUDA if
+    available, else MPS, else the CPU. BadInput for an unknown or unavailable device."""
     name = os.environ.get(VARIABLE, "auto")
     if name not in NAMES:
         raise BadInput(
@@ -37,6 +37,6 @@ def best() -> torch.device:
             f"finds here, found {name!r}."
         )
     if name == "cuda":
-        # Without it cuBLAS refuses to be deterministic; it is read when CUDA starts.
+        # cuBLAS is deterministic only with this variable, which is read when CUDA starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return torch.device(name)

@@ -1,12 +1,13 @@
-"""Muon for stacks of matrices (Jordan et al. 2024): momentum whose update is orthogonalised.
+"""Muon (Jordan et al. 2024) for stacks of matrices: SGD with momentum, whose updates are
+orthogonalised.
 
-The same update as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al. 2025,
+The update is that of ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"`` (Liu et al. 2025,
 section 2.2), computed
 
-1. for all matrices of one shape, up to transposition, at once: a transformer has three or four such
-   stacks, whatever its depth;
-2. in the precision in which the device is fast: bfloat16 on CUDA, float32 elsewhere (a CPU without
-   AVX-512 emulates bfloat16: it then takes most of a training step).
+1. at once for all matrices that have the same shape, up to transposition: a transformer has few
+   such stacks, whatever its depth;
+2. in a precision in which the device is fast: bfloat16 on CUDA, float32 elsewhere (a CPU without
+   AVX-512 emulates bfloat16, which would take most of the time of a training step).
 """
 
 from collections.abc import Iterable
@@ -15,19 +16,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# The quintic iteration's coefficients and number of steps, of the original and of torch.optim.Muon.
+# Coefficients and number of steps of the quintic iteration, as in the original and torch.optim.Muon
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 N_ITERATIONS = 5
 EPSILON = 1e-7
-UPDATE_SIZE = 0.2  # root mean square of an update's entries, that of AdamW
+UPDATE_SIZE = 0.2  # root mean square of an update's entries, as is typical of AdamW
 
 
 def orthogonalise(stack: Float[Tensor, "matrix row col"]) -> Float[Tensor, "matrix row col"]:
-    """Every matrix M = U S V' of the stack as about U V' (singular values from 0.7 to 1.2), by
-    Newton and Schulz's iteration.
+    """Map every matrix M = U S V' of the stack to about U V', with singular values of about 0.7 to
+    1.2, by a Newton-Schulz iteration.
 
-    Rows must not be more than columns: the iteration then works with the smaller of the two
-    products."""
+    A matrix must not have more rows than columns: the iteration then works with the smaller of M M'
+    and M' M."""
     a, b, c = COEFFICIENTS
     x = stack / stack.norm(dim=(1, 2), keepdim=True).clamp_min(EPSILON)
     for _ in range(N_ITERATIONS):
@@ -38,9 +39,10 @@ def orthogonalise(stack: Float[Tensor, "matrix row col"]) -> Float[Tensor, "matr
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with decoupled weight decay and Nesterov momentum. Each parameter is a matrix.
+    """Muon with decoupled weight decay and Nesterov momentum. ValueError for a parameter that is
+    not a matrix.
 
-    The momentum of parameter p is ``state[p]["momentum"]``, so that checkpoints are those of any
+    The momentum of parameter p is ``state[p]["momentum"]``, so ``state_dict`` works as for any
     torch optimizer."""
 
     def __init__(
@@ -57,7 +59,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of all parameters that have a gradient."""
+        """Update all parameters that have a gradient."""
         for group in self.param_groups:
             stacks: dict[tuple[int, int], list[Tensor]] = {}
             for p in group["params"]:
@@ -81,5 +83,5 @@ class Muon(torch.optim.Optimizer):
 
 
 def _wide(matrix: Float[Tensor, "row col"]) -> Float[Tensor, "smaller larger"]:
-    """The matrix, transposed if it is taller than wide."""
+    """The matrix, transposed if it has more rows than columns."""
     return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T

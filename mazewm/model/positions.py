@@ -1,9 +1,9 @@
-"""Positional encodings, the independent variable of the study: one class each, everything else
-being equal.
+"""Positional encodings, the independent variable of the study. Each is one class; all else in the
+transformer is the same.
 
-A class says what it adds at three points of attachment, each the identity by default: ``on_embed``
-(the residual stream at the start), ``on_qk`` (queries and keys) and ``on_scores`` (what is added to
-the attention scores).
+A class can act at three points, and by default does nothing: ``on_embed`` changes the residual
+stream before the first block, ``on_qk`` changes queries and keys, and ``on_scores`` returns what is
+added to the attention scores (None for nothing).
 """
 
 import torch
@@ -16,7 +16,8 @@ Positions = Int[Tensor, " pos"]
 
 
 class NoPositions(nn.Module):
-    """No encoding: position is known through the causal mask alone (Kazemnejad et al. 2023)."""
+    """No positional encoding: the model can infer positions only from the causal mask (Kazemnejad
+    et al. 2023). Base class of the other encodings."""
 
     def __init__(self, n_ctx: int, d_model: int, n_heads: int) -> None:
         super().__init__()
@@ -24,21 +25,24 @@ class NoPositions(nn.Module):
     def on_embed(
         self, resid: Float[Tensor, "batch pos d_model"], positions: Positions
     ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream before the first block, given the token embeddings."""
         return resid
 
     def on_qk(
         self, q_or_k: Float[Tensor, "batch head pos d_head"], positions: Positions
     ) -> Float[Tensor, "batch head pos d_head"]:
+        """Queries or keys as attention uses them."""
         return q_or_k
 
     def on_scores(
         self, queries: Int[Tensor, " query"], keys: Int[Tensor, " key"]
     ) -> Float[Tensor, "head query key"] | None:
+        """What is added to the attention scores, given positions; None for nothing."""
         return None
 
 
 class Learned(NoPositions):
-    """A trained vector for each absolute position (GPT-2); the paper's "Stan"."""
+    """A trained vector for each absolute position, as in GPT-2 and in the paper's model "Stan"."""
 
     def __init__(self, n_ctx: int, d_model: int, n_heads: int) -> None:
         super().__init__(n_ctx, d_model, n_heads)
@@ -51,8 +55,8 @@ class Learned(NoPositions):
 
 
 class Sinusoidal(NoPositions):
-    """Fixed sines and cosines of each absolute position (Vaswani et al. 2017, section 3.5), at the
-    embedding's scale."""
+    """Fixed sines and cosines of each absolute position (Vaswani et al. 2017, section 3.5), scaled
+    to the standard deviation of the initial embedding. BadInput for an odd d_model."""
 
     W_pos: Tensor
 
@@ -71,12 +75,13 @@ class Sinusoidal(NoPositions):
 
 
 class Rotary(NoPositions):
-    """Half of the dimensions of queries and keys turned by an angle proportional to position (Su et
-    al. 2021, eq. 34), the first half of these against the second; the other half is compared
-    wherever it is, as in GPT-J and GPT-NeoX (``rotary_dim``).
+    """Rotary encoding: half of the dimensions of queries and keys are rotated by an angle
+    proportional to position (Su et al. 2021, eq. 34). The planes pair the first half of these with
+    the second. The other dimensions are not rotated, as with ``rotary_dim`` of GPT-J and GPT-NeoX;
+    the paper's model "Terry" rotates all.
 
-    The paper's "Terry", which turns all of them. Scores depend on the offset between query and key
-    only."""
+    Positions affect scores only through the offset between query and key. BadInput if d_head is
+    less than 4."""
 
     cos: Tensor
     sin: Tensor
@@ -84,7 +89,7 @@ class Rotary(NoPositions):
     def __init__(self, n_ctx: int, d_model: int, n_heads: int) -> None:
         super().__init__(n_ctx, d_model, n_heads)
         d_head = d_model // n_heads
-        self.n_turned = d_head // 4 * 2  # planes are pairs of dimensions
+        self.n_turned = d_head // 4 * 2  # even, since planes are pairs of dimensions
         if not self.n_turned:
             raise BadInput(
                 "encoding rotary: needs d_head = d_model / n_heads of at least 4, found "
@@ -108,8 +113,8 @@ class Rotary(NoPositions):
 
 
 class Alibi(NoPositions):
-    """A penalty on the scores, linear in distance, with slope 2^(-8(h+1)/n_heads) for head h (Press
-    et al. 2022, section 3)."""
+    """ALiBi: a penalty on the scores that is linear in the distance between query and key, with
+    slope 2^(-8(h+1)/n_heads) for head h, counted from 0 (Press et al. 2022, section 3)."""
 
     slopes: Tensor
 
@@ -135,7 +140,7 @@ ENCODINGS: dict[str, type[NoPositions]] = {
 
 
 def encoding_class(name: str) -> type[NoPositions]:
-    """The class of a positional encoding by name; BadInput if there is none."""
+    """The class of a positional encoding, by its name in ENCODINGS; BadInput for another name."""
     if name not in ENCODINGS:
         raise BadInput(f"encoding: expected one of {list(ENCODINGS)}, found {name!r}.")
     return ENCODINGS[name]

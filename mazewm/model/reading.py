@@ -1,10 +1,10 @@
-"""Who sees whom while a batch is read: a beginning that many questions share, and the questions
-behind it.
+"""Attention masks and the key-value cache for many questions after one shared prefix.
 
-All questions about a maze begin with the same adjacency list. It is read once; each question then
-stands behind it as if it were alone: at the positions that follow the list, seeing the list and
-itself, and no other question. A layout says so for a batch whose rows are alike, and the
-transformer's one forward pass goes by it.
+All questions about a maze begin with the same adjacency list, so the list is read only once. Each
+question is then read as if it followed the list alone: it has the positions after the list, and
+attends to the list and to itself, but to no other question. A ``Layout`` describes this for a batch
+whose rows all have the same structure; a ``Prefix`` is the key-value cache of the shared part; a
+``Reading`` is what one forward pass needs of both.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,24 @@ from mazewm.model.positions import NoPositions
 from mazewm.model.shapes import PerHead
 from mazewm.model.taps import Tap, asks_of
 
-SHARED = -1  # the question of positions that all questions see
+SHARED = -1  # the question number of positions that all questions attend to
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The position of every token of a row, as the positional encoding has it, and the question
-    that it belongs to."""
+    """For every token of a row: its position for the positional encoding, and the question that it
+    belongs to.
+
+    >>> cpu = torch.device("cpu")
+    >>> layout = Layout.sequence(3, cpu) + Layout.questions(3, [(2, 2)], cpu)
+    >>> layout.position.tolist()  # a shared prefix of 3 tokens, then 2 questions of 2 tokens
+    [0, 1, 2, 3, 4, 3, 4]
+    >>> layout.question.tolist()
+    [-1, -1, -1, 0, 0, 1, 1]
+    """
 
     position: Int[Tensor, " pos"]
-    # None: one text, of which each position sees all before it
+    # None: an ordinary sequence, in which each position attends to itself and all before it
     question: Int[Tensor, " pos"] | None = None
 
     def __len__(self) -> int:
@@ -36,14 +44,15 @@ class Layout:
 
     @classmethod
     def sequence(cls, length: int, device: torch.device) -> "Layout":
-        """One text, as usual."""
+        """An ordinary causal sequence."""
         return cls(torch.arange(length, device=device))
 
     @classmethod
     def questions(
         cls, start: int, blocks: Sequence[tuple[int, int]], device: torch.device
     ) -> "Layout":
-        """Blocks of (how many, how long) questions that follow a beginning of ``start`` tokens."""
+        """Questions after a shared prefix of ``start`` tokens. Each block is a pair: a number of
+        questions, and the length of each in tokens."""
         position = torch.cat(
             [torch.arange(start, start + length).repeat(n) for n, length in blocks]
         )
@@ -59,11 +68,11 @@ class Layout:
 
     @property
     def question_or_shared(self) -> Int[Tensor, " pos"]:
-        """The question of every token; SHARED for those of one text."""
+        """The question number of every token; SHARED for those of an ordinary sequence."""
         return torch.full_like(self.position, SHARED) if self.question is None else self.question
 
     def to(self, device: torch.device) -> "Layout":
-        """The same on a device."""
+        """The layout with its tensors on a device."""
         return Layout(
             self.position.to(device), None if self.question is None else self.question.to(device)
         )
@@ -71,8 +80,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Prefix:
-    """A beginning that has been read: its keys and values, by layer, ``[batch, head, key,
-    d_head]``."""
+    """The key-value cache of a shared prefix: its keys and values, by layer, each
+    ``[batch, head, key, d_head]``."""
 
     keys: list[PerHead] = field(default_factory=list)
     values: list[PerHead] = field(default_factory=list)
@@ -81,12 +90,12 @@ class Prefix:
         return self.keys[0].shape[2] if self.keys else 0
 
     def of(self, rows: Int[Tensor, " row"]) -> "Prefix":
-        """Those of some rows, which may repeat."""
+        """The cache of some rows, which may repeat."""
         return Prefix([k[rows] for k in self.keys], [v[rows] for v in self.values])
 
     @classmethod
     def joined(cls, parts: "Sequence[Prefix]") -> "Prefix":
-        """The rows of equally long ones, one after another."""
+        """Several caches of equal length as one, their rows concatenated."""
         return cls(
             *(
                 [torch.cat(layer) for layer in zip(*of_parts, strict=True)]
@@ -95,21 +104,21 @@ class Prefix:
         )
 
     def up_to(self, n_layers: int) -> "Prefix":
-        """Those of the first layers, to be gone on with."""
+        """The cache of the first layers only. The lists are new, so that they can be extended."""
         return Prefix(self.keys[:n_layers], self.values[:n_layers])
 
 
 class Reading(NamedTuple):
-    """What one forward pass carries through the blocks beside the residual stream."""
+    """What one forward pass hands to every block besides the residual stream."""
 
     encoding: NoPositions
     layout: Layout
     bias: Float[Tensor, "head query key"] | None  # what the positional encoding adds to the scores
-    # what is added to the scores: the bias, and minus infinity for what a position does not see
+    # added to the scores: the bias, or minus infinity where a query does not attend to a key
     mask: Float[Tensor, "*head query key"]
     tap: Tap | None
-    after: Prefix | None  # seen by every position
-    kept: Prefix | None  # extended by the keys and values of every block
+    after: Prefix | None  # a prefix read before, to which every position attends
+    kept: Prefix | None  # collects the keys and values of every block
 
     @classmethod
     def of(
@@ -120,7 +129,8 @@ class Reading(NamedTuple):
         after: Prefix | None,
         kept: Prefix | None,
     ) -> "Reading":
-        """Who sees whom: the keys are those of ``after``, and then the layout's."""
+        """A forward pass over a layout, with its mask. Keys are those of ``after``, followed by
+        those of the layout."""
         position, question = layout.position, layout.question_or_shared
         key_position, key_question = position, question
         if after is not None:
@@ -135,9 +145,9 @@ class Reading(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether each position sees all before it, and attention needs no mask."""
+        """Whether attention is plainly causal, without bias or prefix, so that it needs no mask."""
         return self.after is None and self.bias is None and self.layout.question is None
 
     def tap_of(self, layer: int) -> Tap | None:
-        """The tap, if it asks for any place of a layer."""
+        """The tap, if it uses any place of a layer, else None."""
         return self.tap if asks_of(self.tap, layer) else None

@@ -1,15 +1,16 @@
-"""The recipe by which a transformer learns to write mazes and their shortest paths.
+"""The training recipe: batches, loss, optimizers, learning rate and precision.
 
-1. Batches hold mazes with equally many connections, freshly encoded, with ``n_questions`` questions
-   behind each list: batch i is a function of the seed and i alone. A question sees the list and
-   itself, so each is one sequence of the task; the list is read once.
-2. Cross-entropy on the path tokens, and (objective ``all``) on every other token with
-   ``other_weight``. With objective ``path`` nothing is predicted on the list, and the last block
-   computes no more of it than keys and values.
-3. Muon (Jordan et al. 2024) on the blocks' matrices, AdamW on the rest; linear warm-up, then linear
-   decay to zero.
-4. A batch that does not fit the memory of a CUDA device is read in parts, whose gradients add up to
-   its own.
+1. A batch has mazes with equally many connections, freshly encoded, each list followed by
+   ``n_questions`` questions. Batch i depends on the seed and i only. A question attends to the list
+   and to itself, so that list and question are one sequence of the task, but the list is read only
+   once.
+2. The loss is the cross-entropy on the tokens of the path, and with objective ``all`` also that on
+   every other token, times ``other_weight``. With objective ``path`` nothing is predicted on the
+   list, and there the last block computes only keys and values.
+3. Muon (Jordan et al. 2024) trains the matrices of the blocks, AdamW all other parameters. The
+   learning rate warms up linearly, then decays linearly to zero.
+4. A batch that does not fit into the memory of a CUDA device is read in parts, whose gradients add
+   up to that of the batch.
 """
 
 from collections.abc import Callable
@@ -32,43 +33,43 @@ from mazewm.run import Objective
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
-# Of a device's free memory, for what is kept between a forward pass and its backward pass.
+# The share of a device's free memory for what the backward pass needs of the forward pass.
 MEMORY_SHARE = 0.7
 
 
 class TrainingParams(Params):
-    """The recipe, the same for every encoding."""
+    """The training recipe, the same for every positional encoding."""
 
     n_steps: Count
     batch_size: Count  # mazes
     n_questions: Count  # about each maze
-    # of tokens outside the path, when the objective is all
+    # of the loss on tokens outside the path, when the objective is all
     other_weight: Annotated[float, Field(ge=0)]
     muon_lr: Rate
     adamw_lr: Rate
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_steps: Count
-    checkpoint_every: Count
-    # how often the growing model is looked at: k/n of the way at (k/n)^2 of the steps, most often
-    # at first
+    checkpoint_every: Count  # steps
+    # how often the model is measured during training: time k of n is after (k/n)^2 of the steps, so
+    # most of them are early
     n_observations: Count
     n_observed_mazes: Count
-    n_threads: Count  # part of the result: other thread counts add in another order
-    # of the matrix products of a training step; bf16 pays on a GPU only
+    n_threads: Count  # affects results: sums are added in another order
+    # of the matrix products of a training step; bf16 is faster on GPUs only
     precision: Literal["fp32", "bf16"]
-    compile: bool  # the model's forward and backward pass, by torch.compile
+    compile: bool  # whether torch.compile compiles the forward and backward pass
 
 
 def observation_steps(params: TrainingParams) -> list[int]:
-    """After which steps the model is looked at: quadratically spaced, for what forms does so early;
-    the last step is among them."""
+    """The steps after which the model is measured, ending with the last. They are spaced
+    quadratically, because most changes happen early in training."""
     parts = (np.arange(params.n_observations) + 1) / params.n_observations
     return sorted({max(1, round(params.n_steps * part**2)) for part in parts})
 
 
 class Losses(NamedTuple):
-    """Summed cross-entropy, in nats, on the tokens of the paths (``<PATH_END>`` included) and on
-    those before them."""
+    """Cross-entropy in nats, summed over the tokens of the paths (with ``<PATH_END>``), and over
+    the tokens before them."""
 
     path: Tensor
     other: Tensor
@@ -78,8 +79,7 @@ Forward = Callable[[Batch], Losses]
 
 
 def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
-    """What the model loses on each token given all before it in its question; ``other`` is zero if
-    the path's are all that is asked for."""
+    """The loss of next-token prediction on a batch; ``other`` is zero with ``on_path_only``."""
     n = batch.lists.shape[1]
     logits = model(
         torch.cat([batch.lists, batch.questions], dim=1),
@@ -90,7 +90,7 @@ def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
     path = (each * batch.is_path).sum()
     if on_path_only:
         return Losses(path, torch.zeros_like(path))
-    # What comes after the list is the same for every question, and is asked once.
+    # The first token after the list is the same for every question, so it is predicted only once.
     of_list = _cross_entropies(
         logits[:, :n], torch.cat([batch.lists[:, 1:], batch.questions[:, :1]], dim=1)
     )
@@ -100,20 +100,20 @@ def losses(model: Transformer, batch: Batch, on_path_only: bool) -> Losses:
 def _cross_entropies(
     logits: Float[Tensor, "batch pos vocab"], wanted: Tokens
 ) -> Float[Tensor, "batch pos"]:
-    """In nats; zero for PADDING."""
+    """The loss of each token in nats; zero for PADDING."""
     return F.cross_entropy(
         logits.flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="none"
     ).view_as(wanted)
 
 
 def n_other_tokens(batch: Batch) -> Int[Tensor, ""]:
-    """Tokens of a row that ``Losses.other`` is summed over."""
+    """The number of tokens in a row that ``Losses.other`` is summed over."""
     return batch.lists.shape[1] + (~batch.is_path).sum()
 
 
 def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -> Tensor:
-    """Add the gradient of a batch's loss, read ``n_rows`` mazes at a time; returns its two losses,
-    in nats per token."""
+    """Accumulate the gradient of a batch's loss, reading ``n_rows`` mazes at a time. Returns the
+    losses on the paths and on other tokens, in nats per token."""
     n_path, n_other, both = batch.n_path_tokens.sum(), n_other_tokens(batch) * len(batch.lists), []
     for start in range(0, len(batch.lists), n_rows):
         summed = forward(batch.rows(start, start + n_rows))
@@ -124,7 +124,12 @@ def backward(forward: Forward, batch: Batch, n_rows: int, other_weight: float) -
 
 
 def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
-    """The largest half, quarter, ... of a batch whose activations fit; at least one row."""
+    """How many rows to read at once: the whole batch, or the largest half, quarter and so on whose
+    activations fit into ``n_bytes``; at least one.
+
+    >>> rows_that_fit(batch_size=512, bytes_per_row=1e6, n_bytes=2e8)
+    128
+    """
     parts = 1
     while parts < batch_size and -(-batch_size // parts) * bytes_per_row > n_bytes:
         parts *= 2
@@ -132,7 +137,8 @@ def rows_that_fit(batch_size: int, bytes_per_row: float, n_bytes: float) -> int:
 
 
 def forward_of(model: Transformer, objective: Objective, params: TrainingParams) -> Forward:
-    """The forward pass of a training step, in the precision that the parameters ask for."""
+    """The forward pass of a training step, in the precision set by the parameters, compiled if they
+    say so."""
     run = torch.compile(losses, dynamic=True) if params.compile else losses
 
     def forward(batch: Batch) -> Losses:
@@ -143,8 +149,8 @@ def forward_of(model: Transformer, objective: Objective, params: TrainingParams)
 
 
 def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
-    """How many mazes to read at once: on CUDA what free memory allows, found by reading a few of
-    the longest; elsewhere all."""
+    """How many mazes of a batch to read at once. On CUDA as many as free memory allows, measured
+    with a few of the longest; on other devices all."""
     if model.device.type != "cuda":
         return batches.batch_size
     few = batches.longest(max(1, batches.batch_size // 16)).to(model.device)
@@ -158,7 +164,7 @@ def micro_batch(forward: Forward, model: Transformer, batches: Batches) -> int:
 
 
 def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for everything else."""
+    """Muon for the matrices of the blocks, AdamW for all other parameters."""
     inside = [p for block in model.layers for p in block.parameters() if p.ndim == 2]
     ids = {id(p) for p in inside}
     rest = [p for p in model.parameters() if id(p) not in ids]
@@ -171,7 +177,8 @@ def optimizers(model: Transformer, params: TrainingParams) -> list[torch.optim.O
 
 
 def rate(step: int, params: TrainingParams) -> float:
-    """The share of the full learning rate at a step: linear warm-up, linear decay to zero."""
+    """The learning rate at a step, as a share of the full one: linear warm-up, then linear decay to
+    zero."""
     return min(
         (step + 1) / params.warmup_steps,
         (params.n_steps - step) / max(1, params.n_steps - params.warmup_steps),

@@ -1,8 +1,9 @@
-"""The axes, named once, and the tensors that rooms hand to each other.
+"""Names of tensor axes, and types of the tensors that several packages use.
 
-``batch`` mazes, ``pos`` positions in a sequence, ``asked`` those of them that are wanted, ``query``
-and ``key`` positions seen by attention, ``head``, ``d_model``, ``d_head``, ``d_mlp``, ``vocab``,
-``latent`` (units of an SAE), ``cell``, ``connection``.
+``batch``: mazes; ``pos``: positions in a sequence; ``asked``: the positions for which a result is
+computed; ``query`` and ``key``: positions as attention sees them; ``head``, ``d_model``,
+``d_head``, ``d_mlp``, ``vocab``: as usual; ``latent``: units of an SAE; ``cell``, ``connection``:
+those of the lattice.
 """
 
 from jaxtyping import Float, Int

@@ -1,5 +1,5 @@
-"""A tap: what is called with every value of a forward pass, and may put another one in its
-place.
+"""Taps, the hooks of the transformer: functions that a forward pass calls with the value at each
+place, and whose result replaces it.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,14 @@ Tap = Callable[[Place, Tensor], Tensor]
 
 
 def looks_inside_attention(tap: Tap | None) -> bool:
-    """Whether attention must be spelled out for this tap. A tap that knows that it asks for no
-    scores or patterns says so in ``inside_attention``; a plain function may ask for anything."""
+    """Whether attention scores and patterns must be computed explicitly for this tap, instead of by
+    the fused kernel. A tap that never uses them has an attribute ``inside_attention`` that is
+    false; a plain function might use anything."""
     return tap is not None and getattr(tap, "inside_attention", True)
 
 
 def asks_of(tap: Tap | None, layer: int) -> bool:
-    """Whether a tap asks for any place of a layer. A tap that knows its ``layers`` says so there; a
-    plain function may ask for any."""
+    """Whether a tap uses any place of a layer. A tap can list the layers that it uses in an
+    attribute ``layers``; a plain function might use any."""
     layers = getattr(tap, "layers", None)
     return tap is not None and (layers is None or layer in layers)

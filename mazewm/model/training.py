@@ -1,10 +1,9 @@
-"""Train one transformer, with snapshots of how it grows; a training that is stopped goes on where
-it was.
+"""The training loop of one transformer, with checkpoints to resume from and snapshots over time.
 
-A checkpoint every ``checkpoint_every`` steps: a training that is resumed ends with the same bits as
-one that was not stopped (on CUDA, if batches are read in as many parts), and may be resumed on
-another device. At each of ``observation_steps`` the weights are kept as a snapshot, and the loss
-and the share of solved mazes go to the history.
+A checkpoint is written every ``checkpoint_every`` steps. A training that was stopped and resumed
+ends with bitwise the same weights as one that was not (on CUDA, if batches are read in as many
+parts); it may also be resumed on another device. After each of ``observation_steps`` the weights
+are saved as a snapshot, and the losses and the share of solved mazes are added to the history.
 """
 
 import os
@@ -41,44 +40,46 @@ STATE, SNAPSHOTS = "state.pt", "snapshots"
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One look at a growing model: losses are means since the look before."""
+    """One measurement during training. Losses are means over the steps since the measurement
+    before."""
 
     step: int
-    n_mazes: int
+    n_mazes: int  # mazes read so far
     loss_path: float  # nats per token
-    loss_other: float
+    loss_other: float  # nats per token
     solved: float  # share of the observed mazes
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress bar wants to know; never written to a file."""
+    """The state after a step, for a progress bar; never written to a file."""
 
     step: int
     mazes_per_second: float
-    seen: HistoryRow | None  # if the model was looked at after this step
+    seen: HistoryRow | None  # the measurement after this step, if there was one
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in which a training is kept while it goes on. Another ``fingerprint`` is another
-    training's, and is ignored."""
+    """The folder in which the state of an unfinished training is kept. A state with another
+    ``fingerprint`` belongs to another training, and is ignored."""
 
     folder: Path
     fingerprint: str
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the state that was there."""
+        """Write a state, replacing the one before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / f"{STATE}.part"
         torch.save(state | {"fingerprint": self.fingerprint}, beside)
         os.replace(beside, self.folder / STATE)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state that was saved last, if there is any that can be read."""
+        """The state that was saved last; None if there is none, if it cannot be read, or if it has
+        another fingerprint."""
         try:
             state = torch.load(self.folder / STATE, weights_only=True, map_location=device)
-        # torch raises many kinds; whatever they say, a file that cannot be read is no checkpoint
+        # torch raises many types of errors; a file that cannot be read is no checkpoint in any case
         except Exception:
             return None
         return state if state.get("fingerprint") == self.fingerprint else None
@@ -89,7 +90,7 @@ class Checkpoint:
 
 
 class Training:
-    """One run's transformer, as it is trained."""
+    """The training of one run's transformer."""
 
     def __init__(
         self,
@@ -103,10 +104,12 @@ class Training:
         self.observed = run.mazes("validation")[: params.n_observed_mazes]
         self.model = new_transformer(run, architecture, self.mazes.grid.n)
         self.history: list[HistoryRow] = []
-        self.sums = [0.0, 0.0, 0]  # of the two losses since the last look, and of how many steps
+        # sums of the two losses since the last measurement, and the number of steps in them
+        self.sums = [0.0, 0.0, 0]
 
     def steps(self) -> Iterator[Progress]:
-        """Train to the end, from the checkpoint if there is one."""
+        """Train to the end, from the checkpoint if there is one; yields after every step. BadInput
+        if the weights are not finite at the end."""
         params, model = self.params, self.model
         torch.set_num_threads(params.n_threads)
         torch.use_deterministic_algorithms(True)
@@ -118,7 +121,7 @@ class Training:
         first = self._resume(opts)
         forward = forward_of(model, self.run.objective, params)
         n_rows = micro_batch(forward, model, batches)
-        # Losses that are still on the device: to ask for them at every step would make it wait.
+        # Losses stay on the device for a while: reading them at every step would make it wait.
         recent: list[Tensor] = []
         since, done = time.perf_counter(), 0
         for step, batch in enumerate(ahead(batches, first, params.n_steps, model.device), first):
@@ -145,8 +148,7 @@ class Training:
             )
 
     def write(self, folder: Path) -> None:
-        """The trained model, the history and the snapshots; the checkpoint has done its work and
-        goes."""
+        """Write the trained model, the history and the snapshots, and delete the checkpoint."""
         self.model.eval().requires_grad_(False).save(folder / "transformer.safetensors")
         pd.DataFrame([asdict(row) for row in self.history]).to_csv(
             folder / "history.csv", index=False
@@ -184,7 +186,7 @@ class Training:
         )
 
     def _resume(self, opts: list[torch.optim.Optimizer]) -> int:
-        """Put the checkpoint into place; how many steps were done."""
+        """Load the checkpoint; returns how many steps were done."""
         state = self.checkpoint.load(self.model.device)
         if state is None:
             return 0
@@ -196,8 +198,9 @@ class Training:
 
 
 def new_transformer(run: Run, architecture: TransformerParams, n: int) -> Transformer:
-    """A transformer for n x n mazes, silent, as training begins; made on the CPU, so that every
-    device starts with the same weights."""
+    """A run's transformer for n x n mazes, as training starts: its blocks add nothing
+    (``Transformer.silence``). Weights are drawn on the CPU, so that they are the same for every
+    device."""
     vocabulary = Vocabulary(n)
     torch.manual_seed(run.seed)
     model = Transformer(architecture, run.encoding, len(vocabulary), vocabulary.max_length)
@@ -207,8 +210,8 @@ def new_transformer(run: Run, architecture: TransformerParams, n: int) -> Transf
 
 @torch.inference_mode()
 def share_solved(model: Transformer, mazes: Mazes, seed: int, batch: int) -> float:
-    """The share of mazes whose greedy rollout is their path: those of which every token of the path
-    is the likeliest after the true ones before it."""
+    """The share of mazes whose greedy rollout is their shortest path. One forward pass shows this:
+    after each correct beginning of the path, its next token must have the largest logit."""
     rng, n_solved = encoding_rng(seed), 0
     for index in mazes.batches(batch):
         encoded = encode(mazes[index], rng)

@@ -1,12 +1,10 @@
-"""The transformer: pre-norm blocks of causal attention and an MLP, with one forward pass and one
-``tap``.
+"""The transformer: pre-norm blocks of causal attention and an MLP, with one ``tap`` for all hooks.
 
-A row is one text, or an adjacency list and many questions about it (module ``reading``): a list
-that has been read once can be asked any number of questions later. Attention is the fused kernel
-unless the tap looks inside it; then it is spelled out, so that scores and patterns can be read and
-replaced. A test holds the two equal. Weights multiply from the right and carry the field's names.
-Per-head weights are stored as matrices ``[d_model, head * d_head]``, because Muon orthogonalises
-matrices; ``Attention.W_Q`` and the like give the head axis."""
+A row of a batch is an ordinary sequence, or an adjacency list followed by many questions about it
+(module ``reading``). Attention uses the fused kernel, unless the tap uses scores or patterns: then
+it is computed step by step, with equal results. Weights multiply from the right and have the usual
+names. Per-head weights are stored as matrices ``[d_model, head * d_head]``, because Muon
+orthogonalises matrices; ``Attention.W_Q`` and the like have a head axis."""
 
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +72,7 @@ class Attention(nn.Module):
         return self.O.unflatten(0, (self.n_heads, -1))
 
     def forward(self, normed: Resid, layer: int, reading: Reading, since: int) -> ResidAsked:
-        """What the heads add at the positions from ``since`` on."""
+        """The output of attention at the positions from ``since`` on."""
         encoding, tap, position = reading.encoding, reading.tap_of(layer), reading.layout.position
         # One product with all three matrices is faster than three.
         q, k, v = (
@@ -149,8 +147,8 @@ class Block(nn.Module):
         self.attn, self.mlp = Attention(params), MLP(params)
 
     def forward(self, resid_pre: Resid, layer: int, reading: Reading, since: int = 0) -> ResidAsked:
-        """The residual stream after the block at the positions from ``since`` on; before it, at
-        all."""
+        """The residual stream after the block at the positions from ``since`` on, given the
+        residual stream before it at all positions."""
         tap = reading.tap_of(layer)
         if tap is None:
             resid_mid = resid_pre[:, since:] + self.attn(
@@ -167,7 +165,19 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Tokens -> logits of the next token."""
+    """A decoder-only transformer, from tokens to logits of the next token. BadInput for an unknown
+    positional ``encoding``, or one that does not fit the architecture.
+
+    >>> params = TransformerParams(n_layers=2, d_model=32, n_heads=2, d_mlp=64)
+    >>> model = Transformer(params, "rotary", d_vocab=36, n_ctx=100)
+    >>> tokens = torch.zeros(4, 10, dtype=torch.long)
+    >>> model(tokens).shape  # batch, position, vocabulary
+    torch.Size([4, 10, 36])
+    >>> def without_mlp_0(place: Place, value: Tensor) -> Tensor:
+    ...     return value * 0 if place == Place(0, Site.MLP_OUT) else value
+    >>> bool((model(tokens, without_mlp_0) == model(tokens)).all())
+    False
+    """
 
     def __init__(self, params: TransformerParams, encoding: str, d_vocab: int, n_ctx: int) -> None:
         super().__init__()
@@ -181,15 +191,15 @@ class Transformer(nn.Module):
     def forward(
         self, tokens: Tokens, tap: Tap | None = None, layout: Layout | None = None, since: int = 0
     ) -> Logits:
-        """Logits at every position from ``since`` on; of earlier ones the last block computes keys
-        and values only."""
+        """Logits at the positions from ``since`` on. At earlier positions the last block computes
+        only keys and values. Without a layout, every row is an ordinary sequence."""
         reading = self.reading(layout or Layout.sequence(tokens.shape[1], tokens.device), tap)
         return self.unembed(
             self.run_blocks(self.embed(tokens, reading.layout), reading, since=since)
         )
 
     def read(self, tokens: Tokens, tap: Tap | None = None) -> Prefix:
-        """A beginning that questions can be asked about."""
+        """The key-value cache of a prefix, such as an adjacency list, for ``ask``."""
         kept = Prefix()
         reading = self.reading(Layout.sequence(tokens.shape[1], tokens.device), tap, kept=kept)
         self.run_blocks(
@@ -198,7 +208,8 @@ class Transformer(nn.Module):
         return kept
 
     def ask(self, prefix: Prefix, tokens: Tokens, layout: Layout, tap: Tap | None = None) -> Logits:
-        """Logits at the positions that follow a beginning."""
+        """Logits at the positions of ``tokens``, read after a prefix. The layout is that of
+        ``tokens``, with positions that continue the prefix."""
         reading = self.reading(layout, tap, after=prefix)
         return self.unembed(self.run_blocks(self.embed(tokens, layout), reading))
 
@@ -209,11 +220,12 @@ class Transformer(nn.Module):
         after: Prefix | None = None,
         kept: Prefix | None = None,
     ) -> Reading:
-        """A forward pass with this transformer's positional encoding."""
+        """What a forward pass with this transformer's positional encoding hands to every block."""
         return Reading.of(self.encoding, layout, tap, after, kept)
 
     def embed(self, tokens: Tokens, layout: Layout | None = None) -> Resid:
-        """The residual stream before the first block; without a layout, of single texts."""
+        """The residual stream before the first block. Without a layout, every row is an ordinary
+        sequence."""
         layout = layout or Layout.sequence(tokens.shape[1], tokens.device)
         return self.encoding.on_embed(self.W_E[tokens], layout.position)
 
@@ -225,20 +237,20 @@ class Transformer(nn.Module):
         stop: int | None = None,
         since: int = 0,
     ) -> ResidAsked:
-        """The residual stream after blocks ``start`` to ``stop - 1`` (all that follow, without it),
-        of the last of them from position ``since`` on."""
+        """The residual stream after blocks ``start`` to ``stop - 1`` (by default the last), given
+        that before block ``start``. The result has only the positions from ``since`` on."""
         stop = self.params.n_layers if stop is None else stop
         for layer in range(start, stop):
             resid = self.layers[layer](resid, layer, reading, since if layer == stop - 1 else 0)
         return resid
 
     def unembed(self, resid: ResidAsked) -> Logits:
-        """Logits of the next token."""
+        """Logits of the next token, from the residual stream after the last block."""
         return self.norm_final(resid) @ self.W_U
 
     def untrained(self, seed: int) -> "Transformer":
-        """Another of the same shape, with weights as they are drawn; drawn on the CPU, so that it
-        is the same on every device."""
+        """A transformer of the same architecture with random weights, a control. They are drawn on
+        the CPU, so that they are the same for every device."""
         torch.manual_seed(seed)
         twin = Transformer(self.params, self.encoding_name, self.d_vocab, self.n_ctx).to(
             self.device
@@ -246,8 +258,8 @@ class Transformer(nn.Module):
         return twin.eval().requires_grad_(False)
 
     def silence(self) -> None:
-        """Let every block start by adding nothing, as training does; without it a new transformer
-        is the untrained control."""
+        """Zero the output weights of attention and MLP, so that every block adds nothing. Training
+        starts like this; the untrained control (``untrained``) keeps its random output weights."""
         for block in self.layers:
             nn.init.zeros_(block.attn.O)
             nn.init.zeros_(block.mlp.W_out)
@@ -262,7 +274,7 @@ class Transformer(nn.Module):
         return self.W_E.device
 
     def save(self, path: Path) -> None:
-        """Write weights and config to one file."""
+        """Write weights and config to one safetensors file."""
         config = {
             "params": self.params.model_dump(),
             "encoding": self.encoding_name,
@@ -273,7 +285,8 @@ class Transformer(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> "Transformer":
-        """Read what ``save`` wrote, ready for use on the best device."""
+        """Read a file that ``save`` wrote. The model is on the best device, in evaluation mode and
+        without gradients. BadInput if the file is missing or broken."""
         config, tensors = weights.load(path, KIND)
         missing = [key for key in ("params", "encoding", "d_vocab", "n_ctx") if key not in config]
         if missing:

@@ -1,5 +1,5 @@
-"""Sparse autoencoders: training, the sweep over widths and sparsities, quality, stability, and
-splicing into the model.
+"""Sparse autoencoders (SAEs): training, the sweep over widths and sparsities, quality, seed
+stability, and splicing into the model.
 """
 
 from mazewm.io.lazy import offer

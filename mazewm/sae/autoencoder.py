@@ -1,14 +1,14 @@
-"""Sparse autoencoders: ``z = act((x - b_dec) W_enc + b_enc)``, ``x_hat = z W_dec + b_dec``.
+"""The sparse autoencoder: ``z = act((x - b_dec) W_enc + b_enc)``, ``x_hat = z W_dec + b_dec``.
 
-Three activations:
+There are three activation functions:
 
-* ``relu``: trained with an L1 penalty, the paper's (Bricken et al. 2023).
-* ``topk``: the k largest of each token (Gao et al. 2024, eq. 3).
-* ``batch_topk``: in training the k-per-token largest of the whole batch; afterwards a threshold
-  (Bussmann et al. 2024).
+* ``relu``: trained with an L1 penalty, as in the paper (Bricken et al. 2023).
+* ``topk``: keeps the k largest latents of each token (Gao et al. 2024, eq. 3).
+* ``batch_topk``: in training keeps the k n largest latents of a batch of n tokens; afterwards those
+  above a threshold (Bussmann et al. 2024).
 
-Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is a length in the
-residual stream.
+Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is the length of
+what it adds to the residual stream.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ LatentActs = Float[Tensor, "*any latent"]
 
 
 class SaeShape(Params):
-    """What an SAE is, apart from its weights."""
+    """The architecture of an SAE."""
 
     activation: Activation
     d_model: Annotated[int, Field(gt=0)]
@@ -40,7 +40,15 @@ class SaeShape(Params):
 
 
 class SparseAutoencoder(nn.Module):
-    """One SAE. ``threshold`` is what ``batch_topk`` goes by once trained."""
+    """A sparse autoencoder. After training, ``batch_topk`` keeps the latents above ``threshold``.
+
+    >>> shape = SaeShape(activation="topk", d_model=16, n_latents=64, k=4)
+    >>> sae, x = SparseAutoencoder(shape), torch.randn(10, 16)
+    >>> sae.encode(x).shape, sae(x).shape
+    (torch.Size([10, 64]), torch.Size([10, 16]))
+    >>> bool(((sae.encode(x) > 0).sum(dim=-1) <= 4).all())
+    True
+    """
 
     threshold: Tensor
 
@@ -59,15 +67,15 @@ class SparseAutoencoder(nn.Module):
         return self.W_enc.device
 
     def pre_activation(self, x: Acts) -> LatentActs:
-        """Latents before the activation, cut at zero."""
+        """The latents before ``activate``: linear, with negative values set to zero."""
         return torch.relu((x - self.b_dec) @ self.W_enc + self.b_enc)
 
     def encode(self, x: Acts) -> LatentActs:
-        """Latents ``z``, none of them negative."""
+        """The latents ``z``, all at least 0."""
         return self.activate(self.pre_activation(x))
 
     def activate(self, pre: LatentActs) -> LatentActs:
-        """Which of the pre-activations stay."""
+        """The pre-activations with all but the active latents set to zero."""
         if self.shape.activation == "topk":
             kept = pre.topk(self.shape.k, dim=-1)
             return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
@@ -76,7 +84,7 @@ class SparseAutoencoder(nn.Module):
         return pre
 
     def decode(self, latents: LatentActs) -> Acts:
-        """The reconstruction ``x_hat``."""
+        """The reconstruction ``x_hat`` from latents."""
         return latents @ self.W_dec + self.b_dec
 
     def forward(self, x: Acts) -> Acts:
@@ -84,12 +92,13 @@ class SparseAutoencoder(nn.Module):
         return self.decode(self.encode(x))
 
     def save(self, path: Path) -> None:
-        """Write weights and shape to one file."""
+        """Write weights and shape to one safetensors file."""
         weights.save(path, KIND, self.shape.model_dump(), self)
 
     @classmethod
     def load(cls, path: Path) -> "SparseAutoencoder":
-        """Read what ``save`` wrote, ready for use on the best device."""
+        """Read a file that ``save`` wrote. The SAE is on the best device, in evaluation mode and
+        without gradients. BadInput if the file is missing or broken."""
         config, tensors = weights.load(path, KIND)
         sae = cls(check(SaeShape, config, f"{path}: config"))
         weights.restore(path, sae, tensors)

@@ -1,16 +1,17 @@
-"""One step of training by hand: activations -> the loss's gradient, without autograd.
+"""The gradient of the SAE's loss, computed by explicit formulas instead of autograd.
 
-With ``c = x - b_dec``, ``z = act(c W_enc + b_enc)``, ``e = z W_dec + b_dec - x`` and the mean
-squared error over a batch of n tokens, let ``g = 2 e / (n d_model)`` be the gradient at the
-reconstruction and ``h = (g W_dec' + l1 / (n d_model)) [z > 0]`` that at the latents. Then
+Let ``c = x - b_dec``, ``z = act(c W_enc + b_enc)`` and ``e = z W_dec + b_dec - x``. The loss is the
+mean squared error over a batch of n tokens, plus for ``relu`` an L1 penalty. Its gradient with
+respect to the reconstruction is ``g = 2 e / (n d_model)``, and with respect to the latents before
+the activation ``h = (g W_dec' + l1 / (n d_model)) [z > 0]``. So the gradients of the weights are
 
     W_dec: z' g      b_dec: sum g - sum h W_enc'      W_enc: c' h      b_enc: sum h
 
-``topk`` has k latents on for each token, so all but the encoder's product is sums over k rows; the
-other activations take products of whole matrices. A latent's length is ``z |w|``, w its row of
-``W_dec``: which of them are the largest goes by that, so rows need not have unit norm while they
-are trained. AuxK (Gao et al. 2024, section 2.4) is the same once more for the dead latents, with
-the error as what is to be reconstructed.
+With ``topk`` only k latents of each token are active. So all but the encoder's matrix product are
+sums over k rows, which is faster; the other activations use products of whole matrices. The
+*length* of a latent is ``z |w|``, with w its row of ``W_dec``. The k largest latents are chosen by
+length, so that rows need not have unit norm during training. AuxK (Gao et al. 2024, section 2.4)
+adds the same gradients for the dead latents, with the error as the target of reconstruction.
 """
 
 import warnings
@@ -27,7 +28,7 @@ Pre = Float[Tensor, "batch latent"]
 
 
 class Weights(NamedTuple):
-    """What is trained, or its gradient. In both matrices a latent is a row."""
+    """The trained weights of an SAE, or their gradients. In both matrices, a row is a latent."""
 
     encoder: Float[Tensor, "latent d_model"]
     decoder: Float[Tensor, "latent d_model"]
@@ -36,31 +37,31 @@ class Weights(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch on its way into the SAE."""
+    """A batch after the encoder's matrix product, before the activation."""
 
     x: X
-    centred: X
-    # how far each latent would go in the residual stream before the activation, cut at zero
+    centred: X  # x - b_dec
+    # pre-activation times norm, with negative values set to zero
     length: Pre
     norm: Float[Tensor, " latent"]  # of the rows of W_dec
 
     @property
     def pre(self) -> Pre:
-        """Latents before the activation, cut at zero."""
+        """The latents before the activation, with negative values set to zero."""
         return self.length / self.norm
 
 
 class Found(NamedTuple):
-    """What a batch says of the weights."""
+    """The results of one batch."""
 
     gradient: Weights
-    error: X  # reconstruction less activation
-    total: Float[Tensor, " latent"]  # of each latent's values over the batch; 0 if it was silent
+    error: X  # reconstruction minus activation
+    total: Float[Tensor, " latent"]  # sum of each latent's values over the batch; 0 if inactive
 
 
 def encode(weights: Weights, x: X) -> Batch:
-    """The lengths, which every activation needs whole: the encoder takes the norms in, which are
-    fewer than the latents of a batch."""
+    """Compute the lengths of all latents. The encoder's rows are multiplied by the norms, which is
+    cheaper than multiplying all latents of the batch."""
     centred = x - weights.b_dec
     norm = weights.decoder.norm(dim=1).clamp_min_(1e-12)
     encoder = weights.encoder * norm[:, None]
@@ -68,8 +69,8 @@ def encode(weights: Weights, x: X) -> Batch:
 
 
 def dense(weights: Weights, batch: Batch, z: Pre, l1: float = 0.0) -> Found:
-    """Loss ``mean e^2 + l1 * mean over tokens of sum z / d_model``, for latents that may all be
-    on."""
+    """The gradient of the loss ``mean e^2 + l1 * mean over tokens of sum z / d_model``, for any
+    number of active latents ``z``."""
     error = torch.addmm(weights.b_dec, z, weights.decoder).sub_(batch.x)
     g = error * (2 / error.numel())
     h = (g @ weights.decoder.T).add_(l1 / error.numel()).mul_(z > 0)
@@ -79,7 +80,7 @@ def dense(weights: Weights, batch: Batch, z: Pre, l1: float = 0.0) -> Found:
 
 
 def topk(weights: Weights, batch: Batch, k: int) -> Found:
-    """Loss ``mean e^2`` where the k longest latents of each token are on."""
+    """The gradient of the loss ``mean e^2``, with the k longest latents of each token active."""
     n_latents = len(weights.decoder)
     kept = largest(batch.length, k)
     z = batch.length.gather(1, kept).div_(batch.norm[kept])
@@ -101,9 +102,11 @@ def add_auxk(
     weight: float,
     n_tokens: int,
 ) -> None:
-    """Add to the gradient that of ``weight * |dead latents' prediction - left over|^2 / |left
-    over|^2``, where the d_model / 2 longest of the ``dead`` latents of each token predict what it
-    lacks; over the first ``n_tokens`` of the batch."""
+    """Add the gradient of the AuxK loss to ``found.gradient``, in place.
+
+    The loss is ``weight * |prediction - residual|^2 / |residual|^2``, where the residual is what
+    the reconstruction lacks, and the prediction is the sum of the d_model / 2 longest ``dead``
+    latents of each token. It is computed on the first ``n_tokens`` of the batch only."""
     lacking = -found.error[:n_tokens]
     length, decoder = batch.length[:n_tokens].index_select(1, dead), weights.decoder[dead]
     n_most = lacking.shape[1] // 2
@@ -120,12 +123,17 @@ def add_auxk(
 
 
 def largest(pre: Float[Tensor, "batch unit"], k: int) -> Int[Tensor, "batch k"]:
-    """Which k of each row are the largest; no entry may be negative.
+    """The indices of the k largest entries of each row, in no particular order. No entry may be
+    negative.
 
-    On a CPU the row is sorted by NumPy's vector instructions, two to five times as fast as
-    ``Tensor.topk`` and as fast for any k: the bits of a float that is not negative sort as an
-    integer does, and its last ones make room for the number of the unit. What differs by less than
-    a rounding of those (2^-14 of its value among 512) may change places."""
+    On a CPU the rows are sorted with NumPy's vector instructions, which is two to five times as
+    fast as ``Tensor.topk``, for any k. The bits of a non-negative float sort like an integer; its
+    last bits are replaced by the index. So of two values that differ by less than this rounding (a
+    relative 2^-14 with 512 units), either may be taken as the larger.
+
+    >>> sorted(largest(torch.tensor([[0.0, 3.0, 1.0, 2.0]]), k=2)[0].tolist())
+    [1, 3]
+    """
     n = pre.shape[1]
     if pre.device.type != "cpu" or pre.dtype != torch.float32:
         return pre.topk(k, dim=1, sorted=False).indices
@@ -136,7 +144,7 @@ def largest(pre: Float[Tensor, "batch unit"], k: int) -> Int[Tensor, "batch k"]:
 
 
 def kth_largest(values: Float[Tensor, " value"], k: int) -> Float[Tensor, ""]:
-    """The k-th largest of many values."""
+    """The k-th largest value, counted from 1."""
     if values.device.type != "cpu":
         return values.topk(k, sorted=False).values.min()
     return torch.as_tensor(np.partition(values.numpy(), len(values) - k)[len(values) - k])
@@ -149,15 +157,15 @@ def _collect(
     b_enc: Float[Tensor, " latent"],
     g: X,
 ) -> Weights:
-    """The gradients with that of ``b_dec``, which both centres the activations and is added at the
-    end."""
+    """All gradients, with that of ``b_dec``, which is both subtracted before the encoder and added
+    by the decoder."""
     return Weights(encoder, decoder, b_enc, g.sum(dim=0) - b_enc @ weights.encoder)
 
 
 def _products(
     g: X, decoder: Float[Tensor, "latent d_model"], kept: Int[Tensor, "batch k"]
 ) -> Float[Tensor, "batch k"]:
-    """``g W_dec'`` at the latents that each token kept."""
+    """``g W_dec'``, only for the k active latents of each token."""
     if g.device.type != "cpu":
         return (g @ decoder.T).gather(1, kept)
     n, k = kept.shape
@@ -171,8 +179,8 @@ def _products(
 
 
 class _ByLatent(NamedTuple):
-    """The pairs of a token and a latent that it kept, sorted by latent: a gradient's row is the sum
-    over a run of them."""
+    """All pairs of a token and one of its active latents, sorted by latent. The gradient of a
+    latent's row is a sum over its consecutive pairs."""
 
     order: Int[Tensor, " pair"]
     token: Int[Tensor, " pair"]
@@ -182,7 +190,7 @@ class _ByLatent(NamedTuple):
     def of(cls, kept: Int[Tensor, "batch k"], n_latents: int) -> "_ByLatent":
         latent = kept.flatten()
         if latent.device.type == "cpu":
-            # NumPy counts digits where numbers have 16 bits, ten times as fast as comparing them.
+            # NumPy uses radix sort for integers of 16 bits, ten times as fast as comparisons.
             order = torch.from_numpy(
                 latent.numpy().astype(np.min_scalar_type(n_latents)).argsort(kind="stable")
             )
@@ -192,14 +200,14 @@ class _ByLatent(NamedTuple):
         return cls(order, order // kept.shape[1], counts.cumsum(0) - counts)
 
     def sums(self, factor: Float[Tensor, "batch k"], rows: X) -> Float[Tensor, "latent d_model"]:
-        """For each latent the sum over its tokens of ``factor * row``."""
+        """For each latent, the sum of ``factor * row`` over the tokens at which it is active."""
         weights = factor.flatten().index_select(0, self.order)
         return F.embedding_bag(
             self.token, rows, self.starts, per_sample_weights=weights, mode="sum"
         )
 
     def totals(self, factor: Float[Tensor, "batch k"]) -> Float[Tensor, " latent"]:
-        """For each latent the sum of ``factor`` over its tokens."""
+        """For each latent, the sum of ``factor`` over the tokens at which it is active."""
         return F.embedding_bag(self.order, factor.reshape(-1, 1), self.starts, mode="sum").squeeze(
             1
         )

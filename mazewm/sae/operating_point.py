@@ -1,7 +1,9 @@
-"""The points of a sweep, and the one that the study goes on with.
+"""The results of a sweep over SAEs, and the choice of the operating point: the width and sparsity
+that the study uses (docs/science.md#operating-point).
 
-The operating point is, among the points whose splice loses at most TOLERANCE of the mazes (or, if
-none does, those that lose the fewest), the sparsest, and of equally sparse ones the narrowest.
+The candidates are the points whose splice loses at most TOLERANCE of the mazes, net of those that
+it gains; or if there are none, the points that lose the fewest. Of the candidates, the operating
+point is the sparsest, and of equally sparse ones the narrowest.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ import pyarrow as pa
 from mazewm.io import tables
 from mazewm.sae.params import Activation, Point
 
-TOLERANCE = 0.01  # of the mazes
+TOLERANCE = 0.01  # share of the mazes
 
 
 Reals = Annotated[Sequence[float], pa.list_(pa.float64())]
@@ -21,32 +23,32 @@ Reals = Annotated[Sequence[float], pa.list_(pa.float64())]
 
 @dataclass(frozen=True)
 class FrontierRow:
-    """One point of the sweep, on validation mazes."""
+    """One point of the sweep, measured on validation mazes."""
 
     place: tables.Text
-    token_class: tables.Text  # the tokens that connections are read at
+    token_class: tables.Text  # the tokens at which the trees behind ``mcc`` read connections
     width: tables.Int
     sparsity: tables.Real  # active latents per token (k); for relu the weight of the L1 penalty
     explained_variance: tables.Real
     l0: tables.Real  # active latents per token
     n_dead: tables.Int
-    n_tokens: tables.Int  # behind the three before
-    loss_recovered: tables.Real  # against mean ablation
+    n_tokens: tables.Int  # on which the three values above are measured
+    loss_recovered: tables.Real  # relative to mean ablation
     solved_clean: tables.Real
     solved_spliced: tables.Real
-    n_lost: tables.Int  # mazes that are solved without the splice only
-    n_gained: tables.Int  # mazes that are solved with it only
+    n_lost: tables.Int  # mazes that are solved only without the splice
+    n_gained: tables.Int  # mazes that are solved only with the splice
     n_mazes: tables.Int
-    mcc: Reals  # of the deepest tree, by connection
+    mcc: Reals  # Matthews correlation of the deepest tree, for each connection
     is_chosen: tables.Flag
 
 
 def choose(rows: Sequence[FrontierRow], activation: Activation) -> list[FrontierRow]:
-    """The rows of one place, with the operating point marked."""
+    """The rows of one place, with ``is_chosen`` set for the operating point."""
     lost = [row.n_lost - row.n_gained for row in rows]
-    # whole mazes, so nothing lies in the last digit
+    # counts are whole, so the added 1e-9 only prevents rounding errors
     most = max(min(lost), TOLERANCE * rows[0].n_mazes + 1e-9)
-    # a heavier penalty leaves fewer latents on, a larger k more
+    # a larger penalty means fewer active latents, a larger k means more
     sparser = -1 if activation == "relu" else 1
     good = [row for row, mazes in zip(rows, lost, strict=True) if mazes <= most]
     best = min(good, key=lambda row: (sparser * row.sparsity, row.width))
@@ -54,6 +56,6 @@ def choose(rows: Sequence[FrontierRow], activation: Activation) -> list[Frontier
 
 
 def operating_point(rows: Sequence[FrontierRow]) -> Point:
-    """The point that ``choose`` marked."""
+    """The point for which ``choose`` set ``is_chosen``."""
     [row] = [row for row in rows if row.is_chosen]
     return Point(row.width, row.sparsity)

@@ -1,4 +1,4 @@
-"""The recipe of sparse autoencoders, and which points of it are tried."""
+"""Parameters of SAE training, and of the sweep over widths and sparsities."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,26 +16,27 @@ Sparsity = Annotated[float, Field(gt=0)]
 
 
 class Point(NamedTuple):
-    """What the sweep varies."""
+    """One point of the sweep: what it varies."""
 
     width: int  # latents
     sparsity: float  # active latents per token (k); for relu the weight of the L1 penalty
 
 
 class SaeParams(Params):
-    """The recipe of SAEs, and which points of it are tried."""
+    """The section ``sae`` of params.yaml. A sample is the activation at one token."""
 
     activation: Activation
     widths: Annotated[list[Count], Field(min_length=1)]
     sparsities: Annotated[list[Sparsity], Field(min_length=1)]  # as in Point
     lr: Annotated[float, Field(gt=0)]
-    aux_weight: Annotated[float, Field(ge=0)]
+    aux_weight: Annotated[float, Field(ge=0)]  # of the AuxK loss
+    # a latent is dead if it was inactive for this share of the samples of the training
     dead_share: Annotated[float, Field(gt=0, lt=1)]
-    n_sweep_samples: Count  # for each point of the sweep
-    n_samples: Count
-    n_control_samples: Count  # for the SAEs that are controls
-    n_sweep_mazes: Count  # validation mazes that each point is judged on
-    n_evaluated_mazes: Count
+    n_sweep_samples: Count  # to train each point of the sweep
+    n_samples: Count  # to train the SAE at the operating point, and its second seed
+    n_control_samples: Count  # to train the SAEs that are controls
+    n_sweep_mazes: Count  # validation mazes on which each point is evaluated
+    n_evaluated_mazes: Count  # test mazes for the splice of the chosen SAE
     rollout_batch_size: Count
     batch_size: Count
     n_threads: Count
@@ -49,5 +50,5 @@ class SaeParams(Params):
         return self
 
     def points(self) -> list[Point]:
-        """Every width with every sparsity."""
+        """The points of the sweep: every width with every sparsity."""
         return [Point(width, sparsity) for width in self.widths for sparsity in self.sparsities]

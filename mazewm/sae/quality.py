@@ -1,5 +1,6 @@
-"""How well an SAE describes activations, on held-out mazes
-(docs/science.md#sparse-autoencoders)."""
+"""Quality of an SAE on held-out mazes: explained variance, L0, dead latents, and what the model can
+still do with the SAE spliced in (docs/science.md#sparse-autoencoders).
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,7 +28,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class DescriptionRow:
-    """How one SAE describes the tokens of one class (or all)."""
+    """How well one SAE describes the activations at the tokens of one class (or at all)."""
 
     place: tables.Text
     sae: tables.Text  # trained, frozen_decoder or untrained_model
@@ -40,7 +41,8 @@ class DescriptionRow:
 
 @dataclass(frozen=True)
 class SpliceRow:
-    """What the model can still do when it reads the reconstruction at every position."""
+    """What the model can still do when the SAE's reconstruction replaces the activation at every
+    position."""
 
     place: tables.Text
     n_mazes: tables.Int
@@ -48,8 +50,8 @@ class SpliceRow:
     ce_spliced: tables.Real
     ce_mean_ablated: tables.Real
     ce_zero_ablated: tables.Real
-    loss_recovered: tables.Real  # against mean ablation
-    # against zero ablation, the weaker baseline that libraries report
+    loss_recovered: tables.Real  # relative to mean ablation
+    # relative to zero ablation, the weaker baseline that libraries report
     loss_recovered_zero: tables.Real
     solved_clean: tables.Real
     solved_spliced: tables.Real
@@ -58,8 +60,13 @@ class SpliceRow:
 def explained_variance(
     x: Float[np.ndarray, "token d_model"], x_hat: Float[np.ndarray, "token d_model"]
 ) -> float:
-    """``1 - sum |x - x_hat|^2 / sum |x - mean|^2`` over the whole set: the mean as a prediction
-    scores exactly 0."""
+    """``1 - sum |x - x_hat|^2 / sum |x - mean|^2`` over the whole set. Predicting the mean gives 0,
+    a perfect reconstruction 1 (docs/science.md#explained-variance).
+
+    >>> x = np.array([[0.0, 0.0], [2.0, 4.0]])
+    >>> explained_variance(x, x_hat=np.array([[1.0, 2.0], [1.0, 2.0]]))
+    0.0
+    """
     return float(
         1
         - np.square(x - x_hat, dtype=np.float64).sum()
@@ -71,7 +78,7 @@ def explained_variance(
 def latents_of(
     sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], batch: int = 8192
 ) -> Float[np.ndarray, "token latent"]:
-    """Latents of many tokens."""
+    """The latents of many tokens, computed ``batch`` tokens at a time."""
     parts = (
         torch.from_numpy(values[i : i + batch].astype(np.float32)).to(sae.device)
         for i in range(0, len(values), batch)
@@ -87,7 +94,8 @@ def description(
     x: Float[np.ndarray, "token d_model"],
     z: Float[np.ndarray, "token latent"],
 ) -> DescriptionRow:
-    """Explained variance, L0 and dead latents over tokens ``x`` whose latents are ``z``."""
+    """Explained variance, L0 and dead latents for the activations ``x``, whose latents are
+    ``z``."""
     x_hat = sae.decode(torch.from_numpy(z).to(sae.device)).cpu().numpy()
     is_active = z > 0
     n_dead = int((~is_active.any(axis=0)).sum())
@@ -106,7 +114,8 @@ def description(
 def describe(
     name: str, place: Place, sae: SparseAutoencoder, held_out: Activations
 ) -> list[DescriptionRow]:
-    """The description over all tokens and by token class."""
+    """The description over all held-out tokens, then one for each token class with at least two
+    tokens."""
     z = latents_of(sae, held_out.values)
     rows = [description(name, place, ALL, sae, held_out.values, z)]
     for token_class in map(str, TokenClass):
@@ -118,7 +127,7 @@ def describe(
 
 @torch.inference_mode()
 def path_loss(subject: Subject, tap: Tap | None) -> float:
-    """Mean cross-entropy of the path's tokens under a tap, in nats."""
+    """The mean cross-entropy in nats of the path's tokens (with ``<PATH_END>``), under a tap."""
     model, total, count = subject.model, 0.0, 0
     for _, encoded in subject.encoded():
         tokens = torch.from_numpy(encoded.tokens).to(model.device)
@@ -131,7 +140,7 @@ def path_loss(subject: Subject, tap: Tap | None) -> float:
 
 
 class Unspliced(NamedTuple):
-    """What splices at one place are compared with."""
+    """The model without a splice, and with the place ablated: what splices are compared with."""
 
     ce_clean: float  # nats per path token
     ce_mean_ablated: float
@@ -140,7 +149,7 @@ class Unspliced(NamedTuple):
 
 
 class Spliced(NamedTuple):
-    """The model with an SAE's reconstruction at every position."""
+    """The model with an SAE's reconstruction at every position of one place."""
 
     ce: float  # nats per path token
     solved: Bool[np.ndarray, " maze"]
@@ -148,16 +157,16 @@ class Spliced(NamedTuple):
 
 @dataclass(frozen=True)
 class Splicing:
-    """One place of a model, at which activations can be replaced while it reads mazes."""
+    """A place of a model at which an SAE can be spliced in (docs/science.md#splice)."""
 
     model: Transformer
     place: Place
-    mean: Float[np.ndarray, " d_model"]  # of the activations
-    seed: int  # of how mazes are encoded
+    mean: Float[np.ndarray, " d_model"]  # the mean activation, for mean ablation
+    seed: int  # for the random encoding of mazes
     batch: int
 
     def unspliced(self, mazes: Mazes) -> Unspliced:
-        """Loss and rollouts as they are, and loss without the place."""
+        """Loss and rollouts of the model itself, and its loss with mean and zero ablation."""
         average = torch.from_numpy(self.mean.astype(np.float32)).to(self.model.device)
         mean = Edit(self.place, lambda value: average.expand_as(value))
         zero = Edit(self.place, torch.zeros_like)
@@ -169,13 +178,12 @@ class Splicing:
         )
 
     def spliced(self, sae: SparseAutoencoder, mazes: Mazes) -> Spliced:
-        """Loss and rollouts with the reconstruction in place of the activation, on the same
-        encodings as ``unspliced``."""
+        """Loss and rollouts with the SAE spliced in, for the same encodings as ``unspliced``."""
         tap = Taps([reconstruction(self.place, sae)])
         return Spliced(self._loss(mazes, tap), behave(self._subject(mazes), tap).solved)
 
     def quality(self, sae: SparseAutoencoder, mazes: Mazes) -> SpliceRow:
-        """Both, side by side."""
+        """Compare the model with and without the splice."""
         before, after = self.unspliced(mazes), self.spliced(sae, mazes)
         return SpliceRow(
             place=str(self.place),
@@ -201,5 +209,11 @@ class Splicing:
 
 
 def loss_recovered(without: float, spliced: float, clean: float) -> float:
-    """1 if the splice costs nothing, 0 if it is as bad as going without the place."""
+    """The share of the loss from ablation that the splice recovers: 1 if the splice is as good as
+    the model itself, 0 if it is as bad as the ablation (docs/science.md#loss-recovered). The
+    arguments are the cross-entropies with ablation, with the splice, and of the model itself.
+
+    >>> loss_recovered(without=2.0, spliced=0.5, clean=0.0)
+    0.75
+    """
     return (without - spliced) / (without - clean)

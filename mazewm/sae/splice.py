@@ -1,7 +1,7 @@
-"""Put an SAE into the forward pass: its reconstruction replaces the activation, and what it loses
-is lost.
+"""Splicing an SAE into the forward pass: its reconstruction replaces the activation, without the
+reconstruction error.
 
-Edits of single latents, which keep the SAE's error, are interventions and live in their room.
+Edits of single latents, which keep the error, are in the package ``interventions``.
 """
 
 from mazewm.inference.edits import Edit
@@ -10,5 +10,5 @@ from mazewm.sae.autoencoder import SparseAutoencoder
 
 
 def reconstruction(place: Place, sae: SparseAutoencoder) -> Edit:
-    """The activation at every position becomes its reconstruction."""
+    """An edit that replaces the activation at every position by its reconstruction."""
     return Edit(place, sae)

@@ -1,10 +1,11 @@
-"""Does another seed find the same directions?
+"""Seed stability: whether an SAE trained with another seed finds the same directions
+(docs/science.md#seed-stability).
 
-Living latents of an SAE (active on some held-out token) are matched one to one with those of
-another, so that the sum of |cos| of their decoder directions is largest (the Hungarian algorithm;
-docs/science.md#seed-stability). Control: as many random directions as the other SAE has living
-latents, those of a frozen decoder. That has a third seed: with the trained SAE's it would have the
-directions from which this one started."""
+Living latents (active on some held-out token) of one SAE are matched one to one with those of the
+other, such that the sum of |cos| of their decoder directions is largest (the Hungarian algorithm).
+The control uses as many random directions as the other SAE has living latents: those of the SAE
+with a frozen decoder. It has a third seed, because with the trained SAE's seed its directions would
+be those from which the trained SAE started."""
 
 from dataclasses import dataclass
 
@@ -18,12 +19,12 @@ from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.quality import latents_of
 
 SECOND_SEED, RANDOM = "second_seed", "frozen_decoder"
-SEEDS = {SECOND_SEED: 1, RANDOM: 2}  # counted from the trained SAE's
+SEEDS = {SECOND_SEED: 1, RANDOM: 2}  # added to the trained SAE's seed
 
 
 @dataclass(frozen=True)
 class StabilityRow:
-    """A latent of the trained SAE and its match in another; the mean of ``cosine`` is the
+    """A latent of the trained SAE and its match in another SAE. The mean of ``cosine`` is the seed
     stability."""
 
     place: tables.Text
@@ -40,8 +41,8 @@ def compare(
     frozen: SparseAutoencoder,
     values: Float[np.ndarray, "token d_model"],
 ) -> list[StabilityRow]:
-    """The trained SAE against its second seed and against random directions, on held-out
-    ``values``."""
+    """Match the trained SAE's latents with those of its second seed, and with random directions.
+    Which latents are living is determined on the held-out activations ``values``."""
     own, theirs = (np.flatnonzero(latents_of(sae, values).any(axis=0)) for sae in (trained, second))
     rows = match(place, SECOND_SEED, trained, own, second, theirs)
     return rows + match(place, RANDOM, trained, own, frozen, np.arange(len(theirs)))
@@ -55,7 +56,8 @@ def match(
     other: SparseAutoencoder,
     theirs: Int[np.ndarray, " their"],
 ) -> list[StabilityRow]:
-    """One row for each matched pair of these latents: as many as there are of the fewer."""
+    """Match the latents ``own`` of one SAE with the latents ``theirs`` of another. There is one row
+    for each pair, so as many as the smaller of the two sets has latents."""
     # Decoder directions have unit norm, so their products are cosines.
     cosine = np.abs(one.W_dec.cpu().numpy()[own] @ other.W_dec.cpu().numpy()[theirs].T)
     pairs = zip(*linear_sum_assignment(cosine, maximize=True), strict=True)

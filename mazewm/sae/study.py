@@ -1,5 +1,5 @@
-"""Every sparse autoencoder of one run: at each cached place a sweep, the chosen one, another seed,
-and two that should fail.
+"""All sparse autoencoders of one run: at each cached place a sweep, the SAE at the operating point,
+one with another seed, and two controls.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,14 @@ from mazewm.sae.params import Point, SaeParams
 from mazewm.sae.quality import DescriptionRow, SpliceRow
 from mazewm.sae.stability import RANDOM, SECOND_SEED, SEEDS, StabilityRow, compare
 
-# Validation tokens of one class -> what tells how well a code of these tokens names each
-# connection.
+# Makes a Detector, which measures how well latents identify each connection, from validation tokens
+# of one class.
 DetectorOf = Callable[[Activations, TokenClass], sweep.Detector]
 
 
 @dataclass(frozen=True)
 class Studied:
-    """The tables of all places."""
+    """The resulting tables, over all places."""
 
     frontier: list[FrontierRow] = field(default_factory=list)
     descriptions: list[DescriptionRow] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Studied:
     stability: list[StabilityRow] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """One file for each table."""
+        """Write each table to a file of its name."""
         tables.write_rows(folder / "frontier.parquet", FrontierRow, self.frontier)
         tables.write_rows(folder / "descriptions.parquet", DescriptionRow, self.descriptions)
         tables.write_rows(folder / "splices.parquet", SpliceRow, self.splices)
@@ -47,7 +47,7 @@ class Studied:
 
 
 class _AtPlace:
-    """The activations of one place, and the mazes on which autoencoders of it are judged."""
+    """The activations of one place, and the model into which SAEs of this place are spliced."""
 
     def __init__(self, run: Run, name: str, model: Transformer, params: SaeParams) -> None:
         cached = run.folder("activations")
@@ -64,7 +64,7 @@ class _AtPlace:
         )
 
     def sweep(self, detect: sweep.Detector, mazes: Mazes, fits: Progress) -> list[FrontierRow]:
-        """One row for each point, with the operating point marked."""
+        """Sweep over all points: one row for each, with the operating point marked."""
         rows = []
         for row in sweep.sweep(
             self.splicing, detect, self.train["trained"], self.validation, mazes, self.params
@@ -84,8 +84,8 @@ class _AtPlace:
     def at_point(
         self, point: Point, folder: Path, fits: Progress, mazes: Mazes, found: Studied
     ) -> None:
-        """The chosen autoencoder, another seed of it and its two controls: trained, saved and
-        described."""
+        """Train, save and describe the SAE at the operating point, its second seed, and the two
+        controls."""
         params, values = self.params, self.train["trained"]
         second, third = (self.seed + SEEDS[kind] for kind in (SECOND_SEED, RANDOM))
         saes = {
@@ -125,8 +125,9 @@ class _AtPlace:
 
 
 def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
-    """Train them all into ``folder``. Everything is chosen on validation mazes; what is reported is
-    of test mazes."""
+    """Train all SAEs of a run, and save them in ``folder``. Everything is chosen on validation
+    mazes; descriptions, splices and stability are measured on test mazes. BadInput if the run's
+    activations are missing."""
     model, names = (
         Transformer.load(run.weights),
         cached_places(run.folder("activations") / "trained" / "train"),
@@ -136,7 +137,7 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         run.mazes("validation")[: params.n_sweep_mazes],
         run.mazes("test")[: params.n_evaluated_mazes],
     )
-    # four at the point chosen
+    # four SAEs at the operating point
     fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4))
     found = Studied()
     for name in names:

@@ -1,8 +1,7 @@
-"""The sweep over widths and sparsities, and the operating point: which SAE the study goes on with.
+"""The sweep over widths and sparsities of SAEs.
 
-Each point is trained on ``n_sweep_samples`` activations and measured on validation mazes only. The
-operating point is, among the points whose splice loses at most TOLERANCE of the mazes (or, if none
-does, those that lose the fewest), the sparsest, and of equally sparse ones the narrowest.
+The SAE of each point is trained on ``n_sweep_samples`` activations and measured on validation mazes
+only. Module ``operating_point`` then chooses one of the points.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +19,10 @@ from mazewm.sae.training import train
 
 
 class Detector(NamedTuple):
-    """How well a code names connections at one class of validation tokens."""
+    """A measure of how well latents identify connections at the validation tokens of one class."""
 
     token_class: str
-    # latents of all validation tokens -> by connection
+    # from the latents of all validation tokens, the Matthews correlation for each connection
     mcc: Callable[[Float[np.ndarray, "token latent"]], Sequence[float]]
 
 
@@ -35,8 +34,8 @@ def sweep(
     mazes: Mazes,
     params: SaeParams,
 ) -> Iterator[FrontierRow]:
-    """One row for each point, none of them chosen yet; ``held_out`` and ``mazes`` are for
-    validation."""
+    """Train and measure an SAE for each point; yields one row for each, none of them chosen yet.
+    ``held_out`` and ``mazes`` must be from the validation split."""
     before = splicing.unspliced(mazes)
     for point in params.points():
         sae = train(train_values, params, point, splicing.seed, params.n_sweep_samples)

@@ -1,21 +1,24 @@
-"""Train one SAE on shuffled activations.
+"""Training of one SAE on shuffled activations.
 
-1. Activations are centred on ``b_dec`` (their mean, then trained) and scaled so that E|x - mean|^2
-   = d_model; the scale is folded into the weights at the end.
-2. Loss: mean squared error; ``relu`` adds ``l1 * sum(z)``; the TopK family adds AuxK (Gao et al.
-   2024, section 2.4): the d_model / 2 strongest dead latents predict what was left over, times
-   ``aux_weight``. A latent is dead if it was silent for ``dead_share`` of the planned samples,
-   since windows of millions of tokens are longer than a short run. Which are dead is looked up
-   every DEAD_EVERY steps, and AuxK reads a part of the batch only, since it would take longer than
-   all else.
-3. Adam, 5 % warm-up, linear decay over the last half. The gradients are written out in
-   ``gradients.py``: for k of many latents they are sums over few rows, where autograd would fill
-   whole matrices. Decoder rows of ``relu`` return to unit norm after each step, or the penalty
-   would be got round. Those of the TopK family start short and are scaled to unit norm at the end,
-   with the encoder: what is short turns soon to where the data is, and a latent that is seldom on
-   stays short and does not take tokens from the others (as in SAELens).
-4. ``batch_topk`` keeps a running mean of the smallest value it let through: the threshold by which
-   it later decides.
+1. Activations are centred on ``b_dec``, which starts as their mean and is trained. They are scaled
+   such that E|x - mean|^2 = d_model; at the end the scale is folded into the weights. Mean and
+   scale are those of the first 20,000 activations.
+2. The loss is the mean squared error. With ``relu`` an L1 penalty on the latents is added. With
+   ``topk`` and ``batch_topk``, ``aux_weight`` times the AuxK loss is added (Gao et al. 2024,
+   section 2.4): there the d_model / 2 largest dead latents predict the reconstruction error. A
+   latent is dead if it was inactive for ``dead_share`` of the samples of the whole training; a
+   fixed window of millions of tokens would be longer than a short training. To save time, dead
+   latents are determined only every DEAD_EVERY steps, and AuxK uses only one in AUXK_SHARE tokens.
+3. The optimizer is Adam. The learning rate warms up over 5 % of the steps, and decays linearly over
+   the second half. Module ``gradients`` has explicit formulas for the gradients: with k of many
+   latents active they are sums over few rows, where autograd would use whole matrices.
+4. With ``relu``, decoder rows are scaled to unit norm after each step, since longer rows would
+   evade the penalty. With ``topk`` and ``batch_topk``, encoder and decoder rows start with norm
+   START, as in SAELens, and decoder rows get unit norm only at the end, with the encoder rescaled
+   to match. Short rows turn quickly towards the data, and a latent that is rarely active stays
+   short and does not take tokens from others.
+5. ``batch_topk`` keeps a running mean of the smallest value that stays active in a batch: its
+   threshold after training.
 """
 
 import warnings
@@ -32,25 +35,26 @@ from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
 from mazewm.sae.gradients import Weights
 from mazewm.sae.params import Point, SaeParams
 
-DEAD_EVERY = 8
-START = 0.1  # norm of a row of the encoder and the decoder
-AUXK_SHARE = 4  # AuxK reads one of so many tokens
-THRESHOLD_MEMORY = 0.99  # of the running mean, for each step
+DEAD_EVERY = 8  # steps
+START = 0.1  # initial norm of the rows of encoder and decoder
+AUXK_SHARE = 4  # AuxK uses one in so many tokens
+THRESHOLD_MEMORY = 0.99  # decay of the running mean per step
 
 
 def batches(
     values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps: int, device: torch.device
 ) -> Iterator[Float[Tensor, "batch d_model"]]:
-    """Slices of the (already shuffled) rows in order, starting over when they are used up."""
+    """Batches of the rows, which are shuffled already: consecutive slices, starting over at the
+    end."""
     per_pass = max(1, len(values) // batch_size)
     with warnings.catch_warnings():
-        # and nothing writes to it
+        # the array is read-only, and nothing here writes to it
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         rows = torch.from_numpy(values)
     for step in range(n_steps):
         start = step % per_pass * batch_size
         batch = rows[start : start + batch_size]
-        # Only a copy out of pinned memory need not wait for the steps before it.
+        # Only copies from pinned memory are asynchronous.
         yield (
             batch.pin_memory().to(device, non_blocking=True)
             if device.type == "cuda"
@@ -67,8 +71,8 @@ def train(
     n_samples: int,
     frozen_decoder: bool = False,
 ) -> SparseAutoencoder:
-    """An SAE trained on ``n_samples`` activations, on the best device; with ``frozen_decoder`` its
-    directions stay random (a control)."""
+    """Train an SAE on ``n_samples`` activations, on the best device; ``values`` are used repeatedly
+    if they are fewer. With ``frozen_decoder``, a control, the decoder's directions stay random."""
     device = devices.best()
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
@@ -123,14 +127,15 @@ def train(
 
 
 def _share_of_lr(step: int, n_steps: int) -> float:
-    """5 % warm-up, linear decay over the last half."""
+    """The learning rate as a share of the full one: warm-up over 5 % of the steps, linear decay
+    over the second half."""
     return min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
 
 
 def _activated(
     sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int
 ) -> gradients.Found:
-    """The gradient with the latents that are on in training."""
+    """The gradient, with the latents that are active in training."""
     if sae.shape.activation == "topk":
         return gradients.topk(weights, batch, sae.shape.k)
     if sae.shape.activation == "batch_topk":
@@ -141,9 +146,9 @@ def _activated(
 def _batch_topk(
     sae: SparseAutoencoder, length: Float[Tensor, "batch latent"], step: int
 ) -> Bool[Tensor, "batch latent"]:
-    """Which are the k-per-token longest of the whole batch; they also move the threshold."""
+    """Which latents are active: the k n longest in a batch of n tokens. Also updates the
+    threshold."""
     smallest = gradients.kth_largest(length.flatten(), sae.shape.k * len(length))
-    # The weight of a mean in which a step counts THRESHOLD_MEMORY times the one after it, however
-    # few there were.
+    # An exponential moving average, with the weight corrected for the first steps.
     sae.threshold.lerp_(smallest, (1 - THRESHOLD_MEMORY) / (1 - THRESHOLD_MEMORY ** (step + 1)))
     return length >= smallest
