@@ -6,7 +6,7 @@ from jaxtyping import Bool, Int
 from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION, prompt_length
 
 OWN = tuple(f"own {c}" for c in CONNECTION_CLASSES)  # of the swapped connection
-# of all connections that are spelled after it
+# of all connections that the list has after it
 LATER = tuple(f"later {c}" for c in CONNECTION_CLASSES)
 # origin and target with the markers around them
 FRAME = (
@@ -15,13 +15,13 @@ FRAME = (
     "target",
     "<PATH_START>",
 )
-# the groups of one kind at once: what is spread over them shows only here
+# all groups of one kind patched at once, which shows information that is spread over them
 JOINT = (
     "own, all",
     "later, all",
     "frame, all",
 )
-# In reading order; the last group's logits are read.
+# In order of position. The metric is read from the logits at the last group.
 TOKEN_GROUPS = (*OWN, JOINT[0], *LATER, JOINT[1], *FRAME, JOINT[2], "earlier path", "last path")
 
 
@@ -31,7 +31,15 @@ def token_groups(
     n_common: Int[np.ndarray, " pair"],
     length: int,
 ) -> Bool[np.ndarray, "pair group pos"]:
-    """Which positions are of which of ``TOKEN_GROUPS``."""
+    """Which positions belong to which of ``TOKEN_GROUPS``.
+
+    ``nth`` is the place of the swapped connection in the list, ``n_common`` the number of cells
+    that the two paths start with, ``length`` the number of positions.
+
+    >>> groups = token_groups(2, nth=np.array([1]), n_common=np.array([1]), length=18)
+    >>> np.flatnonzero(groups[0, TOKEN_GROUPS.index("own, all")])  # of <ADJLIST_START> c1 <--> ...
+    array([5, 6, 7, 8])
+    """
     start, pos = prompt_length(n_connections), np.arange(length)
     slot, kind = np.divmod(pos - 1, TOKENS_PER_CONNECTION)
     slot = np.where(slot < n_connections, slot, -1)
