@@ -73,7 +73,7 @@ class RunTables:
 
     @property
     def sites(self) -> dict[str, str]:
-        """The names of the studied sites by role; the paper's only if it differs from the others."""
+        """The names of the studied sites by role; the paper's only if it is not another one."""
         named = {AT_CONSOLIDATION: str(self.site), AT_WRITING: str(self.writing_site)}
         return named | (
             {} if str(PAPER_LOCATION) in named.values() else {AT_PAPER: str(PAPER_LOCATION)}
