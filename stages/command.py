@@ -1,5 +1,5 @@
-"""What every stage's command has in common: its options, and one sentence and a non-zero exit for
-bad input.
+"""What the commands of all stages share: common arguments, and for BadInput one sentence and a
+non-zero exit code.
 """
 
 import gc
@@ -18,7 +18,8 @@ Folder = Annotated[Path, typer.Option()]
 
 
 def command(main: Callable[..., None]) -> Callable[[], None]:
-    """``main`` as a program."""
+    """``main`` as a command-line program that reports its progress. BadInput is printed as one
+    sentence and ends it with exit code 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
 

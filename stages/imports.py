@@ -1,8 +1,9 @@
-"""Which of the project's modules a stage imports, and what each of them says, as a digest.
+"""The modules of the project that a stage imports, directly or not, with a digest of each module's
+code.
 
-Read from the syntax tree, never by importing. Imports inside functions count. What a package hands
-on with ``mazewm.io.lazy.offer`` counts for who asks the package for it, and not for who only
-imports one of its modules.
+Imports are read from the syntax tree, without importing anything; those inside functions count,
+too. Names that a package offers lazily (``mazewm.io.lazy.offer``) count for a file that imports
+them from the package, and not for one that imports another module of the package.
 """
 
 import ast
@@ -16,11 +17,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mazewm", "stages")
-OFFER = "offer"  # the function by which a package hands on names: offer(__name__, trace="tracing")
+OFFER = "offer"  # the function by which a package offers names: offer(__name__, trace="tracing")
 
 
 class Wanted(NamedTuple):
-    """A module, and the names that are asked of it (None: all that it offers)."""
+    """A module and the names imported from it (None: the module, with all that it offers)."""
 
     module: str
     names: tuple[str, ...] | None
@@ -37,19 +38,19 @@ def file_of(module: str, root: Path = ROOT) -> Path | None:
 
 
 def module_of(path: Path) -> str:
-    """The module that a file (relative to the root) is."""
+    """The dotted name of the module in a file, whose path is relative to the root."""
     parts = path.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-# Kept by what the files say, so that a file that was changed meanwhile is read anew.
+# Cached by the text of a file and not by its path, so that a changed file is parsed again.
 @cache
 def _nodes(text: str) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(ast.parse(text)))
 
 
 def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
-    """Every module that a file names in an import, in functions too."""
+    """Every module that a file imports, with the names, also inside functions."""
     for node in _nodes((root / path).read_text()):
         if isinstance(node, ast.Import):
             yield from (Wanted(alias.name, None) for alias in node.names)
@@ -63,8 +64,7 @@ def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
 
 
 def offers(path: Path, root: Path = ROOT) -> dict[str, str]:
-    """The modules behind the names that a package hands on, by name; a dot begins one of the
-    package itself."""
+    """The module behind each name that a package offers lazily, by name."""
     found: dict[str, str] = {}
     for node in _nodes((root / path).read_text()):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == OFFER:
@@ -76,8 +76,8 @@ def offers(path: Path, root: Path = ROOT) -> dict[str, str]:
 
 
 def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
-    """The project's files that ``path`` imports, with the ``__init__.py`` of every package on the
-    way."""
+    """The project's files that ``path`` imports, with the ``__init__.py`` of all packages that
+    contain them."""
     found: set[Path] = set()
     for module, names in wanted_by(path, root):
         file = file_of(module, root)
@@ -94,7 +94,8 @@ def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
 
 
 def closure(path: Path, root: Path = ROOT) -> list[Path]:
-    """``path``, its packages, and all of the project that it imports, directly or not, sorted."""
+    """``path``, the ``__init__.py`` of its packages, and all files of the project that it imports,
+    directly or not, sorted."""
     waiting = [
         path,
         *(
@@ -113,10 +114,10 @@ def closure(path: Path, root: Path = ROOT) -> list[Path]:
 
 
 def code_of(text: str) -> str:
-    """A module without its comments, docstrings, blank lines and trailing blanks.
+    """The text of a module without comments, docstrings, blank lines and trailing spaces.
 
-    Cut out of the text itself, since dumps of the syntax tree and tokens of f-strings differ
-    between versions of Python."""
+    These are cut out of the text itself, because dumps of the syntax tree and the tokens of
+    f-strings differ between versions of Python."""
     lines = text.splitlines(keepends=True)
     cuts = [
         (t.start, t.end)
@@ -148,19 +149,19 @@ def _span(node: ast.stmt) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _in_characters(lines: list[str], row: int, n_bytes: int) -> tuple[int, int]:
-    """A place that the syntax tree gives in bytes of UTF-8."""
+    """Row and column in characters, from the syntax tree's row and column in bytes of UTF-8."""
     return row, len(lines[row - 1].encode()[:n_bytes].decode())
 
 
 @cache
 def digest(text: str) -> str:
-    """What a module says, as 16 digits."""
+    """A digest of a module's code, as 16 hexadecimal digits."""
     return hashlib.sha256(code_of(text).encode()).hexdigest()[:16]
 
 
 def digests(path: Path, root: Path = ROOT) -> str:
-    """A line ``module digest`` for each module that a file imports, directly or not, and for
-    itself."""
+    """A line ``module digest`` for a file's own module and for each module that it imports,
+    directly or not."""
     return "".join(
         f"{module_of(file)} {digest((root / file).read_text())}\n" for file in closure(path, root)
     )

@@ -192,7 +192,7 @@ def _means(axis: Axes, groups: Sequence[np.ndarray], shift: float, method: str, 
 
 
 def code(measures: pd.DataFrame) -> Figure:
-    """C7: each measure that is compared, by encoding; a dot for every seed, a bar for their mean."""
+    """C7: each measure that it compares, by encoding; a dot for each seed, a bar for their mean."""
     ids, encodings = list(dict.fromkeys(measures.id)), list(dict.fromkeys(measures.encoding))
     size = (WIDTH, 1.3 + 0.36 * len(encodings))
     figure, axes = plt.subplots(
