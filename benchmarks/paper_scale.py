@@ -171,7 +171,7 @@ def by_device(n: float, one: Cost) -> None:
 
 
 def larger(sections: dict[str, Any], base: Cost) -> None:
-    """Print costs for larger mazes, assuming that sequences needed grow with their tokens squared."""
+    """Print costs for larger mazes, assuming that sequences needed grow as their tokens squared."""
     n_base = sections["training"]["n_steps"] * sections["training"]["batch_size"]
     rows = [
         [

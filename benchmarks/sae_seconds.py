@@ -83,7 +83,7 @@ def made_up(
     d_model: int = 128,
     n_concepts: int = 400,
 ) -> Data:
-    """Synthetic sums of 8 directions of lengths 1 to 2, the r-th drawn in proportion to 1/(r+20)."""
+    """Synthetic sums of 8 directions of lengths 1 to 2, direction r at weight 1 / (r + 20)."""
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((n_concepts, d_model)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
