@@ -1,7 +1,7 @@
-"""Run benchmarks and write down what they found: ``python -m benchmarks [NAME ...]``.
+"""Run benchmarks and record their results: ``python -m benchmarks [NAME ...]``.
 
-Without a name, all of them. Rows of a benchmark replace its old ones, those of this kind of
-processor only.
+Without a name, all of them run. New rows of a benchmark replace its old ones for the same kind of
+processor.
 """
 
 import importlib
@@ -24,7 +24,8 @@ NAMES = (
 
 
 def main(names: list[str]) -> int:
-    """The exit code: 1 if a peer is not installed, 2 for a name that is no benchmark."""
+    """Run the named benchmarks; returns the exit code: 1 if a peer is not installed, 2 for an
+    unknown name."""
     there = [name for name in NAMES if importlib.util.find_spec(f"benchmarks.{name}")]
     for name in names:
         if name not in there:

@@ -1,10 +1,11 @@
-"""Activations to disk and back beside TransformerLens: ``python -m benchmarks activation_cache``.
+"""Activations written to disk and read back, against TransformerLens: ``python -m benchmarks
+activation_cache``.
 
-Both run the same model over the same tokens and write the residual stream after the first two
-blocks, float16, to disk; then they read it back. Theirs: ``run_with_cache``, ``torch.save`` of
-every batch, ``torch.load``; once with the defaults, where everything is cached and the wanted
-values are saved, and once at its best: for these two hooks, stopping after the last. Ours also
-labels every token and shuffles them, for training to read them in order.
+Both run the same model over the same tokens, write the residual stream after the first two blocks
+to disk in float16, and read it back. Theirs uses ``run_with_cache``, ``torch.save`` for every batch
+and ``torch.load``: once with the defaults, where all activations are cached and only the wanted
+ones saved, and once at its best, with these two hooks only and stopping after the last one. Ours
+also labels all tokens and shuffles them, so that training can read them in order.
 """
 
 import shutil
@@ -42,13 +43,13 @@ Read = dict[Place, np.ndarray]  # [token, d_model], ordered by maze and position
 
 
 def encoded(subject: Subject) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """The maze numbers and tokens of every batch, encoded as our cache encodes them."""
+    """Maze ids and tokens of every batch, with the same encodings as in our cache."""
     for part, encoded in subject.encoded():
         yield subject.mazes.maze_id[part], torch.from_numpy(encoded.tokens)
 
 
 def our_cache(folder: Path, subject: Subject) -> Callable[[], float]:
-    """Write everything anew and read it; returns the number of tokens."""
+    """A contender that writes our cache anew and reads it, and returns the number of tokens."""
 
     def cache() -> float:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +62,8 @@ def our_cache(folder: Path, subject: Subject) -> Callable[[], float]:
 
 
 def their_cache(folder: Path, subject: Subject, arguments: dict[str, Any]) -> Callable[[], float]:
-    """The same with one file for each batch."""
+    """The same contender for TransformerLens, with one file for each batch; ``arguments`` are those
+    of ``run_with_cache``."""
     model = counterparts.hooked(subject.model).eval().requires_grad_(False)
 
     def cache() -> float:
@@ -82,13 +84,14 @@ def their_cache(folder: Path, subject: Subject, arguments: dict[str, Any]) -> Ca
 
 
 def their_read(folder: Path) -> dict[str, Tensor]:
-    """All batches of every hook."""
+    """The values of every hook, all batches joined."""
     parts = [torch.load(path) for path in sorted(folder.glob("*.pt"))]
     return {name: torch.cat([part[name] for part in parts]) for name in HOOKS}
 
 
 def check(our_folder: Path, their_folder: Path, subject: Subject) -> str:
-    """Compare every value; an error if any differs."""
+    """Compare all values and say how close they are; RuntimeError if they differ by more than
+    TOLERANCE."""
     maze, position = [], []
     for maze_id, tokens in encoded(subject):
         row, at = torch.nonzero(tokens != PADDING, as_tuple=True)
@@ -116,7 +119,7 @@ def check(our_folder: Path, their_folder: Path, subject: Subject) -> str:
 
 
 def run() -> list[dict[str, Any]]:
-    """One line."""
+    """The rows of this benchmark: one line of work."""
     model = ours.untrained().eval().requires_grad_(False)
     subject = Subject(model, ours.mazes(N_MAZES), 0, BATCH)
     with (

@@ -1,8 +1,10 @@
-"""What a walker that ignores walls would solve: ``python -m benchmarks.blind_walker [MAZES]``.
+"""The share of mazes that a walker that ignores walls would solve: ``python -m
+benchmarks.blind_walker [MAZES]``.
 
-It takes a uniformly random shortest path of the lattice, so it solves a question whose answer is no
-longer than that with the chance of one among all such paths, and no other question. Nothing is
-rolled out: the share is exact for the mazes of the folder (default: artifacts/mazes).
+The walker takes a uniformly random shortest path of the lattice without walls. If the maze's path
+is as short as that, it is one of these paths, and the walker takes it with a probability of one
+over their number; otherwise the walker cannot solve the maze. The share is computed exactly, for
+the mazes of the folder MAZES (by default artifacts/mazes).
 """
 
 import math
@@ -15,7 +17,7 @@ from mazewm.maze.mazes import Mazes, read
 
 
 def chance(mazes: Mazes) -> np.ndarray:
-    """The probability of each maze's answer, [maze]."""
+    """The probability that the walker solves each maze, [maze]."""
     n = mazes.grid.n
     rows = np.abs(mazes.origin // n - mazes.target // n)
     cols = np.abs(mazes.origin % n - mazes.target % n)
@@ -24,7 +26,7 @@ def chance(mazes: Mazes) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Print the expected share of each set and family."""
+    """Print the expected share of mazes solved, by set and family."""
     for name in ("validation", "test", "overload"):
         mazes = read(folder / f"{name}.parquet")
         p = chance(mazes)

@@ -1,8 +1,8 @@
-"""Our weights in the classes of other libraries: the same function of the tokens.
+"""Our models as models of other libraries, with the same weights and the same logits.
 
-A HookedTransformer has no sinusoidal positions, and none without positions: for both, the table
-goes into ``W_pos``. Its state is named as TransformerLens 3.9 names it; buffers (masks, sines)
-are its own.
+HookedTransformer has neither sinusoidal positions nor a model without positions; for both, the
+table of positions (zeros, if there are none) is put into ``W_pos``. Names in its state are those of
+TransformerLens 3.9. Its buffers (masks, sines) are not replaced.
 """
 
 from typing import Any
@@ -21,13 +21,13 @@ HOOKED = {
 
 
 def position_table(model: Transformer) -> torch.Tensor:
-    """``W_pos``, [position, d_model]; zero if positions do not enter by a table."""
+    """``W_pos``, [position, d_model]; zeros if the model has no table of positions."""
     table = getattr(model.encoding, "W_pos", None)
     return torch.zeros(model.n_ctx, model.params.d_model) if table is None else table.detach()
 
 
 def hooked(model: Transformer) -> Any:
-    """The HookedTransformer with the weights of ``model``."""
+    """A HookedTransformer with the weights of ``model``; RuntimeError if weights are left over."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
     shape = model.params
@@ -91,7 +91,8 @@ def hooked(model: Transformer) -> Any:
 
 
 def gpt2(model: Transformer) -> Any:
-    """The GPT2LMHeadModel of Hugging Face with the weights of ``model``, positions from a table."""
+    """A GPT2LMHeadModel of Hugging Face with the weights of ``model``; ValueError for rotary or
+    ALiBi positions, RuntimeError if weights are left over."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     if HOOKED[model.encoding_name] != "standard":

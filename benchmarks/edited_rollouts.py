@@ -1,13 +1,14 @@
-"""Every question of mazes beside TransformerLens: ``python -m benchmarks edited_rollouts``.
+"""Rollouts of all questions of some mazes, against TransformerLens: ``python -m benchmarks
+edited_rollouts``.
 
-Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual
-stream after block 0, at the second cell of every connection, while the prompt is read. Theirs: a
-hook, and ``generate`` with its cache of keys and values, greedy, stopping at a token that is
-no cell. The model is the pipeline's, or else one trained for some minutes, so that paths end.
+Questions are the (origin, target) pairs of a maze. The edit adds a direction to the residual stream
+after block 0, at the second cell of every connection, while the prompt is read. Theirs uses a hook
+and greedy ``generate`` with its key-value cache, stopping at any token that is no cell. The model
+is the pipeline's, or else one trained for some minutes, so that its paths end.
 
-Its positions are rotary. With a table of positions and without a tokenizer, ``generate`` of
-TransformerLens 3.9 with a cache takes the table from the number of cached tokens on for the whole
-text, so that each new token has about twice its position, and other paths come out.
+The model has rotary positions. With a table of positions and no tokenizer, ``generate`` of
+TransformerLens 3.9 with a cache looks up the positions of the whole text from the number of cached
+tokens on, so that each new token gets about twice its position, and the paths differ.
 """
 
 from typing import Any
@@ -24,15 +25,15 @@ N_MAZES = 4
 PEER, ENCODING = "transformer-lens", "rotary"
 LENGTH = 2.0  # of the added direction, in standard deviations of the residual stream there
 HOOK = "blocks.0.hook_resid_post"
-# The first pads what has ended. Our rollouts, too, end at any token that is no cell.
+# The first one pads sequences that have ended. Our rollouts, too, end at any token that is no cell.
 ENDS = [PATH_END, *(token for token in range(len(SPECIALS)) if token != PATH_END)]
 
 
 def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Tensor:
-    """The tokens that their model writes after each prompt, ``PATH_END`` included."""
+    """The tokens that their model generates after each prompt, ``PATH_END`` included."""
 
     def add(resid: Tensor, hook: Any) -> Tensor:
-        if resid.shape[1] > 1:  # the prompt, and not one of the steps after it
+        if resid.shape[1] > 1:  # the prompt, not a single generated token
             resid[:, asked.edited] += direction
         return resid
 
@@ -49,8 +50,8 @@ def their_walk(lens: Any, asked: ours.Questions, direction: Tensor | None) -> Te
 
 
 def walked_cells(written: Tensor, width: int) -> np.ndarray:
-    """Tokens as our rollouts give them: cells, -1 from the end on, and -2 at the first token that
-    is neither, or where nothing ended."""
+    """Tokens in the form of our rollouts: cells, then -1 from ``PATH_END`` on. The first token that
+    is neither gives -2, as does the last place of a rollout that has not ended."""
     tokens, first_cell = written.numpy(), ours.VOCABULARY.first_cell
     is_cell = tokens >= first_cell
     so_far = np.logical_and.accumulate(
@@ -65,8 +66,8 @@ def walked_cells(written: Tensor, width: int) -> np.ndarray:
 
 
 def check(mine: np.ndarray, theirs: np.ndarray) -> str:
-    """How many walks are the same. Where two tokens are equally likely, rounding decides, so a few
-    may differ."""
+    """How many rollouts are the same; RuntimeError if fewer than 99 %. A few may differ, because
+    rounding decides between tokens with almost equal logits."""
     same = (mine == theirs).all(axis=1)
     if same.mean() < 0.99:
         raise RuntimeError(
@@ -77,7 +78,7 @@ def check(mine: np.ndarray, theirs: np.ndarray) -> str:
 
 
 def run() -> list[dict[str, Any]]:
-    """One line with the edit and one without."""
+    """The rows of this benchmark: one line of work with the edit and one without."""
     model, asked = ours.trained(ENCODING), ours.questions(N_MAZES)
     lens = counterparts.hooked(model).eval().requires_grad_(False)
     torch.manual_seed(0)

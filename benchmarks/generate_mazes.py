@@ -1,8 +1,8 @@
-"""Mazes made beside maze-dataset: ``python -m benchmarks generate_mazes``.
+"""Generating mazes, against maze-dataset: ``python -m benchmarks generate_mazes``.
 
-Both make the same thing: depth-first trees over all cells of a 4x4 or 7x7 lattice, two random
-cells, the shortest path between them, and the sequence that spells it all (text for the library,
-token ids for mazewm).
+Both generate depth-first trees over all cells of a 4x4 or 7x7 lattice, draw two random cells, find
+the shortest path between them, and encode maze and path (as text in maze-dataset, as token ids in
+mazewm).
 """
 
 import warnings
@@ -17,13 +17,13 @@ from mazewm.maze.mazes import Mazes, solve
 from mazewm.maze.tokens import Vocabulary, encode
 
 SIZES = (4, 7)
-N_OURS, N_THEIRS = 20_000, 50  # made at once; the library makes one after the other
+N_OURS, N_THEIRS = 20_000, 50  # mazes of one call: ours at once, theirs one after the other
 N_CHECKED = 200
 PEER = "maze-dataset"
 
 
 def drawn(rng: np.random.Generator, size: int, n: int) -> Mazes:
-    """Trees over all cells with two different cells and the way between them."""
+    """Trees over all cells, each with two different cells and the path between them."""
     n_cells = size**2
     origin = rng.integers(n_cells, size=n)
     target = (origin + rng.integers(1, n_cells, size=n)) % n_cells
@@ -32,13 +32,13 @@ def drawn(rng: np.random.Generator, size: int, n: int) -> Mazes:
 
 
 def our_contender(size: int) -> Contender:
-    """One batch."""
+    """A contender that makes one batch."""
     rng = np.random.default_rng(0)
     return lambda: float(len(encode(drawn(rng, size, N_OURS), rng).tokens))
 
 
 def their_contender(size: int) -> Contender:
-    """As many calls as make a fraction of a second."""
+    """A contender that makes mazes one by one, for a fraction of a second."""
     from maze_dataset import SolvedMaze
     from maze_dataset.generation import LatticeMazeGenerators
     from maze_dataset.tokenization import MazeTokenizerModular
@@ -56,7 +56,8 @@ def their_contender(size: int) -> Contender:
 
 
 def checked(size: int) -> str:
-    """The library reads our mazes: spanning trees, and the shortest paths that it finds itself."""
+    """Check that maze-dataset reads our mazes as spanning trees with the shortest paths that it
+    finds itself; RuntimeError if not."""
     from maze_dataset import SolvedMaze
     from maze_dataset.tokenization import TokenizationMode
 
@@ -79,10 +80,10 @@ def checked(size: int) -> str:
 
 
 def run() -> list[dict[str, Any]]:
-    """One line for each size of lattice."""
+    """The rows of this benchmark: one line of work for each size of lattice."""
     found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library warns of its own deprecations
+        warnings.simplefilter("ignore")  # deprecation warnings of the library
         for size in SIZES:
             line = Line(
                 f"mazes, {size}x{size}",

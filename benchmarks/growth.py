@@ -1,8 +1,8 @@
 """How time and memory of every stage grow: ``python -m benchmarks.growth [FACTOR ...]``.
 
 The stages of one transformer run as dvc.yaml has them, at scale tiny but on 5x5 cells, each in a
-process of its own, while one of three sizes is multiplied by 1, 4 and 16 (by FACTORS if they are
-given), and data by 64 as well:
+process of its own, while one of three sizes is multiplied by the factors. Unless factors are given
+these are 1, 4 and 16, and for data also 64:
 
 * data: every number of mazes, steps and samples of the scale;
 * width: of the residual stream and the MLP, with as many heads;
@@ -35,7 +35,7 @@ from stages.plain_script import steps
 
 ROOT, HERE = Path(__file__).parent.parent, Path(__file__).parent
 FACTORS = [1, 4, 16]
-MORE_DATA = [64]  # some stages leave their fixed costs late
+MORE_DATA = [64]  # for data only; at smaller factors fixed costs dominate in some stages
 # Numbers that are no amounts of data, or whose product with another is one.
 FIXED = {"n_observations", "n_threads", "n_questions", "n_redrawn", "n_several"}
 SECTIONS_WITHOUT_DATA = {"transformer"}

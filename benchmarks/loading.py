@@ -1,9 +1,10 @@
-"""A gigabyte of activations in our form and in others': ``python -m benchmarks loading``.
+"""Loading a gigabyte of activations from our format and from others: ``python -m benchmarks
+loading``.
 
-The same float16 values of 4 million tokens lie on disk as mazewm caches them (with their labels),
-as one file of ``torch.save``, as ``.npy``, and as a data set of Hugging Face, which is what
-SAELens caches. Loading ends with every value read once, in order, in batches: without it a mapped
-file would count as loaded before anything was read. Files are in the page cache.
+The same float16 values of 4 million tokens are on disk in mazewm's format (with labels), as one
+file of ``torch.save``, as ``.npy``, and as a Hugging Face data set, the format in which SAELens
+caches activations. Loading includes reading every value once, in order and in batches; otherwise a
+memory-mapped file would count as loaded before anything was read. Files are in the page cache.
 """
 
 import tempfile
@@ -26,12 +27,12 @@ GIGABYTES = N_TOKENS * WIDTH * 2 / 1e9
 
 
 def values() -> np.ndarray:
-    """Small whole numbers, [token, d_model]."""
+    """Random whole numbers from -8 to 8 as float16, [token, d_model]."""
     return np.random.default_rng(0).integers(-8, 9, (N_TOKENS, WIDTH), np.int8).astype(np.float16)
 
 
 def checksum(batches: Iterator[np.ndarray]) -> int:
-    """Every byte read once; the same in any order."""
+    """A checksum that reads every byte once and does not depend on the order."""
     so_far = np.uint64(0)
     for batch in batches:
         so_far ^= np.bitwise_xor.reduce(batch.reshape(-1).view(np.uint64))
@@ -39,12 +40,12 @@ def checksum(batches: Iterator[np.ndarray]) -> int:
 
 
 def in_batches(whole: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of an array's rows."""
+    """Batches of an array's rows, as views."""
     return (whole[start : start + BATCH] for start in range(0, len(whole), BATCH))
 
 
 def write_ours(folder: Path, made: np.ndarray) -> None:
-    """Values and labels as the stage cache_activations writes them."""
+    """Write values and labels in the format of the stage cache_activations."""
     numbers, classes = np.zeros(len(made), np.int32), np.full(len(made), "c2")
     names = tables.schema_of(activations.TokenLabels).names
     labels = pa.table({name: classes if name == "token_class" else numbers for name in names})
@@ -55,19 +56,20 @@ def write_ours(folder: Path, made: np.ndarray) -> None:
 
 
 def write_data_set(folder: Path, made: np.ndarray) -> None:
-    """A data set with one column of vectors."""
+    """Write a Hugging Face data set with one column of vectors."""
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), WIDTH)
     datasets.Dataset(pa.table({"values": vectors})).save_to_disk(folder)
 
 
 def read_data_set(folder: Path) -> Iterator[np.ndarray]:
-    """Batches as SAELens asks for them, without its way over torch."""
+    """Batches read as SAELens reads them, but without the conversion to torch."""
     data = datasets.load_from_disk(folder).with_format("numpy", dtype=np.float16)
     return (data[start : start + BATCH]["values"] for start in range(0, N_TOKENS, BATCH))
 
 
 def readers(folder: Path, made: np.ndarray) -> dict[str, Callable[[], int]]:
-    """Write the values in every form; by contender, what loads them and returns the checksum."""
+    """Write the values in every format; returns, by contender, a function that loads them and
+    returns their checksum."""
     write_ours(folder / "ours", made)
     np.save(folder / "values.npy", made)
     torch.save(torch.from_numpy(made), folder / "values.pt")
@@ -81,7 +83,7 @@ def readers(folder: Path, made: np.ndarray) -> dict[str, Callable[[], int]]:
 
 
 def contender(reader: Callable[[], int]) -> Contender:
-    """Loads all, and says how much that was."""
+    """A contender that loads all values and returns how many gigabytes they are."""
 
     def load() -> float:
         reader()
@@ -91,7 +93,7 @@ def contender(reader: Callable[[], int]) -> Contender:
 
 
 def run() -> list[dict[str, Any]]:
-    """One line, for three other forms."""
+    """The rows of this benchmark: one line of work, for three other formats."""
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as scratch:
         made = values()

@@ -1,4 +1,4 @@
-"""Which machine measures, and with which libraries: the key and head of a part of results.json."""
+"""The machine and the library versions of a measurement, as they are recorded in results.json."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,7 @@ LIBRARIES = ("torch", "numpy", "pyarrow")
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name, as reported by the system."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -20,12 +20,13 @@ def processor() -> str:
 
 
 def kind() -> str:
-    """Processor and the widest instructions that torch uses; ATEN_CPU_CAPABILITY lowers them."""
+    """The processor and the widest instruction set that torch uses on it, which can be restricted
+    by ATEN_CPU_CAPABILITY. Results are recorded by this kind."""
     return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def description() -> dict[str, Any]:
-    """What the rows of this kind of processor were measured with."""
+    """The machine and the versions with which rows are measured."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return {
         "processor": processor(),

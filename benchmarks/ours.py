@@ -1,7 +1,6 @@
-"""What the benchmarks take of mazewm: mazes, model, training step, rollouts under an edit.
+"""mazewm's side of the benchmarks: mazes, model, training step, and rollouts under an edit.
 
-Sizes are those of scale laptop in params.yaml; mazes are trees of 6 to 11 cells, with the
-vocabulary of a 5x5 lattice.
+Sizes are those of scale laptop in params.yaml. Mazes are trees of 6 to 11 cells in a 5x5 lattice.
 """
 
 from collections.abc import Callable
@@ -42,20 +41,20 @@ ROOT = Path(__file__).parent.parent
 VOCABULARY = Vocabulary(5)
 MIN_CELLS, MAX_CELLS = 6, 11
 OBJECTIVE: Objective = "all"
-N_STEPS = 300  # of the short training after which rollouts end where paths do
+N_STEPS = 300  # of the short training, long enough that rollouts end with <PATH_END>
 KEPT = ROOT / "artifacts" / "benchmarks"
 P = TypeVar("P", bound=Params)
 
 
 def laptop(cls: type[P], section: str) -> P:
-    """A section of params.yaml at scale laptop, whichever scale the file chooses."""
+    """A section of params.yaml at scale laptop, whichever scale the file selects."""
     content = read_yaml(ROOT / "params.yaml")
     sized = content["scales"]["laptop"].get(section) or {}
     return check(cls, (content.get(section) or {}) | sized, f"params.yaml: {section}")
 
 
 def mazes(n: int, seed: int = 0, n_cells: int | None = None) -> Mazes:
-    """``n`` depth-first trees in a 5x5 lattice, over 6 to 11 cells or over just ``n_cells``."""
+    """Questions on ``n`` depth-first trees in a 5x5 lattice, of 6 to 11 cells or of ``n_cells``."""
     rng, grid = np.random.default_rng(seed), lattice(VOCABULARY.n)
     least, most = (MIN_CELLS, MAX_CELLS) if n_cells is None else (n_cells, n_cells)
     connections = dfs(rng, VOCABULARY.n, rng.integers(least, most + 1, size=n))
@@ -63,16 +62,16 @@ def mazes(n: int, seed: int = 0, n_cells: int | None = None) -> Mazes:
 
 
 def untrained(encoding: str = "learned") -> Transformer:
-    """The model as it is before training."""
+    """The model before training."""
     torch.manual_seed(0)
     params = laptop(TransformerParams, "transformer")
     return Transformer(params, encoding, len(VOCABULARY), VOCABULARY.max_length)
 
 
 def whole_step(model: Transformer) -> Contender:
-    """Training as the pipeline does it: a batch drawn and encoded, backward, both optimizers.
-
-    Returns how many questions it trained on, each a sequence of the task.
+    """A contender that makes a whole training step of the pipeline: draw and encode a batch,
+    backward pass, both optimizers. It returns the number of questions, each of which is one
+    sequence.
     """
     params = laptop(TrainingParams, "training")
     batches = Batches(mazes(20_000), params.batch_size, params.n_questions, 0)
@@ -92,7 +91,8 @@ def whole_step(model: Transformer) -> Contender:
 
 
 def trained(encoding: str) -> Transformer:
-    """The pipeline's model; without one a model after a short training, which is kept."""
+    """The pipeline's model if there is one, else a model after a short training, which is saved for
+    later calls."""
     by_pipeline = (
         ROOT / "artifacts" / "models" / f"{encoding}-{OBJECTIVE}-0" / "transformer.safetensors"
     )
@@ -111,8 +111,8 @@ def trained(encoding: str) -> Transformer:
 
 
 def sequences(n: int, n_cells: int = MAX_CELLS) -> Tensor:
-    """Whole sequences of ``n`` mazes with equally many connections, cut where the first path ends,
-    so that none is padded."""
+    """Sequences of ``n`` mazes with equally many connections, all cut where the shortest path of
+    them ends, so that none is padded; [maze, pos]."""
     some = mazes(n, n_cells=n_cells)
     encoded = encode(some, np.random.default_rng(0))
     return torch.from_numpy(
@@ -127,7 +127,7 @@ class Questions(NamedTuple):
     lists: Tensor  # the adjacency lists, [maze, pos]
     origin: np.ndarray  # cells, [maze, question]
     target: np.ndarray
-    prompts: Tensor  # [maze * question, pos], the questions of a maze one after the other
+    prompts: Tensor  # [maze * question, pos], the questions of each maze in successive rows
     edited: Tensor  # the positions of every connection's second cell, [pos]
 
 
@@ -150,8 +150,9 @@ def questions(n_mazes: int, n_cells: int = 9) -> Questions:
 def walker(
     model: Transformer, asked: Questions, direction: Tensor | None
 ) -> Callable[[], np.ndarray]:
-    """A function that lets the model answer all questions, ``direction`` added after block 0 at the
-    edited positions unless it is None; returns cells, [maze * question, step], padded with -1."""
+    """A function that makes the rollouts of all questions, with ``direction`` (if not None) added
+    after block 0 at the edited positions; it returns cells, [maze * question, step], padded with
+    -1."""
     some, (n_mazes, n_questions) = asked.mazes, asked.origin.shape
     edited = asked.edited.expand(n_mazes, -1)
 

@@ -1,10 +1,10 @@
-"""Contenders timed in turn, and what comes of it as a row of results.json.
+"""Contenders timed in turn, and their rates as rows of results.json.
 
-A contender is a function that does some work and returns how much it did: mazes, sequences,
-tokens, gigabytes. It is asked again until ``seconds`` have passed; all contenders have their turn
-in each round, so that what disturbs the machine for a while disturbs all. Time is processor time
-of this process, threads included: other processes do not count, and neither does waiting for a
-disk (files are read as they were just written, from the page cache).
+A contender is a function that does some work and returns how much: mazes, sequences, tokens,
+gigabytes. It is called again until ``seconds`` have passed. All contenders run in each round, so
+that a temporary disturbance of the machine affects all of them. Time is processor time of this
+process, threads included; it leaves out other processes and waiting for a disk (files that were
+just written are read from the page cache).
 """
 
 import importlib.metadata
@@ -22,24 +22,24 @@ OURS = "mazewm"
 
 @dataclass(frozen=True)
 class Line:
-    """What all contenders do."""
+    """The work that all contenders of a comparison do."""
 
-    name: str  # of a few words, the same for every peer
+    name: str  # a few words, the same for every peer
     work: str  # what exactly is timed, in a sentence
-    unit: str  # of the rates, so that more is better: mazes/s
-    checked: str  # how the results were seen to be the same
+    unit: str  # of the rates, such that more is better, as in mazes/s
+    checked: str  # how the results were found to be the same
 
 
 class Ratio(NamedTuple):
-    """Ours over theirs, paired by round."""
+    """Our rate over theirs, paired by round."""
 
-    median: float
-    low: float  # of the rounds, the least
-    high: float  # and the most
+    median: float  # over rounds
+    low: float  # the lowest of all rounds
+    high: float  # the highest of all rounds
 
 
 def rate(contender: Contender, seconds: float) -> float:
-    """Work for each second of processor time, over at least ``seconds``."""
+    """Work per second of processor time, over at least ``seconds``."""
     done, since = 0.0, time.process_time()
     while (spent := time.process_time() - since) < seconds:
         done += contender()
@@ -49,7 +49,7 @@ def rate(contender: Contender, seconds: float) -> float:
 def race(
     contenders: Mapping[str, Contender], n_rounds: int = N_ROUNDS, seconds: float = SECONDS
 ) -> dict[str, list[float]]:
-    """The rate of every contender in every round, after one call of each that is not timed."""
+    """The rate of every contender in every round, after one call of each without timing."""
     for contender in contenders.values():
         contender()
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -60,7 +60,7 @@ def race(
 
 
 def ratio(ours: list[float], theirs: list[float]) -> Ratio:
-    """How many times as fast ours are, in the median round, the worst and the best."""
+    """The ratio of our rates to theirs, paired by round: median, lowest and highest."""
     paired = [a / b for a, b in zip(ours, theirs, strict=True)]
     return Ratio(statistics.median(paired), min(paired), max(paired))
 
@@ -68,9 +68,10 @@ def ratio(ours: list[float], theirs: list[float]) -> Ratio:
 def rows(
     line: Line, rates: Mapping[str, list[float]], share_of_limit: float | None = None
 ) -> list[dict[str, Any]]:
-    """One row for each peer among ``rates``, named by its package (and, after a comma, the way).
+    """One row for each peer among ``rates``, whose names are those of packages, perhaps followed by
+    a comma and the way it is used.
 
-    ``share_of_limit`` is ours, of what the machine could do.
+    ``share_of_limit`` is our rate as a share of what the machine could do at most.
     """
     found = []
     for peer, theirs in rates.items():

@@ -1,14 +1,14 @@
-"""What scale paper takes: python benchmarks/paper_scale.py [MAZES]
+"""The cost of scale paper: python benchmarks/paper_scale.py [MAZES]
 
-MAZES is such as artifacts/paper/artifacts/mazes; without it, 20,000 mazes of the scale are drawn.
-Prints the tables of docs/scale.md: parameters, FLOPs of a sequence, time on several devices at a
-stated utilisation, disk and memory; then larger mazes. Where there is a GPU, the training step is
-timed on it, too: precision fp32 and bf16, eager and compiled, and the optimizers alone.
+MAZES is a folder such as artifacts/paper/artifacts/mazes; without it, 20,000 mazes of the scale are
+drawn. Prints the tables of docs/scale.md: parameters, FLOPs of a sequence, time on several devices
+at an assumed utilisation, disk and memory; then the same for larger mazes. If there is a GPU, the
+training step is timed on it: in fp32 and bf16, eager and compiled, and the optimizers alone.
 
-FLOPs of training on a sequence of T tokens: 6 N T + 12 L d T^2, with N parameters in the blocks'
-matrices and the unembedding, L blocks of width d (forward and backward; attention over the whole
-square, as in Chowdhery et al. 2022, appendix B). Muon's orthogonalisation of an m x n matrix, m <=
-n, is 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
+FLOPs of training on a sequence of T tokens are 6 N T + 12 L d T^2, with N parameters in the blocks'
+matrices and the unembedding, and L blocks of width d (forward and backward pass; attention over the
+whole square, as in Chowdhery et al. 2022, appendix B). Muon's orthogonalisation of an m x n matrix,
+m <= n, takes 5 iterations of 4 m^2 n + 2 m^3 FLOPs.
 """
 
 import sys
@@ -30,8 +30,8 @@ from mazewm.model.recipe import TrainingParams, backward, forward_of, micro_batc
 from mazewm.model.transformer import Transformer, TransformerParams
 
 ROOT = Path(__file__).parent.parent
-# Dense bf16 with fp32 sums, from the vendor's data sheets, and the names that the devices give
-# themselves.
+# FLOP/s of dense bf16 products with fp32 sums, from the vendor's data sheets, and the names that
+# devices report.
 PEAK = {"H200": 989e12, "H100 SXM": 989e12, "A100": 312e12, "RTX 4090": 165e12}
 NAMES = {
     "NVIDIA H200": "H200",
@@ -39,9 +39,9 @@ NAMES = {
     "NVIDIA GeForce RTX 4090": "RTX 4090",
 }
 NAMES |= {f"NVIDIA A100-{kind}": "A100" for kind in ("SXM4-40GB", "SXM4-80GB", "PCIE-40GB")}
-UTILISATION = 0.3  # assumed, of the peak
+UTILISATION = 0.3  # assumed share of the peak
 N_STEPS, N_WARM = 20, 5
-# Larger studies: vocabulary, full maze, sparse maze with its cells. Their models are assumptions.
+# Larger studies: vocabulary, full mazes, sparse mazes, and the model, which is an assumption.
 LARGER: dict[str, tuple[dict, dict, dict, dict]] = {
     "9x9": (
         {"vocabulary_size": 10},
@@ -59,24 +59,24 @@ LARGER: dict[str, tuple[dict, dict, dict, dict]] = {
 
 
 class Cost(NamedTuple):
-    """Arithmetic of one study."""
+    """The size and the computation of one study."""
 
     n_params: int  # with learned positions
-    n_matrix: int  # in matrix products
+    n_matrix: int  # those in matrix products
     n_tokens: float  # of a sequence, on average
     flops: float  # of training on one sequence
     muon: float  # FLOPs of one step
 
 
 def settings() -> dict[str, Any]:
-    """Scale paper's sections, as its stages see them."""
+    """The sections of params.yaml at scale paper."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     sized = params["scales"]["paper"]
     return {name: (params.get(name) or {}) | section for name, section in sized.items()}
 
 
 def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
-    """What training on mazes like these takes."""
+    """The cost of training on mazes such as those of ``batch``."""
     L, d, hidden = architecture.n_layers, architecture.d_model, architecture.d_mlp
     vocabulary = Vocabulary(batch.grid.n)
     model = Transformer(architecture, "learned", len(vocabulary), vocabulary.max_length)
@@ -95,20 +95,20 @@ def cost(architecture: TransformerParams, batch: mazes.Mazes) -> Cost:
 
 
 def drawn(params: draw.MazeParams, n: int) -> mazes.Mazes:
-    """A few training mazes."""
+    """``n`` training mazes."""
     rng = np.random.default_rng(0)
     sampler = draw.Sampler(rng, draw.splits_of(params, rng), "train")
     return sampler.fill(params.families_of("train"), n)
 
 
 def table(rows: list[list[str]]) -> None:
-    """Markdown."""
+    """Print rows as a Markdown table, the first one as its head."""
     print("| " + " | ".join(rows[0]) + " |\n" + "|---" * len(rows[0]) + "|")
     print("".join("| " + " | ".join(row) + " |\n" for row in rows[1:]))
 
 
 def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
-    """Scale paper on paper."""
+    """Print the computed costs of scale paper, and return them."""
     one, training, caches = (
         cost(TransformerParams(**sections["transformer"]), batch),
         sections["training"],
@@ -119,7 +119,7 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
     mazes_read = (
         caches["n_train_mazes"] + caches["n_untrained_mazes"] + 4 * caches["n_held_out_mazes"]
     )
-    # weights, gradients and Muon's momentum; AdamW, which has two, trains few of them
+    # weights, gradients and Muon's momentum; AdamW has two moments, but for few of the weights
     state = one.n_params * 4 * 3
     table(
         [
@@ -160,7 +160,7 @@ def plan(sections: dict[str, Any], batch: mazes.Mazes) -> Cost:
 
 
 def by_device(n: float, one: Cost) -> None:
-    """Time for ``n`` sequences at the assumed utilisation."""
+    """Print the time for ``n`` sequences on each device, at the assumed utilisation."""
     rows = [
         ["device", "peak, dense bf16", f"sequences/s at {UTILISATION:.0%}", "minutes of a training"]
     ]
@@ -171,7 +171,7 @@ def by_device(n: float, one: Cost) -> None:
 
 
 def larger(sections: dict[str, Any], base: Cost) -> None:
-    """Larger mazes: sequences needed are assumed to grow with the square of a sequence's tokens."""
+    """Print costs for larger mazes, assuming that sequences needed grow as their tokens squared."""
     n_base = sections["training"]["n_steps"] * sections["training"]["batch_size"]
     rows = [
         [
@@ -228,7 +228,7 @@ def larger(sections: dict[str, Any], base: Cost) -> None:
 
 
 def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
-    """The training step on the device that is there, side by side."""
+    """Time the training step on this machine's GPU, for each precision, eager and compiled."""
     device, vocabulary = devices.best(), Vocabulary(batch.grid.n)
     name = torch.cuda.get_device_name()
     peak = PEAK.get(NAMES.get(name, ""))
@@ -293,7 +293,7 @@ def measure(sections: dict[str, Any], batch: mazes.Mazes, one: Cost) -> None:
 
 
 def now() -> float:
-    """Seconds, once the device has done all that it was asked."""
+    """The time in seconds, after the device has finished all its work."""
     torch.cuda.synchronize()
     return time.perf_counter()
 

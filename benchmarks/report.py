@@ -1,4 +1,5 @@
-"""results.json and the table of README.md, which is made from it between two markers."""
+"""The results in results.json, and the table in README.md that is made from them, between two
+markers."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ Results = dict[str, Any]  # kind of processor -> machine, rows by benchmark
 
 
 def load() -> Results:
-    """All that was measured so far, on any kind of processor."""
+    """All results so far, of all kinds of processors."""
     return files.read_json(RESULTS, "the benchmarks' results") if RESULTS.exists() else {}
 
 
 def record(name: str, rows: list[dict[str, Any]]) -> None:
-    """Replace the rows of one benchmark on this kind of processor, and the table."""
+    """Replace the rows of one benchmark for this kind of processor, and rewrite the table."""
     results = load()
     own = results.setdefault(machine.kind(), {"machine": {}, "benchmarks": {}})
     own["machine"] = machine.description()
@@ -33,12 +34,12 @@ def record(name: str, rows: list[dict[str, Any]]) -> None:
 
 
 def number(value: float) -> str:
-    """Three digits that mean something."""
+    """A number with three significant digits, or all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def text(results: Results) -> str:
-    """For each kind of processor a table, and where the time of a step goes."""
+    """For each kind of processor, a table and, where measured, how our time divides into parts."""
     parts = []
     for kind, own in results.items():
         about = own["machine"]

@@ -1,11 +1,11 @@
 """SAE recipes side by side on validation mazes: python benchmarks/sae_recipes.py FOLDER PLACE CLASS
 
-FOLDER is such as artifacts/activations/learned-all-0/trained, PLACE such as 0.resid_post, CLASS
-such as c2. The sweep of the stage train_sae varies width and sparsity of one recipe; this varies
-the activation, and then batch size and learning rate of the activation in params.yaml, at its first
-width. For each: explained variance, L0, dead latents, the deepest tree's Matthews correlation over
-connections at the tokens of the class, and seconds of training. The recipe in params.yaml was
-chosen from such tables."""
+For example FOLDER is artifacts/activations/learned-all-0/trained, PLACE 0.resid_post and CLASS c2.
+The stage train_sae varies width and sparsity of one recipe. This script varies the activation
+function (with its sparsity), then batch size and learning rate with that of params.yaml, all at the
+first width of params.yaml. For each recipe it prints explained variance, L0, dead latents, the
+Matthews correlation of the deepest tree (mean over connections, at the tokens of the class) and
+seconds of training. The recipe in params.yaml was chosen from such tables."""
 
 import sys
 import time

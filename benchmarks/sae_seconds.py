@@ -1,30 +1,29 @@
-"""SAEs after equal seconds, beside SAELens and dictionary_learning.
+"""The quality of SAEs after equal training time, against SAELens and dictionary_learning.
 
-Run as ``python -m benchmarks.sae_seconds [--tune] [FOLDER PLACE CLASS]``. Without arguments the
-activations are made up: sums of 8 of 400 directions, more of them rare than frequent. FOLDER is
-such as artifacts/activations/learned-all-0/trained, PLACE such as 0.resid_post, CLASS such as c2:
-then they are the model's.
+Run as ``python -m benchmarks.sae_seconds [--tune] [FOLDER PLACE CLASS]``. With arguments, for
+example artifacts/activations/learned-all-0/trained, 0.resid_post and c2, the activations are a
+model's. Without, they are synthetic: sums of 8 of 400 directions, most of which are rare.
 
-Each round trains a TopK SAE with every library on one thread, in turn, from one seed, on as many
-samples as take SECONDS of the process's time: about what our recipe's samples take. What is
-measured, on activations that none has seen:
+Each round trains a TopK SAE with every library on one thread, in turn and from one seed, on as many
+samples as take SECONDS of processor time (about the time of our recipe's samples). Measured on
+held-out activations:
 
 * explained variance;
-* the Matthews correlation of the best single latent at its best threshold, both chosen on one
-  half of the held-out tokens and measured on the other, mean over concepts (a connection at
-  CLASS; a direction that is part of the sum).
+* the Matthews correlation of the best single latent at its best threshold, both chosen on one half
+  of the held-out tokens and measured on the other, mean over concepts (the connections, at the
+  tokens of CLASS; the directions, in synthetic activations).
 
-``--tune`` tries GRID with every library, ours too, after the same seconds, on the model's
-validation tokens and with seeds of its own. One rule, set before any was run, chooses one setting
-for each library: the highest mean of explained variance and correlation, over both widths and
-the seeds. (The grid's last rate was added for all once the last but one did best for a peer.)
-CHOSEN has those of the peers; ours is in params.yaml. What is reported is of test tokens and
-other seeds.
+``--tune`` tries all settings of GRID with every library, ours too, for the same time, on validation
+tokens and with seeds of its own. A rule that was fixed before any run chooses one setting for each
+library: the highest mean of explained variance and correlation, over both widths and the seeds.
+(The grid's last rate was added for all libraries when the last but one was best for a peer.)
+CHOSEN has the settings of the peers; ours is in params.yaml. Reported results are of test tokens
+and other seeds.
 
-The peers get activations that are already single precision, centred and scaled to E|x|^2 =
-d_model, in memory, and their own training loops without logging; ours reads half precision and
-scales it within its seconds. AuxK is each library's own, with a window of dead latents as short
-as ours, warm-up and decay are as ours.
+The peers get activations in memory that are already in single precision, centred and scaled to
+E|x|^2 = d_model, and use their own training loops without logging; ours reads half precision and
+scales it as part of the timed training. AuxK is each library's own, with as short a window for dead
+latents as ours. Warm-up and decay are as in ours.
 """
 
 import functools
@@ -51,22 +50,22 @@ from mazewm.sae.params import Point, SaeParams
 from mazewm.sae.training import train
 
 K, WIDTHS = 8, (256, 512)
-SECONDS, TOLERANCE = 2.0, 0.05  # of a training, and how near that is to be
-FIRST_TRIAL, TRIALS = 40_000, 5  # samples of the first training; how many trainings at most
+SECONDS, TOLERANCE = 2.0, 0.05  # of a training, and its relative tolerance
+FIRST_TRIAL, TRIALS = 40_000, 5  # samples of the first training; most trainings
 GRID = [(lr, batch) for batch in (256, 512, 1024) for lr in (0.0015, 0.003, 0.006, 0.012, 0.024)]
 CHOSEN = {"sae-lens": (0.012, 512), "dictionary-learning": (0.012, 512)}
 TUNING_SEEDS, SEEDS = range(100, 102), range(1000, 1005)
-DEAD_SHARE = 0.05  # of the samples, as in params.yaml
+DEAD_SHARE = 0.05  # window for dead latents as a share of the samples, as in params.yaml
 
 
 class Data(NamedTuple):
-    """Activations, and what is to be read from those that are held out."""
+    """Activations for training, held-out ones, and the concepts to detect in the latter."""
 
     train: np.ndarray  # [token, d_model], half precision
-    held_out: np.ndarray  # [token, d_model], single precision, of one split: explained variance
-    probed: np.ndarray  # [token, d_model], single precision: for the detection of concepts
+    held_out: np.ndarray  # [token, d_model], single precision, for explained variance
+    probed: np.ndarray  # [token, d_model], single precision, for the detection of concepts
     concepts: np.ndarray  # [token, concept], bool
-    even: np.ndarray  # [token], bool: on which half of the probed tokens a detector is chosen
+    even: np.ndarray  # [token], bool: the half of the probed tokens on which detectors are chosen
 
 
 class Trained(NamedTuple):
@@ -84,7 +83,7 @@ def made_up(
     d_model: int = 128,
     n_concepts: int = 400,
 ) -> Data:
-    """Sums of 8 directions of lengths 1 to 2, the r-th drawn in proportion to 1 / (r + 20)."""
+    """Synthetic sums of 8 directions of lengths 1 to 2, direction r at weight 1 / (r + 20)."""
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((n_concepts, d_model)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -101,7 +100,7 @@ def made_up(
 
 
 def cached(folder: Path, place: str, token_class: TokenClass, split: str) -> Data:
-    """A model's activations, with the connections as concepts; halves are of whole mazes."""
+    """A model's activations, with connections as concepts; each half has whole mazes."""
     held_out = read(folder / split / place)
     at = held_out.at(token_class)
     concepts = at.connection[:, None] == np.unique(at.connection)
@@ -115,8 +114,8 @@ def cached(folder: Path, place: str, token_class: TokenClass, split: str) -> Dat
 
 
 def best_latent_mcc(z: np.ndarray, concepts: np.ndarray, even: np.ndarray) -> float:
-    """Mean over concepts of the Matthews correlation of "latent > threshold" on the odd tokens;
-    of all latents and thresholds the best on the even tokens is taken."""
+    """The Matthews correlation of "latent > threshold" with each concept on the odd tokens, mean
+    over concepts; latent and threshold are those that are best on the even tokens."""
     fit, truth = z[even], concepts[even]
     n, n_true = len(fit), truth.sum(axis=0)
     best, latent, threshold = (np.zeros(concepts.shape[1]) for _ in range(3))
@@ -146,13 +145,13 @@ def best_latent_mcc(z: np.ndarray, concepts: np.ndarray, even: np.ndarray) -> fl
 
 
 def _matthews(hits: np.ndarray, said: np.ndarray, true: np.ndarray, n: int) -> np.ndarray:
-    """From counts; 0 where all or none is said or true."""
+    """Matthews correlation from counts; 0 where all or none are predicted or true."""
     size = np.sqrt(said * (n - said) * 1.0 * true * (n - true))
     return np.where(size > 0, (n * 1.0 * hits - said * 1.0 * true) / np.maximum(size, 1e-9), 0.0)
 
 
 def quality(trained: Trained, data: Data) -> tuple[float, float]:
-    """Explained variance, and the mean correlation of the best latents."""
+    """Explained variance, and the mean Matthews correlation of the best latents."""
     with torch.inference_mode():
         x = torch.from_numpy(data.held_out)
         error = x - trained.decode(trained.encode(x))
@@ -162,7 +161,7 @@ def quality(trained: Trained, data: Data) -> tuple[float, float]:
 
 
 class _Scaled(NamedTuple):
-    """Activations as ours reads them; what the peers see, and the way there and back."""
+    """Activations for our training (``values``) and, centred and scaled, for the peers (``x``)."""
 
     values: np.ndarray
     x: torch.Tensor
@@ -181,7 +180,7 @@ class _Scaled(NamedTuple):
             yield from self.x[: len(self.x) // size * size].split(size)
 
     def trained(self, seconds: float, encode: Callable, decode: Callable) -> Trained:
-        """The library's SAE for activations as they are."""
+        """A peer's SAE, for activations that are not centred and scaled."""
         return Trained(
             seconds,
             lambda x: encode((x - self.mean) * self.scale),
@@ -190,7 +189,7 @@ class _Scaled(NamedTuple):
 
 
 def ours(data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int) -> Trained:
-    """The recipe of params.yaml but for learning rate and batch size."""
+    """Our TopK SAE: the recipe of params.yaml apart from learning rate and batch size."""
     params = _recipe().model_copy(
         update={"activation": "topk", "n_threads": 1, "lr": lr, "batch_size": batch}
     )
@@ -206,7 +205,7 @@ def _recipe() -> SaeParams:
 def sae_lens(
     data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int
 ) -> Trained:
-    """TopKTrainingSAE in SAETrainer: its loss and AuxK, decay over the last half."""
+    """SAELens: TopKTrainingSAE in SAETrainer, with its loss and AuxK; decay over the last half."""
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.training.sae_trainer import SAETrainer
@@ -232,7 +231,8 @@ def sae_lens(
 def dictionary_learning(
     data: _Scaled, width: int, seed: int, n_samples: int, lr: float, batch: int
 ) -> Trained:
-    """TopKTrainer, with AuxK's window as short as ours: 10 million samples would never end."""
+    """dictionary_learning: TopKTrainer, with AuxK's window as short as ours; its own, of 10 million
+    samples, would be longer than the training."""
     from dictionary_learning.trainers.top_k import TopKTrainer
 
     n_steps = n_samples // batch
@@ -260,7 +260,7 @@ LIBRARIES = {OURS: ours, "sae-lens": sae_lens, "dictionary-learning": dictionary
 
 
 class Measured(NamedTuple):
-    """What one training came to."""
+    """The size, time and quality of one training."""
 
     samples: int
     seconds: float
@@ -268,21 +268,21 @@ class Measured(NamedTuple):
     mcc: float
 
     def of(self, unit: str) -> float:
-        """In the unit of a row."""
+        """The measure of a row with this unit."""
         if unit == "samples/s":
             return self.samples / self.seconds
         return self.mcc if unit == "MCC" else self.explained_variance
 
 
 class Rounds:
-    """Trainings of SECONDS each; how many samples those are is kept from round to round."""
+    """Trainings of SECONDS each; the number of samples that they take is kept between rounds."""
 
     def __init__(self, data: Data) -> None:
         self.data, self.scaled = data, _Scaled.of(data.train)
         self.n_samples: dict[tuple, int] = {}
 
     def one(self, name: str, width: int, seed: int, lr: float, batch: int) -> Measured:
-        """Train, again with another number of samples if that took too long or too short."""
+        """Train; repeat with another number of samples if the time was not near SECONDS."""
         key = name, width, lr, batch
         for _ in range(TRIALS):
             n = self.n_samples.get(key, FIRST_TRIAL)
@@ -306,8 +306,8 @@ PARTS = {
 
 
 def account(train_once: Callable[[], object]) -> dict[str, float]:
-    """The share of a training's time that each of PARTS takes, less the parts that it calls; what
-    AuxK calls is AuxK's. (torch's profiler does not see NumPy, which sorts.)"""
+    """The share of a training's time that each of PARTS takes, without other parts that it calls;
+    calls by AuxK count as AuxK. (torch's profiler does not see the sorting, which NumPy does.)"""
     spent: Counter[str] = Counter()
     inside: list[str] = []
 
@@ -339,7 +339,7 @@ def account(train_once: Callable[[], object]) -> dict[str, float]:
 
 
 def compare(data: Data, where: str) -> list[dict[str, Any]]:
-    """Rows for each width, measure and peer, and where our time goes."""
+    """Rows for each width, measure and peer, and the parts of our training time."""
     torch.set_num_threads(1)
     recipe = _recipe()
     settings = {OURS: (recipe.lr, recipe.batch_size), **CHOSEN}
@@ -375,7 +375,7 @@ def compare(data: Data, where: str) -> list[dict[str, Any]]:
 
 
 def run() -> list[dict[str, Any]]:
-    """The comparison on made-up activations, and on the model's if the pipeline has made them."""
+    """The comparison on synthetic activations, and on a model's if the pipeline has cached them."""
     found = compare(made_up("test"), "made-up activations")
     folder, place = Path("artifacts/activations/learned-all-0/trained"), "0.resid_post"
     if (folder / "test" / place / FILE).is_file():
@@ -384,7 +384,7 @@ def run() -> list[dict[str, Any]]:
 
 
 def tune(data: Data) -> None:
-    """Print what the settings are chosen from, on validation tokens, and the choice."""
+    """Print the results of all settings on validation tokens, and the choice for each library."""
     torch.set_num_threads(1)
     rounds = Rounds(data)
     print(f"seeds {[*TUNING_SEEDS]}, means; score: of explained variance and MCC, both widths")

@@ -1,13 +1,13 @@
-"""Training steps beside TransformerLens and Hugging Face: ``python -m benchmarks training_step``.
+"""Training steps, against TransformerLens and Hugging Face: ``python -m benchmarks training_step``.
 
-The first line is the same work for all: logits, mean cross-entropy of every next token, backward,
-fused AdamW. The second is our whole step (mazes drawn and encoded, Muon) beside their first, so
-that ours does more.
+The first line is the same work for all: logits, mean cross-entropy of every next token, backward
+pass, fused AdamW. The second compares our whole step (which also draws and encodes mazes, and uses
+Muon) with that step of theirs, so ours does more.
 
-The limit is the rate at which this machine multiplies float32 matrices of the shapes of a step:
-forward, and both products of backward. A sequence of T tokens takes 6 N T floating point
-operations for N parameters in matrices and 6 L d T^2 for causal attention over L layers of width
-d.
+The limit is the rate at which the machine multiplies float32 matrices of the shapes of a step: the
+product of the forward pass and both products of the backward pass. A sequence of T tokens takes
+6 N T floating point operations for N parameters in matrices, and 6 L d T^2 for causal attention in
+L layers of width d.
 """
 
 import statistics
@@ -31,7 +31,7 @@ Logits = Callable[[Tensor], Tensor]
 
 
 def adamw_step(logits: Logits, parameters: Iterable[Tensor], tokens: Tensor) -> Contender:
-    """Forward, loss, backward and AdamW on the same tokens."""
+    """A contender: forward pass, loss, backward pass and AdamW, always on the same tokens."""
     opt = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
 
     def step() -> float:
@@ -44,13 +44,14 @@ def adamw_step(logits: Logits, parameters: Iterable[Tensor], tokens: Tensor) -> 
 
 
 def peers(model: Transformer) -> dict[str, tuple[Logits, Any]]:
-    """Their models with our weights, as tokens -> logits."""
+    """Their models with our weights, each as a function from tokens to logits and as a module."""
     lens, hf = counterparts.hooked(model), counterparts.gpt2(model)
     return {PEERS[0]: (lens, lens), PEERS[1]: (lambda tokens: hf(tokens).logits, hf)}
 
 
 def multiplied(model: Transformer, tokens: Tensor) -> Contender:
-    """Every product with a matrix of a step, alone; returns floating point operations."""
+    """A contender that makes only the products of a step with weight matrices, and returns their
+    floating point operations."""
     n = tokens[:, :-1].numel()
     pairs = []
     for weight in [p for block in model.layers for p in block.parameters() if p.ndim == 2] + [
@@ -70,7 +71,7 @@ def multiplied(model: Transformer, tokens: Tensor) -> Contender:
 
 
 def operations(model: Transformer, tokens: Tensor) -> float:
-    """Floating point operations of a training step's products on one sequence."""
+    """Floating point operations of the matrix products of a training step, for one sequence."""
     n_tokens = tokens.shape[1] - 1
     in_matrices = (
         sum(p.numel() for block in model.layers for p in block.parameters() if p.ndim == 2)
@@ -81,7 +82,8 @@ def operations(model: Transformer, tokens: Tensor) -> float:
 
 
 def account(step: Contender) -> dict[str, float]:
-    """The share of a step's time that torch's operators take by themselves, small ones together."""
+    """The share of a step's time that each of torch's ten slowest operators takes itself, and that
+    of all others."""
     step()
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         for _ in range(N_PROFILED):
@@ -94,7 +96,8 @@ def account(step: Contender) -> dict[str, float]:
 
 
 def same_logits(model: Transformer, theirs: dict[str, tuple[Logits, Any]], tokens: Tensor) -> str:
-    """The sentence that says so; an error if they are not the same."""
+    """A sentence that says how close the logits are; RuntimeError if they differ by more than
+    TOLERANCE."""
     with torch.no_grad():
         expected = model(tokens)
         apart = max(float((logits(tokens) - expected).abs().max()) for logits, _ in theirs.values())
@@ -106,7 +109,7 @@ def same_logits(model: Transformer, theirs: dict[str, tuple[Logits, Any]], token
 
 
 def run() -> list[dict[str, Any]]:
-    """Both lines, for both peers."""
+    """The rows of this benchmark: both lines of work, for both peers."""
     model, tokens = ours.untrained().train(), ours.sequences(N_SEQUENCES)
     theirs = peers(model)
     checked = same_logits(model, theirs, tokens)

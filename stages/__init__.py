@@ -1,7 +1,8 @@
-"""One typer command per stage of dvc.yaml: read, call the library, write."""
+"""One typer command for each stage of dvc.yaml: it reads, calls the library and writes."""
 
 import os
 
-# Numpy's products add in another order on another number of threads: results must not depend on how
-# many cores there are. And runs go side by side, one core each. Torch's threads are in params.yaml.
+# With another number of threads, numpy's matrix products add in another order, and results must not
+# depend on the number of cores. Also, runs go in parallel, one core each. params.yaml sets torch's
+# threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

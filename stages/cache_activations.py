@@ -1,5 +1,5 @@
-"""Stage cache_activations: model + mazes -> where connections are read and written, and labelled,
-shuffled activations there.
+"""Stage cache_activations: model and mazes -> the locations at which connections are read and
+written, and labelled, shuffled activations there.
 """
 
 from mazewm.io import files
@@ -10,8 +10,8 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Look for both locations on validation mazes, then cache activations of the trained and of an
-    untrained model."""
+    """Find the consolidation site and the writing site on validation mazes, then cache activations
+    of the trained and of an untrained model."""
     import torch
 
     from mazewm.localize import (

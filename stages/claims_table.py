@@ -1,6 +1,4 @@
-"""Print the claims of the last run of the pipeline as a table: ``python -m
-stages.claims_table``.
-"""
+"""Print the claims that the pipeline wrote last as a table: ``python -m stages.claims_table``."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ COLOURS = {"supported": "green", "refuted": "red", "undecided": "yellow"}
 
 
 def main() -> None:
-    """Show claims.json of the folder that params.yaml names in ``results``, and say where the
-    pictures are."""
+    """Print claims.json of the folder that params.yaml names in ``results``, and where metrics and
+    figures are."""
     console, results = (
         Console(),
         Path(str(read_yaml(Path("params.yaml")).get("results", "metrics"))),
@@ -63,7 +61,7 @@ def main() -> None:
 
 
 def _of_several_seeds(encodings: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Encodings pooled over seeds, where there is more than one seed to pool."""
+    """The claims of encodings pooled over seeds, where there is more than one seed."""
     return [
         (f"{name}, all seeds", some)
         for name, some in encodings.items()

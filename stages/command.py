@@ -1,5 +1,5 @@
-"""What every stage's command has in common: its options, and one sentence and a non-zero exit for
-bad input.
+"""What the commands of all stages share: common arguments, and for BadInput one sentence and a
+non-zero exit code.
 """
 
 import gc
@@ -19,12 +19,13 @@ RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as r
 Folder = Annotated[Path, typer.Option()]
 
 
-CODE = Path("artifacts/code")  # where stage digest_code writes what each command imports
+CODE = Path("artifacts/code")  # where stage digest_code writes the digests for each command
 
 
 def check_code(file: Path) -> None:
-    """BadInput if the code that a stage runs is not the code that DVC takes it for: a file was
-    edited after stage digest_code, while the stages before this one ran."""
+    """BadInput if the code that a stage imports differs from its digests, on which DVC depends: a
+    file was changed after stage digest_code, while earlier stages ran. ``file`` is the stage's own
+    file."""
     known = CODE / f"{file.stem}.txt"
     if "DVC_STAGE" not in os.environ or not known.exists() or file.stem == "digest_code":
         return
@@ -43,7 +44,8 @@ def check_code(file: Path) -> None:
 
 
 def command(main: Callable[..., None]) -> Callable[[], None]:
-    """``main`` as a program."""
+    """``main`` as a command-line program that reports its progress. BadInput is printed as one
+    sentence and ends it with exit code 1."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
 

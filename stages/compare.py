@@ -1,5 +1,5 @@
-"""Stage compare: the metrics of all configured runs -> summary, claims, curves and pictures by
-encoding.
+"""Stage compare: the metrics of all runs in params.yaml -> their summary, claims, curves and
+figures.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from stages.command import Folder, command
 
 
 class RunsParams(Params):
-    """Which runs there are."""
+    """The encodings, objectives and seeds of params.yaml, whose combinations are the runs."""
 
     encodings: Annotated[list[str], Field(min_length=1)]
     objectives: Annotated[list[str], Field(min_length=1)]
@@ -29,8 +29,8 @@ class RunsParams(Params):
 
 
 def main(results: Folder) -> None:
-    """Compare the runs that params.yaml lists, from ``RESULTS/runs`` and ``RESULTS/tables``; others
-    that lie there are left alone."""
+    """Compare the runs of params.yaml, read from ``RESULTS/runs`` and ``RESULTS/tables``; ignore
+    other runs in these folders."""
     from mazewm.claims import compare
     from mazewm.figures import draw_comparison
 

@@ -1,9 +1,9 @@
-"""Stage digest_code: the project's code -> for every command, one file that says which modules it
-imports and what they say.
+"""Stage digest_code: the project's code -> for every command, a file that lists the modules that it
+imports, each with a digest of its code.
 
-Other stages depend on their own file and on nothing else of the code: a comment or docstring that
-is changed reruns none of them, a changed line those that import it, and the difference between two
-files says which module it was.
+Every other stage depends on its own such file, and not on the code itself. So a changed comment or
+docstring reruns no stage, a changed line of code reruns the stages that import it, and the
+difference between two versions of a file names the module that changed.
 """
 
 from mazewm.io import files

@@ -1,5 +1,5 @@
-"""What is seen while runs go side by side: one live table in a terminal, plain lines anywhere else,
-and the times at the end.
+"""What is shown while runs go in parallel: a live table in a terminal, plain lines elsewhere, and
+the times at the end.
 """
 
 import json
@@ -19,23 +19,23 @@ from mazewm.io.progress import LINE_EVERY, duration
 
 @dataclass
 class Job:
-    """Stages that one process brings up to date in order, and how far it is."""
+    """Stages that one process brings up to date in order, and its progress."""
 
     name: str
     stages: list[str]
-    whole: bool = False  # the whole pipeline is looked at, and not these stages only
-    state: str = "waiting"  # then running, then done or failed
-    stage: str = ""  # without the run's name; empty while DVC looks at what is up to date
+    whole: bool = False  # bring the whole pipeline up to date, and not only these stages
+    state: str = "waiting"  # then running, then done, failed or stopped
+    stage: str = ""  # without the run's name; empty while DVC checks what is up to date
     since: float = 0.0  # when the stage began, by time.monotonic()
-    said: float = 0.0  # when a line of it was last printed
-    what: str = ""  # the stage's own word for what it does
+    said: float = 0.0  # when its last line was printed, by time.monotonic()
+    what: str = ""  # what the stage does, in its own words
     note: str = ""
-    share: float = 0.0  # of the stage that is done
-    left: str = ""  # the time that the stage still takes
-    seconds: dict[str, float] = field(default_factory=dict)  # that each stage took, by the clock
+    share: float = 0.0  # the part of the stage that is done, from 0 to 1
+    left: str = ""  # the time that the stage will still take, as text
+    seconds: dict[str, float] = field(default_factory=dict)  # wall-clock time of each stage
 
     def begin(self, stage: str) -> None:
-        """Another stage runs from here on; "" for none."""
+        """Note that a stage begins now ("" for none), and how long the one before it took."""
         if self.stage:
             self.seconds[self.stage] = round(time.monotonic() - self.since, 1)
         self.stage, self.since = stage.split("@")[0], time.monotonic()
@@ -43,8 +43,8 @@ class Job:
         self.what, self.note, self.share, self.left = "", "", 0.0, ""
 
     def read_progress(self, file: Path) -> None:
-        """Take what the stage reports (``mazewm.io.progress``); nothing if it has not reported
-        yet."""
+        """Take over the progress that the stage has reported to ``file`` (``mazewm.io.progress``),
+        if any."""
         try:
             told = json.loads(file.read_text())
         except (OSError, ValueError):
@@ -58,7 +58,7 @@ class Job:
             )
 
     def line(self) -> str:
-        """How far it is, in one line."""
+        """The stage and its progress, in one line."""
         parts = [f"{self.share:.0%}" if self.share else "", self.what, self.note]
         told = ", ".join(
             filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left))
@@ -67,7 +67,7 @@ class Job:
 
 
 class Display:
-    """Shows jobs until it is closed."""
+    """Shows the progress of jobs, as a context manager."""
 
     def __init__(self, jobs: Sequence[Job], logs: Path) -> None:
         self.jobs, self.logs = jobs, logs
@@ -85,18 +85,18 @@ class Display:
         self.live.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.console.print(text, style=style)
 
     def heard(self, job: Job, text: str) -> None:
-        """A line that a job's stage printed; in a terminal the table says as much, and the log has
-        it."""
+        """Print a line that a job's stage printed; not in a terminal, where the table shows the
+        progress (the line is in the log)."""
         if not self.console.is_terminal:
             job.said = time.monotonic()
             self.say(f"{job.name}: {text}")
 
     def tick(self) -> None:
-        """Where there is no table, a line of every job that has been silent for long."""
+        """Outside a terminal, print a line for every running job that has been silent for long."""
         now = time.monotonic()
         for job in self.jobs:
             if (
@@ -107,7 +107,7 @@ class Display:
                 self.heard(job, job.line())
 
     def ended(self, job: Job, stage: str) -> None:
-        """A stage is at its end."""
+        """Print how long a stage took, when it has ended."""
         self.say(f"{job.name}: {stage} took {duration(job.seconds[stage])}")
 
     def _table(self) -> Table:
@@ -127,8 +127,8 @@ class Display:
         return table
 
     def show_times(self, is_well: bool) -> None:
-        """How long each stage took, also as ``times.json`` beside the logs; stages that did not run
-        keep the time of the call that ran them there, and have none here."""
+        """Print how long each stage took, and write it to ``times.json`` beside the logs, where
+        stages that did not run keep the times of earlier calls."""
         ran = [job for job in self.jobs if job.seconds]
         if not ran:
             if is_well:

@@ -1,9 +1,9 @@
 """Fill the templates of docs/templates/ with the results: ``python -m stages.fill_docs``.
 
-No number that comes from a result is typed into README.md or docs/: a template asks for it, and it
-is read from ``metrics/``. Of how long things take, which no stage writes down, ``measured.yaml``
-keeps dated records. A sentence that says more than a number does names what it rests on
-(``require``), and is refused when new results no longer carry it.
+No number that comes from a result is typed into README.md or docs/: templates name it, and it is
+read from ``metrics/``. Running times, which no stage records, are in ``measured.yaml``, with their
+dates. A sentence that interprets results states its condition (``require``); if new results do not
+meet the condition, filling fails and quotes the sentence.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from stages.command import command
 from stages.imports import ROOT
 
 TEMPLATES = Path("docs/templates")
-SCALE = "laptop"  # of the results in metrics/
+SCALE = "laptop"  # the scale of the results in metrics/
 
 
 @dataclass(frozen=True)
 class Filled:
-    """One run of ``metrics/``, as templates see it."""
+    """The results of one run in ``metrics/``, for use in templates."""
 
     name: str
     summary: dict[str, Any]
@@ -39,14 +39,14 @@ class Filled:
 
     @property
     def spliced(self) -> dict[str, Any]:
-        """What the SAE at the writing site costs when it is spliced in."""
+        """The effects of splicing in the SAE at the writing site."""
         place = self.summary["writing"].partition(" ")[0].replace(".", "_")
         found: dict[str, Any] = self.metrics["sae"][place]["spliced"]
         return found
 
 
 def percent(value: float) -> str:
-    """0.98425 -> "98.4 %"."""
+    """A share in percent: 0.98425 -> "98.4 %"."""
     return f"{100 * value:.1f} %"
 
 
@@ -56,18 +56,18 @@ def interval(one: dict[str, Any]) -> str:
 
 
 def words(name: str) -> str:
-    """A name of the tables as words."""
+    """A name from the tables with spaces: "mean_difference" -> "mean difference"."""
     return name.replace("_", " ")
 
 
 def place(location: str) -> str:
-    """A location of the tables in words: "0.resid_post at c2" -> "`c2` after block 0"."""
+    """A location from the tables in words: "0.resid_post at c2" -> "`c2` after block 0"."""
     at, _, token_class = location.partition(" at ")
     return f"`{token_class}` after block {at.partition('.')[0]}"
 
 
 def require(is_so: bool, sentence: str) -> str:
-    """Nothing, where what a sentence says is so; BadInput that quotes it, where it is not."""
+    """An empty text if the condition of a sentence holds; otherwise BadInput that quotes it."""
     if not is_so:
         raise BadInput(
             f"{TEMPLATES}: the results no longer carry the sentence “{sentence}”; expected it to "
@@ -77,14 +77,15 @@ def require(is_so: bool, sentence: str) -> str:
 
 
 def connections(family: dict[str, Any]) -> tuple[int, int]:
-    """The fewest and the most connections of a family of mazes: a tree's cells less one, and one
-    more where there is a loop."""
+    """The fewest and the most connections of a family of mazes: one less than its cells for a tree,
+    and one more than that with a loop."""
     more = 0 if family["generator"] == "loop" else -1
     return family["min_cells"] + more, family["max_cells"] + more
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """What the pipeline wrote to ``folder``, by the names that templates use."""
+    """The results that the pipeline wrote to ``folder``, by the names that templates use; BadInput
+    if there are none."""
     summary = files.read_json(
         folder / "summary.json", "the summary that the pipeline writes; run it first"
     )
@@ -110,9 +111,10 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, str]:
-    """What every document must say, by its path below ``root``."""
+    """The text of every document, by its path below ``root``; BadInput if a template is wrong or if
+    a condition fails."""
     folder = root / TEMPLATES
-    output = folder / "ten_lines.txt"  # what ten_lines.py prints
+    output = folder / "ten_lines.txt"  # the output of ten_lines.py
     params = read_yaml(root / "params.yaml")
     scale = params["scales"][SCALE]
     trained = [connections(family) for family in scale["mazes"]["families"].values()]
@@ -128,7 +130,7 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         "n_overload_connections": connections(scale["mazes"]["overload"])[1],
         "paper_scale": (folder / "paper_scale.txt")
         .read_text()
-        .rstrip(),  # what benchmarks/paper_scale.py prints
+        .rstrip(),  # the output of benchmarks/paper_scale.py
         "ten_lines_output": output.read_text().strip() if output.exists() else "",
         "require": require,
     }
@@ -159,7 +161,7 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
 
 
 def main() -> None:
-    """Write README.md and every document of docs/ that has a template."""
+    """Write README.md and the documents of docs/ from their templates."""
     for path, text in filled().items():
         files.write_text(ROOT / path, text)
         console.print(f"{path} is written", highlight=False)

@@ -1,4 +1,4 @@
-"""Stage generate_mazes: parameters and a seed -> the data sets of mazes."""
+"""Stage generate_mazes: parameters and a seed -> mazes for training, validation, test, overload."""
 
 from pathlib import Path
 from typing import Annotated

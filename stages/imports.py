@@ -1,9 +1,10 @@
-"""Which of the project's modules a stage imports, and what each of them says, as a digest.
+"""The modules of the project that a stage imports, directly or not, with a digest of each module's
+code.
 
-Read from the syntax tree, never by importing. Imports inside functions count. What a package hands
-on with ``mazewm.io.lazy.offer`` counts for who asks the package for it, and not for who only
-imports one of its modules. What cannot be followed so (``import *``, names made while running) is
-refused.
+Imports are read from the syntax tree, without importing anything; those inside functions count,
+too. Names that a package offers lazily (``mazewm.io.lazy.offer``) count for a file that imports
+them from the package, and not for one that imports another module of the package. Imports that
+cannot be read from the syntax tree (``import *``, modules named at run time) are refused.
 """
 
 import ast
@@ -19,12 +20,12 @@ from mazewm.io.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mazewm", "stages")
-OFFER = "offer"  # the function by which a package hands on names: offer(__name__, trace="tracing")
-OFFERING = Path("mazewm/io/lazy.py")  # where it is, which alone may import by a computed name
+OFFER = "offer"  # the function by which a package offers names: offer(__name__, trace="tracing")
+OFFERING = Path("mazewm/io/lazy.py")  # defines it; no other file may import by a computed name
 
 
 class Wanted(NamedTuple):
-    """A module, and the names that are asked of it (None: all that it offers)."""
+    """A module and the names imported from it (None: the module, with all that it offers)."""
 
     module: str
     names: tuple[str, ...] | None
@@ -42,12 +43,13 @@ def file_of(module: str, root: Path = ROOT) -> Path | None:
 
 
 def module_of(path: Path) -> str:
-    """The module that a file (relative to the root) is."""
+    """The dotted name of the module in a file, whose path is relative to the root."""
     parts = path.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-# What is read from a file is kept by what the file says, so that one that was changed is read anew.
+# What is read from a file is cached by its text, and not only by its path, so that a changed file
+# is parsed again.
 @cache
 def _nodes(text: str) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(ast.parse(text)))
@@ -55,7 +57,8 @@ def _nodes(text: str) -> tuple[ast.AST, ...]:
 
 @cache
 def _statements(path: Path, text: str) -> tuple[Wanted, ...]:
-    """The import statements of a file, in functions too; BadInput for what cannot be followed."""
+    """The import statements of a file, also inside functions. BadInput for an import that cannot be
+    read from the syntax tree."""
     found = []
     for node in _nodes(text):
         if isinstance(node, ast.Call) and path != OFFERING:
@@ -91,7 +94,7 @@ def _offers(path: Path, text: str) -> dict[str, str]:
 
 
 def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
-    """Every module that a file names in an import, in functions too."""
+    """Every module that a file imports, with the names, also inside functions."""
     for module, names in _statements(path, (root / path).read_text()):
         if names is None or module.split(".")[0] not in PACKAGES:
             yield Wanted(module, names)
@@ -102,14 +105,13 @@ def wanted_by(path: Path, root: Path = ROOT) -> Iterator[Wanted]:
 
 
 def offers(path: Path, root: Path = ROOT) -> dict[str, str]:
-    """The modules behind the names that a package hands on, by name; a dot begins one of the
-    package itself."""
+    """The module behind each name that a package offers lazily, by name."""
     return _offers(path, (root / path).read_text())
 
 
 def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
-    """The project's files that ``path`` imports, with the ``__init__.py`` of every package on the
-    way."""
+    """The project's files that ``path`` imports, with the ``__init__.py`` of all packages that
+    contain them."""
     found: set[Path] = set()
     for module, names in wanted_by(path, root):
         file = file_of(module, root)
@@ -126,7 +128,8 @@ def direct_imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
 
 
 def closure(path: Path, root: Path = ROOT) -> list[Path]:
-    """``path``, its packages, and all of the project that it imports, directly or not, sorted."""
+    """``path``, the ``__init__.py`` of its packages, and all files of the project that it imports,
+    directly or not, sorted."""
     waiting = [
         path,
         *(
@@ -145,10 +148,10 @@ def closure(path: Path, root: Path = ROOT) -> list[Path]:
 
 
 def code_of(text: str) -> str:
-    """A module without its comments, docstrings, blank lines and trailing blanks.
+    """The text of a module without comments, docstrings, blank lines and trailing spaces.
 
-    Cut out of the text itself, since dumps of the syntax tree and tokens of f-strings differ
-    between versions of Python."""
+    These are cut out of the text itself, because dumps of the syntax tree and the tokens of
+    f-strings differ between versions of Python."""
     lines = text.splitlines(keepends=True)
     cuts = [
         (t.start, t.end)
@@ -180,19 +183,19 @@ def _span(node: ast.stmt) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _in_characters(lines: list[str], row: int, n_bytes: int) -> tuple[int, int]:
-    """A place that the syntax tree gives in bytes of UTF-8."""
+    """Row and column in characters, from the syntax tree's row and column in bytes of UTF-8."""
     return row, len(lines[row - 1].encode()[:n_bytes].decode())
 
 
 @cache
 def digest(text: str) -> str:
-    """What a module says, as 16 digits."""
+    """A digest of a module's code, as 16 hexadecimal digits."""
     return hashlib.sha256(code_of(text).encode()).hexdigest()[:16]
 
 
 def digests(path: Path, root: Path = ROOT) -> str:
-    """A line ``module digest`` for each module that a file imports, directly or not, and for
-    itself."""
+    """A line ``module digest`` for a file's own module and for each module that it imports,
+    directly or not."""
     return "".join(
         f"{module_of(file)} {digest((root / file).read_text())}\n" for file in closure(path, root)
     )

@@ -1,10 +1,10 @@
-"""Rebuild what is not up to date, several runs side by side: ``python -m stages.launch`` (``make
-repro``).
+"""Run all stages that are not up to date, several runs in parallel: ``python -m stages.launch``
+(``make repro``).
 
-A run is one transformer with all that is found in it: one member of the matrix in dvc.yaml. DVC
-decides what is up to date and keeps its locks; here is decided only what goes beside what. First
-come the stages that all runs share, then one ``dvc repro`` for each run, as many at once as there
-are cores, then whatever compares the runs.
+A run is one transformer with all its results: one member of the matrix in dvc.yaml. DVC decides
+what is up to date and handles its locks; this module only decides what goes in parallel. First come
+the stages that all runs share, then one ``dvc repro`` for each run, as many at once as there are
+cores, then the stages that compare the runs.
 """
 
 import itertools
@@ -22,21 +22,21 @@ from stages.command import command
 from stages.display import Display, Job
 from stages.local import Stopped, is_up_to_date, run_steps
 
-LOGS = Path("artifacts/logs")  # beside what DVC tracks
-SHARED, TOGETHER = "shared", "together"  # the names of what is not a single run
+LOGS = Path("artifacts/logs")  # not tracked by DVC
+SHARED, TOGETHER = "shared", "together"  # the names of the jobs that are not a run
 
 
 class Plan(NamedTuple):
     """Names of stages, in the order of dvc.yaml."""
 
-    shared: list[str]  # before any run
-    runs: dict[str, list[str]]
+    shared: list[str]  # before all runs
+    runs: dict[str, list[str]]  # by run
     together: list[str]  # after all runs
 
 
 def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
-    """The stages of dvc.yaml by run, with names as DVC makes them of a matrix:
-    ``stage@value-value``."""
+    """The stages of dvc.yaml by run, named as DVC names the members of a matrix:
+    ``stage@value-value``. BadInput if an axis of a matrix has no values."""
     made = Plan([], {}, [])
     for name, entry in (pipeline.get("stages") or {}).items():
         if "matrix" not in entry:
@@ -50,7 +50,7 @@ def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
 
 
 def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> list[Any]:
-    """The values of an axis: a list, or ``${key}`` with the key of one in params.yaml."""
+    """The values of a matrix axis: a list, or ``${key}`` with the key of a list in params.yaml."""
     values = params.get(given[2:-1]) if isinstance(given, str) else given
     if not isinstance(values, list) or not values:
         raise BadInput(
@@ -61,7 +61,7 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -77,13 +77,13 @@ Jobs = Annotated[
 
 
 def main(jobs: Jobs, run: OneRun = None) -> None:
-    """Rebuild what is not up to date."""
+    """Run all stages that are not up to date."""
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
     chosen = {run: wanted.runs[run]} if run else wanted.runs
-    # DVC refuses to look at a stage's outs for repro while another call's training reads them, and
-    # allows it for status.
+    # ``dvc repro`` fails on a stage whose outs are being read by another call's training; ``dvc
+    # status`` does not.
     has_shared = run is not None and is_up_to_date(wanted.shared)
     steps = [
         [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],

@@ -1,9 +1,10 @@
-"""Runs on this machine: one ``dvc repro`` for each, several at once, ended cleanly when the user
-wants to stop.
+"""Runs on the local machine: one ``dvc repro`` process for each, several in parallel, ended cleanly
+when the user stops them.
 
-DVC holds its lock of the repository only while it looks and writes, and not while a stage's command
-runs, so processes side by side wait for each other for moments only (``--wait-for-lock``). Each is
-a session of its own: a signal reaches DVC and its stage together, and only through this module.
+DVC holds its lock on the repository only while it checks and writes, not while a stage's command
+runs, so parallel processes wait for each other only briefly (``--wait-for-lock``). Each process has
+a session of its own, so that only this module sends it signals, and they reach both DVC and its
+stage.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from typing import Any, TextIO
 from stages.display import Display, Job
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Ctrl-C first, at which DVC and a stage put their things away; then what cannot be overheard.
+# How to end a process: signals, and seconds to wait after each. First SIGINT (Ctrl-C), on which DVC
+# and a stage clean up; SIGKILL last.
 ENDINGS = ((signal.SIGINT, 60.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 TICK = 0.5  # seconds
@@ -32,7 +34,7 @@ RUNS = re.compile(r"Running stage '([^']+)'")
 SKIPS = re.compile(r"Stage '[^']+' (didn't change|is cached)")
 FAILS = re.compile(r"ERROR: failed to reproduce '([^']+)'")
 BUSY = " is busy, it is being blocked by:"
-# What DVC says and no one needs to read while runs go side by side.
+# Lines of DVC that are not shown.
 CHATTER = re.compile(
     r"(|> .*|Updating lock file .*|Generating lock file .*|Use `dvc push`.*"
     r"|To (track|enable) .*|\tgit add.*|\tdvc .*)$"
@@ -40,22 +42,22 @@ CHATTER = re.compile(
 
 
 class Stopped(Exception):
-    """The user, or the system, asked for an end."""
+    """The user or the system has sent a signal to stop."""
 
     def __init__(self, number: int) -> None:
         self.signal = number
 
 
 def is_up_to_date(stages: Sequence[str]) -> bool:
-    """Whether DVC finds nothing to do for these stages."""
+    """Whether DVC reports that these stages are up to date."""
     return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0
 
 
 def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
-    """Run the jobs of each step side by side, and step after step until one has failed; whether all
-    is well.
+    """Run the jobs of each step in parallel, ``at_once`` at a time, step after step until a job has
+    failed; returns whether none has.
 
-    Raises Stopped, once all processes have ended, after Ctrl-C or SIGTERM.
+    Raises Stopped after a signal (Ctrl-C, SIGTERM or SIGHUP), once all processes have ended.
     """
     return asyncio.run(_run_steps(steps, at_once, logs, display))
 
@@ -107,13 +109,13 @@ async def _tick(steps: Sequence[Sequence[Job]], folder: Path, display: Display) 
 async def _run(
     job: Job, gate: asyncio.Semaphore, logs: Path, folder: Path, display: Display
 ) -> bool:
-    """Bring a job's stages up to date; whether that went well."""
+    """Bring a job's stages up to date; returns whether this succeeded."""
     async with gate:
         path = logs / f"{job.name}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as log:
             try:
-                # gone with this process, however it ends
+                # this lock is released with the process, however it ends
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _failed(
@@ -147,7 +149,7 @@ def _failed(job: Job, sentence: str, display: Display) -> bool:
 
 
 async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
-    """DVC with this Python, which is also the ``python`` of the stages' commands."""
+    """Start DVC with this interpreter, which the commands of the stages find as ``python``."""
     what = [] if job.whole else ["--single-item", *job.stages]
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     environment = os.environ | {
@@ -171,7 +173,7 @@ async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
 async def _listen(
     job: Job, process: asyncio.subprocess.Process, log: TextIO, display: Display
 ) -> Sequence[str]:
-    """Follow what DVC and the stages print, to its end; the last lines of it."""
+    """Read the output of DVC and its stages to the end, log and show it; returns its last lines."""
     last: deque[str] = deque(maxlen=200)
     assert process.stdout is not None
     async for raw in process.stdout:
@@ -196,8 +198,8 @@ async def _listen(
 
 
 def _why(stage: str, last: Sequence[str]) -> str:
-    """Which stage failed, with its own sentence if it had one, else with the last that it or DVC
-    said."""
+    """Which stage failed and why: the sentence of its BadInput if there is one, else the last line
+    of its output or of DVC's."""
     told = [line.removeprefix("error: ") for line in last if line.startswith("error: ")]
     theirs = [line for line in last if line.startswith("ERROR: ")]
     own = [line for line in last if line and not line.startswith("ERROR: ")]
@@ -211,7 +213,7 @@ def _why(stage: str, last: Sequence[str]) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process with all that it started; a second Ctrl-C makes it quick."""
+    """End a process and all that it started; a second Ctrl-C goes on to the next signal at once."""
     for number, seconds in ENDINGS:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -219,4 +221,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(process.wait(), seconds)
             break
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what outlived DVC
+        os.killpg(process.pid, signal.SIGKILL)  # processes that outlived DVC

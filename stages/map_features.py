@@ -1,4 +1,4 @@
-"""Stage map_features: latents + labelled tokens -> the feature map with its controls and baselines,
+"""Stage map_features: latents and labelled tokens -> the feature map with controls and baselines,
 and what every latent stands for.
 """
 
@@ -9,15 +9,15 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Map latents to connections where these are read and written and at the paper's site; give
-    every latent its kind."""
+    """Map latents to connections at the consolidation site, the writing site and the paper's site;
+    classify every latent."""
     import torch
 
     from mazewm.features import FeatureParams, map_features
     from mazewm.sae import SaeParams
 
     one = Run.named(run)
-    # torch encodes with the SAEs, and does nothing else in this stage
+    # in this stage, torch is used only to run the encoders of the SAEs
     torch.set_num_threads(load(SaeParams, "sae").n_threads)
     found = map_features(one, load(FeatureParams, "features"))
     with files.replacing(one.folder("features")) as folder:

@@ -1,5 +1,5 @@
-"""Stage observe_training: snapshots of a transformer -> when connections become readable in it, and
-how the last one behaves.
+"""Stage observe_training: snapshots of a transformer -> when connections become readable in it; the
+trained transformer -> its behaviour.
 """
 
 from mazewm.io import files, tables
@@ -11,8 +11,8 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Look at every snapshot on validation mazes, and at the trained transformer on test and
-    overload mazes."""
+    """Probe every snapshot on validation mazes, and measure the behaviour of the trained
+    transformer on test and overload mazes."""
     import pandas as pd
     import torch
 

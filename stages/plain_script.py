@@ -1,10 +1,9 @@
-"""The pipeline as a plain script of commands, for a machine without DVC: ``python -m
-stages.plain_script --set scale=paper > run.sh``.
+"""The pipeline as a shell script, for machines without DVC: ``python -m stages.plain_script --set
+scale=paper > run.sh``.
 
-DVC makes the commands of dvc.yaml; the script runs them in order, in the folder that it lies in,
-with a params.yaml of its own, and skips what is there: stages write their outs whole or not at all.
-It does not know what has become out of date, so other parameters are refused, and want another
-folder.
+DVC resolves the commands of dvc.yaml. The script runs them in order in its own folder, with its own
+params.yaml. It skips stages whose outs exist, since stages write their outs completely or not at
+all. It cannot tell whether outs are out of date, so it refuses a folder with other parameters.
 """
 
 import shlex
@@ -50,7 +49,7 @@ if {done}; then echo "{name}: is there"; else echo "{name}:"; {cmd}; fi
 
 
 class Step(NamedTuple):
-    """One stage of dvc.yaml for one run, with everything filled in."""
+    """One stage of dvc.yaml for one run, with all parameters resolved."""
 
     name: str
     cmd: str
@@ -58,13 +57,13 @@ class Step(NamedTuple):
 
 
 def main(settings: Settings) -> None:
-    """Print the script."""
+    """Print the pipeline as a shell script."""
     params = with_settings(read_yaml(ROOT / "params.yaml"), settings)
     typer.echo(script(steps(params), params), nl=False)
 
 
 def with_settings(params: dict[str, Any], settings: list[str]) -> dict[str, Any]:
-    """The parameters with some values replaced; BadInput for a key that is not there."""
+    """The parameters with some values replaced; BadInput for a key that does not exist."""
     for setting in settings:
         key, is_given, value = setting.partition("=")
         *way, last = key.split(".")
@@ -78,8 +77,8 @@ def with_settings(params: dict[str, Any], settings: list[str]) -> dict[str, Any]
 
 
 def steps(params: dict[str, Any]) -> list[Step]:
-    """The stages that DVC makes of dvc.yaml with these parameters, each after those that it
-    needs."""
+    """The stages of dvc.yaml as DVC resolves them with these parameters, each after those that it
+    depends on."""
     from dvc.repo import Repo
     from networkx import lexicographical_topological_sort
 
@@ -99,7 +98,7 @@ def steps(params: dict[str, Any]) -> list[Step]:
 
 
 def script(todo: list[Step], params: dict[str, Any]) -> str:
-    """A shell script that runs what is not there."""
+    """A shell script that runs the steps whose outs do not exist."""
     text = HEAD.format(params=yaml.safe_dump(params, sort_keys=False))
     for step in todo:
         done = " && ".join(f"[ -e {shlex.quote(out)} ]" for out in step.outs)

@@ -1,5 +1,5 @@
-"""Stage probe_planning: model + mazes -> which facts that no single token states it represents, and
-where steering along them leads.
+"""Stage probe_planning: model and mazes -> which facts that no single token states the model
+represents, and whether steering along them turns its path.
 """
 
 from mazewm.io import files
@@ -9,8 +9,8 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Fit probes on training mazes, score them on test mazes, and steer at forks of validation and
-    then of test mazes."""
+    """Fit probes on training mazes, score them on validation and test mazes, and steer at forks of
+    validation and then of test mazes."""
     import torch
 
     from mazewm.planning import PlanningParams, probe_and_steer

@@ -1,5 +1,5 @@
-"""Stage run_interventions: model + SAEs + feature map -> a ledger of predicted and measured effects
-of switching connections on and off.
+"""Stage run_interventions: model, SAEs and feature map -> a ledger of the predicted and measured
+paths when connections are switched on and off inside the model.
 """
 
 from mazewm.io import files
@@ -9,9 +9,9 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Add, remove and move connections at the writing site, add several at once, within the
-    training lengths and beyond them (overload), with controls and baselines; add and remove them at
-    the consolidation site and at the paper's, if those are others."""
+    """Add, remove and move connections at the writing site, and add several at once, within the
+    training lengths and beyond them (overload), with controls and baselines. At the consolidation
+    site and the paper's site, if these differ, only add and remove connections."""
     import torch
 
     from mazewm.interventions import InterventionParams, intervene

@@ -1,4 +1,4 @@
-"""Stage score: all tables of one run -> metrics with intervals, claims, curves and pictures."""
+"""Stage score: all tables of one run -> metrics with intervals, claims, curves and figures."""
 
 from mazewm.io import files
 from mazewm.io.params import load
@@ -8,7 +8,7 @@ from stages.command import Folder, RunName, command
 
 
 def main(run: RunName, results: Folder) -> None:
-    """Score one transformer: ``RESULTS/runs/RUN.json``, ``RESULTS/tables/RUN/`` and
+    """Score one run: write ``RESULTS/runs/RUN.json``, ``RESULTS/tables/RUN/`` and
     ``RESULTS/figures/RUN/``."""
 
     from mazewm.circuits import CircuitParams

@@ -1,5 +1,5 @@
-"""Stage trace_circuits: model + SAEs + feature map -> which heads bind cells into connections, what
-they look for and write, what is lost without them, and where a connection's information lives.
+"""Stage trace_circuits: model, SAEs and feature map -> which heads bind cells into connections,
+what they attend to and write, what is lost when they are ablated, and activation patching.
 """
 
 from mazewm.io import files
@@ -9,8 +9,8 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Measure on test mazes, where connections are read and written and at the paper's site; patch
-    activations everywhere."""
+    """Measure heads on test mazes at the consolidation site, the writing site and the paper's site;
+    patch activations in every block."""
     import torch
 
     from mazewm.circuits import CircuitParams, trace

@@ -1,5 +1,5 @@
 """Stage train_sae: activations -> a sweep of sparse autoencoders, the chosen one, its controls, and
-how well they describe the model.
+measures of their quality.
 """
 
 from functools import partial
@@ -11,9 +11,9 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """At every cached place, sweep width and sparsity on validation mazes; at the point chosen,
-    train an SAE, the same with another seed, and two that should fail: with random directions (of a
-    third seed), and on an untrained model."""
+    """At every cached place, sweep width and sparsity on validation mazes. With the chosen ones,
+    train an SAE, one with another seed, and two controls: one with random decoder directions (of a
+    third seed), and one on an untrained model."""
     import torch
 
     from mazewm.features import FeatureParams, detector

@@ -1,4 +1,4 @@
-"""Stage train_transformer: mazes -> one trained transformer, snapshots of how it grew, and the
+"""Stage train_transformer: mazes -> one trained transformer, snapshots from its training, and the
 history of its losses.
 """
 

@@ -1,5 +1,5 @@
-"""Which heads bind two cells into a connection, what they look for and write, what is lost without
-them; activation patching.
+"""Which heads bind two cells into a connection, what they attend to and write, and what is lost
+when they are ablated; activation patching.
 """
 
 from mazewm.io.lazy import offer

@@ -1,20 +1,21 @@
-"""Where heads look when they read a token of a connection, with the controls that say whether that
-is much.
+"""Where heads attend from the tokens of a connection, with controls that say how much would be
+expected by chance.
 
-Mean over the tokens of a maze first, then mean and standard deviation over mazes, for every layer,
-head and each of the four tokens ``c1 <--> c2 ;`` (docs/science.md#attention-and-circuits):
+Each measure is a share of a token's attention, averaged over the tokens of a maze. Rows give its
+mean and standard deviation over mazes, for every layer, head and each of the four token classes
+``c1 <--> c2 ;`` (docs/science.md#attention-and-circuits):
 
-* ``own_mass``: attention to the token's own coordinates (``OWN_OFFSETS``; none lie before c1, whose
-  own_mass is 0);
+* ``own_mass``: attention to the coordinates of the token's own connection that stand before it
+  (``OWN_OFFSETS``). None stand before c1, so its own_mass is 0;
 * ``offset``: attention to the token ``bin`` tokens back; 0 is the token itself;
-* ``position``: own_mass of those connections that are spelled ``bin``-th or later, up to the next
-  bin;
-* ``parity``: attention to an own coordinate whose row + col is even (``bin`` 0) or odd (1), per
-  coordinate.
+* ``position``: own_mass of a group of connections with neighbouring places in the list, the first
+  of them the ``bin``-th;
+* ``parity``: attention to an own coordinate whose row + col is even (``bin`` 0) or odd (``bin`` 1),
+  per coordinate.
 
-Controls: ``uniform`` spreads attention evenly over all that the token may see; ``shuffled`` reads
-own_mass at the coordinates of another connection of the same maze, one that is spelled earlier,
-drawn at random for each token.
+Controls: ``uniform`` spreads attention evenly over the token and all before it; ``shuffled`` takes
+own_mass at the coordinates of another, earlier connection of the same maze, drawn at random for
+each token.
 """
 
 from collections import defaultdict
@@ -37,7 +38,7 @@ from mazewm.maze.tokens import (
 )
 from mazewm.model.sites import Place, Site
 
-MAX_OFFSET = 2 * TOKENS_PER_CONNECTION  # as far as the connection before the last one
+MAX_OFFSET = 2 * TOKENS_PER_CONNECTION  # reaches back two connections
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class BindingHead(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a row measures, apart from the head."""
+    """What a row measures, apart from layer and head (the columns of AttentionRow)."""
 
     token_class: str
     measure: str
@@ -73,8 +74,12 @@ class Key(NamedTuple):
 
 
 def position_bins(n_connections: Int[np.ndarray, " maze"], n_bins: int) -> Int[np.ndarray, " nth"]:
-    """For the nth connection, the first n of its bin: bins of successive n that hold about equally
-    many tokens."""
+    """For each place in the list of connections, the first place of its bin; bins hold about
+    equally many tokens of the mazes.
+
+    >>> position_bins(np.array([4, 4, 2]), n_bins=2)
+    array([0, 0, 2, 2])
+    """
     count = (n_connections[:, None] > np.arange(n_connections.max())).sum(axis=0)
     middle = (np.cumsum(count) - count / 2) / count.sum()
     _, first, which = np.unique(
@@ -84,8 +89,8 @@ def position_bins(n_connections: Int[np.ndarray, " maze"], n_bins: int) -> Int[n
 
 
 def attention_profile(subject: Subject, n_position_bins: int) -> list[AttentionRow]:
-    """Rows for every layer, head and token class; a measure that no token of the mazes has is left
-    out."""
+    """Attention of every head at every token class (docs/science.md#own-mass); a measure that
+    applies to no token of the mazes has no row."""
     mazes, layers = subject.mazes, range(subject.model.params.n_layers)
     bins = position_bins(mazes.n_connections, n_position_bins)
     is_odd = np.add(*np.divmod(np.arange(mazes.grid.n_cells), mazes.grid.n)) % 2
@@ -113,7 +118,7 @@ def attention_profile(subject: Subject, n_position_bins: int) -> list[AttentionR
 
 
 def earlier(rng: np.random.Generator, shape: tuple[int, ...]) -> Int[np.ndarray, "maze nth"]:
-    """For every connection but the first, one that is spelled before it; 0 for the first."""
+    """For every place in the list of connections, a random earlier one; 0 for the first."""
     return (rng.random(shape) * np.arange(shape[1])).astype(int)
 
 
@@ -125,8 +130,8 @@ def _measure(
     donors: np.ndarray,
     is_odd: np.ndarray,
 ) -> dict[Key, np.ndarray]:
-    """Every measure of one layer's heads on one batch: ``[maze, head]``, of those mazes that have
-    it."""
+    """Every measure of one layer's heads on one batch, ``[maze, head]``; mazes to which a measure
+    does not apply are left out."""
     encoded = recorded.encoded
     n_mazes, n_heads = pattern.shape[:2]
     at, offsets = connection_positions(encoded.n_connections, token_class), OWN_OFFSETS[token_class]
@@ -175,8 +180,8 @@ def _measure(
 
 
 def _own_mass(rows: list[AttentionRow], site: Location) -> dict[tuple[int, int], dict[str, float]]:
-    """For the heads of blocks 0 to the site's: mean own_mass and its controls at the site's token
-    class."""
+    """Mean own_mass and its controls at the site's token class, for the heads of all blocks up to
+    the site's."""
     found: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
     for row in rows:
         if (
@@ -191,8 +196,8 @@ def _own_mass(rows: list[AttentionRow], site: Location) -> dict[tuple[int, int],
 def connectivity_heads(
     rows: list[AttentionRow], site: Location, threshold: float
 ) -> list[BindingHead]:
-    """The heads of blocks 0 to the site's whose mean own_mass at its token class exceeds
-    ``threshold``; there may be none."""
+    """The heads of all blocks up to the site's whose mean own_mass at its token class exceeds
+    ``threshold``; there may be none (docs/science.md#connectivity-head)."""
     return [
         BindingHead(*place, mass["none"])
         for place, mass in sorted(_own_mass(rows, site).items())
@@ -202,10 +207,11 @@ def connectivity_heads(
 
 def binding_heads(rows: list[AttentionRow], site: Location, ratio: float) -> list[BindingHead]:
     """The heads of the site's own block whose mean own_mass exceeds ``ratio`` times the larger of
-    its controls, best first.
+    its controls, best first; there may be none (docs/science.md#binding-head).
 
-    Uniform attention alone would be too weak a control: a head that looks at all coordinates alike
-    beats it twofold. The shuffled control does not. There may be no such head."""
+    Uniform attention alone would be too weak a control: a head that attends to all coordinates
+    equally, and to nothing else, has twice its own_mass. The shuffled control catches such a
+    head."""
     found = []
     for (layer, head), mass in _own_mass(rows, site).items():
         control = max(mass["uniform"], mass.get("shuffled", 0.0))

@@ -1,31 +1,33 @@
-"""Whether what heads write about a connection points where the SAE's decoder direction of that
-connection points.
+"""Whether the direction that heads write for a connection agrees with the SAE's decoder direction
+for that connection (docs/science.md#what-heads-write).
 
-1. A token that spells connection e = (a, b) reads the coordinates before it: at ``;`` c1 and c2, at
-   c2 and ``<-->`` c1 alone. With v_h(c) from module ``ov`` and own_mass_h shared evenly over what
-   is read, path ``heads`` is ``d(e) = sum_h own_mass_h mean_read v_h(read)``, a mean over the two
-   spellings (a, b) and (b, a). Either way it comes to ``sum_h own_mass_h / 2 [v_h(a) + v_h(b)]``,
-   half the sum over both cells.
-2. The token's own cell comes in through the residual stream: path ``heads+embedding`` adds
-   ``W_E[token]``, which at c2 is a cell, and at ``<-->`` and ``;`` the same for all connections.
-   Path ``heads+embedding+mlp`` puts the block's MLP behind it, before the mean over spellings: the
-   SAE reads the stream after the MLP, where two cells can become one connection.
+A connection e between cells a and b can be encoded in two directions, as (a, b) or as (b, a).
+
+1. A token of e attends to the coordinates before it: ``;`` to c1 and c2, c2 and ``<-->`` to c1
+   alone. Path ``heads`` is ``d(e) = sum_h own_mass_h mean_c v_h(c)``, with v_h(c) from module
+   ``ov`` and c over the coordinates attended to. Averaged over both directions of e, this is
+   ``sum_h own_mass_h / 2 [v_h(a) + v_h(b)]`` at each of the three classes.
+2. Path ``heads+embedding`` adds the token's own embedding, ``W_E[token]``, which reaches the site
+   through the residual stream. At c2 it is that of a cell; at ``<-->`` and ``;`` it is the same for
+   all connections. Path ``heads+embedding+mlp`` then applies the block's MLP, before the mean over
+   directions: the SAE reads the residual stream after the MLP, which can combine two cells into
+   one connection.
 3. Baselines without heads: ``embedding``, ``(W_E[a] + W_E[b]) / 2`` at every token class, and, at
-   coordinates, ``embedding+mlp``. What the heads add is what they score above these.
-4. ``C[e, e'] = cos(d(e) - mean d, w(e') - mean w)`` with w(e') the decoder direction of the best
-   latent of e'. Both means are over connections: what all connections share (positions, the norm's
-   offset, "this is a connection") would bring every cosine near one and says nothing about which
-   connection it is.
-5. Cells alone can score well there: whatever is a sum over cells is closest to the connection that
-   has both. So there is a harder question that no sum can answer: for each spelling, with d of that
-   spelling alone, is the match the best among the connections that share the token's *last* cell,
-   c2? ``picked`` is the share of yes, ``picked_chance`` one over their number.
-6. The AUROC of matched (e = e') against mismatched cosines, and the rank of the match in its row of
-   C.
+   coordinates, ``embedding+mlp``. The heads contribute what they score above these.
+4. ``C[e, e'] = cos(d(e) - mean d, w(e') - mean w)``, with w(e') the decoder direction of the best
+   latent of e'. Both means are over connections. They remove what all connections share (positions,
+   the norm's offset, "this is a connection"), which would bring every cosine near 1.
+5. The AUROC of matched (e = e') against mismatched cosines, and the rank of the match in its row of
+   C. Cells alone can score well on both, since any sum over cells is closest to the connection that
+   has both cells.
+6. ``picked`` is a harder test, which no sum over cells passes: for each direction of e, with d of
+   that direction alone, is the match the best among the connections that share the token's *last*
+   cell, c2? ``picked`` is the share of the two directions for which it is, ``picked_chance`` one
+   over the number of connections compared.
 
-Controls: as many ``other`` heads of the same blocks with the binding heads' weights, so that only
-the OV matrices differ, and ``shuffled``, the binding heads against latents that were moved to
-another connection.
+Controls: ``other``, as many other heads of the same blocks with the binding heads' weights, so that
+only the OV matrices differ; ``shuffled``, the binding heads compared with the latents of other
+connections.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,8 +53,8 @@ from mazewm.model.transformer import Transformer
 
 @dataclass(frozen=True)
 class OvConsistencyRow:
-    """How well what the weights say about a connection matches the decoder direction of its
-    latent."""
+    """How well ``d(e)`` matches the decoder direction of the latent of e, for one connection, path
+    and set of heads."""
 
     site: tables.Text
     path: tables.Text  # heads, heads+embedding, heads+embedding+mlp, embedding, embedding+mlp
@@ -60,26 +62,26 @@ class OvConsistencyRow:
     connection: tables.Int
     cosine_matched: tables.Real
     cosine_mismatched_mean: tables.Real
-    auroc: tables.Real  # over all pairs of (site, path, heads): the same in each of its rows
-    rank: tables.Real  # 1 = best of n_connections; ties count half
-    picked: tables.Real  # of its two spellings; ties count in part
-    picked_chance: tables.Real
+    auroc: tables.Real  # of the whole matrix C: the same in all rows of a site, path and set
+    rank: tables.Real  # 1 is the best of n_connections; ties count half
+    picked: tables.Real  # share of its two directions; a tie counts one over the number tied
+    picked_chance: tables.Real  # what a random choice would score
     n_connections: tables.Int
 
 
 @dataclass(frozen=True)
 class OvCosineRow:
-    """One entry of the matrix C, binding heads only."""
+    """One entry of the matrix C, for the binding heads only."""
 
     site: tables.Text
     path: tables.Text
-    connection: tables.Int  # whose d(e)
-    latent_of: tables.Int  # whose best latent
+    connection: tables.Int  # e
+    latent_of: tables.Int  # e'
     cosine: tables.Real
 
 
 class Consistency(NamedTuple):
-    """Rows per connection, and the matrices behind those of the binding heads."""
+    """Rows for each connection, and the entries of the binding heads' matrices C."""
 
     rows: list[OvConsistencyRow]
     cosines: list[OvCosineRow]
@@ -93,8 +95,8 @@ BySpelling = Float[Tensor, "2 connection d_model"]
 def directions(
     model: Transformer, heads: Sequence[BindingHead], location: Location, mazes: Mazes
 ) -> dict[str, BySpelling]:
-    """``d(e)`` for every connection of the lattice in either direction, by path; without heads, the
-    baselines."""
+    """``d(e)`` for every connection of the lattice in both directions, by path; the baselines if
+    ``heads`` is empty."""
     upper, lower = torch.from_numpy(mazes.grid.ends).T.to(model.device)
     either_way, token_class = [(upper, lower), (lower, upper)], location.token_class
     written = _written_about_cells(model, heads, mazes)
@@ -116,7 +118,7 @@ def directions(
 def _written_about_cells(
     model: Transformer, heads: Sequence[BindingHead], mazes: Mazes
 ) -> Float[Tensor, "cell d_model"]:
-    """What the heads write when they read a cell, by how much they attend to their own."""
+    """What the heads write when they attend to a cell, each weighted by its own_mass."""
     outputs = {layer: head_outputs(model, layer, mazes) for layer in {h.layer for h in heads}}
     nothing = torch.zeros_like(model.W_E[len(SPECIALS) :])
     return sum((h.own_mass * outputs[h.layer][h.head] for h in heads), nothing)
@@ -125,8 +127,8 @@ def _written_about_cells(
 def _read(
     written: Float[Tensor, "cell d_model"], token_class: TokenClass, c1: Tensor, c2: Tensor
 ) -> Directions:
-    """The mean over the cells that stand before a token of this class: none before c1, both before
-    ``;``."""
+    """The mean of ``written`` over the cells that stand before a token of this class: none before
+    c1, both before ``;``."""
     read = {TokenClass.C1: [], TokenClass.DELIMITER: [c1, c2]}.get(token_class, [c1])
     return sum((written[c] / len(read) for c in read), torch.zeros_like(written[c1]))
 
@@ -134,7 +136,8 @@ def _read(
 def _own_embedding(
     model: Transformer, token_class: TokenClass, c1: Tensor, c2: Tensor
 ) -> Directions:
-    """The embedding of the token itself: a cell at c1 and c2, else the same for all connections."""
+    """The embedding of the token itself: a cell's at c1 and c2, the same one for all connections at
+    the other classes."""
     cells = model.W_E[len(SPECIALS) :]
     own = {
         TokenClass.C1: cells[c1],
@@ -145,7 +148,7 @@ def _own_embedding(
 
 
 def _behind_mlp(model: Transformer, layer: int, resid: Directions) -> Directions:
-    """The residual stream after the block's attention bias and its MLP."""
+    """The residual stream after adding the block's attention bias and its MLP."""
     block = model.layers[layer]
     resid_mid = (resid + block.attn.b_O)[None]
     return (resid_mid + block.mlp(block.norm2(resid_mid), layer, None))[0]
@@ -154,10 +157,16 @@ def _behind_mlp(model: Transformer, layer: int, resid: Directions) -> Directions
 def centred_cosines(
     d: Float[Tensor, "left d_model"], w: Float[Tensor, "right d_model"]
 ) -> Float[np.ndarray, "left right"]:
-    """Cosines of all pairs after each side's mean is taken away; 0 where nothing is left."""
+    """Cosines of all pairs of rows after each side's mean is subtracted; 0 where a row equals its
+    mean.
+
+    >>> d = torch.tensor([[3.0, 1.0], [3.0, -1.0]])  # differ only along the second axis
+    >>> centred_cosines(d, torch.tensor([[0.0, 5.0], [0.0, 1.0]])).round(3).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     d, w = d.cpu().double(), w.cpu().double()  # MPS has no float64
     d, w = d - d.mean(dim=0), w - w.mean(dim=0)
-    # Equal rows leave rounding errors, which have a direction but no meaning.
+    # Where rows are equal, only rounding errors are left, whose direction is meaningless.
     left, right = (
         F.normalize(torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, 0.0), dim=1) for x in (d, w)
     )
@@ -167,8 +176,8 @@ def centred_cosines(
 def other_heads(
     model: Transformer, heads: Sequence[BindingHead], rng: np.random.Generator
 ) -> list[BindingHead]:
-    """As many other heads of the same blocks as there are, drawn at random, with the given heads'
-    weights in turn."""
+    """For each block of ``heads``, as many other heads, drawn at random, as far as the block has
+    them; they get the own_mass of the given heads as their weights."""
     taken = {(h.layer, h.head) for h in heads}
     found = []
     for layer in sorted({h.layer for h in heads}):
@@ -189,18 +198,19 @@ def compare(
     mazes: Mazes,
     seed: int,
 ) -> Consistency:
-    """Compare ``d(e)`` of each named set of heads with the decoder directions; the set named
-    ``binding`` gets the controls.
+    """Compare ``d(e)`` of each named set of heads with the decoder directions; the controls are
+    those of the set named ``binding``.
 
-    Connections without a latent are left out, and so are sets without heads.
+    Connections without a latent are left out, and so are sets without heads. With fewer than two
+    connections there are no rows.
     """
     rng = stream("consistency: other heads", seed)
     connections, site = known.connections, known.location
     if len(connections) < 2:
         return Consistency([], [])
     decoder = known.sae.W_dec[torch.tensor([known.best_latent[e] for e in connections])]
-    # A random cycle through the connections moves every latent, which a random permutation does
-    # not.
+    # A random cycle through the connections gives every connection another one's latent; a random
+    # permutation might leave some in place.
     cycle = rng.permutation(len(connections))
     moved = torch.empty_like(decoder)
     moved[cycle] = decoder[np.roll(cycle, 1)]
@@ -253,7 +263,7 @@ def _rank(
     picked: np.ndarray,
 ) -> list[OvConsistencyRow]:
     """One row for each row of a cosine matrix."""
-    from sklearn.metrics import roc_auc_score  # slow, and most who import this module fit nothing
+    from sklearn.metrics import roc_auc_score  # slow to import, seldom needed
 
     n, matched = len(connections), np.diag(matrix)
     auroc = float(roc_auc_score(np.eye(n, dtype=int).ravel(), matrix.ravel()))

@@ -1,16 +1,17 @@
-"""How much of the path's probability a block's binding heads carry alone.
-
-With m the mean log-probability of the true path's tokens (``<PATH_END>`` included; nats per token,
-teacher forcing), M the whole model, C the block with only the circuit's heads left, and 0 the block
-with none left:
+"""How much of what a block's attention does for the path is done by its binding heads alone
+(docs/science.md#faithfulness).
 
     faithfulness = (m(C) - m(0)) / (m(M) - m(0))
 
-1 = the circuit does all that the block's attention does, 0 = nothing. A head that is taken away
-puts out, at every position of the prompt, its mean at that position over the mazes with equally
-many connections; at the path's positions it goes on as it is. Circuits: ``binding``;
-``complement``, all other heads of the block (what is left without it); ``random``, as many
-heads as binding has, but not the same.
+m is the mean log-probability of the true path's tokens (``<PATH_END>`` included, nats per token,
+with teacher forcing). M is the whole model, C the model with only the circuit's heads left in the
+block, and 0 the model with none of the block's heads left.
+
+1: the circuit does all that the block's attention does; 0: it does nothing. The output of an
+ablated head is replaced, at every position of the prompt, by its mean at that position over the
+mazes with equally many connections; at the positions of the path it is not replaced. Circuits:
+``binding``; ``complement``, all other heads of the block; ``random``, another set of as many heads
+as ``binding`` has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +38,11 @@ class FaithfulnessRow:
 
     site: tables.Text
     circuit: tables.Text  # binding, complement, random
-    heads: tables.Text  # "0.1 0.3"
+    heads: tables.Text  # the heads that are left, such as "0.1 0.3"
     n_heads: tables.Int
     m_model: tables.Real  # nats per token
-    m_circuit: tables.Real
-    m_empty: tables.Real
+    m_circuit: tables.Real  # nats per token
+    m_empty: tables.Real  # nats per token
     faithfulness: tables.Real
     n: tables.Int  # mazes
 
@@ -50,8 +51,8 @@ class FaithfulnessRow:
 def measure(
     subject: Subject, binding: Mapping[Location, Sequence[BindingHead]]
 ) -> list[FaithfulnessRow]:
-    """Rows for the circuits of each site's block; none where ablating the whole block changes
-    nothing."""
+    """Faithfulness of the circuits of each site's block; a block has no rows if ablating all of its
+    heads changes nothing."""
     every = tuple(range(subject.model.params.n_heads))
     circuits = {
         site: _circuits(site, heads, every, subject.rng("random heads"))
@@ -60,7 +61,7 @@ def measure(
     rows = []
     for layer in sorted({site.layer for site in circuits}):
         here = {site: named for site, named in circuits.items() if site.layer == layer}
-        # Sites of one block share most of what has to be read.
+        # Sites of one block share most of their circuits, so each is measured once.
         kept = dict.fromkeys(
             [every, (), *(heads for named in here.values() for heads in named.values())]
         )
@@ -127,7 +128,7 @@ def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ..
 
 
 def _before(model: Transformer, tokens: Tensor, layer: int) -> Tensor:
-    """The residual stream before a block; the last token predicts nothing and is dropped."""
+    """The residual stream before a block, without the last token, which predicts nothing."""
     return run_blocks(model, model.embed(tokens[:, :-1]), range(layer), Taps())
 
 
@@ -146,7 +147,7 @@ def _log_probability(
     mean: Tensor,
     target: Tensor,
 ) -> float:
-    """Summed log-probability of the ``target`` tokens with all heads but ``kept`` at their mean on
+    """Summed log-probability of the ``target`` tokens, with all heads but ``kept`` mean-ablated on
     the prompt."""
     gone = [head for head in range(model.params.n_heads) if head not in kept]
 

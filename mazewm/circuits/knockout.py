@@ -1,20 +1,21 @@
-"""What becomes of a connection's latent when heads are ablated at the token where the connection is
-read.
+"""How much of a connection's latent is lost when heads are ablated at the token where the
+connection is read (docs/science.md#knock-out).
 
-1. A maze is spelled once and gives one of its connections, e, drawn among those that have a latent.
-2. At the token of e, and there only, the outputs z of the chosen heads are replaced: ``mean``, by
-   the head's mean over the tokens of this class in all mazes; ``resample``, by what the head put
-   out at a random token of this class in another maze (the same token for all heads, so that what
-   they say agrees).
-3. ``effect_own = 1 - sum z_ablated / sum z_clean`` of e's best latent at that token, over the mazes
-   that gave e: 1 is knocked out, 0 is untouched, below 0 is stronger than before.
+1. Each maze is encoded once, and one of its connections, e, is drawn among those that have a
+   latent.
+2. At the token of e, and only there, the outputs z of the chosen heads are replaced: with ``mean``,
+   by the head's mean over the tokens of this class in all mazes; with ``resample``, by the head's
+   output at a random token of this class in another maze (the same token for all heads).
+3. ``effect_own = 1 - sum z_ablated / sum z_clean``, where z is the activation of e's best latent at
+   that token, summed over the mazes from which e was drawn. 1: the latent is knocked out; 0: it is
+   unchanged; below 0: it is stronger than before.
 4. ``effect_other``: the same for the latents of the maze's other connections at their own tokens,
-   which are not ablated. After block 0 it is 0 by construction, for block 0 reads nothing but
-   embeddings; above, it says what leaks.
+   where nothing is ablated. At a site after block 0 it is 0 by construction, since block 0 reads
+   only embeddings; at later sites it measures how far the ablation reaches other tokens.
 
-Heads: each one of blocks 0 to the site's (``"0.3"``), ``binding``, ``connectivity``, ``others``
-(all of these blocks but the binding ones) and ``all``; sets without heads are left out. A
-connection whose latents are silent is left out, too.
+Sets of heads: each single head of all blocks up to the site's (``"0.3"``), ``binding``,
+``connectivity``, ``others`` (all heads of these blocks but the binding ones) and ``all``. Sets
+without heads are left out, and so are connections whose latents are silent without ablation.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ from mazewm.model.shapes import Resid, Tokens
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 
-HeadSet = Sequence[tuple[int, int]]
+HeadSet = Sequence[tuple[int, int]]  # (layer, head)
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,26 @@ class KnockoutRow:
     ablation: tables.Text  # mean, resample
     heads: tables.Text  # "0.3", binding, connectivity, others, all
     connection: tables.Int
-    effect_own: tables.Real
+    effect_own: tables.Real  # share of the latent's activation that is lost
     effect_other: tables.Real
-    n: tables.Int  # mazes that gave the connection
+    n: tables.Int  # mazes from which the connection was drawn
 
 
 class Batch(NamedTuple):
-    """Equally long mazes, and the connection that each of them gives."""
+    """Mazes with equally many connections, and the connection that is drawn from each."""
 
     maze: Int[np.ndarray, " maze"]
     encoded: Encoded
-    nth: Int[np.ndarray, " maze"]  # which of its connections each maze gives
+    nth: Int[np.ndarray, " maze"]  # the place of the drawn connection in the list
     tokens: Tokens
     # the best latent of every connection at its own token, without ablation
     latents: Float[Tensor, "maze nth"]
-    # by layer, what the heads put out at the tokens of all connections
+    # by layer, the outputs of the heads at the tokens of all connections
     z: dict[int, Float[Tensor, "token head d_head"]]
 
     @property
     def given(self) -> Int[np.ndarray, " maze"]:
-        """The connection that each maze gives."""
+        """The connection that is drawn from each maze."""
         return self.encoded.order[np.arange(len(self.nth)), self.nth]
 
     @property
@@ -76,19 +77,23 @@ class Batch(NamedTuple):
 
 
 class Replacements(NamedTuple):
-    """What the heads' outputs are replaced by."""
+    """What replaces the heads' outputs."""
 
     z: dict[int, Float[Tensor, "token head d_head"]]  # of all batches, by layer
     mean: dict[int, Float[Tensor, "head d_head"]]
-    # for each batch, the token of another maze that each maze is given
+    # for each batch and maze, the token of another maze whose outputs replace its own
     donors: list[Int[Tensor, " maze"]]
 
 
 def head_sets(
     n_layers: int, n_heads: int, named: Mapping[str, Sequence[BindingHead]]
 ) -> dict[str, list[tuple[int, int]]]:
-    """What is ablated, by name: single heads, the named sets, all heads but the binding ones, and
-    all."""
+    """The sets of heads to ablate, by name: single heads, the named sets, ``others`` (all but the
+    binding heads) and ``all``.
+
+    >>> list(head_sets(1, 2, {"binding": [BindingHead(0, 1, own_mass=0.8)]}).items())[2:]
+    [('binding', [(0, 1)]), ('others', [(0, 0)]), ('all', [(0, 0), (0, 1)])]
+    """
     every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     sets = {f"{layer}.{head}": [(layer, head)] for layer, head in every}
     sets |= {name: [(h.layer, h.head) for h in heads] for name, heads in named.items()}
@@ -98,7 +103,8 @@ def head_sets(
 
 
 def best_latents_at(known: Readable, resid: Resid, encoded: Encoded) -> Float[Tensor, "maze nth"]:
-    """The best latent of every connection at its own token; 0 for connections that have none."""
+    """The activation of every connection's best latent at its own token; 0 for connections without
+    one."""
     latent = torch.from_numpy(known.latents_of(encoded.order)).to(resid.device)
     at = connection_positions(encoded.n_connections, known.location.token_class)
     return known.sae.encode(resid[:, at]).gather(2, latent.clamp_min(0)[..., None])[..., 0] * (
@@ -107,10 +113,11 @@ def best_latents_at(known: Readable, resid: Resid, encoded: Encoded) -> Float[Te
 
 
 def read_clean(subject: Subject, known: Readable, rng: np.random.Generator) -> Iterator[Batch]:
-    """The lists of all mazes, read without ablation up to the block of the location."""
+    """Run the adjacency lists of all mazes without ablation, up to the block of the location, and
+    draw a connection from each."""
     model, layers = subject.model, range(known.location.layer + 1)
     for maze, encoded in subject.encoded(rng):
-        # Nothing after the adjacency list can reach back to it.
+        # Attention is causal: tokens after the adjacency list cannot affect it.
         tokens = torch.from_numpy(encoded.lists[:, :-1]).to(model.device)
         at = connection_positions(encoded.n_connections, known.location.token_class)
         taps = Taps(record=[Place(layer, Site.Z) for layer in layers])
@@ -125,7 +132,7 @@ def read_clean(subject: Subject, known: Readable, rng: np.random.Generator) -> I
 
 
 def replacements(batches: Sequence[Batch], rng: np.random.Generator) -> Replacements:
-    """Means over all tokens of the class, and for each maze a token of another one."""
+    """The mean outputs over all tokens of the class, and for each maze a token of another maze."""
     z = {layer: torch.cat([batch.z[layer] for batch in batches]) for layer in batches[0].z}
     owner = np.concatenate([batch.owner for batch in batches])
     donors = [
@@ -144,7 +151,7 @@ def _draw_donors(rng: np.random.Generator, maze: np.ndarray, owner: np.ndarray) 
 
 
 class Knockout:
-    """The mazes of one location, read clean, and ready to be read again with heads ablated."""
+    """The clean runs at one location, ready to be repeated with heads ablated."""
 
     def __init__(
         self,
@@ -165,8 +172,8 @@ class Knockout:
     def sums(
         self, latents: Iterable[Float[Tensor, "maze nth"]]
     ) -> Float[np.ndarray, "connection 2"]:
-        """Of each connection that is given, the sum of its own latents, and of those of its mazes'
-        other connections."""
+        """Summed activations for each drawn connection: of its own latent, and of the latents of
+        the other connections in the same mazes."""
         total = np.zeros((self.n_connections, 2))
         for batch, each in zip(self.batches, latents, strict=True):
             values = each.cpu().double().numpy()
@@ -175,8 +182,8 @@ class Knockout:
         return total
 
     def ablated(self, heads: HeadSet, ablation: str) -> Iterator[Float[Tensor, "maze nth"]]:
-        """The latents of every batch with heads ablated at the token of the connection that each
-        maze gives."""
+        """The latents of every batch with ``heads`` ablated at the token of each maze's drawn
+        connection; ``ablation`` is ``mean`` or ``resample``."""
         layers = range(self.known.location.layer + 1)
         for batch, donor in zip(self.batches, self.instead.donors, strict=True):
             positions = connection_positions(
@@ -196,7 +203,7 @@ class Knockout:
             yield best_latents_at(self.known, resid, batch.encoded)
 
     def counts(self) -> Int[np.ndarray, " connection"]:
-        """How many mazes give each connection."""
+        """From how many mazes each connection is drawn."""
         return np.bincount(
             np.concatenate([batch.given for batch in self.batches]), minlength=self.n_connections
         )
@@ -206,7 +213,8 @@ class Knockout:
 def knock_out(
     subject: Subject, known: Readable, named: Mapping[str, Sequence[BindingHead]]
 ) -> list[KnockoutRow]:
-    """Effects for every set of heads, both ablations and every connection whose latent fires."""
+    """Effects for every set of heads, both kinds of ablation and every connection whose latent is
+    active without ablation."""
     rng, model = subject.rng("knock-outs"), subject.model
     batches = list(read_clean(subject, known, rng))
     study = Knockout(

@@ -1,12 +1,13 @@
-"""What heads write into the residual stream when they read a cell, from the weights alone.
+"""What heads write into the residual stream when they attend to a cell, from the weights alone
+(docs/science.md#what-heads-write).
 
 ``v_h(c) = norm1(W_E[c] + p) W_V W_O`` for head h and cell c, where p is the mean vector that the
-encoding adds at the coordinates' positions (zero if it adds none). Above block 0 this is the direct
-path from the embedding only.
+positional encoding adds at the positions of coordinates (zero if it adds none). Above block 0 this
+is only the direct path from the embedding to the head.
 
-* ``OvNormRow``: the length of v_h(c), a picture on the lattice;
-* ``OvRankRow``: the effective rank of ``W_OV = W_V W_O``, exp of the entropy of sigma / sum sigma
-  (Roy and Vetterli 2007).
+* ``OvNormRow``: the norm of v_h(c), for each cell;
+* ``OvRankRow``: the effective rank of ``W_OV = W_V W_O``: the exponential of the entropy of its
+  singular values, normalised to sum 1 (Roy and Vetterli 2007).
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,22 +29,22 @@ COORDINATES = (TokenClass.C1, TokenClass.C2)
 
 @dataclass(frozen=True)
 class OvNormRow:
-    """How much a head writes when it reads a cell."""
+    """How much a head writes when it attends to a cell."""
 
     layer: tables.Int
     head: tables.Int
     cell: tables.Int
-    norm: tables.Real  # length of v_h(c) in the residual stream
+    norm: tables.Real  # L2 norm of v_h(c)
 
 
 @dataclass(frozen=True)
 class OvRankRow:
-    """How many directions a head's W_OV uses."""
+    """How many directions a head's W_OV uses, as an effective rank."""
 
     layer: tables.Int
     head: tables.Int
     effective_rank: tables.Real  # 0 where W_OV is zero
-    d_head: tables.Int  # the most it could be
+    d_head: tables.Int  # the largest possible rank
 
 
 def class_positions(mazes: Mazes, classes: Iterable[TokenClass]) -> Int[np.ndarray, " token"]:
@@ -60,7 +61,7 @@ def class_positions(mazes: Mazes, classes: Iterable[TokenClass]) -> Int[np.ndarr
 def mean_added(
     model: Transformer, positions: Int[np.ndarray, " token"]
 ) -> Float[Tensor, " d_model"]:
-    """The mean, over positions, of the vector that the encoding adds to the embedding."""
+    """The mean, over positions, of the vector that the positional encoding adds to embeddings."""
     where, times = np.unique(positions, return_counts=True)
     at = torch.from_numpy(where).to(model.device)
     added = model.encoding.on_embed(
@@ -73,7 +74,8 @@ def mean_added(
 def head_outputs(
     model: Transformer, layer: int, mazes: Mazes
 ) -> Float[Tensor, "head cell d_model"]:
-    """``v_h(c)`` for every head of a block and every cell; the mazes say where coordinates lie."""
+    """``v_h(c)`` for every head of a block and every cell; ``mazes`` give the positions that
+    coordinates have."""
     block: Any = model.blocks[layer]
     cells = model.W_E[len(SPECIALS) :] + mean_added(model, class_positions(mazes, COORDINATES))
     return torch.einsum("cd,hdk,hke->hce", block.norm1(cells), block.attn.W_V, block.attn.W_O)

@@ -1,4 +1,4 @@
-"""How circuits are traced."""
+"""The parameters of circuit tracing."""
 
 from typing import Annotated
 
@@ -8,14 +8,14 @@ from mazewm.io.params import Params
 
 
 class CircuitParams(Params):
-    """What tracing circuits goes by."""
+    """Settings of circuit tracing: ``circuits`` in params.yaml."""
 
-    n_mazes: Annotated[int, Field(gt=1)]
+    n_mazes: Annotated[int, Field(gt=1)]  # test mazes
     batch_size: Annotated[int, Field(gt=0)]
-    connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass of a connectivity head
-    # own_mass of a binding head, in multiples of the larger control
+    connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass, a share of attention
+    # the own_mass that a binding head must exceed, in multiples of the larger control
     binding_ratio: Annotated[float, Field(ge=1)]
     n_position_bins: Annotated[int, Field(gt=0)]
     n_swaps: Annotated[int, Field(gt=0)]  # pairs of mazes for activation patching
-    # part of the result: other thread counts add in another order
+    # affects the result: with another number of threads, sums are taken in another order
     n_threads: Annotated[int, Field(gt=0)]

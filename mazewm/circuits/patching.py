@@ -1,25 +1,25 @@
-"""Where a connection's information lives: activation patching between two mazes that differ in one
-connection.
+"""Activation patching between two mazes that differ in one connection
+(docs/science.md#activation-patching).
 
-1. The two mazes of a swap are encoded in the same order and directions; one slot spells the removed
-   connection in the clean run (the original maze) and the added one, in a direction of its own, in
-   the corrupted run (the swapped maze).
-2. Both runs are given the cells that the two paths start with. At the last of them they part, and
-   the metric is, in logits, ``m = logit(next cell of the original path) - logit(next cell of the
-   swapped path)``.
-3. One value of the clean run at a time is replaced by that of the corrupted run: a place
-   (``resid_pre`` of block 0, and ``resid_post``, ``attn_out`` and ``mlp_out`` of every block) at
-   the tokens of one group (``TOKEN_GROUPS``).
-4. The effect, worked out in ``scores.patching``, is ``1 - (m_patched - m_corrupted) / (m_clean -
-   m_corrupted)``: 0 = untouched, 1 = as if the other maze had been read.
+1. The two mazes of a swap are encoded in the same order and directions. They differ in one slot of
+   the list, which holds the removed connection in the clean run (the original maze) and the added
+   one, in a random direction of its own, in the corrupted run (the swapped maze).
+2. Both prompts end with the cells that the two paths have in common. After the last of them the
+   paths part. The metric is the logit difference ``m = logit(next cell of the original path) -
+   logit(next cell of the swapped path)``.
+3. In the clean run, one place (``resid_pre`` of block 0, or ``resid_post``, ``attn_out`` or
+   ``mlp_out`` of any block) at the tokens of one group (``TOKEN_GROUPS``) takes its value from the
+   corrupted run.
+4. The effect, computed in ``claims.patching``, is ``1 - (m_patched - m_corrupted) / (m_clean -
+   m_corrupted)``: 0 if the patch changes nothing, 1 if the result is that of the corrupted run.
 5. ``attribution`` is what one backward pass predicts for the change ``m_clean - m_patched``
    (attribution patching, Nanda 2023): the gradient of m in the clean run times (clean - corrupted),
-   summed over the group, in logits.
+   summed over the group.
 
-What cannot matter is not measured: before the swapped slot the runs are equal, before block 0 they
-differ in c1 and c2 of the slot alone, and from what the last block writes only the last token's
-logits are read. A pair that lacks a group (no connection is spelled after the slot; the paths part
-at the origin) has no rows of it.
+Patches that cannot have an effect are not run: before the swapped slot both runs are equal, before
+block 0 they differ only at c1 and c2 of the slot, and of the last block's output only the last
+token reaches the metric. A pair that lacks a group (because the slot is the last of the list, or
+because the paths part at the origin) has no rows for it.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ SITES = (Site.ATTN_OUT, Site.MLP_OUT, Site.RESID_POST)
 
 @dataclass(frozen=True)
 class PatchPairRow:
-    """The two mazes of a swap as the model reads them."""
+    """The two mazes of a swap, and the metric of the clean and of the corrupted run."""
 
     pair: tables.Int
     maze_id: tables.Int
@@ -53,13 +53,13 @@ class PatchPairRow:
     removed: tables.Int  # the connection that only the original maze has
     added: tables.Int  # the connection that only the swapped maze has
     n_connections: tables.Int
-    nth: tables.Int  # how many connections are spelled before the swapped one
+    nth: tables.Int  # how many connections stand before the swapped one in the list
     n_common: tables.Int  # cells that both paths start with
     # steps of the original path from the last common cell to the removed connection
     steps_ahead: tables.Int
-    metric_clean: tables.Real  # logits
+    metric_clean: tables.Real  # a logit difference, as the next one
     metric_corrupted: tables.Real
-    is_right: tables.Flag  # in both runs the next cell has the largest of all logits
+    is_right: tables.Flag  # in both runs the right next cell has the largest of all logits
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PatchRow:
     layer: tables.Int
     site: tables.Text
     token_group: tables.Text
-    metric_patched: tables.Real  # logits
+    metric_patched: tables.Real  # a logit difference
     # what the gradient predicts for metric_clean - metric_patched, in logits
     attribution: tables.Real
 
@@ -85,19 +85,19 @@ class Patched(NamedTuple):
 class Pairs(NamedTuple):
     """Pairs of mazes with equally many connections, as tokens."""
 
-    # up to the last common cell, then padding, which no earlier position sees
+    # up to the last common cell; then padding, which earlier positions cannot attend to
     clean: Int[np.ndarray, "pair pos"]
     corrupted: Int[np.ndarray, "pair pos"]
     nth: Int[np.ndarray, " pair"]
     n_common: Int[np.ndarray, " pair"]
     groups: Bool[np.ndarray, "pair group pos"]
     last: Int[np.ndarray, " pair"]  # the position of the last common cell
-    # the token of the next cell, of the original and of the swapped path
+    # the tokens of the next cell of the original and of the swapped path
     towards: Int[np.ndarray, "pair 2"]
 
 
 def encode_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Encoded, Encoded, np.ndarray]:
-    """The original mazes, the swapped ones, and the slot in which their spellings differ."""
+    """The original mazes and the swapped ones, encoded alike but for one slot, and that slot."""
     order, is_flipped = random_order(swaps.mazes, rng)
     rows, nth = np.nonzero(order == swaps.removed[:, None])
     other, other_flipped = order.copy(), is_flipped.copy()
@@ -111,10 +111,10 @@ def encode_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Encoded, Encod
 
 
 def read_pairs(swaps: Swaps, rng: np.random.Generator) -> Pairs:
-    """Spell swaps of mazes with equally many connections."""
+    """Encode swaps of mazes with equally many connections, up to their paths' last common cell."""
     original, swapped, nth = encode_alike(swaps, rng)
     path, other = swaps.mazes.path, swaps.swapped.path
-    # No path is the beginning of the other one, since both end at the target.
+    # Neither path is a prefix of the other, since both end at the target.
     n_common = np.cumprod(path == other, axis=1).sum(axis=1)
     start = prompt_length(original.n_connections)
     length = start + int(n_common.max())
@@ -131,15 +131,15 @@ def read_pairs(swaps: Swaps, rng: np.random.Generator) -> Pairs:
 
 
 def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:
-    """The groups at which a place can matter."""
+    """The groups (indices into ``TOKEN_GROUPS``) at which patching a place can have an effect."""
     if site == Site.RESID_PRE:
         return [TOKEN_GROUPS.index("own c1"), TOKEN_GROUPS.index("own c2")]
     return list(range(len(TOKEN_GROUPS)))[-1 if layer == n_layers - 1 else 0 :]
 
 
 def patch(subject: Subject, swaps: Swaps) -> Patched:
-    """Patch every place at every group of every pair; about ``subject.batch`` patched sequences are
-    read at a time."""
+    """Patch every place at every group of every pair, about ``subject.batch`` patched sequences at
+    a time."""
     rng = subject.rng("patching")
     rows = Patched([], [])
     connection_set = np.unique(swaps.mazes.connections, axis=0, return_inverse=True)[1]
@@ -199,7 +199,7 @@ def _patch_rows(index: np.ndarray, study: "_Study", place: Place) -> list[PatchR
 
 
 class _Study:
-    """Both runs of a batch of pairs, and what becomes of the clean one under patches."""
+    """The clean and the corrupted run of a batch of pairs, and patches of the clean one."""
 
     def __init__(self, model: Transformer, pairs: Pairs) -> None:
         self.model, self.pairs, self.layers = model, pairs, range(len(model.blocks))
@@ -210,7 +210,7 @@ class _Study:
         self.groups, self.last, self.towards = (
             torch.from_numpy(x).to(model.device) for x in (pairs.groups, pairs.last, pairs.towards)
         )
-        # No parameter needs a gradient; from the embeddings on, every activation does.
+        # Gradients are needed for all activations from the embeddings on, but for no parameter.
         starts = Edit(Place(0, Site.RESID_PRE), lambda value: value.detach().requires_grad_())
         self.clean, logits = self._read(pairs.clean, [starts])
         metric = self._metric(logits)
@@ -232,8 +232,8 @@ class _Study:
         return taps.values, self._logits(resid)
 
     def _logits(self, resid: Resid) -> Float[Tensor, "pair vocab"]:
-        """After the last common cell; ``resid`` may hold several versions of each pair, next to
-        each other."""
+        """The logits at the last common cell. ``resid`` may hold several versions of each pair, in
+        successive rows."""
         last = self.last.repeat_interleave(len(resid) // len(self.last))
         every = torch.arange(len(resid), device=resid.device)
         return self.model.norm_final(resid[every, last]) @ self.model.W_U
@@ -247,9 +247,9 @@ class _Study:
     def patched(self, place: Place, groups: list[int]) -> Float[Tensor, "pair group"]:
         """The metric with ``place`` patched at each of ``groups``.
 
-        After the attention of a block, no position sees another one before the next block. So the
-        block is read once, with the place patched at every position, and each group takes its
-        positions from there and the others from the clean run."""
+        Between the attention of one block and that of the next, positions do not interact. So the
+        block is run once, with the place patched at every position; for each group, its positions
+        are taken from this run and all others from the clean one."""
         first, clean, other = self._streams(place)
         versions = torch.where(self.groups[:, groups, :, None], other[:, None], clean[:, None])
         layers = range(first, len(self.layers))
@@ -257,8 +257,8 @@ class _Study:
         return self._metric(self._logits(resid)).unflatten(0, (-1, len(groups)))
 
     def _streams(self, place: Place) -> tuple[int, Resid, Resid]:
-        """The first block to be read on, and the stream before it: of the clean run, and of that
-        run with ``place`` patched at every position."""
+        """The block from which to continue, and the residual stream before it: that of the clean
+        run, and that of the clean run with ``place`` patched at every position."""
         if place.site == Site.RESID_PRE:
             return place.layer, self.clean[place], self.corrupted[place]
         if place.site == Site.RESID_POST:
@@ -267,7 +267,8 @@ class _Study:
         return place.layer + 1, self.clean[after], self._rest_of_block(place, self.corrupted[place])
 
     def _rest_of_block(self, place: Place, other: Resid) -> Resid:
-        """The stream after the block of the clean run with ``place`` patched everywhere."""
+        """The residual stream after the block, in the clean run with ``place`` patched at every
+        position."""
         before = (
             Place(0, Site.RESID_PRE)
             if place.layer == 0
@@ -277,7 +278,7 @@ class _Study:
         return run_blocks(self.model, self.clean[before], range(place.layer, place.layer + 1), taps)
 
     def attribution(self, place: Place) -> Float[Tensor, "pair group"]:
-        """What the gradient predicts for the loss of the metric, for all groups."""
+        """What the gradient predicts for ``m_clean - m_patched``, for all groups."""
         by_position = (self.gradients[place] * (self.clean[place] - self.corrupted[place])).sum(
             dim=2
         )

@@ -1,15 +1,17 @@
-"""What a head of block 0 looks for and how far back, from the weights alone.
+"""Which tokens a head of block 0 attends to, and how far back, from the weights alone
+(docs/science.md#qk-by-offset).
 
-The score of a query class at position p for a key class ``offset`` tokens before it, before the
-softmax: ``q . k / sqrt(d_head)`` plus what the encoding adds to scores, with q and k made from
-``norm1(W_E[token] (+ position))``. A class that stands for a cell is averaged over all cells,
-which, the score being linear in q and in k, is the mean score over all pairs of cells. Scores of
-one query compare across key classes and offsets; its softmax runs over them. The block's stream is
-the embedding, so that this is all that decides a head's pattern but for the cells.
+The score is that before the softmax, of a query of one token class at position p for a key of one
+class ``offset`` tokens before it: ``q . k / sqrt(d_head)`` plus what the positional encoding adds
+to scores, where q and k are made from ``norm1(W_E[token] (+ position))``. For a class whose token
+is a cell, q or k is averaged over all cells; since the score is linear in q and in k, this gives
+the mean score over all pairs of cells. Scores of the same query can be compared across key classes
+and offsets, since one softmax runs over them all. Block 0 reads the embedding, so apart from which
+cells they are these scores determine a head's attention pattern.
 
 Mean and standard deviation are over the query's positions in the later half of a list of
-connections. Encodings that know offsets only (rotary, ALiBi) or nothing (none) have a standard
-deviation of 0; learned and sinusoidal positions need not.
+connections. The standard deviation is 0 with encodings that see only offsets (rotary, ALiBi) or no
+positions (none), but not in general with learned and sinusoidal positions.
 """
 
 from dataclasses import dataclass
@@ -35,23 +37,24 @@ from mazewm.model.transformer import Transformer
 
 @dataclass(frozen=True)
 class QkRow:
-    """A head's score of one class of tokens for another one, so many tokens back."""
+    """A head's score for keys of one class ``offset`` tokens before a query of another."""
 
     layer: tables.Int
     head: tables.Int
     query_class: tables.Text
-    key_class: tables.Text  # coordinate, <-->, ;
+    key_class: tables.Text  # coordinate (c1 or c2), <--> or ;
     offset: tables.Int  # 0 is the query itself
     score: tables.Real  # before the softmax, in nats
-    sd_over_positions: tables.Real  # of the query
+    sd_over_positions: tables.Real  # of the query; in nats
 
 
 @torch.inference_mode()
 def qk_by_offset(
     model: Transformer, n_connections: int, cells: Int[np.ndarray, " cell"]
 ) -> list[QkRow]:
-    """Rows for every head of block 0, in mazes with ``n_connections`` and coordinates among
-    ``cells``; offsets end where the list of connections begins."""
+    """Rows for every head of block 0, in a list of ``n_connections`` connections whose coordinates
+    are ``cells``. Offsets go back at most ``MAX_OFFSET`` tokens, and not beyond the start of the
+    list."""
     attn: Any = model.blocks[0].attn
     positions = torch.arange(1 + TOKENS_PER_CONNECTION * n_connections, device=model.device)
     embedded = {
@@ -111,5 +114,5 @@ def _projected(
     W: Float[Tensor, "head d_model d_head"],
     positions: Tensor,
 ) -> Float[Tensor, "head pos d_head"]:
-    """Queries or keys, as the encoding turns them."""
+    """Queries or keys, after the positional encoding has rotated them (if it does)."""
     return model.encoding.on_qk((normed @ W)[None], positions)[0]

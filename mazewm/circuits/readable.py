@@ -1,4 +1,4 @@
-"""A location at which single latents are known to stand for connections."""
+"""A location together with the SAE latents that stand for connections there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mazewm.sae.autoencoder import SparseAutoencoder
 
 @dataclass(frozen=True)
 class Readable:
-    """A location, the autoencoder of its place, and the latent that stands best for each connection
-    (none, if none is known)."""
+    """A location, the SAE of its place, and the latent that stands best for each connection;
+    ``best_latent`` is empty where none is known."""
 
     location: Location
     sae: SparseAutoencoder
-    best_latent: Mapping[int, int]  # by connection
+    best_latent: Mapping[int, int]  # connection -> latent
 
     def latents_of(self, connections: Int[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:
         """The best latent of each of these connections; -1 where none is known."""
@@ -27,5 +27,5 @@ class Readable:
 
     @property
     def connections(self) -> list[int]:
-        """Those of which a latent is known."""
+        """The connections for which a latent is known, in ascending order."""
         return sorted(self.best_latent)

@@ -1,12 +1,12 @@
-"""Everything that is traced in one run.
+"""All measurements of circuits in one run.
 
-* Of the model, whatever the site: attention by offset, position and parity; block 0's QK, from the
-  weights; ranks of OV, and its norms in block 0 and the sites' blocks; activation patching between
-  mazes that differ in one connection.
-* At each site, where connections are read, where they are written and the paper's: its binding and
-  connectivity heads; where latents of connections are known, whether the heads' directions are
-  those of the SAE, and what is left of a latent without the heads.
-* Faithfulness of the binding heads of each site.
+* Of the whole model: attention by offset, position and parity; block 0's QK scores, from the
+  weights; the ranks of all OV matrices, and what heads write for each cell, in block 0 and in the
+  sites' blocks; activation patching between mazes that differ in one connection.
+* At each site (where connections are read, where they are written, and the paper's): its binding
+  and connectivity heads; where latents of connections are known, whether the heads' directions
+  agree with those of the SAE, and how much of a latent is lost without the heads.
+* The faithfulness of each site's binding heads.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,12 +52,12 @@ class HeadRow:
     """One head that was chosen for a site."""
 
     site: tables.Text
-    # connectivity: own_mass above the threshold; binding: above its controls, in the site's own
-    # block
+    # connectivity: own_mass above the threshold; binding: above its controls, and in the site's
+    # own block
     kind: tables.Text
     layer: tables.Int
     head: tables.Int
-    own_mass: tables.Real
+    own_mass: tables.Real  # mean over mazes, a share of attention
 
 
 ROW_TYPES: dict[str, type] = {
@@ -82,11 +82,11 @@ class Traced:
     rows: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in ROW_TYPES})
 
     def add(self, name: str, rows: Iterable[Any]) -> None:
-        """Rows for one of the tables."""
+        """Append rows to one of the tables."""
         self.rows[name].extend(rows)
 
     def write(self, folder: Path) -> None:
-        """One file for each table."""
+        """Write each table to a parquet file of its own."""
         for name, row_type in ROW_TYPES.items():
             tables.write_rows(folder / f"{name}.parquet", row_type, self.rows[name])
 
@@ -122,10 +122,10 @@ def trace(run: Run, params: CircuitParams) -> Traced:
 
 
 def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitParams) -> Traced:
-    """Measure at each of the ``known`` locations; one of which no latent is known has no rows that
-    need one.
+    """Make all measurements on the subject's mazes, at each of the ``known`` locations.
 
-    Patching knows no location, and takes ``n_swaps`` swaps of the mazes.
+    A location without known latents has no rows in the tables that need them. Activation patching
+    does not depend on the locations; it uses up to ``n_swaps`` swaps of the mazes.
     """
     model, mazes, seed, traced = subject.model, subject.mazes, subject.seed, Traced()
     attention = attention_profile(subject, params.n_position_bins)
@@ -165,5 +165,5 @@ def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitPa
 
 
 def _mentioned(mazes: Mazes) -> Int[np.ndarray, " cell"]:
-    """The cells that some of the mazes mention; the embeddings of others were never trained."""
+    """The cells that some of the mazes mention; embeddings of other cells were never trained."""
     return np.flatnonzero(touched_cells(mazes.grid, mazes.connections).any(axis=0))

@@ -1,4 +1,4 @@
-"""Tables -> metrics with intervals, and claims with verdicts."""
+"""Tables of runs -> metrics with intervals, and claims with verdicts."""
 
 from mazewm.io.lazy import offer
 

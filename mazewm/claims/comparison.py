@@ -1,5 +1,5 @@
-"""Runs side by side: the summary that ``dvc metrics diff`` shows, the claims of every run and of
-every encoding, and C7.
+"""Comparison of runs: the summary that ``dvc metrics diff`` shows, the claims of every run and of
+every encoding, and claim C7, which compares encodings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,20 +35,21 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Compared:
-    """What the runs come down to together."""
+    """All results that concern several runs."""
 
-    summary: dict[str, Any]
-    # "runs" by run and id, "encodings" by recipe and id, "comparison" by id
+    summary: dict[str, Any]  # the headline figures of each run
+    # "runs" by run and claim id, "encodings" by recipe and id, "comparison" by id
     claims: dict[str, dict[str, Any]]
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
-    # run, kind, method, value, low, high, n: what is reported at the writing site
+    # run, kind, method, value, low, high, n: follows_edit at the writing site
     effects: pd.DataFrame
     threshold: float  # own_mass of a connectivity head
-    code: pd.DataFrame  # id, measure, encoding (with its objective), seed, value: what C7 compares
+    code: pd.DataFrame  # what C7 compares: id, measure, encoding (the recipe), seed, value
 
 
 def compare(runs: Sequence[Run], results: Path) -> Compared:
-    """Read the metrics and tables of runs and put them side by side."""
+    """Compare runs by their metrics, claims and tables in the folder ``results``; BadInput if one
+    of these files is missing."""
     metrics = {
         run: files.read_json(results / "runs" / f"{run.name}.json", "the metrics of a run")
         for run in runs
@@ -86,8 +87,8 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
 
 
 def _of_code(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """C7, between the encodings of each objective; where there are several, its name stands behind
-    the claim's."""
+    """C7, between the encodings of each objective; with several objectives, the objective is
+    appended to the claim's id."""
     objectives = list(dict.fromkeys(run.objective for run in metrics))
     found = {}
     for objective in objectives:
@@ -102,14 +103,14 @@ def _of_code(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, dict[str, An
 
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all parts. A part without rows has no types either, and would spoil the
-    others'."""
+    """The rows of all parts. Empty parts are left out: they have no column types, and would change
+    those of the others."""
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
 
 def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """What each run reports of each kind of edit at its writing site, by method."""
+    """follows_edit of each run at its writing site, by kind of edit and method, as a long table."""
     rows = [
         {"run": run, "kind": kind, "method": method}
         | {name: one[name] for name in ("value", "low", "high", "n")}
@@ -122,7 +123,7 @@ def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The few figures of a run that one looks at first."""
+    """The few figures of a run to look at first, from its metrics."""
     writing, site = (metrics["sites"][name] for name in ("writing", "consolidation"))
     place = writing.partition(" ")[0].replace(".", "_")
     at = metrics["interventions"]["writing"]

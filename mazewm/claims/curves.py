@@ -1,4 +1,4 @@
-"""Small tables of a run, kept as CSV for git and for ``dvc plots``."""
+"""Small tables of a run, stored as CSV for git and for ``dvc plots``."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mazewm.io.errors import BadInput
 
 
 def read_curve(path: Path) -> pd.DataFrame:
-    """A small table that was written as CSV; BadInput if it is missing or no table."""
+    """Read a table from CSV; BadInput if the file is missing or not a table."""
     try:
         return pd.read_csv(path)
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""From the ledger to rates: what follows an edit, under which condition, and which condition is the
-one to report.
+"""From the ledger of interventions to rates: how often rollouts follow an edit, and which setting
+is reported (docs/science.md#follows-edit).
 
 Settings (where, how many latents, which dose) are chosen on validation mazes and reported on test
-mazes. Rates are over the examples whose unedited maze the model solves; the others are counted
-apart. The ledger's column ``connection_set`` says which examples are of one set of connections;
-intervals take these together.
+mazes. Rates are over the examples that the model solves before the edit; the others are counted
+separately. Examples with the same connections share a number in the ledger's column
+``connection_set``, and count together in intervals.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,26 @@ import pandas as pd
 from mazewm.claims.statistics import Interval, share
 
 SETTING = ["where", "n_latents", "dose"]
-NEAR_BEST = 0.02
+NEAR_BEST = 0.02  # of follows_edit, a share
 VARIANTS = ("probe_direction", "fixed_value", "latents_and_cells")
 CONTROLS = ("no_op", "random_latents", "random_direction", "other_connection", "other_latents")
 
 
 class Effect(NamedTuple):
-    """One method at the setting that was chosen for it."""
+    """The effect of one method at one setting, on test mazes."""
 
     method: str
     where: str
     n_latents: int
     dose: float
-    follows: Interval
-    keeps: Interval
-    outcomes: pd.DataFrame  # follows_edit and connection_set of every example, by example
+    follows: Interval  # follows_edit, a share
+    keeps: Interval  # keeps_original, a share
+    outcomes: pd.DataFrame  # follows_edit and connection_set, indexed by example
 
 
 def curve(ledger: pd.DataFrame) -> pd.DataFrame:
-    """follows_edit with its interval for every condition and number of changed connections, on the
-    solved test examples."""
+    """follows_edit with its interval for every condition and number of changed connections, on test
+    examples that are solved before the edit."""
     rows = []
     keys = ["kind", "site", "method", *SETTING, "n_changed"]
     for key, group in ledger[ledger.split == "test"].groupby(keys):
@@ -57,11 +57,12 @@ def curve(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_settings(validation: pd.DataFrame) -> pd.DataFrame:
-    """The settings of one method, the one to report first: of those that come within NEAR_BEST of
-    the best on validation mazes the smallest dose, then the fewest latents, then one place before
-    all; behind them the others, best first."""
-    # Where no example is solved before the edit, nothing follows, and the gentlest setting stands
-    # for all.
+    """The settings of one method, the one to report first.
+
+    First come those within NEAR_BEST of the best follows_edit on validation mazes: by the smallest
+    dose, then the fewest latents, then ``own`` or ``borrowed`` tokens before ``all``. The others
+    come after them, best first."""
+    # Where no example is solved before the edit all rates are 0, and the weakest setting is first.
     counts = (
         validation.assign(follows=validation.follows_edit & validation.solved_before)
         .groupby(SETTING)[["follows", "solved_before"]]
@@ -79,8 +80,8 @@ def best_settings(validation: pd.DataFrame) -> pd.DataFrame:
 def chosen(
     ledger: pd.DataFrame, kind: str, site: str, method: str, at: str | None = None
 ) -> Effect:
-    """The effect of a method on test mazes, at the setting chosen on validation mazes (of those
-    ``at`` one place, if it is given)."""
+    """The effect of a method on test mazes, at the setting chosen on validation mazes; ``at``
+    restricts the choice to settings with this ``where``."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
     mine = mine if at is None else mine[mine["where"] == at]
     where, n_latents, dose = best_settings(mine[mine.split == "validation"]).iloc[0]
@@ -88,9 +89,10 @@ def chosen(
 
 
 def chosen_as(ledger: pd.DataFrame, kind: str, like: str, site: str, method: str) -> Effect:
-    """The effect of a method on examples of a ``kind`` that has no validation rows: at the best
-    setting of the kind ``like`` among those that it has; at the first of its own if it has none of
-    them."""
+    """The effect of a method on examples of a ``kind`` without validation rows.
+
+    Its setting is the best one for the kind ``like`` that was also run for ``kind``, or, if there
+    is none, the first of its own in sorted order."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.method == method)]
     there = set(mine[SETTING].itertuples(index=False, name=None))
     of_like = ledger[
@@ -109,7 +111,7 @@ def chosen_as(ledger: pd.DataFrame, kind: str, like: str, site: str, method: str
 
 
 def at_setting(rows: pd.DataFrame, where: str, n_latents: int, dose: float) -> pd.Series:
-    """Which rows are of one setting."""
+    """A mask of the rows of one setting."""
     return (rows["where"] == where) & (rows.n_latents == n_latents) & (rows.dose == dose)
 
 
@@ -125,7 +127,7 @@ def effect(rows: pd.DataFrame, method: str, where: str, n_latents: int, dose: fl
 
 
 def among(one: Effect, examples: pd.Index) -> Effect:
-    """The same effect over some of its examples only."""
+    """The same effect over some of its examples only; ``keeps`` stays that of all."""
     outcomes = one.outcomes[one.outcomes.index.isin(examples)]
     return one._replace(
         outcomes=outcomes, follows=share(outcomes.follows_edit, outcomes.connection_set)
@@ -133,9 +135,10 @@ def among(one: Effect, examples: pd.Index) -> Effect:
 
 
 def shown(rows: pd.DataFrame, kind: str, latents: Effect, supervised: Effect) -> pd.DataFrame:
-    """Of one site's rows of ``curve``, those of a kind to be shown together: latents and the mean
-    difference each at its setting, the controls at the latents' place and dose, and whatever is
-    done to the tokens or not at all."""
+    """The rows of one site's ``curve`` that are shown together for one kind of edit.
+
+    These are the latents and the mean difference, each at its setting, the controls at the latents'
+    ``where`` and dose, the no-op, and the conditions that change the prompt."""
     mine = rows[rows.kind == kind]
     at_latents = (mine["where"] == latents.where) & (mine.dose == latents.dose)
     keep = ~mine.method.isin(["latents", "mean_difference", *VARIANTS, *CONTROLS]) | (
@@ -148,8 +151,8 @@ def shown(rows: pd.DataFrame, kind: str, latents: Effect, supervised: Effect) ->
 
 
 def unedited(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
-    """What a prompt does by itself: ``tokens``, the edited mazes spelled (the ceiling);
-    ``repeated``."""
+    """The effect of a condition that changes only the prompt: ``tokens``, the edited maze encoded
+    (the ceiling), or ``repeated``."""
     rows = ledger[
         (ledger.kind == kind)
         & (ledger.site == site)
@@ -164,7 +167,8 @@ def unedited(ledger: pd.DataFrame, kind: str, site: str, method: str) -> Effect:
 def beside(
     ledger: pd.DataFrame, kind: str, site: str, one: Effect, methods: Sequence[str]
 ) -> list[Effect]:
-    """Each of the methods at the place and dose of another effect (the no-op has neither)."""
+    """The effects of ``methods`` at the ``where`` and dose of another effect, for every number of
+    latents; those of the no-op at any setting."""
     mine = ledger[(ledger.kind == kind) & (ledger.site == site) & (ledger.split == "test")]
     found = []
     for method in methods:
@@ -179,14 +183,15 @@ def beside(
 
 
 def strongest(effects: list[Effect]) -> Effect:
-    """The control that followed most often."""
+    """The effect with the highest follows_edit, as for the strongest control."""
     return max(effects, key=lambda one: one.follows.value)
 
 
 def recovered_effect(
     latents: Effect, control: Effect, supervised: Effect, control_there: Effect
 ) -> float | None:
-    """``(follows(latents) - control) / (follows(mean difference) - control)``, each with the
-    strongest control at its own place and dose; None if the supervised direction does nothing."""
+    """``(follows(latents) - control) / (follows(mean difference) - control_there)``, each with the
+    strongest control at its own ``where`` and dose (docs/science.md#recovered-effect); None if the
+    supervised direction does no better than its control."""
     room = supervised.follows.value - control_there.follows.value
     return (latents.follows.value - control.follows.value) / room if room > 0 else None

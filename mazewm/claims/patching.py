@@ -1,11 +1,11 @@
-"""From patched runs to effects: how much of the difference between two mazes each place and group
-of tokens carries.
+"""Effects of activation patching: how much of the difference between two mazes each place and group
+of tokens carries (docs/science.md#activation-patching).
 
     effect = 1 - (m_patched - m_corrupted) / (m_clean - m_corrupted)
 
-as a ratio of means over the pairs that have the group: 0 = untouched, 1 = as if the other maze had
-been read. Only pairs count in both runs of which the model's next cell is the right one; how many
-others there are is said beside it.
+as a ratio of means over the pairs that have the group: 0 if the patch changes nothing, 1 if the
+result is that of the corrupted run. Only pairs count for which the model's next cell is right in
+both runs; the number of other pairs is reported as ``n_wrong``.
 """
 
 import numpy as np
@@ -19,13 +19,13 @@ PLACE = ["layer", "site"]
 
 
 def one_group(patches: pd.DataFrame) -> pd.DataFrame:
-    """Without patches at several groups at once, whose effects would be counted twice."""
+    """The patches of single groups; those of several groups at once would be counted twice."""
     return patches[~patches.token_group.isin(JOINT)]
 
 
 def right_patches(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
-    """The patches of pairs that the model reads right, with the exact ``change`` and the ``span``
-    between the two runs."""
+    """The patches of pairs with the right next cell in both runs, with two more columns, logit
+    differences: the exact ``change`` (clean - patched) and the ``span`` (clean - corrupted)."""
     right = pairs[pairs.is_right]
     rows = patches.merge(
         right[["pair", "connection_set", "metric_clean", "metric_corrupted"]], on="pair"
@@ -37,10 +37,10 @@ def right_patches(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
 
 
 def patch_effects(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
-    """The effect of every place and group over ``n`` pairs; ``n_wrong`` pairs are left out of all.
+    """The effect of every place and group over ``n`` pairs; ``n_wrong`` pairs are left out.
 
-    The bootstrap interval resamples whole connection sets: pairs of mazes with equal connections
-    are not independent."""
+    The bootstrap interval resamples whole connection sets, since pairs of mazes with equal
+    connections are not independent."""
     n_wrong = int((~pairs.is_right).sum())
     keys = [*PLACE, "token_group"]
     rows = []
@@ -65,8 +65,8 @@ def _ratio(change_and_span: np.ndarray) -> np.ndarray:
 
 
 def attribution_agreement(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
-    """How well attribution foretells the exact change at each place: Pearson and Spearman over
-    pairs x groups."""
+    """How well attribution predicts the exact change at each place: Pearson and Spearman
+    correlations over all pairs and groups (docs/science.md#attribution)."""
     rows = []
     for key, group in right_patches(pairs, one_group(patches)).groupby(PLACE, sort=False):
         varies = group.change.nunique() > 1 and group.attribution.nunique() > 1

@@ -1,7 +1,7 @@
-"""C8: facts that no single token states: whether the model represents them, and whether it uses
-them.
+"""Claim C8: whether the model represents facts that no single token states, and whether it uses
+them (docs/science.md#facts-beyond-the-input).
 
-Where to look (token, depth) and how to steer (what, where, depth, dose) is chosen on validation
+Where to probe (token, depth) and how to steer (fact, where, depth, dose) is chosen on validation
 mazes and reported on test mazes.
 """
 
@@ -19,15 +19,15 @@ STATEMENTS = {
     "toward_target": "the model represents which end of a connection at a fork "
     "is nearer to the target",
 }
-MODEL_FREE = ("input", "input_pairs")  # read off the maze itself, linearly and in pairs of bits
+MODEL_FREE = ("input", "input_pairs")  # probes of the maze itself, without a model
 STEERED, CONTROLS = "given_target", ("shuffled_labels", "other_units", "random_direction")
-HARD = "later"  # forks that are not the next step: what is written cannot be the next token's logit
+HARD = "later"  # forks after the next step, which no edit of the next token's logits can reach
 
 
 def represents(probes: pd.DataFrame, fact: str) -> Claim:
-    """C8a-c: at the token and depth where the probe does best on validation mazes it beats every
-    control there, by unit: an untrained model, shuffled labels, the embedding at that token, and
-    linear readouts of the maze itself."""
+    """C8a to C8c: at the token and depth where the probe does best on validation mazes, it beats
+    every control, compared by unit: an untrained model, shuffled labels, the embedding at that
+    token, and linear readouts of the maze itself."""
     rows = probes[probes.fact == fact]
     own = rows[(rows.readout == "model") & (rows.depth > 0)]
     means = own[own.split == "validation"].groupby(["token", "depth"]).score.mean()
@@ -64,9 +64,9 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
 
 
 def uses(steering: pd.DataFrame) -> Claim:
-    """C8d: pushed along a fact's mean difference among mazes with equal targets (so that nothing is
-    said of the target), rollouts turn the other way at a later fork more often than under any
-    control of equal length at the same place; among mazes solved unedited."""
+    """C8d: steered along a fact's mean difference among mazes with equal targets (which carries no
+    information about the target), rollouts turn the other way at a later fork more often than under
+    any control of equal length at the same place, among mazes that are solved unedited."""
     rows = steering[(steering.situation == HARD) & steering.solved_before]
     keys = ["fact", "where", "depth", "dose"]
     validation = rows[(rows.split == "validation") & (rows.method == STEERED)]
@@ -105,8 +105,8 @@ def uses(steering: pd.DataFrame) -> Claim:
 
 
 def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
-    """Mean score over units on test mazes with its bootstrap interval: by fact, token, depth and
-    readout."""
+    """Mean score over units on test mazes, with its bootstrap interval, by fact, token, depth and
+    readout; ``n`` is the median number of mazes of a unit."""
     rows = []
     keys = ["fact", "token", "depth", "readout"]
     for key, units in probes[probes.split == "test"].groupby(keys, sort=False):
@@ -123,12 +123,12 @@ def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
 
 
 def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Of test forks solved before the edit, the share that goes as predicted: by situation, fact,
-    where, depth and method.
+    """The share of rollouts that go as predicted, on test forks solved before the edit, by
+    situation, fact, where, depth and method.
 
-    A method that is chosen from is shown at its best dose on validation forks (the smallest, if
-    equal), a control at that one of the doses at which it does best on test forks, which favours
-    it."""
+    A method that was run on validation forks is shown at its best dose there (the smallest of
+    equally good ones). A control is shown at the dose at which it does best on test forks, which
+    favours the control."""
     solved = ledger[ledger.solved_before]
     keys = ["situation", "fact", "where", "depth", "method"]
     rows = []
@@ -153,8 +153,8 @@ def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(probes: pd.DataFrame) -> dict[str, Any]:
-    """Every readout's mean score on test mazes, at the token and depth where it does best on
-    validation mazes, by fact."""
+    """The mean score over units of every readout on test mazes, by fact and readout, at the token
+    and depth where the readout does best on validation mazes."""
     means = probes.groupby(["split", "fact", "readout", "token", "depth"]).score.mean()
     found: dict[str, Any] = {}
     for (fact, readout), by_place in (

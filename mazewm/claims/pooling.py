@@ -1,8 +1,8 @@
-"""Claims over seeds: each encoding's runs pooled, and what differs between encodings (C7).
+"""Claims over seeds: the runs of each encoding pooled, and claim C7, which compares encodings.
 
-Pooled: ``value`` and ``control`` are means over those seeds that have any data for the claim,
-``low`` and ``high`` the lowest and the highest end of their intervals. ``supported`` and
-``refuted`` if every seed says so, ``undecided`` otherwise: one seed is never outvoted.
+In a pooled claim, ``value`` and ``control`` are means over the seeds that have data for it, ``low``
+and ``high`` the lowest and the highest end of their intervals. It is ``supported`` or ``refuted``
+only if every seed gives this verdict, ``undecided`` otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from mazewm.claims.verdicts import Claim, claim
 
 
 def pool(seeds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """The claims of one encoding's runs (by id, as in metrics/claims.json) as one set of claims."""
+    """Pool the claims of one encoding's runs, each by id as in metrics/claims.json."""
     pooled = {}
     for id, first in seeds[0].items():
         same = [run[id] for run in seeds]
@@ -48,11 +48,11 @@ def pool(seeds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str
 
 
 def _without_setting(measure: str) -> str:
-    """What is measured, without the head or the setting that a seed chose for itself."""
+    """The measure without the head or the setting, which differ between seeds."""
     return measure.partition(":")[0]
 
 
-# What C7 compares between encodings: id -> (statement, where the number stands in a run's metrics).
+# What C7 compares between encodings: id -> (statement, keys of the number in a run's metrics).
 CODE = {
     "C7a": (
         "encodings change how many latents a connection takes",
@@ -77,11 +77,15 @@ CODE = {
 def code_differs(id: str, values: Mapping[str, Sequence[float]]) -> Claim:
     """C7: a number differs between encodings by more than between seeds of one encoding.
 
-    Takes, for each encoding, the number of each seed, and compares the two encodings that differ
-    most, with a Student interval (Welch's degrees of freedom, Bonferroni over all pairs). With
-    fewer than two seeds of each encoding, seeds and encodings cannot be told apart, there is no
-    interval and the claim is undecided. The difference is taken so that it is positive; so the
-    claim can be supported or left open, and refuted only where nothing differs at all."""
+    ``values`` has, for each encoding, the number of each seed. The two encodings whose means differ
+    most are compared with a Student interval (Welch's degrees of freedom, Bonferroni over all
+    pairs; docs/science.md#over-seeds). With fewer than two seeds of either, there is no interval
+    and the claim is undecided. The difference is taken so that it is positive, so the claim is
+    refuted only if nothing differs at all.
+
+    >>> code_differs("C7c", {"rotary": [0.1, 0.2], "learned": [0.8, 0.9]}).verdict
+    'supported'
+    """
     statement, place = CODE[id]
     means = {name: float(np.mean(seeds)) for name, seeds in values.items()}
     high, low = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
@@ -101,8 +105,8 @@ def code_differs(id: str, values: Mapping[str, Sequence[float]]) -> Claim:
 
 
 def code_table(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> pd.DataFrame:
-    """What CODE compares, as a table with the columns id, measure, encoding, seed, value; metrics
-    are by (encoding, seed)."""
+    """What CODE compares, as a table with the columns id, measure, encoding, seed and value;
+    ``metrics`` are by (encoding, seed)."""
     rows = [
         {
             "id": id,
@@ -118,7 +122,7 @@ def code_table(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> pd.DataF
 
 
 def code_claims(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> dict[str, Claim]:
-    """Every claim of CODE from the metrics of all runs."""
+    """Every claim of CODE, from the metrics of all runs by (encoding, seed)."""
     by_id = code_table(metrics).groupby("id", sort=False)
     return {
         str(id): code_differs(

@@ -1,4 +1,4 @@
-"""One run's tables -> its metrics, its claims, and the curves that runs are compared by."""
+"""The tables of one run -> its metrics, its claims, and the curves by which runs are compared."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -32,8 +32,8 @@ AT_CONSOLIDATION, AT_WRITING, AT_PAPER = "consolidation", "writing", "paper"
 
 @dataclass(frozen=True)
 class RunTables:
-    """Everything that the stages before wrote about one transformer. Rows about single mazes
-    (behaviour, ledger) have a column ``connection_set``, equal for mazes with equal connections."""
+    """All tables that earlier stages wrote about one run. Rows about single mazes (behaviour,
+    ledger, steering) have a column ``connection_set``, equal for mazes with equal connections."""
 
     site: Location  # where connections are read: the consolidation site
     writing_site: Location
@@ -54,14 +54,14 @@ class RunTables:
     patch_pairs: pd.DataFrame
     patches: pd.DataFrame
     probes: pd.DataFrame
-    steering: pd.DataFrame  # with connection_set, too
+    steering: pd.DataFrame
     writing: pd.DataFrame
     history: pd.DataFrame
     formation: pd.DataFrame
 
     @classmethod
     def of(cls, run: Run) -> "RunTables":
-        """Read them all."""
+        """Read all tables of a run."""
         formed = results.table(run, "consolidation")
         locations = Locations.load(run.folder("activations"), int(formed.layer.max()) + 1)
         held_out = {split: run.mazes(split) for split in ("validation", "test", "overload")}
@@ -78,7 +78,7 @@ class RunTables:
 
     @property
     def sites(self) -> dict[str, str]:
-        """The sites by what they are; the paper's only where it is none of the others."""
+        """The names of the studied sites by role; the paper's only if it is not another one."""
         named = {AT_CONSOLIDATION: str(self.site), AT_WRITING: str(self.writing_site)}
         return named | (
             {} if str(PAPER_LOCATION) in named.values() else {AT_PAPER: str(PAPER_LOCATION)}
@@ -86,33 +86,33 @@ class RunTables:
 
 
 class Scored(NamedTuple):
-    """What a run comes down to."""
+    """The results of one run."""
 
     metrics: dict[str, Any]
     claims: list[verdicts.Claim]
     curves: dict[str, pd.DataFrame]  # small tables for git, by name
-    reported: dict[str, "Reported"]  # at the writing site, by kind of edit
+    reported: dict[str, "Reported"]  # effects at the writing site, by kind of edit
 
     def write(self, folder: Path) -> None:
-        """``claims.json``, and each of the curves as CSV."""
+        """Write ``claims.json``, and each of the curves as CSV."""
         files.write_json(folder / "claims.json", {one.id: one.as_json() for one in self.claims})
         for name, table in self.curves.items():
             table.round(6).to_csv(folder / f"{name}.csv", index=False)
 
 
-# Whose settings a kind without validation rows takes: a connection is moved at its own token;
-# others take those of add.
+# The kind whose settings a kind without validation rows takes: a connection is moved at its own
+# token, as it is removed; all other kinds take those of add.
 LIKE = {"move": "remove"}
 
 
 class Reported(NamedTuple):
-    """What is reported of one kind of edit at one site."""
+    """The effects that are reported for one kind of edit at one site."""
 
     latents: Effect
     supervised: Effect
-    controls: list[Effect]
-    controls_there: list[Effect]  # at the supervised direction's place and dose
-    # the probe's direction, a fixed value, cells too: at the latents' place and dose
+    controls: list[Effect]  # at the latents' where and dose
+    controls_there: list[Effect]  # at the supervised direction's where and dose
+    # probe_direction, fixed_value and latents_and_cells, at the latents' where and dose
     variants: list[Effect]
     tokens: Effect
 
@@ -137,9 +137,10 @@ def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
 
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
-    """Metrics, claims (all but C7, which is about several runs) and curves of one run."""
+    """Metrics, claims (all but C7, which needs several runs) and curves of one run; ``threshold``
+    is the own_mass that makes a connectivity head."""
     found, main = str(tables.site), str(tables.writing_site)
-    # where nothing is changed, there is nothing to follow
+    # without examples in which nothing is edited
     ledger = tables.ledger[tables.ledger.n_changed > 0]
     reported = {
         site: {
@@ -220,8 +221,8 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
 
 
 def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:
-    """The tables that runs are compared by; ``at_once`` is what is reported where several
-    connections are added."""
+    """The tables by which runs are compared; ``at_once`` holds the reported effects of adding
+    several connections, by kind."""
     found, interventions = str(tables.site), curve(tables.ledger)
     here = interventions[interventions.site == str(tables.writing_site)]
     own_mass = tables.attention[tables.attention.measure == "own_mass"]

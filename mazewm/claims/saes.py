@@ -6,8 +6,8 @@ from mazewm.claims.statistics import bootstrap
 
 
 def frontier(rows: pd.DataFrame) -> pd.DataFrame:
-    """The points of the sweep (FrontierRows) with ``mcc`` as a mean over ``n_connections``,
-    ``mcc_low`` and ``mcc_high``."""
+    """The points of the SAE sweep (rows of FrontierRow), with ``mcc`` as the mean over
+    ``n_connections`` connections and the ends of its bootstrap interval."""
     found = [bootstrap(mcc) for mcc in rows.mcc]
     more = {
         "mcc": [m.value for m in found],
@@ -18,5 +18,10 @@ def frontier(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def kinds(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many latents of each kind there are: place, sae, kind, n."""
+    """How many latents of each kind every SAE has, as columns place, sae, kind and n.
+
+    >>> rows = pd.DataFrame({"place": "0.resid_post", "sae": "trained", "kind": ["cell", "cell"]})
+    >>> kinds(rows).n.tolist()
+    [2]
+    """
     return rows.groupby(["place", "sae", "kind"], sort=False).size().rename("n").reset_index()

@@ -1,5 +1,5 @@
-"""Which mazes share a connection set: these are one draw of the world, and intervals take them
-together.
+"""Which mazes share a connection set. They are not independent draws, so they count together in
+intervals (docs/science.md#of-shares-of-mazes).
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from mazewm.maze.mazes import Mazes
 
 
 def with_connection_sets(rows: pd.DataFrame, held_out: Mapping[str, Mazes]) -> pd.DataFrame:
-    """``rows`` (with split and maze_id) and a column ``connection_set``: a number that mazes of a
-    split with equal connections share."""
+    """``rows``, which have the columns split and maze_id, with another one, ``connection_set``: a
+    number that mazes of a split with equal connections share.
+
+    BadInput if a row's maze is not among ``held_out``."""
     numbered = []
     for split, mazes in held_out.items():
         _, which = np.unique(mazes.connections, axis=0, return_inverse=True)

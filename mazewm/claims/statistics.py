@@ -1,7 +1,7 @@
-"""Intervals. All are 95 %.
+"""Confidence intervals, all of 95 % (docs/science.md#intervals).
 
-Mazes that share a connection set are one draw of the world: where ``clusters`` are given, examples
-of one cluster are not taken as independent.
+Mazes that share a connection set are not independent draws: where ``clusters`` are given, examples
+of one cluster are not treated as independent.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import stats
 
 N_RESAMPLES = 2000
-BLOCK = 2**18  # numbers that are drawn at once
+BLOCK = 2**18  # about how many numbers of a sample are resampled at once
 
 
 class Interval(NamedTuple):
-    """A value with the ends of its 95 % interval and the number of examples behind it."""
+    """A value, the ends of its 95 % interval, and the number of examples that it is from."""
 
     value: float
     low: float
@@ -24,7 +24,7 @@ class Interval(NamedTuple):
     n: int
 
     def as_metrics(self) -> dict[str, float]:
-        """Scalars as DVC compares them, rounded so that equal results are equal files."""
+        """As numbers for a JSON file, rounded so that equal results give equal files."""
         return {
             "value": rounded(self.value),
             "low": rounded(self.low),
@@ -33,16 +33,20 @@ class Interval(NamedTuple):
         }
 
 
-NOTHING = Interval(0.0, 0.0, 0.0, 0)  # of no example; whatever is decided from it is undecided
+NOTHING = Interval(0.0, 0.0, 0.0, 0)  # without examples; a claim with it is undecided
 
 
 def rounded(value: float) -> float:
-    """Six decimals."""
+    """The value to six decimals."""
     return round(float(value), 6)
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """A share with its Wilson score interval (Wilson 1927); NOTHING if there is no example."""
+    """A share with its Wilson score interval (Wilson 1927); NOTHING if there is no example.
+
+    >>> wilson(10, 10).as_metrics()
+    {'value': 1.0, 'low': 0.722467, 'high': 1.0, 'n': 10}
+    """
     if n == 0:
         return NOTHING
     interval = stats.binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
@@ -52,9 +56,17 @@ def wilson(successes: int, n: int) -> Interval:
 def share(
     flags: np.ndarray | pd.Series, clusters: np.ndarray | pd.Series | None = None
 ) -> Interval:
-    """The share of True. With ``clusters`` the Wilson interval is that of n divided by the design
-    effect, the variance of the share between clusters over that of independent examples (Kish 1965;
-    never below 1); ``n`` remains the number of examples."""
+    """The share of True with its Wilson interval.
+
+    With ``clusters`` the interval is that of n over the design effect: the variance of the share
+    estimated from clusters, over that of independent examples (Kish 1965), but at least 1. ``n``
+    remains the number of examples.
+
+    >>> flags = np.array([True, True, True, False, False, False])
+    >>> alone, together = share(flags), share(flags, clusters=np.array([0, 0, 0, 1, 1, 1]))
+    >>> round(float(alone.low), 2), round(float(together.low), 2)  # like two examples, not six
+    (0.19, 0.06)
+    """
     flags = np.asarray(flags, bool)
     n, successes = len(flags), int(flags.sum())
     if clusters is None or n == 0:
@@ -64,7 +76,7 @@ def share(
     if len(size) < 2:
         return Interval(p, 0.0, 1.0, n)
     if p in (0, 1):
-        # No variance to see: as many examples as clusters, the most careful count.
+        # There is no variance to estimate; one example for each cluster is the widest interval.
         return wilson(len(size) * round(p), len(size))._replace(n=n)
     between = len(size) / (len(size) - 1) * np.square(hits - p * size).sum() / n**2
     design_effect = between / (p * (1 - p) / (n - 1))
@@ -75,14 +87,14 @@ def share(
 
 
 def _wilson_ends(p: float, n: float) -> tuple[float, float]:
-    """The Wilson score interval of a share, for an ``n`` that need not be whole."""
+    """The ends of the Wilson score interval of a share, for any ``n``, also fractions."""
     z = float(stats.norm.ppf(0.975))
     centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 class Clustered(NamedTuple):
-    """Values, and which cluster each belongs to."""
+    """Values, and the cluster to which each belongs."""
 
     values: np.ndarray | pd.Series
     clusters: np.ndarray | pd.Series
@@ -90,7 +102,7 @@ class Clustered(NamedTuple):
 
 def cluster_bootstrap(one: Clustered, other: Clustered | None = None, seed: int = 0) -> Interval:
     """The mean of ``one``, less that of ``other`` if it is given, with a percentile bootstrap
-    interval that resamples whole clusters (of each sample by itself); NOTHING if a sample is
+    interval that resamples whole clusters, independently for each sample; NOTHING if a sample is
     empty."""
     samples = [one] if other is None else [one, other]
     if not all(len(sample.values) for sample in samples):
@@ -126,8 +138,13 @@ def bootstrap(
     """A statistic of a sample ``[example, ...]`` with its percentile bootstrap interval; NOTHING if
     there is no example.
 
-    ``statistic`` takes resamples ``[resample, example, ...]`` at once and gives one number for
-    each."""
+    ``statistic`` takes resamples ``[resample, example, ...]`` at once and gives one number for each
+    of them; by default it is the mean.
+
+    >>> value, low, high, n = bootstrap(np.array([0.2, 0.4, 0.6, 0.8]))
+    >>> round(value, 2), low < value < high, n
+    (0.5, True, 4)
+    """
     rng, sample = np.random.default_rng(seed), np.asarray(sample, float)
     n = len(sample)
     if n == 0:

@@ -1,4 +1,4 @@
-"""All metrics of one run as nested scalars: what metrics/runs/<key>.json holds and ``dvc metrics
+"""All metrics of one run as nested numbers, which metrics/runs/RUN.json holds and ``dvc metrics
 diff`` compares.
 """
 
@@ -13,10 +13,11 @@ from mazewm.claims.verdicts import top_head
 
 
 def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
-    """Solved and valid on held-out and overload mazes, by family and by path length.
+    """The shares of test and overload mazes that are solved and valid; of test mazes, also those
+    solved by family and by path length.
 
-    A small lattice has few connection sets (192 full 3x3 trees), so mazes of one set count together
-    in the intervals."""
+    Mazes with the same connection set count together in the intervals, since a small lattice has
+    few sets (192 spanning trees of the 3x3 lattice)."""
     test, overload = rows[rows.split == "test"], rows[rows.split == "overload"]
 
     def rate(part: pd.DataFrame, name: str) -> dict[str, float]:
@@ -35,9 +36,9 @@ def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def attention(rows: pd.DataFrame) -> dict[str, Any]:
-    """The head of block 0 that looks most at its own coordinates from a token that knows both
-    cells: how much, how differently at cells of even and odd parity, and how much less at the
-    connections spelled last than at those spelled first."""
+    """The head of block 0 with the largest own_mass at ``c2`` or ``;``: its own_mass, its parity
+    gap (docs/science.md#parity-gap), and by how much its own_mass is lower at the last connections
+    of the list than at the first."""
     top = top_head(rows)
     head = int(top["head"])
     mine = rows[
@@ -57,7 +58,7 @@ def attention(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
-    """Quality of each SAE over all tokens, and what the splice costs."""
+    """The quality of each SAE on all tokens, and the effect of splicing it into the model."""
     result: dict[str, Any] = {}
     for row in descriptions[descriptions.token_class == "all"].itertuples():
         quality = {
@@ -77,7 +78,7 @@ def saes(descriptions: pd.DataFrame, splices: pd.DataFrame) -> dict[str, Any]:
 
 def seed_stability(rows: pd.DataFrame) -> dict[str, Any]:
     """Mean |cos| of decoder directions with those of another seed's SAE and, as a control, with
-    random directions."""
+    random directions, by place (docs/science.md#seed-stability)."""
     return {
         str(place).replace(".", "_"): {
             str(other): bootstrap(part.cosine.to_numpy()).as_metrics()
@@ -97,9 +98,9 @@ def taxonomy(kinds: pd.DataFrame) -> dict[str, Any]:
 
 
 def transfer(rows: pd.DataFrame, site: str) -> dict[str, Any]:
-    """F1 in the half of the sequence where a connection's best latent was not looked for, less that
-    in the half where it was, mean over connections and both halves: 0 if latents mean the same
-    early and late."""
+    """F1 of a connection's best latent in the half of the sequence where it was not chosen, less
+    that in the half where it was, averaged over both choices and over connections
+    (docs/science.md#transfer): 0 if latents mean the same early and late."""
     mine = rows[rows.site == site]
     same = mine.found_on == mine.measured_on
     own, other = (
@@ -109,8 +110,8 @@ def transfer(rows: pd.DataFrame, site: str) -> dict[str, Any]:
 
 
 def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
-    """Effects of the residual stream at the connection's own tokens and elsewhere, and how well
-    attribution foretells exact changes."""
+    """Effects of patching the residual stream, by layer and group of tokens, and the correlation of
+    attribution with the exact changes."""
     stream = effects[effects.site == "resid_post"]
     found: dict[str, Any] = {f"layer_{layer}": {} for layer in stream.layer.unique()}
     for row in stream.itertuples():
@@ -124,8 +125,8 @@ def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
 
 
 def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
-    """Each readout's deepest trees, mean over connections, and how many latents a connection
-    takes."""
+    """The accuracy of each readout's deepest trees, mean over connections, and the number of
+    latents per connection."""
     rows = features[features.site == site]
     result: dict[str, Any] = {}
     for readout, part in rows.groupby("readout"):
@@ -147,8 +148,8 @@ def intervention(
     tokens: Effect,
     n_unsolved: int,
 ) -> dict[str, Any]:
-    """The reported setting of latents and of the mean difference, and every control and variant
-    beside them."""
+    """The effects of latents and of the mean difference with their settings, those of every control
+    and variant, and the recovered effect if there is one."""
     recovered = recovered_effect(
         latents, strongest(controls), supervised, strongest(controls_there)
     )

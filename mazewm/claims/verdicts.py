@@ -1,12 +1,12 @@
 """The claims, each with the rule that decides it (docs/science.md#claims).
 
 ``supported``: the whole interval lies above the control. ``refuted``: the whole interval lies below
-it, or on it. ``undecided``: the control lies inside the interval, or there is no interval (n = 0).
+it, or ends at it. ``undecided``: the control lies inside the interval, or there is no data (n = 0).
 Where value and control were measured on the same connections or examples, the interval is that of
-their paired difference, set on the control.
+their paired difference, shifted by the control's mean.
 
-Heads (C2, C3) are picked and measured on the same held-out mazes; with hundreds of mazes and a few
-heads that bias is small.
+Heads (C2, C3) are chosen and measured on the same held-out mazes; with hundreds of mazes and a few
+heads the bias of this choice is small.
 """
 
 from dataclasses import asdict, dataclass
@@ -27,17 +27,17 @@ from mazewm.claims.statistics import (
 from mazewm.claims.trees import deepest_trees
 
 Verdict = Literal["supported", "refuted", "undecided"]
-BOTH_KNOWN = ("c2", ";")
+BOTH_KNOWN = ("c2", ";")  # tokens from which both cells of the connection are visible
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim about one run."""
+    """One claim about one run, with its verdict."""
 
     id: str
     statement: str
-    measure: str  # what value, interval and control are
+    measure: str  # what value, interval and control measure
     value: float
     low: float
     high: float
@@ -47,12 +47,12 @@ class Claim:
     verdict: Verdict
 
     def as_text(self) -> str:
-        """What was measured, and what it is compared with."""
+        """One line: what was measured, its interval, and what it is compared with."""
         interval = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
         return f"{self.measure}: {interval}, {self.control_name} {self.control:.3f}"
 
     def as_json(self) -> dict[str, object]:
-        """For metrics/claims.json."""
+        """All fields but the id, for metrics/claims.json."""
         return {
             name: rounded(value) if isinstance(value, float) else value
             for name, value in asdict(self).items()
@@ -61,8 +61,8 @@ class Claim:
 
 
 def paired(own: pd.Series, control: pd.Series) -> Interval:
-    """The mean of ``own``, with the bootstrap interval of its difference from ``control`` (same
-    index) set on control's mean."""
+    """The mean of ``own``; its interval is the bootstrap interval of its difference from
+    ``control`` (paired by index), shifted by control's mean."""
     gap = bootstrap((own.astype(float) - control.astype(float)).dropna().to_numpy())
     if gap.n == 0:
         return NOTHING
@@ -72,7 +72,7 @@ def paired(own: pd.Series, control: pd.Series) -> Interval:
 
 
 def decide(interval: Interval, control: float) -> Verdict:
-    """The rule of this module's docstring."""
+    """The verdict by the rule in this module's docstring."""
     if interval.n == 0 or interval.low <= control < interval.high:
         return "undecided"
     return "supported" if interval.low > control else "refuted"
@@ -81,7 +81,7 @@ def decide(interval: Interval, control: float) -> Verdict:
 def claim(
     id: str, statement: str, measure: str, interval: Interval, control: float, control_name: str
 ) -> Claim:
-    """A claim decided by ``decide``."""
+    """A claim with the verdict that ``decide`` gives."""
     return Claim(
         id,
         statement,
@@ -97,8 +97,8 @@ def claim(
 
 
 def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
-    """C1: the deepest tree on latents (Matthews correlation, by connection) beats the best
-    control's."""
+    """C1: the deepest trees on latents have a higher Matthews correlation than those of the best
+    control, paired by connection."""
     trees = (
         deepest_trees(features[features.site == site])
         .set_index(["readout", "connection"])
@@ -119,7 +119,7 @@ def encodes_connections(features: pd.DataFrame, site: str) -> Claim:
 
 
 def top_head(attention: pd.DataFrame) -> pd.Series:
-    """The own_mass row of the head of block 0 with most of it at a token that knows both cells."""
+    """The own_mass row of the head of block 0 with the largest own_mass at ``c2`` or ``;``."""
     rows = attention[
         (attention.layer == 0)
         & attention.token_class.isin(BOTH_KNOWN)
@@ -130,9 +130,8 @@ def top_head(attention: pd.DataFrame) -> pd.Series:
 
 
 def has_connectivity_heads(attention: pd.DataFrame, threshold: float) -> Claim:
-    """C2: in block 0 the head with most own_mass at c2 or ``;``, the tokens at which both cells are
-    known, exceeds its controls there and the threshold. (At ``<-->`` a head that always looks one
-    token back would do.)"""
+    """C2: the head of block 0 with the largest own_mass at ``c2`` or ``;`` exceeds its controls
+    there and ``threshold``. (At ``<-->`` any head that attends one token back would qualify.)"""
     top = top_head(attention)
     rows = attention[
         (attention.layer == 0)
@@ -160,11 +159,11 @@ def has_connectivity_heads(attention: pd.DataFrame, threshold: float) -> Claim:
 
 
 def directions_agree(consistency: pd.DataFrame, site: str) -> Claim:
-    """C3a: among the connections that share the token's own cell, d(e) comes closest to the decoder
-    direction of e's latent.
+    """C3a: among the connections that share the token's own cell, d(e) has the largest cosine with
+    the decoder direction of e's latent (docs/science.md#picked).
 
-    The rank among all connections (AUROC) is no test of the heads: any direction that adds up two
-    cells does well by it."""
+    AUROC and rank among all connections would not test the heads: any sum over two cells does well
+    on them."""
     rows = consistency[(consistency.site == site) & (consistency.path == "heads")]
     binding = rows[rows["heads"] == "binding"].picked.to_numpy()
     bars = {"chance": float(rows.picked_chance.mean())} if len(rows) else {"chance": 0.0}
@@ -183,10 +182,10 @@ def directions_agree(consistency: pd.DataFrame, site: str) -> Claim:
 
 
 def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
-    """C3b: without the binding heads e's latent goes out; without the block's other heads it stays.
+    """C3b: ablating the binding heads lowers e's latent more than ablating the other heads does.
 
-    Above block 0 other connections' latents at their own tokens must stay too; in block 0 nothing
-    can reach them."""
+    At sites after block 0 it must also lower it more than other connections' latents at their own
+    tokens, which an ablation in block 0 cannot reach (docs/science.md#knock-out)."""
     rows = knockouts[(knockouts.site == site) & (knockouts.ablation == "mean")]
     effects = {name: part.set_index("connection") for name, part in rows.groupby("heads")}
     statement, measure = (
@@ -212,14 +211,14 @@ def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
 
 
 def paired_rates(own: Effect, control: Effect) -> Interval:
-    """follows_edit of ``own``, with the interval of its difference from ``control`` on the same
-    examples set on control's rate; connection sets are resampled whole."""
+    """follows_edit of ``own``; its interval is that of its difference from ``control`` on the same
+    examples, shifted by control's rate. Whole connection sets are resampled."""
     return paired_shares(own.outcomes, control.outcomes, "follows_edit")
 
 
 def paired_shares(own: pd.DataFrame, control: pd.DataFrame, flag: str) -> Interval:
-    """The same for any ``flag`` of examples, from frames by example with a column
-    ``connection_set``."""
+    """As ``paired_rates`` for any column ``flag``, from frames indexed by example that also have a
+    column ``connection_set``."""
     both = own.join(control[flag].rename("control"), how="inner")
     gap = cluster_bootstrap(
         Clustered(both[flag].astype(float) - both.control.astype(float), both.connection_set)
@@ -231,13 +230,13 @@ def paired_shares(own: pd.DataFrame, control: pd.DataFrame, flag: str) -> Interv
 
 
 def setting_of(effect: Effect) -> str:
-    """For people: where, how many latents, which dose."""
+    """The setting in words: number of latents, where, and dose."""
     return f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
 
 
 def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Claim:
-    """C4: rollouts follow an edit of e's latents more than any control at the same place and dose,
-    on the same examples."""
+    """C4: rollouts follow an edit of e's latents more often than any control with the same
+    ``where`` and dose, on the same examples."""
     control = strongest(controls)
     statement = f"{verb} a connection's latents changes the path as predicted"
     interval = paired_rates(effect, control)
@@ -254,9 +253,9 @@ def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Cla
 def is_asymmetric(
     added: Effect, removed: Effect, added_as_tokens: Effect, removed_as_tokens: Effect
 ) -> Claim:
-    """C5: follows_edit(add) - follows_edit(remove), both at one token, and at matched solvability:
-    among examples that the model solves before the edit and whose edited maze it solves when it is
-    given as tokens, so that neither kind is judged by mazes beyond it."""
+    """C5: follows_edit(add) - follows_edit(remove), both at one token, among examples that the
+    model solves before the edit and whose edited maze it solves when it is given as tokens. So
+    neither kind of edit is judged by mazes that are too hard for the model."""
     pairs = ((added, added_as_tokens), (removed, removed_as_tokens))
     one, other = (
         among(effect, tokens.outcomes.index[tokens.outcomes.follows_edit.astype(bool)])
@@ -275,9 +274,9 @@ def is_asymmetric(
 
 
 def holds_more_than_was_seen(latents: Effect, tokens: Effect, controls: list[Effect]) -> Claim:
-    """C6a: on mazes as long as the longest of training, more connections are followed as latents
-    than as tokens, and than any control; over all numbers of added connections together, on the
-    same examples."""
+    """C6a: on mazes with as many connections as the longest of training, rollouts follow added
+    connections more often as latents than as tokens or under any control, on the same examples,
+    with all numbers of added connections taken together."""
     control = strongest([tokens, *controls])
     return claim(
         "C6a",
@@ -290,12 +289,12 @@ def holds_more_than_was_seen(latents: Effect, tokens: Effect, controls: list[Eff
 
 
 def fails_by_number(repeated: Effect, tokens: Effect, tokens_within: Effect) -> Claim:
-    """C6b: of what is lost when k more connections than in training are given as tokens, more is
-    lost to their number than to the prompt's length.
+    """C6b: of the loss when k more connections than in training are given as tokens, more is due to
+    their number than to the prompt's length.
 
-    What is lost: ``tokens_within`` (k added as tokens within the training lengths) less ``tokens``.
-    Prompts as long that spell no more connections than in training, some of them twice
-    (``repeated``, own path), must keep more than half of it."""
+    The loss is ``tokens_within`` (k added as tokens within the training lengths) less ``tokens``.
+    On prompts as long with no more connections than in training, some of them encoded twice
+    (``repeated``, original path), the model must lose less than half of it."""
     statement = (
         "failure as tokens is due to the number of connections rather than to the prompt's length"
     )

@@ -1,5 +1,5 @@
-"""The feature map of one run: which latents stand for which connection, and what every latent
-stands for.
+"""The feature map of one run: which latents stand for which connection, and what kind of feature
+every latent stands for.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ from mazewm.sae.quality import latents_of
 
 
 class Source(NamedTuple):
-    """Whose activations are read, and with which of the place's autoencoders."""
+    """Which model's activations are read, and which SAE of the place turns them into latents."""
 
     model: Literal["trained", "untrained"]
-    sae: str  # the kind of autoencoder
+    sae: str  # the kind of SAE, such as "trained" or "frozen_decoder"
 
 
 READOUTS = {
@@ -39,7 +39,8 @@ CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untra
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """The tables of all locations and places."""
+    """The tables of all locations (``features``, ``latents``, ``positions``) and of all places
+    (``kinds``)."""
 
     features: list[trees.FeatureRow] = field(default_factory=list)
     latents: list[LatentRow] = field(default_factory=list)
@@ -47,7 +48,7 @@ class FeatureMap:
     kinds: list[taxonomy.LatentKindRow] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        """One file for each table."""
+        """Write each table to a parquet file of its own."""
         tables.write_rows(folder / "features.parquet", trees.FeatureRow, self.features)
         tables.write_rows(folder / "latents.parquet", LatentRow, self.latents)
         tables.write_rows(folder / "positions.parquet", PositionRow, self.positions)
@@ -55,9 +56,9 @@ class FeatureMap:
 
 
 def map_features(run: Run, params: FeatureParams) -> FeatureMap:
-    """At every location, with controls and baselines; then give every latent of every place its
-    kind."""
-    # The model itself is not needed.
+    """Map latents to connections at every studied location, with controls and baselines, then
+    classify every latent of every place (docs/science.md#feature-map)."""
+    # read from a table, so that the model need not be loaded
     n_layers = int(results.table(run, "consolidation").layer.max()) + 1
     locations = Locations.load(run.folder("activations"), n_layers).studied
     places = cached_places(run.folder("activations") / "trained" / "test")
@@ -94,7 +95,7 @@ def _map_location(
 ) -> None:
     place, site = str(location.place), str(location)
     latents: dict[str, SiteTokens] = {}
-    seen: dict[str, list[Activations]] = {}  # by model, read once for all its autoencoders
+    seen: dict[str, list[Activations]] = {}  # by model; read once for all of its SAEs
     for readout, source in READOUTS.items():
         if source.model not in seen:
             seen[source.model] = [

@@ -1,4 +1,9 @@
-"""Single latents as detectors of connections: which are best, early and late in the prompt."""
+"""Single latents as detectors of connections: the best latents of each connection, and whether they
+mean the same early and late in the prompt.
+
+A latent detects a connection at the tokens where it exceeds a threshold: one of ``SHARES`` of its
+maximum, the one with the best F1.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,39 +15,43 @@ from jaxtyping import Bool, Float, Int
 
 from mazewm.io import tables
 
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # of a latent's maximum, tried as thresholds
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # thresholds to try, as shares of a latent's maximum
 
 
 @dataclass(frozen=True)
 class LatentRow:
-    """How strongly a latent stands for a connection: the best few of each connection, measured on
-    validation mazes."""
+    """How strongly a latent stands for a connection, for the best few latents of each connection.
+
+    All columns but ``f1`` are measured on validation mazes."""
 
     site: tables.Text
     connection: tables.Int
     rank: tables.Int  # by F1 on validation mazes; 0 is the best
     latent: tables.Int
-    mean_on: tables.Real  # its mean at the tokens that spell the connection
-    mean_off: tables.Real  # its mean at the site's other tokens
+    mean_on: tables.Real  # its mean activation at the tokens that encode the connection
+    mean_off: tables.Real  # its mean activation at the site's other tokens
     f1: tables.Real  # on test mazes, at the threshold chosen on validation mazes
 
 
 @dataclass(frozen=True)
 class PositionRow:
-    """Whether a latent means the same connection early and late in the sequence."""
+    """F1 of a connection's best latent in one half of the sequence
+    (docs/science.md#transfer)."""
 
     site: tables.Text
     connection: tables.Int
-    found_on: tables.Text  # early or late: where, on validation mazes, the latent is the best by F1
-    measured_on: tables.Text  # early or late, on test mazes
+    # early or late: the half where the latent has the best F1 on validation mazes
+    found_on: tables.Text
+    measured_on: tables.Text  # early or late: the half where ``f1`` is measured, on test mazes
     latent: tables.Int
     f1: tables.Real
-    n_positive: tables.Int  # tokens of that half that spell the connection
-    n_tokens: tables.Int
+    n_positive: tables.Int  # tokens of that half that encode the connection
+    n_tokens: tables.Int  # all tokens of that half
 
 
 class Labelled(NamedTuple):
-    """Tokens of one site: what a readout sees, and which connection each spells."""
+    """Tokens of one site: the values that a readout sees, and the connection that each token helps
+    to encode."""
 
     x: Float[np.ndarray, "token unit"]
     connection: Int[np.ndarray, " token"]
@@ -51,8 +60,10 @@ class Labelled(NamedTuple):
 def rank_latents(
     site: str, fit: Labelled, test: Labelled, n_connections: int, n_best: int
 ) -> list[LatentRow]:
-    """The ``n_best`` latents of every connection by F1 at the best threshold, and the ``n_best`` by
-    ``mean_on - mean_off``."""
+    """For every connection, the ``n_best`` latents by F1 at the best threshold, and the ``n_best``
+    by ``mean_on - mean_off``, each latent once.
+
+    Latents and thresholds are chosen on ``fit``; the F1 of a row is measured on ``test``."""
     best, threshold = best_f1(fit, n_connections)
     rows = []
     for e in range(n_connections):
@@ -86,8 +97,14 @@ def rank_latents(
 def best_f1(
     tokens: Labelled, n_connections: int
 ) -> tuple[Float[np.ndarray, "latent connection"], Float[np.ndarray, "latent connection"]]:
-    """F1 of every latent as a detector of every connection at the best threshold, and that
-    threshold."""
+    """F1 of every latent as a detector of every connection at its best threshold, and that
+    threshold.
+
+    >>> tokens = Labelled(np.array([[4.0], [2.0], [0.0]]), np.array([0, 1, 1]))
+    >>> best, threshold = best_f1(tokens, n_connections=1)
+    >>> best.item(), threshold.item()  # only the token of connection 0 exceeds half the maximum
+    (1.0, 2.0)
+    """
     top = tokens.x.max(axis=0)
     one_hot = (tokens.connection[:, None] == np.arange(n_connections)).astype(np.float32)
     scores = []
@@ -103,7 +120,7 @@ def best_f1(
 
 
 def f1(active: Bool[np.ndarray, " token"], truth: Bool[np.ndarray, " token"]) -> float:
-    """Of one detector; 0 if it has nothing to find and finds nothing."""
+    """F1 of one detector; 0 if there is nothing to find and it finds nothing."""
     return float(2 * (active & truth).sum() / max(1, active.sum() + truth.sum()))
 
 
@@ -113,9 +130,12 @@ def early_and_late(
     positions: Sequence[np.ndarray],
     n_connections: int,
 ) -> list[PositionRow]:
-    """Each connection's best latent by F1 among the early tokens of the first part, measured on
-    early and late tokens of the second, and the other way round; early tokens stand before the
-    median position of the first part. ``positions`` are those of each part's tokens."""
+    """Choose each connection's best latent by F1 among the early tokens of the first part, then
+    among the late ones, and measure each choice on the early and on the late tokens of the second
+    part.
+
+    ``tokens`` are the two parts, ``positions`` the positions of each part's tokens. Early tokens
+    stand before the median position of the first part."""
     (fit, test), middle = tokens, np.median(positions[0])
     parts = {
         name: [(position < middle) == early for position in positions]
@@ -146,6 +166,6 @@ def early_and_late(
 
 
 def best_latents(rows: pd.DataFrame, site: str) -> dict[int, int]:
-    """Connection -> its best latent, from rows of LatentRow."""
+    """The best latent of each connection at a site, from rows of LatentRow."""
     first = rows[(rows.site == site) & (rows["rank"] == 0)]
     return dict(zip(first.connection.astype(int), first.latent.astype(int), strict=True))

@@ -1,8 +1,9 @@
-"""What every latent of an SAE stands for, one kind each.
+"""What every latent of an SAE stands for: exactly one kind for each latent
+(docs/science.md#taxonomy).
 
-A latent's candidates are labels of tokens; over all cached tokens of test mazes, its F1 as a
-detector of each label is taken at the best of a few thresholds (``features.SHARES`` of its
-maximum). By one rule, the first that holds:
+A label is a property of tokens, such as "is cell (0,0)". A latent's F1 as a detector of each label
+is taken over all cached tokens of test mazes, at the best of a few thresholds (``ranking.SHARES``
+of the latent's maximum). A latent's kind is the first of these that applies:
 
 * ``dead``: never active. ``dense``: active on more than DENSE of the tokens.
 * ``connection``, ``cell``, ``special``, ``position``, ``path``, in this order, the most specific
@@ -12,18 +13,18 @@ maximum). By one rule, the first that holds:
 
 Labels:
 
-* ``connection``: at one of the four token classes, the token spells connection e; at c1 and c2
-  also, in one direction.
-* ``cell``: the token is cell c (anywhere, or in one class), or at one class it spells a connection
-  that touches c.
+* ``connection``: the token is of one of the four token classes and helps to encode connection e. At
+  c1 and c2 there are also labels for each of the two directions of e.
+* ``cell``: the token is cell c (anywhere, or in one class), or it is of one class and helps to
+  encode a connection that touches c.
 * ``special``: the token is one of the vocabulary's special tokens; or it is of one token class
   outside the path.
 * ``position``: one position; or a bin of BIN positions (anywhere, or in one class).
 * ``path``: the tokens after ``<PATH_START>``.
 
-A label holds for at least MIN_TOKENS tokens, and there are thousands of others, so that the choice
-among labels and thresholds, made on the tokens that it is measured on, cannot lift F1 from chance
-to THRESHOLD.
+Labels and thresholds are chosen on the same tokens on which F1 is measured. This selection cannot
+lift F1 from chance to THRESHOLD: a label holds for at least MIN_TOKENS tokens, among thousands for
+which it does not.
 """
 
 from collections.abc import Iterator
@@ -45,18 +46,18 @@ KINDS = ("connection", "cell", "special", "position", "path")  # the most specif
 THRESHOLD = 0.7  # of F1
 DENSE = 0.5  # of the tokens
 BIN = 8  # positions
-MIN_TOKENS = 30  # behind a label
+MIN_TOKENS = 30  # that a label must hold for
 
 
 @dataclass(frozen=True)
 class LatentKindRow:
-    """One latent."""
+    """The kind of one latent."""
 
     place: tables.Text
     sae: tables.Text
     latent: tables.Int
     kind: tables.Text
-    # which: the label with the best F1 of that kind; for dense and other of any kind; empty for
+    # the label with the best F1: among those of the kind; for dense and other, among all; empty for
     # dead
     of: tables.Text
     f1: tables.Real  # of that label; 0 for dead
@@ -64,14 +65,14 @@ class LatentKindRow:
 
 
 class Labels(NamedTuple):
-    """Facts of tokens that a latent may stand for."""
+    """Properties of tokens that a latent may stand for."""
 
-    names: pd.DataFrame  # kind and of, by label
-    holds: sparse.csr_matrix  # token x label, 1 where the fact holds
+    names: pd.DataFrame  # columns ``kind`` and ``of``, a row for each label
+    holds: sparse.csr_matrix  # [token, label], 1 where the label holds
 
 
 def labels(seen: Activations, vocabulary: Vocabulary) -> Labels:
-    """Every fact of these tokens; what holds for fewer than MIN_TOKENS is left out."""
+    """All labels that hold for at least MIN_TOKENS of these tokens; BadInput if there is none."""
     kinds, names, columns = [], [], []
     for kind, name, rows in _facts(seen, vocabulary):
         if len(rows) >= MIN_TOKENS:
@@ -92,11 +93,11 @@ def labels(seen: Activations, vocabulary: Vocabulary) -> Labels:
 
 
 def _facts(seen: Activations, vocabulary: Vocabulary) -> Iterator[tuple[str, str, np.ndarray]]:
-    """(kind, of, tokens for which it holds)."""
+    """For each label: its kind, its name, and the tokens for which it holds."""
     grid, cells = vocabulary.grid, vocabulary.names[vocabulary.first_cell :]
     in_class = {c: seen.token_class == str(c) for c in TokenClass}
     cell = seen.token - vocabulary.first_cell
-    ends = grid.ends[seen.connection]  # of no use where connection is -1
+    ends = grid.ends[seen.connection]  # meaningless where connection is -1
     for c in CONNECTION_CLASSES:
         for e in range(grid.n_connections):
             spells = in_class[c] & (seen.connection == e)
@@ -135,7 +136,14 @@ def _facts(seen: Activations, vocabulary: Vocabulary) -> Iterator[tuple[str, str
 def classify(
     place: str, sae: str, z: Float[np.ndarray, "token latent"], facts: Labels
 ) -> list[LatentKindRow]:
-    """The kind of every latent; ``z`` are the latents of the tokens that ``facts`` are of."""
+    """The kind of every latent; ``z`` and ``facts`` are of the same tokens.
+
+    >>> names = pd.DataFrame({"kind": ["cell"], "of": ["(0,0)"]})
+    >>> facts = Labels(names, sparse.csr_matrix([[1.0], [0.0], [0.0]]))
+    >>> z = np.array([[2.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    >>> [row.kind for row in classify("0.resid_post", "trained", z, facts)]
+    ['cell', 'dead', 'dense']
+    """
     density = (z > 0).mean(axis=0)
     rows = []
     for latent, f1 in enumerate(_best_f1(z, facts.holds)):

@@ -1,23 +1,19 @@
-"""Latents + labelled tokens -> the feature map, which says what latents stand for
-which connection.
+"""Latents and labelled tokens -> the feature map, which says which latents stand for which
+connection.
 
-At a spelling site, the label of a token is the connection that it helps to spell. For each
-connection:
+The label of a token is the connection that it helps to encode. For each connection:
 
-1. The ``n_candidates`` units (latents, or raw residual dimensions) with the largest |t| statistic
-   between tokens that spell the connection and tokens that do not are the candidates.
-2. Decision trees of depth 1, 2 and 3 on the candidates, fitted on validation mazes, are measured on
-   test mazes: balanced accuracy and Matthews correlation (docs/science.md#feature-map).
-3. ``latents_per_connection``: the fewest units whose tree comes within 0.01 of the best tree's
-   balanced accuracy.
+1. Candidates: the ``n_candidates`` units (latents, or dimensions of the residual stream) with the
+   largest |t| statistic between tokens that encode the connection and tokens that do not.
+2. Decision trees of depth 1, 2 and 3 on the candidates are fitted on validation mazes and measured
+   on test mazes, by balanced accuracy and Matthews correlation (docs/science.md#feature-map).
+3. Latents per connection: the fewest units whose tree comes within 0.01 of the best tree's balanced
+   accuracy (``claims.trees``).
 
 Readouts compared: the SAE's ``latents``; controls that should fail, ``shuffled_labels``,
-``frozen_decoder`` (an SAE with random directions) and ``untrained_model``; baselines that might
-win, ``neurons`` (residual dimensions), ``mean_difference`` and ``linear_probe`` (one supervised
-direction for each connection).
-
-A latent detects a connection if "it is active" says so; its F1 is that of the best of a few
-thresholds, SHARES of its maximum.
+``frozen_decoder`` (an SAE with random decoder directions) and ``untrained_model``; baselines that
+might win, ``neurons`` (dimensions of the residual stream), ``mean_difference`` and ``linear_probe``
+(one supervised direction for each connection).
 """
 
 import math
@@ -49,6 +45,7 @@ DIRECT = {"mean_difference": mean_differences, "linear_probe": probe_directions}
 class FeatureParams(Params):
     """How the feature map is made."""
 
+    # units that a connection's trees may use, and latents that are ranked for it
     n_candidates: Annotated[int, Field(gt=0)]
 
 
@@ -60,17 +57,22 @@ class FeatureRow:
     readout: tables.Text
     connection: tables.Int
     depth: tables.Int
-    units: tables.Cells  # the latents or dimensions that the tree asks about; empty for directions
+    units: tables.Cells  # the latents or dimensions that the tree splits on; empty for directions
     balanced_accuracy: tables.Real
     mcc: tables.Real
-    n_positive: tables.Int  # test tokens that spell the connection
-    n_tokens: tables.Int
+    n_positive: tables.Int  # test tokens that encode the connection
+    n_tokens: tables.Int  # all test tokens of the site
 
 
 def candidates(
     x: Float[np.ndarray, "token unit"], label: np.ndarray, n: int
 ) -> Int[np.ndarray, " candidate"]:
-    """The units with the largest |t| between labelled and other tokens."""
+    """The ``n`` units with the largest |t| between labelled and other tokens, largest first.
+
+    >>> x = np.array([[0.0, 1.0], [1.0, 1.1], [0.0, 0.1], [1.0, 0.0]])
+    >>> candidates(x, np.array([True, True, False, False]), n=1)  # only unit 1 tells them apart
+    array([1])
+    """
     on, off = x[label], x[~label]
     spread = np.sqrt(on.var(axis=0) / len(on) + off.var(axis=0) / len(off))
     t = np.abs(on.mean(axis=0) - off.mean(axis=0)) / np.maximum(spread, 1e-9)
@@ -78,15 +80,15 @@ def candidates(
 
 
 class SiteTokens(NamedTuple):
-    """What is known of one site's tokens: fitted on ``fit`` (validation mazes), measured on
-    ``test``; the labels are numbers below ``n_connections``."""
+    """The labelled tokens of one site: detectors are fitted on ``fit`` (validation mazes) and
+    measured on ``test``. The labels are connection numbers below ``n_connections``."""
 
     fit: Labelled
     test: Labelled
     n_connections: int
 
     def shuffled(self, rng: np.random.Generator) -> "SiteTokens":
-        """The same tokens with the labels of each part in another order."""
+        """The same tokens, with the labels shuffled among the tokens of each part, as a control."""
         fit, test = (
             Labelled(part.x, rng.permutation(part.connection)) for part in (self.fit, self.test)
         )
@@ -94,8 +96,8 @@ class SiteTokens(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A detector of one connection, and how well it does on test tokens: a FeatureRow but for where
-    and of what."""
+    """A detector of one connection, and its scores on test tokens: a FeatureRow without site and
+    readout."""
 
     connection: int
     depth: int
@@ -109,7 +111,7 @@ class Tree(NamedTuple):
 def map_connections(
     tokens: SiteTokens, n_candidates: int, depths: Sequence[int] = DEPTHS
 ) -> list[Tree]:
-    """Trees of each depth for every connection that both parts have."""
+    """Trees of each of the ``depths`` for every connection that both parts contain."""
     found = []
     for e, label, truth in _labels(tokens):
         units = candidates(tokens.fit.x, label, n_candidates)
@@ -124,7 +126,8 @@ def map_connections(
 def map_directions(
     tokens: SiteTokens, directions: Float[np.ndarray, "connection d_model"]
 ) -> list[Tree]:
-    """One threshold along one supervised direction for every connection that both parts have."""
+    """A tree of depth 1 for every connection that both parts contain: a threshold along its
+    supervised direction."""
     found = []
     for e, label, truth in _labels(tokens):
         along_fit, along_test = (part.x @ directions[e] for part in (tokens.fit, tokens.test))
@@ -134,7 +137,7 @@ def map_directions(
 
 
 def _labels(tokens: SiteTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Each connection that both parts have, with the tokens of each part that spell it."""
+    """Each connection that both parts contain, with the tokens of each part that encode it."""
     for e in range(tokens.n_connections):
         label, truth = tokens.fit.connection == e, tokens.test.connection == e
         if label.any() and truth.any():
@@ -142,7 +145,7 @@ def _labels(tokens: SiteTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 
 
 def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClassifier":
-    # slow, and most who import this module fit nothing
+    # imported late: it is slow to import, and most users of this module fit no tree
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0).fit(
@@ -159,9 +162,15 @@ def _judged(e: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.n
 def agreement(
     truth: Bool[np.ndarray, " token"], said: Bool[np.ndarray, " token"]
 ) -> tuple[float, float]:
-    """Balanced accuracy and Matthews correlation of a detector, where there is something to find;
-    the same bits as scikit-learn's, whose checks of its input take twenty times as long as the
-    counting."""
+    """Balanced accuracy and Matthews correlation of a detector; ``truth`` must hold somewhere.
+
+    The results equal scikit-learn's to the last bit, without the checks of the input, which take
+    twenty times as long as the counting.
+
+    >>> truth = np.array([True, True, False, False])
+    >>> agreement(truth, truth), agreement(truth, np.full(4, True))
+    ((1.0, 1.0), (0.5, 0.0))
+    """
     n, n_on, n_said, n_found = (
         len(truth),
         int(truth.sum()),
@@ -180,9 +189,10 @@ def agreement(
 def detector(
     held_out: Activations, token_class: TokenClass, n_connections: int, n_candidates: int
 ) -> Detector:
-    """Of the latents of the ``held_out`` tokens: by connection, the Matthews correlation of the
-    deepest tree at the tokens of one class, fitted on the mazes of even number and measured on the
-    others."""
+    """A score of SAEs by how well their latents on the ``held_out`` tokens detect connections.
+
+    For each connection it gives the Matthews correlation of the deepest tree at the tokens of one
+    class, fitted on mazes with an even number and measured on those with an odd one."""
     at, is_fit = held_out.token_class == str(token_class), held_out.maze_id % 2 == 0
 
     def mcc(latents: Float[np.ndarray, "token latent"]) -> list[float]:
@@ -203,8 +213,10 @@ def map_site(
     params: FeatureParams,
     seed: int,
 ) -> tuple[list[FeatureRow], list[LatentRow]]:
-    """The feature map of one site. ``latents`` holds the SAE's and its controls' latents by
-    readout; ``resid`` the activations."""
+    """The feature map of one site: trees of every readout, and the ranked latents.
+
+    ``latents`` holds the latents of the SAE and of its controls, by readout; ``resid`` the residual
+    stream; ``seed`` shuffles the labels of the control."""
     n, own = params.n_candidates, latents["latents"]
     known = [direct(*resid.fit, resid.n_connections) for direct in DIRECT.values()]
     trees = {readout: map_connections(tokens, n) for readout, tokens in latents.items()}

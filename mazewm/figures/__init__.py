@@ -1,4 +1,4 @@
-"""Tables -> pictures."""
+"""Tables -> figures."""
 
 from mazewm.io.lazy import offer
 

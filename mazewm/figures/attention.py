@@ -1,5 +1,5 @@
-"""Where heads look: how far back, whether that changes late in the sequence, at which parity,
-and what the weights ask for."""
+"""Figures of attention: how far back heads attend, whether that changes late in the sequence, to
+cells of which parity, and what the weights alone predict."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from mazewm.circuits.offsets import KEY_CLASSES, occurs
 from mazewm.figures.style import MARKERS, METHODS, SERIES, WIDTH, Style, legend_below, x_label
 
-CLASSES = ("c2", ";")  # where the models studied here bind a connection, and where the paper's did
+CLASSES = ("c2", ";")  # where these models bind a connection, and where the paper's models did
 UNIFORM = METHODS["uniform"]
 
 
 def offset_profile(attention: pd.DataFrame) -> Figure:
-    """Attention to the token so many tokens back, at c2 and ``;``, for every head and layer."""
+    """Attention by how many tokens back it goes, at c2 and ``;``, for every head of every layer."""
     figure = _profiles(
         attention, "offset", "tokens back (0: the token itself)", "share of attention"
     )
@@ -27,8 +27,8 @@ def offset_profile(attention: pd.DataFrame) -> Figure:
 
 
 def position_profile(attention: pd.DataFrame) -> Figure:
-    """own_mass of connections spelled early and late: a pattern that moves late in the sequence
-    would lose it."""
+    """own_mass by the place of the connection in the list; it falls late in the list if a head's
+    pattern shifts there."""
     figure = _profiles(
         attention,
         "position",
@@ -44,8 +44,8 @@ def position_profile(attention: pd.DataFrame) -> Figure:
 
 
 def parity(attention: pd.DataFrame) -> Figure:
-    """Attention to an own coordinate, by whether its row + col is even or odd, for every head
-    of every layer."""
+    """Attention to own coordinates whose row + col is even and to those where it is odd, for every
+    head of every layer."""
     rows = attention[attention.measure == "parity"]
 
     def draw(axis: Axes, here: pd.DataFrame) -> None:
@@ -72,8 +72,8 @@ def parity(attention: pd.DataFrame) -> Figure:
 
 
 def qk_profile(qk: pd.DataFrame, query_class: str = "c2") -> Figure:
-    """Block 0's scores by offset and key class, from the weights; a row for each run, a panel
-    for each head."""
+    """Block 0's attention scores by offset and key class, from the weights alone; a row for each
+    run, a panel for each head."""
     rows = qk[qk.query_class == query_class]
     runs, heads = list(dict.fromkeys(rows.run)), sorted(rows["head"].unique())
     size = (WIDTH, 1.4 + 2.0 * len(runs))
@@ -104,7 +104,7 @@ def qk_profile(qk: pd.DataFrame, query_class: str = "c2") -> Figure:
 
 
 def _scores(axis: Axes, rows: pd.DataFrame, query_class: str) -> None:
-    """One head's scores, a line for each class of key."""
+    """One head's scores, a line for each key class."""
     for nth, key_class in enumerate(KEY_CLASSES):
         one, colour = rows[rows.key_class == key_class].sort_values("offset"), SERIES[nth]
         there = one[[occurs(query_class, key_class, offset) for offset in one.offset]]
@@ -122,7 +122,7 @@ def _scores(axis: Axes, rows: pd.DataFrame, query_class: str) -> None:
 
 
 def _profiles(attention: pd.DataFrame, measure: str, xlabel: str, ylabel: str) -> Figure:
-    """Lines by head over ``bin`` with the uniform control."""
+    """A line for each head over ``bin``, with the uniform control."""
     rows = attention[(attention.measure == measure) & attention.token_class.isin(CLASSES)]
 
     def draw(axis: Axes, here: pd.DataFrame) -> None:
@@ -159,8 +159,8 @@ def _profiles(attention: pd.DataFrame, measure: str, xlabel: str, ylabel: str) -
 def _grid(
     rows: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], xlabel: str, ylabel: str
 ) -> Figure:
-    """A row for each run and token class, each on a scale that spans its data; a column for
-    each layer, and one legend."""
+    """A row for each run and token class, each on a scale of its own that spans its data; a column
+    for each layer; one legend."""
     classes = [c for c in CLASSES if (rows.token_class == c).any()]
     lines, layers = (
         [(run, c) for run in dict.fromkeys(rows.run) for c in classes],

@@ -1,4 +1,5 @@
-"""What heads look at and write, whether the SAE agrees, and what ablating them does."""
+"""Figures of circuits: what heads attend to and write, whether this agrees with the SAE, and what
+ablating them does."""
 
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ from mazewm.maze.tokens import CONNECTION_CLASSES
 OWN, OTHER = METHODS["latents"], METHODS["other_connection"]
 PATHS = ("heads", "heads+embedding", "heads+embedding+mlp", "embedding", "embedding+mlp")
 SETS = ("binding", "connectivity", "other", "shuffled", "none")
-# where beside the panel, and how
+# numbers beside the panel: their place in units of its width, and their format
 COLUMNS = {
     "AUROC": (1.12, ".2f"),
     "rank": (1.32, ".1f"),
@@ -35,8 +36,8 @@ COLUMNS = {
 
 
 def own_mass(attention: pd.DataFrame) -> Figure:
-    """Heat map of own_mass by layer, head and token class; the last row is what uniform
-    attention would give."""
+    """Heat map of own_mass by layer, head and token class; the last row is that of uniform
+    attention."""
     rows = attention[attention.measure == "own_mass"]
     classes = [str(c) for c in CONNECTION_CLASSES if str(c) != "c1"]
     layers = sorted(rows.layer.unique())
@@ -69,8 +70,8 @@ def own_mass(attention: pd.DataFrame) -> Figure:
 def _table(
     rows: pd.DataFrame, mean: pd.DataFrame, sd: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of the heads above those of uniform attention, what is printed, and which beat both
-    controls."""
+    """The heads' means with those of uniform attention below them, the text of each cell, and which
+    are more than twice both controls."""
     controls = [
         rows[rows.control == c].pivot(index="layer", columns="head", values="mean")
         for c in ("uniform", "shuffled")
@@ -116,8 +117,8 @@ def ov_norms(norms: pd.DataFrame) -> Figure:
 
 
 def consistency(rows: pd.DataFrame, cosines: pd.DataFrame, site: str) -> Figure:
-    """Left: the cosine matrix of the binding heads' fullest path. Right: matched and mismatched
-    cosines for each path and set of heads."""
+    """Agreement of heads and SAE at one site. Left: the cosine matrix of the binding heads, for the
+    longest path. Right: matched and mismatched cosines for each path and set of heads."""
     rows, cosines = rows[rows.site == site], cosines[cosines.site == site]
     groups = [
         (p, s) for p in PATHS for s in SETS if ((rows.path == p) & (rows["heads"] == s)).any()
@@ -168,7 +169,7 @@ def _numbers(axis: Axes, y: float, values: Sequence[float], colour: str) -> None
 
 
 def _cosine_matrix(axis: Axes, cosines: pd.DataFrame) -> None:
-    """The matrix of the last of PATHS that there is; a note if there are no binding heads."""
+    """The matrix of the last of PATHS that is present; a note if there are no binding heads."""
     present = [p for p in PATHS if (cosines.path == p).any()]
     if not present:
         axis.axis("off")
@@ -206,8 +207,8 @@ def _cosine_matrix(axis: Axes, cosines: pd.DataFrame) -> None:
 
 
 def knockouts(rows: pd.DataFrame, sites: Sequence[str]) -> Figure:
-    """Own and other effect for each head and set of heads: mean over connections, with a
-    bootstrap 95 % interval."""
+    """effect_own and effect_other of ablating each head and set of heads: mean over connections,
+    with a bootstrap 95 % interval."""
     shown = [site for site in sites if (rows.site == site).any()]
     of_site = {site: list(dict.fromkeys(rows[rows.site == site]["heads"])) for site in shown}
     heights = [0.8 + 0.21 * len(names) for names in of_site.values()] or [1.0]

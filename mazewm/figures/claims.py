@@ -1,5 +1,5 @@
-"""A figure for each of the claims C1 to C3 and C7; C4 and C5 are in ``edits``, C6 in
-``overload``, C8 in ``planning``."""
+"""Figures of the claims C1 to C3 and C7. Those of C4 and C5 are in ``edits``, of C6 in ``overload``
+and of C8 in ``planning``."""
 
 import textwrap
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ READOUTS = (
 
 
 def readouts(features: pd.DataFrame) -> Figure:
-    """C1: how well each readout tells connections apart, by the deepest tree; a panel for each
+    """C1: how well the deepest tree on each readout tells connections apart; a panel for each
     recipe, a marker for each seed."""
     deepest = features.groupby(["run", "readout", "connection"]).depth.transform("max")
     best, parted = features[features.depth == deepest], recipes(features.run)
@@ -87,8 +87,8 @@ def _connections(axis: Axes, values: np.ndarray, y: float, readout: str, marker:
 
 
 def own_mass(attention: pd.DataFrame, threshold: float) -> Figure:
-    """C2: own_mass of every head at each token that can look back, with sd over mazes, both
-    controls and the threshold."""
+    """C2: own_mass of every head at the token classes after c1, with its standard deviation over
+    mazes, both controls and the threshold."""
     rows = attention[attention.token_class != "c1"]
     runs, classes = list(dict.fromkeys(rows.run)), ["<-->", "c2", ";"]
     size = (WIDTH, 1.2 + 1.75 * len(runs))
@@ -113,7 +113,7 @@ def own_mass(attention: pd.DataFrame, threshold: float) -> Figure:
 
 
 def _heads(axis: Axes, rows: pd.DataFrame, threshold: float) -> None:
-    """One run and token class: a point for every head, and what it is compared with."""
+    """One run and token class: a point for every head, its controls and the threshold."""
     own = rows[rows.control == "none"]
     at = np.arange(len(own))
     style: Style = {"color": SERIES[0], "markersize": 4, "capsize": 2, "linestyle": "none"}
@@ -146,7 +146,7 @@ def _heads(axis: Axes, rows: pd.DataFrame, threshold: float) -> None:
 
 
 def knock_outs(knockouts: pd.DataFrame) -> Figure:
-    """C3: what is left of a connection's latent when heads are ablated at its token."""
+    """C3: how much of a connection's latent is lost when heads are ablated at its token."""
     rows = knockouts[knockouts.ablation == "mean"]
     runs = list(dict.fromkeys(rows.run))
     if rows.empty:
@@ -192,7 +192,7 @@ def _means(axis: Axes, groups: Sequence[np.ndarray], shift: float, method: str, 
 
 
 def code(measures: pd.DataFrame) -> Figure:
-    """C7: each measure of the code by encoding; a dot for every seed, a bar for their mean."""
+    """C7: each measure that it compares, by encoding; a dot for each seed, a bar for their mean."""
     ids, encodings = list(dict.fromkeys(measures.id)), list(dict.fromkeys(measures.encoding))
     size = (WIDTH, 1.3 + 0.36 * len(encodings))
     figure, axes = plt.subplots(

@@ -1,4 +1,4 @@
-"""All pictures that put runs side by side: how they learned, and one for each claim."""
+"""All figures that compare runs: their training, and at least one for each claim."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from mazewm.figures.style import save, use_style
 
 
 def draw_comparison(folder: Path, compared: Compared) -> None:
-    """Draw the figures of all runs into ``folder``."""
+    """Draw all figures that compare runs into ``folder``, as PNG."""
     matplotlib.use("Agg")
     use_style()
     curves = compared.curves

@@ -1,4 +1,5 @@
-"""A figure for each claim about edits: C4, whether the path changes as predicted, and C5."""
+"""Figures of the claims about edits: C4, whether the path changes as predicted, and C5, whether
+adding works better than removing."""
 
 from collections.abc import Sequence
 
@@ -27,9 +28,9 @@ KINDS = ("add", "remove", "move")
 
 
 def edits(effects: pd.DataFrame) -> Figure:
-    """C4: share of rollouts that follow an edit; a row of panels for each recipe, a column for
-    each kind of edit, a line for each method at the setting chosen on validation mazes, a
-    marker for each seed."""
+    """C4: share of rollouts that follow an edit. A row of panels for each recipe, a column for each
+    kind of edit; in a panel, a line for each method at the setting chosen on validation mazes, and
+    a marker for each seed."""
     parted, kinds = recipes(effects.run), [kind for kind in KINDS if kind in set(effects.kind)]
     present = set(effects[effects.kind.isin(kinds)].method)
     shown = [method for method in METHODS if method in present]
@@ -79,7 +80,8 @@ def _effects(axis: Axes, rows: pd.DataFrame, y: int, runs: Sequence[str]) -> Non
 
 
 def asymmetry(claims: pd.DataFrame, effects: pd.DataFrame) -> Figure:
-    """C5: adding against removing, and their difference where the edited tokens are solved too."""
+    """C5: adding and removing (left), and their difference among examples whose edited maze is
+    solved as tokens (right)."""
     runs, look = list(dict.fromkeys(effects.run)), METHODS["latents"]
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(WIDTH, 1.5 + 0.4 * len(runs)), layout="constrained", sharey=True

@@ -1,5 +1,5 @@
-"""Mazes with the model's path before and after an edit, chosen by a rule that does not look at
-what the model did."""
+"""Mazes with the model's path before and after an edit, chosen by a rule that does not depend on
+whether the model follows the edit."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,9 +28,9 @@ LEGEND: dict[str, Style] = {
 
 
 def choose(rows: pd.DataFrame) -> pd.DataFrame:
-    """At most PER_KIND examples of one kind (ledger rows of one condition): those with the
-    longest predicted paths, among equals the first; none whose maze, or whose edit, an example
-    before it has."""
+    """At most PER_KIND examples of one kind, from ledger rows of one condition: those with the
+    longest predicted paths, the first of equally long ones, with no maze and no edited connection
+    twice."""
     ordered = rows.assign(length=rows.predicted.map(len)).sort_values(
         ["length", "example"], ascending=[False, True]
     )
@@ -47,8 +47,8 @@ def choose(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def example_mazes(rows: pd.DataFrame, caption: str) -> Figure:
-    """Mazes with the edited connections, the path before the edit and the path that the model took
-    after it; a row for each kind.
+    """Mazes with the edited connections, and the model's path before and after the edit; a row for
+    each kind.
 
     ``rows``: ledger rows of solved examples, joined with their ExampleRow (``connections`` as
     encoded, ``origin``, ``target``).
@@ -71,7 +71,7 @@ def example_mazes(rows: pd.DataFrame, caption: str) -> Figure:
 
 
 def _example(axis: Axes, row: pd.Series) -> None:
-    """One maze, and above it what the model did."""
+    """One maze, with the outcome above it."""
     connections = np.asarray(row.connections, bool)
     grid = lattice(round((1 + (1 + 2 * len(connections)) ** 0.5) / 2))
     edited = np.asarray(row.added, int), np.asarray(row.removed, int)

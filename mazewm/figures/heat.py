@@ -17,8 +17,8 @@ def heat_map(
     bold: np.ndarray | None = None,
     size: float = SMALL,
 ) -> AxesImage:
-    """Draw ``table`` with ``text`` in its cells (by default the numbers), light on dark cells
-    and dark on light ones."""
+    """Draw ``table`` as a heat map with ``text`` in its cells (by default the numbers), white on
+    dark cells and black on light ones. ``bounds`` are the ends of the colour scale."""
     image = axis.imshow(
         table, vmin=bounds[0], vmax=bounds[1], cmap=cmap, aspect="auto", interpolation="nearest"
     )

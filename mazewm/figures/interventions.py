@@ -1,4 +1,4 @@
-"""How often an edit is followed, by its dose."""
+"""How often rollouts follow an edit, by its dose."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,9 +19,9 @@ PLACES = {
 
 def dose_curves(dose: pd.DataFrame, site: str) -> Figure:
     """follows_edit against dose at one site, for adding and removing: a panel for each kind and
-    place, a line for each method.
+    ``where``, a line for each method.
 
-    Of latents, the largest set is drawn and, thin and dotted, the smaller ones.
+    Latents have a line for each size of their set, thin and dotted for all but the largest.
     """
     rows = dose[(dose.site == site) & dose.kind.isin(["add", "remove"])]
     panels = list(rows[rows.method == "latents"].groupby(["kind", "where"]).groups)
@@ -46,7 +46,7 @@ def dose_curves(dose: pd.DataFrame, site: str) -> Figure:
 
 
 def _lines(axis: Axes, rows: pd.DataFrame, method: str) -> None:
-    """One method's line with its band, and thin ones for smaller sets of latents."""
+    """The line of one method with its band, and thin lines for smaller sets of latents."""
     look, sizes = METHODS[method], sorted(rows.n_latents.unique())
     for n_latents in sizes:
         line = rows[rows.n_latents == n_latents].sort_values("dose")

@@ -1,8 +1,8 @@
-"""What happens when more connections are added at once, as tokens and as latents.
+"""Figures of several connections added at once, as tokens and as latents.
 
 Both figures take a long table with the columns run, kind, method, where, dose, n_changed,
-follows_edit, low, high and n; of every method at one place and dose, those that are to be
-shown.
+follows_edit, low, high and n, in which every method has one ``where`` and dose (that which is to be
+shown).
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ from mazewm.figures.style import (
     x_label,
 )
 
-# What is added, in the order of the legend. ``repeated`` and ``shifted`` have no edit to follow;
-# what is predicted is the maze's own path.
+# Methods in the order of the legend. ``repeated`` and ``shifted`` have no edit to follow; their
+# prediction is the original path.
 LABELS = {
     "tokens": "added as tokens",
     "latents": "added as SAE latents",
@@ -34,16 +34,17 @@ LABELS = {
     "random_latents": METHODS["random_latents"].label,
     "random_direction": METHODS["random_direction"].label,
 }
-# where nothing is added, these are the model as it is
+# methods whose line starts at the unedited model, with no connection added
 FROM_UNEDITED = (
     "latents",
     "mean_difference",
 )
-DODGE = 0.03  # between methods, so that their intervals do not lie on each other
+DODGE = 0.03  # horizontal shift between methods, so that their intervals do not overlap
 
 
 def overload(curves: pd.DataFrame) -> Figure:
-    """The longest training mazes with 0, 1, 2, … connections more than any training maze had."""
+    """C6: 0, 1, 2, … connections added to mazes that already have as many as the longest training
+    maze."""
     figure = _panels(
         curves[curves.kind == "overload"], "connections beyond the most of any training maze"
     )
@@ -52,7 +53,7 @@ def overload(curves: pd.DataFrame) -> Figure:
 
 
 def several(curves: pd.DataFrame) -> Figure:
-    """1, 2, 3, … connections added at once to mazes which stay within the lengths of training."""
+    """1, 2, 3, … connections added at once to mazes that stay within the lengths of training."""
     figure = _panels(curves[curves.kind == "several"], "connections added at once")
     figure.suptitle(
         "Several connections added at once, within the lengths seen in training  (bars: 95 %)"
@@ -61,7 +62,8 @@ def several(curves: pd.DataFrame) -> Figure:
 
 
 def _panels(rows: pd.DataFrame, xlabel: str) -> Figure:
-    """A panel for each recipe, all on one scale that spans the data; seeds lie over each other."""
+    """A panel for each recipe, with its seeds in the same panel; all on one scale that spans the
+    data."""
     parted = recipes(rows.run)
     figure, axes = grid(len(parted), 3, 3.3, 1.2, sharex=True, sharey=True)
     for axis, (recipe, runs) in zip(axes, parted.items(), strict=True):
@@ -81,7 +83,7 @@ def _panels(rows: pd.DataFrame, xlabel: str) -> Figure:
 
 
 def _draw(axis: Axes, rows: pd.DataFrame) -> None:
-    """One run's lines."""
+    """The lines of one run."""
     unedited = rows[(rows.method == "no_op") & (rows.n_changed == 0)]
     for nth, (method, label) in enumerate(LABELS.items()):
         line, look = rows[rows.method == method], METHODS[method]
@@ -101,7 +103,7 @@ def _draw(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _setting(rows: pd.DataFrame) -> str:
-    """Where and how strongly latents are edited, and in how many mazes."""
+    """``where`` and dose of the latents, and the number of mazes, in words."""
     settings = rows[rows.method == "latents"][["where", "dose"]].drop_duplicates()
     n = span(rows[rows.method.isin(list(LABELS))].n)
     return (

@@ -1,5 +1,5 @@
-"""Activation patching: where a connection's information lives, what puts it there, and whether
-a gradient predicts it."""
+"""Figures of activation patching: at which places and tokens a connection's information is, which
+part of a block writes it there, and whether a gradient predicts the effects."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ SHORT = {"<ADJLIST_END>": "list end", "<PATH_START>": "path start"}
 LABELS = [
     SHORT.get(group, group).replace(", ", "\n").replace(" ", "\n", 1) for group in TOKEN_GROUPS
 ]
-# after the swapped connection, after the list of connections, before the path
+# lines after the groups of the swapped connection, of later connections, and of the frame
 BOUNDARIES = (
     4.5,
     9.5,
@@ -31,12 +31,12 @@ SITES = {
     "mlp_out": "the MLP's output",
     "resid_post": "residual stream",
 }
-PRINTED = 0.05  # the least effect that is printed, if its interval leaves out zero
+PRINTED = 0.05  # the smallest effect that is printed, if its interval excludes zero
 
 
 def patching(effects: pd.DataFrame) -> Figure:
-    """Effect of patching the residual stream, by depth (the embeddings on top) and token group;
-    one panel for each run."""
+    """Effect of patching the residual stream, by depth (the embedding on top) and token group; a
+    panel for each run."""
     panels = [
         (run, ("resid_pre", "resid_post"), "residual stream") for run in dict.fromkeys(effects.run)
     ]
@@ -50,7 +50,8 @@ def patching(effects: pd.DataFrame) -> Figure:
 
 
 def patching_parts(effects: pd.DataFrame) -> Figure:
-    """The same for what attention and MLP of each block put out, two panels for each run."""
+    """As ``patching``, for the outputs of attention and of the MLP of each block; two panels for
+    each run."""
     parts = (("attn_out", "what attention adds"), ("mlp_out", "what the MLP adds"))
     panels = [(run, (site,), text) for run in dict.fromkeys(effects.run) for site, text in parts]
     if effects.empty:
@@ -87,7 +88,7 @@ def _heat_maps(
 
 
 def _heat_map(axis: Axes, table: pd.DataFrame) -> AxesImage:
-    """One cell for each place, in order of depth, and token group."""
+    """A heat map with a row for each place, by depth, and a column for each token group."""
     places = sorted(set(zip(table.layer, table.site == "resid_post", table.site, strict=True)))
     row = {(layer, site): y for y, (layer, _, site) in enumerate(places)}
     shown = np.full((len(places), len(TOKEN_GROUPS)), np.nan)
@@ -110,8 +111,8 @@ def _heat_map(axis: Axes, table: pd.DataFrame) -> AxesImage:
 
 
 def attribution(pairs: pd.DataFrame, patches: pd.DataFrame) -> Figure:
-    """What the gradient predicts against what patching does, a row for each run and a panel for
-    each kind of place."""
+    """The change of the metric that attribution predicts against that of patching; a row for each
+    run, a panel for each kind of place."""
     runs = list(dict.fromkeys(patches.run))
     if not pairs.is_right.any():
         return empty(NO_PAIR)
@@ -144,8 +145,8 @@ def attribution(pairs: pd.DataFrame, patches: pd.DataFrame) -> Figure:
 
 
 def _points(axis: Axes, changes: pd.DataFrame, agreement: pd.DataFrame) -> None:
-    """A point for each pair and token group, coloured by block, with the correlations by
-    Pearson (r) and Spearman (ρ)."""
+    """A point for each pair and token group, coloured by block, with Pearson's (r) and Spearman's
+    (ρ) correlation."""
     for layer, one in agreement.set_index("layer").sort_index().iterrows():
         points = changes[changes.layer == layer]
         label = f"block {layer}: r {one.pearson:.2f}, ρ {one.spearman:.2f}"

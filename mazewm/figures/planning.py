@@ -1,5 +1,5 @@
-"""Which facts can be read from the model that no single token states, and whether steering
-along them turns its path."""
+"""Figures of claim C8: which facts that no single token states can be read from the model, and
+whether steering along them turns its path."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,8 +57,8 @@ PANELS = {
 
 
 def probes(rows: pd.DataFrame) -> Figure:
-    """Test scores by depth: a row for each fact, in which the tokens follow each other from
-    left to right; all runs in each."""
+    """Test scores of probes by depth; a row for each fact, a column for each token in order of
+    position, all runs in each panel."""
     runs = list(dict.fromkeys(rows.run))
     if not runs:
         return empty("no cell or connection has mazes enough for a probe")
@@ -93,7 +93,7 @@ def probes(rows: pd.DataFrame) -> Figure:
 
 
 def _scores(axis: Axes, rows: pd.DataFrame, look: Look) -> None:
-    """One run at one token: the model, and what should fail."""
+    """One run at one token: the model and the controls that should fail."""
     for control in UNTAUGHT:
         here, known = rows[rows.readout == control].sort_values("depth"), METHODS[control]
         control_style: Style = {"color": known.colour, "linewidth": 0.9, "label": known.label}
@@ -107,7 +107,7 @@ def _scores(axis: Axes, rows: pd.DataFrame, look: Look) -> None:
 
 
 def _baselines(axis: Axes, rows: pd.DataFrame) -> None:
-    """Readouts of the maze itself, which know neither token nor depth."""
+    """Horizontal lines for the readouts of the maze itself, which have no token and depth."""
     for name in MODEL_FREE:
         look = METHODS[name]
         for nth, value in enumerate(np.unique(rows[rows.readout == name].value.round(6))):
@@ -116,8 +116,8 @@ def _baselines(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def steering(curve: pd.DataFrame, fact: str) -> Figure:
-    """Share of forks at which the path goes where the fact's direction says, by depth of the
-    edit; a row for each recipe."""
+    """Share of rollouts that turn at the fork as predicted when steered along one fact, by depth of
+    the edit; a row for each recipe."""
     curve = curve[curve.fact == fact]
     if curve.empty:
         return empty(f"no fork at which the model could be steered by “{FACTS[fact]}”")

@@ -1,4 +1,4 @@
-"""All pictures of one run."""
+"""All figures of one run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from mazewm.run import Run
 
 
 def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
-    """Draw the figures of a run into ``folder``."""
+    """Draw all figures of a run into ``folder``, as PNG."""
     matplotlib.use("Agg")
     use_style()
     name, consistency = run.name, results.table(run, "ov_consistency")
@@ -55,8 +55,9 @@ def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
 
 
 def examples_of(tables: RunTables, scored: Scored, mazes: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Solved test examples of each kind under the reported setting of latents, as
-    ``examples.choose`` has it, joined with ``mazes`` (the table "examples"); and a caption."""
+    """Test examples of each kind that are solved before the edit, under the reported setting of
+    latents, chosen by ``examples.choose`` and joined with ``mazes`` (the table "examples"); and a
+    caption."""
     site, ledger = str(tables.writing_site), tables.ledger
     parts, settings = [], []
     for kind in examples.KINDS:

@@ -1,4 +1,4 @@
-"""How runs learned, and where they bind and write connections, side by side."""
+"""Figures that compare runs: their training, and where connections are read and written."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,7 +25,8 @@ CLASSES = [str(c) for c in CONNECTION_CLASSES]
 
 
 def training(history: pd.DataFrame) -> Figure:
-    """Loss on the path and share solved, over the mazes seen, for each run."""
+    """Loss on the path (nats per token) and share of mazes solved, over the mazes seen, for each
+    run."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), layout="constrained")
     for run, look in run_looks(history.run).items():
         here = history[history.run == run].sort_values("n_mazes")
@@ -52,7 +53,7 @@ def training(history: pd.DataFrame) -> Figure:
 
 
 def consolidation(looks: pd.DataFrame) -> Figure:
-    """Probe accuracy by layer and token class, one heat map for each run."""
+    """Probe accuracy by layer and token class; a heat map for each run."""
     tables = {
         run: looks[looks.run == run].pivot(
             index="layer", columns="token_class", values="probe_accuracy"
@@ -69,8 +70,8 @@ def consolidation(looks: pd.DataFrame) -> Figure:
 
 
 def writing(looks: pd.DataFrame) -> Figure:
-    """Share of additions that are followed, by layer and token class, at the best dose of the
-    mean difference."""
+    """Share of rollouts that follow an added connection, by layer and token class, at the best dose
+    of the mean difference."""
     keys = ["run", "layer", "token_class"]
     rates = (
         looks.assign(rate=looks.n_follow / looks.n.clip(lower=1))
@@ -93,7 +94,7 @@ def writing(looks: pd.DataFrame) -> Figure:
 
 
 def _heat_maps(tables: dict[str, pd.DataFrame], titles: dict[str, str], label: str) -> Figure:
-    """A panel for each run, all on one scale from 0 to 1, layers downwards."""
+    """A panel for each run, all on one scale from 0 to 1, with later layers below earlier ones."""
     n_layers = max(len(table) for table in tables.values())
     figure, axes = grid(len(tables), 3, 0.55 + 0.36 * n_layers, 0.8, sharey=True)
     for axis, (run, table) in zip(axes, tables.items(), strict=True):
@@ -106,9 +107,9 @@ def _heat_maps(tables: dict[str, pd.DataFrame], titles: dict[str, str], label: s
 
 
 def formation(looks: pd.DataFrame, history: pd.DataFrame) -> Figure:
-    """When and where connections are bound: probe accuracy of every layer and token class at
-    each checkpoint, with the share of mazes solved above; a column for each run. Checkpoints
-    are spaced quadratically: half of the width is the first quarter."""
+    """When and where connections become readable in training: probe accuracy of every layer and
+    token class at each checkpoint, below the share of mazes solved; a column for each run. Half of
+    the width is the first quarter of the training, where checkpoints are densest."""
     runs = list(dict.fromkeys(looks.run))
     sites = [(layer, c) for layer in sorted(looks.layer.unique()) for c in CLASSES]
     n_cols = min(3, len(runs))
@@ -155,7 +156,8 @@ def _solved(axis: Axes, history: pd.DataFrame, n: int) -> None:
 
 
 def _formed(axis: Axes, table: pd.DataFrame) -> AxesImage:
-    """Probe accuracy by site (downwards) and checkpoint, with white lines between the blocks."""
+    """Probe accuracy by layer and token class (rows) and checkpoint (columns), with white lines
+    between the blocks."""
     image = axis.imshow(
         table.to_numpy(), vmin=0, vmax=1, cmap=SEQUENTIAL, aspect="auto", interpolation="nearest"
     )

@@ -1,5 +1,5 @@
-"""What an SAE's width and sparsity buy, what its latents stand for, and whether they do so
-everywhere in the sequence."""
+"""Figures of SAEs: what width and sparsity achieve, what latents stand for, and whether they mean
+the same early and late in the sequence."""
 
 from collections.abc import Iterator, Sequence
 
@@ -46,17 +46,16 @@ RING |= {"linestyle": "none"}
 
 
 def _groups(rows: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    """Values of the keys, and rows with them, in the order in which they stand."""
+    """Each combination of the keys' values with its rows, in order of first appearance."""
     for values in dict.fromkeys(rows[list(keys)].itertuples(index=False, name=None)):
         yield values, rows[(rows[list(keys)] == list(values)).all(axis=1)]
 
 
 def frontier(rows: pd.DataFrame) -> Figure:
-    """What each point of the sweep explains, detects and loses, over the number of active latents;
-    a row for each recipe and place.
+    """Each SAE of the sweep, over its number of active latents per token: explained variance, MCC
+    of connections, and solved mazes lost to the splice; a row for each recipe and place.
 
-    Of FrontierRow, with ``mcc`` the mean over ``n_connections``, and the ends of its interval
-    in ``mcc_low`` and ``mcc_high``."""
+    ``rows`` are those of ``claims.saes.frontier`` with a column ``run``."""
     of_run = {run: recipe for recipe, runs in recipes(rows.run).items() for run in runs}
     groups = list(_groups(rows.assign(recipe=rows.run.map(of_run)), "recipe", "place"))
     widths = sorted(map(int, rows.width.unique()))
@@ -97,9 +96,9 @@ def _sweep_legend(figure: Figure, widths: Sequence[int]) -> None:
 
 
 def _sweep(line: np.ndarray, rows: pd.DataFrame, nth: int) -> None:
-    """The points of the nth width in the three panels of its place; the chosen one is ringed."""
+    """The SAEs of the nth width in the three panels of one place; the chosen one has a ring."""
     colour, marker = SERIES[nth % len(SERIES)], MARKERS[nth % len(MARKERS)]
-    at = rows.l0.to_numpy() * 1.05**nth  # so that intervals do not lie on each other
+    at = rows.l0.to_numpy() * 1.05**nth  # shifted, so that intervals do not overlap
     lost, half = np.array(
         [_lost(row.n_lost, row.n_gained, row.n_mazes) for row in rows.itertuples()]
     ).T
@@ -124,7 +123,7 @@ def _active(axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _one_scale(axes: np.ndarray) -> None:
-    """All of them on the scale that spans the data of all."""
+    """Put all axes on one scale, which spans the data of all."""
     low, high = (pick(axis.get_ylim()[end] for axis in axes) for end, pick in ((0, min), (1, max)))
     margin = 0.04 * (high - low)
     for axis in axes:
@@ -133,16 +132,16 @@ def _one_scale(axes: np.ndarray) -> None:
 
 
 def _lost(n_lost: int, n_gained: int, n: int) -> tuple[float, float]:
-    """Percentage points of mazes lost to the splice, and half of the 95 % interval of this
-    difference of paired shares."""
+    """Solved mazes lost to the splice, in percentage points, and half the width of the 95 %
+    interval of this difference of paired shares."""
     lost = (n_lost - n_gained) / n
     variance = (n_lost + n_gained) / n - lost**2
     return 100 * lost, 196 * (variance / n) ** 0.5
 
 
 def taxonomy(counts: pd.DataFrame) -> Figure:
-    """What share of latents is of each kind: a bar for each run, place and SAE (columns run,
-    place, sae, kind, n)."""
+    """The share of latents of each kind: a bar for each run, place and SAE. ``counts`` has the
+    columns run, place, sae, kind and n."""
     groups = list(_groups(counts, "run", "place", "sae"))
     totals = np.array([int(here.n.sum()) for _, here in groups])
     figure, axis = plt.subplots(figsize=(WIDTH, 1.5 + 0.46 * len(groups)), layout="constrained")
@@ -176,8 +175,8 @@ def taxonomy(counts: pd.DataFrame) -> Figure:
 
 
 def early_late(rows: pd.DataFrame) -> Figure:
-    """F1 early and late in the sequence of the latents that are the best early, and of those
-    that are the best late (PositionRow)."""
+    """F1 early and late in the sequence, of the latents that are best early and of those that are
+    best late; ``rows`` are those of PositionRow with a column ``run``."""
     groups = list(_groups(rows, "run", "site"))
     figure, axes = grid(len(groups), 2, 2.8, 1.0, sharey=True)
     for axis, ((run, site), here) in zip(axes, groups, strict=True):

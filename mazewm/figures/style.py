@@ -1,8 +1,8 @@
-"""One style for every picture: size, fonts, and which colour, marker and line stand for what.
+"""One style for all figures: size, fonts, and the meaning of colours, markers and lines.
 
-A method, control or readout looks the same in every figure: ``METHODS`` alone says how. Runs,
-heads, layers, widths and kinds of latents take ``SERIES``, colours that no method has. Verdicts
-and drawn mazes have few colours and a legend of their own.
+A method, control or readout looks the same in every figure, as set in ``METHODS``. Runs, heads,
+layers, widths and kinds of latents take their colours from ``SERIES``, which no method uses.
+Verdicts and drawn mazes have a few colours and a legend of their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 WIDTH, DPI = 9.0, 200  # inches, dots per inch
 SMALL = 8  # points, the smallest text
 
-# Okabe and Ito 2008, which all kinds of colour vision tell apart, and darker ones of some.
+# The palette of Okabe and Ito (2008), safe for colour blindness, and darker shades of some.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#000000", "#767676"
 NAVY, DARK_GREEN, BROWN, SILVER = "#1B3A5C", "#00543D", "#8C510A", "#A8A8A8"
@@ -44,7 +44,7 @@ class Look(NamedTuple):
     line: str = "-"
 
 
-# In the order in which they are listed: what is studied, what it is compared with, controls.
+# In the order of legends: what is studied, what it is compared with, controls.
 METHODS = {
     "latents": Look("SAE latents", BLUE, "o"),
     "fixed_value": Look("SAE latents, one value for all", NAVY, "p"),
@@ -74,12 +74,20 @@ METHODS = {
 
 
 def is_control(method: str) -> bool:
-    """Whether a method ought to fail."""
+    """Whether a method is a control, which should fail.
+
+    >>> is_control("random_latents"), is_control("mean_difference")
+    (True, False)
+    """
     return METHODS[method].label.startswith("control")
 
 
 def recipes(runs: Iterable[str]) -> dict[str, list[str]]:
-    """Runs by recipe, the name without the seed, in the order in which they come."""
+    """Runs by recipe (the name without the seed), in order of first appearance.
+
+    >>> recipes(["rotary-all-0", "rotary-all-1", "learned-all-0"])
+    {'rotary-all': ['rotary-all-0', 'rotary-all-1'], 'learned-all': ['learned-all-0']}
+    """
     parted: dict[str, list[str]] = {}
     for run in dict.fromkeys(runs):
         parted.setdefault(run.rpartition("-")[0] or run, []).append(run)
@@ -87,7 +95,7 @@ def recipes(runs: Iterable[str]) -> dict[str, list[str]]:
 
 
 def run_looks(runs: Iterable[str]) -> dict[str, Look]:
-    """A colour for every recipe, a marker and a line for every seed."""
+    """A look for each run: the colour is the recipe's, marker and line are the seed's."""
     return {
         run: Look(
             run, SERIES[nth % len(SERIES)], MARKERS[seed % len(MARKERS)], LINES[seed % len(LINES)]
@@ -98,17 +106,17 @@ def run_looks(runs: Iterable[str]) -> dict[str, Look]:
 
 
 def spread_seeds(nth: int, n: int) -> float:
-    """How far from the middle of its row, 1 high, the nth of n seeds is drawn."""
+    """The offset of the nth of n seeds from the middle of its row, which is 1 high."""
     return 0.6 * ((nth + 0.5) / n - 0.5)
 
 
 def span(n: pd.Series) -> str:
-    """The number of examples, or the least and the greatest of several, in words."""
+    """The number of examples, or the smallest and the largest of several, as text."""
     return f"{int(n.min()):,}" if n.min() == n.max() else f"{int(n.min()):,} to {int(n.max()):,}"
 
 
 def use_style() -> None:
-    """Set the style for all figures drawn from here on."""
+    """Set the style of all figures drawn from now on."""
     sizes = {"font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5}
     sizes |= {"xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "figure.titlesize": 11}
     lines = {"axes.linewidth": 0.8, "xtick.major.width": 0.8, "ytick.major.width": 0.8}
@@ -122,10 +130,10 @@ def use_style() -> None:
 def grid(
     n_panels: int, most: int, height: float, around: float, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of ``n_panels`` panels, at most so many beside each other and each of a height
-    in inches, and ``around`` them."""
+    """A figure of ``n_panels`` panels, at most ``most`` in a row. Each row is ``height`` inches
+    high, and ``around`` inches are added for titles and the legend."""
     n_rows = -(-max(1, n_panels) // most)
-    n_cols = -(-max(1, n_panels) // n_rows)  # as even as may be: four panels are two and two
+    n_cols = -(-max(1, n_panels) // n_rows)  # as even as possible: four panels make two rows of two
     size = (WIDTH, around + height * n_rows)
     figure, axes = plt.subplots(
         n_rows, n_cols, figsize=size, layout="constrained", squeeze=False, **options
@@ -139,19 +147,19 @@ def grid(
 
 
 def x_label(figure: Figure, text: str) -> None:
-    """One label below the lowest row of panels, in its middle; a figure's own would lie on the
+    """One label, centred below the lowest row of panels; ``Figure.supxlabel`` would overlap the
     legend."""
     places = [(axis, axis.get_subplotspec()) for axis in figure.axes if axis.axison]
     stops = [(axis, place.rowspan.stop) for axis, place in places if place is not None]
     lowest = [axis for axis, stop in stops if stop == max(stop for _, stop in stops)]
     for axis in lowest:
-        axis.set_xlabel(" ")  # keeps the room for the label, which is wider than one panel
+        axis.set_xlabel(" ")  # reserves room for the label, which is wider than one panel
     middle = lowest[(len(lowest) - 1) // 2]
     middle.set_xlabel(text, x=0.5 if len(lowest) % 2 else 1.0)
 
 
 def legend_below(figure: Figure, axes: Sequence[Axes], n_cols: int) -> None:
-    """One legend for all panels; of entries with one name, the first."""
+    """One legend for all panels, below them; of entries with the same label, only the first."""
     entries: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -168,7 +176,7 @@ def legend_below(figure: Figure, axes: Sequence[Axes], n_cols: int) -> None:
 
 
 def empty(reason: str) -> Figure:
-    """A picture that says why there is none."""
+    """A figure without data, which says why."""
     figure, axis = plt.subplots(figsize=(WIDTH, 1.2), layout="constrained")
     axis.axis("off")
     axis.text(0.5, 0.5, reason, ha="center", va="center", color=GREY)
@@ -176,9 +184,9 @@ def empty(reason: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """A PNG that has the same bytes every time, closed afterwards."""
+    """Write a figure as PNG, with the same bytes every time, and close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(DPI)
-    figure.draw_without_rendering()  # labels wider than their panels move the layout once more
+    figure.draw_without_rendering()  # labels wider than their panels change the layout again
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
     plt.close(figure)

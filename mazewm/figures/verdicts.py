@@ -1,4 +1,4 @@
-"""All claims in one picture: value, interval, control and verdict."""
+"""All claims in one figure: value, interval, control and verdict."""
 
 import textwrap
 from collections import Counter
@@ -24,8 +24,8 @@ from mazewm.figures.style import (
 
 
 def claims(table: pd.DataFrame) -> Figure:
-    """Value, interval and control of every claim, coloured by verdict; a panel for each recipe,
-    a marker for each seed."""
+    """Value, interval and control of every claim, coloured by verdict; a panel for each recipe, a
+    marker for each seed."""
     parted, ids = recipes(table.run), list(dict.fromkeys(table.id))
     seeds = [run.rpartition("-")[2] for run in max(parted.values(), key=len)]
     height = (0.26 + 0.1 * len(seeds)) * len(ids)
@@ -83,8 +83,8 @@ def _panel(axis: Axes, table: pd.DataFrame, runs: list[str], ids: list[str]) -> 
 
 
 def _said(verdicts: list[str]) -> tuple[str, str]:
-    """The verdict on a claim in words and its colour; where seeds differ, how many say what
-    most of them say."""
+    """The verdict on a claim as text, and its colour; where seeds differ, the most frequent verdict
+    and how many seeds give it."""
     if not verdicts:
         return "no data", GREY
     [(verdict, n)] = Counter(verdicts).most_common(1)

@@ -1,4 +1,5 @@
-"""What is done to a run's transformer, what the edited maze predicts, and what happens."""
+"""Edits of connections inside the model: what is done, what the edited maze predicts, and what the
+model does."""
 
 from mazewm.io.lazy import offer
 

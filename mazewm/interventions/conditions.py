@@ -1,31 +1,36 @@
-"""What is done to a model: which direction is put where, how strongly; the controls and baselines
-beside it.
+"""The conditions of an intervention: what is added to the residual stream, at which tokens and how
+strongly, with controls and baselines.
 
-Most conditions add something to the residual stream at one site. For latents it is ``(z' - z)
-W_dec``, so that the SAE's error stays (docs/science.md#interventions):
+Most conditions add a vector to the residual stream at one site. For latents it is ``(z' - z)
+W_dec``, which leaves the SAE's error in place (docs/science.md#interventions):
 
-* ``latents``: ``z' = max(z, dose * mean_on)`` for the latents of added connections, and before that
-  ``z' = (1 - dose) z`` for those of removed ones, so that dose 1 zeroes them. ``latents_and_cells``
-  (to remove) zeroes those of the connection's two cells too.
-* ``fixed_value``: values that are the same for every connection, where ``latents`` uses each
-  latent's own: the mean over connections of ``mean_on``, by place in the set.
-* ``mean_difference``, ``probe_direction``: plus (add) and minus (remove) ``dose`` times the
-  supervised direction.
-* controls: ``random_direction`` (of the same length as what the largest set of latents adds at that
-  token), ``random_latents`` (as many others, about as often active, at the same values),
-  ``other_connection`` (as many other absent connections in place of the added ones),
-  ``other_latents`` (to remove: the strongest others of the token, as many as the set holds; with a
-  TopK SAE whose k is no larger these are all the others that are active, often more than are active
-  of e's own, so it errs on the safe side) and ``no_op`` (z' = z), which checks the machinery and
-  cannot follow. To remove, latents that are silent at the token have nothing to lose, so there
-  ``random_direction`` is the control that counts.
+* ``latents``: first ``z' = (1 - dose) z`` for the latents of removed connections, so that dose 1
+  zeroes them, then ``z' = max(z, dose * mean_on)`` for those of added ones. ``latents_and_cells``
+  (when removing) also scales down the latents of the connection's two cells.
+* ``fixed_value``: as ``latents``, but with the same values for every connection: the mean over
+  connections of ``mean_on``, for each rank in the set of latents.
+* ``mean_difference``, ``probe_direction``: ``dose`` times the supervised direction is added (for
+  added connections) or subtracted (for removed ones).
 
-Where: at the tokens of ``all`` connections; at ``borrowed`` ones, the tokens of as many random
-connections as are added, one for each; at the ``own`` token of the removed connection, where a
-moved one is written too.
+Controls:
 
-Some change the prompt and no activation (module ``prompts``): ``tokens``, ``repeated`` and
-``shifted``.
+* ``random_direction``: of the same length as what the largest set of latents adds at that token.
+* ``random_latents``: as many other latents, active about as often, at the same values.
+* ``other_connection``: as many other absent connections in place of the added ones.
+* ``other_latents`` (when removing): the strongest other latents of the token, as many as the set
+  holds. With a TopK SAE whose k is no larger, these are all other active latents, often more than
+  e's set has active, which makes the control stronger.
+* ``no_op`` (z' = z): a check that the edit itself changes nothing; it cannot follow the edit.
+
+When removing, most random latents are silent at the token and cannot be turned down, so there
+``random_direction`` is the stronger control.
+
+Where (docs/science.md#where-an-edit-is-made): at the tokens of ``all`` connections; at
+``borrowed`` tokens, those of randomly chosen connections, one for each added connection; at the
+``own`` token of the removed connection, where a moved connection is also added.
+
+Some conditions change the prompt and no activation (module ``prompts``): ``tokens``, ``repeated``
+and ``shifted``.
 """
 
 from dataclasses import dataclass, replace
@@ -60,26 +65,26 @@ Where = Literal["borrowed", "all", "own"]
 SUPERVISED: tuple[Method, ...] = ("mean_difference", "probe_direction")
 PROMPTS: tuple[Method, ...] = ("tokens", "repeated", "shifted")
 
-N_NEAR = 10  # latents of nearest density among which a random one is drawn
+N_NEAR = 10  # a random latent is drawn among this many of the nearest density
 
 Latents = Float[Tensor, "batch pos latent"]
-Units = Int[np.ndarray, "maze nth n"]  # n latents for each of a maze's connections
+Units = Int[np.ndarray, "maze nth n"]  # n latents for each edited connection of a maze
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that is done to every example."""
+    """One way to edit an example: a method, the tokens, the number of latents and the dose."""
 
     method: Method
     where: Where
     n_latents: int  # 0 for methods without latents
-    dose: float
+    dose: float  # a factor: 1 sets latents to their mean, zeroes them, or adds the whole direction
 
 
 def positions(
     where: Where, examples: Examples, encoded: Encoded, site: Location, rng: np.random.Generator
 ) -> Int[np.ndarray, "maze pos"]:
-    """The positions at which each maze is edited."""
+    """The positions of the tokens at which each maze is edited."""
     n = encoded.n_connections
     at = connection_positions(n, site.token_class)
     if where == "all":
@@ -91,11 +96,11 @@ def positions(
 
 
 class Change(NamedTuple):
-    """What becomes of latents: some are turned off, others on."""
+    """Which latents are turned off, and which are turned on."""
 
     off: Units  # of removed connections
     on: Units  # of added ones
-    # what each of ``on`` is worth when its connection is there
+    # the usual activation of each of ``on`` where its connection is encoded
     values: Float[np.ndarray, "maze nth n"]
 
 
@@ -106,8 +111,8 @@ def delta(
     latents: Latents,
     rng: np.random.Generator,
 ) -> Float[Tensor, "batch pos d_model"]:
-    """What the condition adds to the activations at the chosen positions, where the SAE sees
-    ``latents``."""
+    """What the condition adds to the residual stream at the edited positions, where the SAE's
+    latents are ``latents``."""
     if condition.method == "no_op":
         return torch.zeros(*latents.shape[:2], directions.sae.W_dec.shape[1]).to(latents)
     if condition.method in SUPERVISED:
@@ -121,7 +126,7 @@ def delta(
 def _arrow(
     condition: Condition, examples: Examples, directions: Directions, latents: Latents
 ) -> Float[Tensor, "batch pos d_model"]:
-    """The supervised directions of added connections less those of removed ones."""
+    """``dose`` times the supervised directions of added connections less those of removed ones."""
     arrows = (
         directions.mean_difference
         if condition.method == "mean_difference"
@@ -141,7 +146,7 @@ def _random_arrow(
     latents: Latents,
     rng: np.random.Generator,
 ) -> Float[Tensor, "batch pos d_model"]:
-    """A random direction, as long as what the largest set of latents adds."""
+    """A random direction of the same length as what the largest set of latents adds."""
     twin, decoder = (
         replace(condition, method="latents", n_latents=max(directions.sets)),
         directions.sae.W_dec,
@@ -159,10 +164,10 @@ def _random_arrow(
 def change_of(
     condition: Condition, examples: Examples, directions: Directions, rng: np.random.Generator
 ) -> Change:
-    """Which latents a condition changes: those of the edited connections, or others in their
-    place."""
+    """The latents that a condition changes: those of the edited connections, or those of its
+    control."""
     known = directions.sets[condition.n_latents]
-    # a connection without an active latent, as those that no maze has, stands for nothing
+    # connections without a known latent, such as those that no maze has, are left out
     is_seen = np.any(known.mean_on > 0, axis=1)
     added = (
         _other_connections(examples, is_seen, rng)
@@ -189,8 +194,8 @@ def change_of(
 
 
 def changed(latents: Latents, change: Change, condition: Condition) -> Latents:
-    """``(1 - dose) z`` for what is turned off, then ``max(z, dose * value)`` for what is turned
-    on."""
+    """The latents after the edit: ``(1 - dose) z`` for those turned off, then
+    ``max(z, dose * value)`` for those turned on."""
     edited = latents
     if change.off.shape[1]:
         index = _at_positions(change.off, condition.where, latents)
@@ -205,8 +210,8 @@ def changed(latents: Latents, change: Change, condition: Condition) -> Latents:
 
 
 def _at_positions(x: np.ndarray, where: Where, latents: Latents) -> Tensor:
-    """``[maze, nth, n]`` as ``[maze, pos, unit]``: the nth connection's at the nth borrowed
-    position, all of them at any other."""
+    """``[maze, nth, n]`` as ``[maze, pos, unit]``: with ``borrowed``, the nth connection's units at
+    the nth position; otherwise all units at every position."""
     at = torch.from_numpy(np.ascontiguousarray(x))
     at = at.to(latents) if at.is_floating_point() else at.to(latents.device)
     return at if where == "borrowed" else at.flatten(1)[:, None].expand(-1, latents.shape[1], -1)
@@ -215,8 +220,8 @@ def _at_positions(x: np.ndarray, where: Where, latents: Latents) -> Tensor:
 def _other_connections(
     examples: Examples, is_seen: Bool[np.ndarray, " connection"], rng: np.random.Generator
 ) -> Int[np.ndarray, "maze n"]:
-    """For each maze as many other connections as it gets, of those that some latent knows and it
-    has not (others, if none is left)."""
+    """For each maze, as many other connections as are added to it, preferably absent ones for which
+    a latent is known."""
     keys = rng.random(examples.mazes.connections.shape) - examples.mazes.connections - ~is_seen
     np.put_along_axis(keys, np.concatenate([examples.added, examples.removed], axis=1), -2, axis=1)
     return np.argsort(-keys, axis=1)[:, : examples.added.shape[1]]
@@ -227,8 +232,8 @@ def _as_dense(
     chosen: Int[np.ndarray, "maze n"],
     rng: np.random.Generator,
 ) -> Int[np.ndarray, "maze n"]:
-    """For each latent a random one of about its density, none of them chosen itself, none drawn
-    twice."""
+    """For each chosen latent a random one of about the same density; in a maze none is drawn twice
+    and no chosen one is drawn."""
     near = _nearest_in_density(density, N_NEAR + 2 * chosen.shape[1])
     drawn = np.empty_like(chosen)
     is_taken = np.zeros((len(chosen), len(density)), bool)
@@ -236,7 +241,7 @@ def _as_dense(
     for nth, of in enumerate(chosen.T):
         candidates = near[of]
         is_free = ~np.take_along_axis(is_taken, candidates, axis=1)
-        # Of the free ones, the N_NEAR nearest, at random; if none is free, the nearest.
+        # One of the N_NEAR nearest free latents, at random; if none is free, the nearest.
         is_eligible = is_free & (is_free.cumsum(axis=1) <= N_NEAR)
         pick = (rng.random(candidates.shape) * is_eligible).argmax(axis=1)
         drawn[:, nth] = candidates[np.arange(len(chosen)), pick]
@@ -247,7 +252,7 @@ def _as_dense(
 def _nearest_in_density(
     density: Float[np.ndarray, " latent"], n: int
 ) -> Int[np.ndarray, "latent n"]:
-    """For each latent, the living ones of nearest density, the nearest first."""
+    """For each latent, the ``n`` living latents of nearest density, the nearest first."""
     living = np.flatnonzero(density > 0)
     distance = np.abs(density[living][None, :] - density[:, None])
     return living[np.argsort(distance, axis=1, kind="stable")[:, :n]]

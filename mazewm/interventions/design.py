@@ -1,4 +1,5 @@
-"""Which conditions examples of each kind meet, at each site and on each split."""
+"""The design of the interventions: which conditions apply to which kind of example, at each site
+and on each split."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -17,29 +18,30 @@ Dose = Annotated[float, Field(gt=0)]
 
 
 class InterventionParams(Params):
-    """Which examples, and how strongly they are edited."""
+    """How many examples, and how strongly they are edited: ``interventions`` in params.yaml."""
 
     n_per_connection: (
         Count  # examples of adding, removing and moving each connection, from test mazes
     )
     n_per_connection_validation: (
-        Count  # and from validation mazes, where doses and places are chosen
+        Count  # the same from validation mazes, where doses and token positions are chosen
     )
-    n_redrawn: Count  # times that origin and target of each maze are drawn anew to find examples
+    n_redrawn: Count  # how often origin and target of each maze are redrawn to find examples
     n_added: Annotated[list[Count], Field(min_length=1)]  # how many connections are added at once
-    n_several: Count  # examples of each number
+    n_several: Count  # examples for each of ``n_added``
     # how many latents of a connection are edited together
     set_sizes: Annotated[list[Count], Field(min_length=1)]
-    # at the main site, where one connection is added or removed
+    # at the main site (the writing site), for adding or removing one connection
     doses: Annotated[list[Dose], Field(min_length=1)]
-    # where one is moved or several are added
+    # at the main site, for moving one connection or adding several
     several_doses: Annotated[list[Dose], Field(min_length=1)]
-    other_site_doses: Annotated[list[Dose], Field(min_length=1)]  # at the sites beside the main one
+    other_site_doses: Annotated[list[Dose], Field(min_length=1)]  # at the other sites
     batch_size: Count
     n_threads: Count
 
 
-# Where activations are edited at the main site; the first is where they are edited at other sites.
+# The tokens at which activations are edited at the main site; at other sites only the first of
+# them.
 PLACES: dict[Kind, tuple[Where, ...]] = {
     "add": ("all", "borrowed"),
     "remove": ("own",),
@@ -47,9 +49,9 @@ PLACES: dict[Kind, tuple[Where, ...]] = {
     "several": ("all", "borrowed"),
     "overload": ("all", "borrowed"),
 }
-# What a choice is made among, on validation mazes.
+# Methods whose settings are chosen on validation mazes.
 CHOICES: tuple[Method, ...] = ("latents", "mean_difference", "probe_direction")
-# What stands beside it on test mazes: controls, and variants of the latents.
+# Methods added on test mazes: controls, and variants of the latents.
 BESIDE: dict[Kind, tuple[Method, ...]] = {
     "add": ("random_direction", "random_latents", "other_connection", "fixed_value"),
     "remove": ("random_direction", "random_latents", "other_latents", "latents_and_cells"),
@@ -63,13 +65,13 @@ WITHOUT_LATENTS = (*SUPERVISED, "random_direction")
 def conditions_of(
     kind: Kind, n_changed: int, split: str, is_main: bool, params: InterventionParams
 ) -> list[Condition]:
-    """What is done to examples of one kind; on validation mazes only that from which a choice is
-    made.
+    """The conditions for examples of one kind; on validation mazes only methods whose settings are
+    chosen there.
 
-    Sites beside the main one get fewer doses, and additions are made at every one of their tokens,
-    which is the most that can be done there. Connections are moved, and several added, at the main
-    site only and on test mazes only: there, settings are those chosen for one connection, and so
-    only the largest set of latents is used."""
+    Sites other than the main one get fewer doses, and connections are added at all tokens only, the
+    strongest edit there. Moving a connection and adding several are tested only at the main site
+    and on test mazes; their settings are those chosen for adding or removing one connection, with
+    only the largest set of latents."""
     is_single, largest = kind in ("add", "remove"), max(params.set_sizes)
     if not is_single and not (is_main and split == "test"):
         return []
@@ -97,8 +99,8 @@ def conditions_of(
 
 
 def check_every_kind(asked: Sequence[Examples], path: Path) -> None:
-    """BadInput if the mazes of ``path`` have no example of some kind; one in which nothing is
-    changed does not count."""
+    """BadInput if the mazes of ``path`` have no example of some kind; examples in which nothing is
+    changed do not count."""
     for kind in dict.fromkeys(one.kind for one in asked):
         if not any(len(one) and one.n_changed for one in asked if one.kind == kind):
             raise BadInput(

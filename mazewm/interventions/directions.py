@@ -1,5 +1,5 @@
-"""What is known of every connection at one site: sets of latents, and supervised directions of the
-same meaning.
+"""For every connection at one site: the latents that stand for it, and supervised directions for
+it.
 """
 
 from dataclasses import dataclass
@@ -19,39 +19,41 @@ from mazewm.sae.quality import latents_of
 
 
 class LatentSets(NamedTuple):
-    """A set of latents for every connection, and what each is worth when its connection is
-    there."""
+    """A set of latents for every connection, and each latent's mean activation where the connection
+    is encoded."""
 
     ids: Int[np.ndarray, "connection n"]
     mean_on: Float[np.ndarray, "connection n"]
-    # the latents of its two cells, as many of each, none of them its own
+    # the latents of its two cells, n for each cell, without those in ``ids``
     of_cells: Int[np.ndarray, "connection 2n"]
 
 
 @dataclass(frozen=True)
 class Directions:
-    """What is known of every connection at one site."""
+    """Latents and supervised directions of every connection at one site."""
 
     site: Location
-    is_main: bool  # the site at which everything is done, rather than one beside it
+    is_main: bool  # whether it is the writing site, at which all kinds of edits are made
     sae: SparseAutoencoder
     sets: dict[int, LatentSets]  # by size
     mean_difference: Float[np.ndarray, "connection d_model"]
-    probe_direction: Float[np.ndarray, "connection d_model"]  # as long as the mean difference
+    probe_direction: Float[np.ndarray, "connection d_model"]  # scaled to that length
     density: Float[np.ndarray, " latent"]  # share of the site's tokens at which a latent is active
 
 
 class OwnLatents(NamedTuple):
-    """The latents that stand for each connection, the best first; zeros for a connection of which
-    none is known."""
+    """The latents that stand for each connection, the best first; zeros for a connection without a
+    known latent."""
 
     ids: Int[np.ndarray, "connection n"]
     mean_on: Float[np.ndarray, "connection n"]
 
 
 def own_latents(ranked: pd.DataFrame, grid: Lattice, n: int) -> OwnLatents:
-    """The best latent of each connection by F1, then those with the largest ``mean_on - mean_off``,
-    n in all (LatentRows of a site)."""
+    """For each connection its best latent by F1, then those with the largest ``mean_on -
+    mean_off``, ``n`` in all; ``ranked`` are the LatentRows of one site.
+
+    BadInput if fewer than ``n`` latents were ranked for some connection."""
     n_ranked = int(ranked.groupby("connection").size().min())
     if n > n_ranked:
         raise BadInput(
@@ -73,7 +75,7 @@ def own_latents(ranked: pd.DataFrame, grid: Lattice, n: int) -> OwnLatents:
 def latent_sets(
     ranked: pd.DataFrame, cell_gain: Float[np.ndarray, "cell latent"], grid: Lattice, n: int
 ) -> LatentSets:
-    """The connections' own latents, n of each, and as many of each of their cells."""
+    """The ``n`` latents of each connection, and ``n`` of each of its two cells."""
     ids, mean_on = own_latents(ranked, grid, n)
     of_cells = []
     for cell in grid.ends.T:
@@ -86,8 +88,8 @@ def latent_sets(
 def cell_gains(
     latents: Float[np.ndarray, "token latent"], connection: Int[np.ndarray, " token"], grid: Lattice
 ) -> Float[np.ndarray, "cell latent"]:
-    """Mean of each latent at the tokens whose connection touches a cell, less its mean at the
-    others (zero if there are none)."""
+    """Mean activation of each latent at the tokens whose connection touches a cell, less its mean
+    at the other tokens; zero if either set of tokens is empty."""
     by_connection = np.zeros((grid.n_connections, latents.shape[1]))
     counts = np.zeros(grid.n_connections)
     for e in range(grid.n_connections):
@@ -113,8 +115,10 @@ def directions_at(
     grid: Lattice,
     set_sizes: list[int],
 ) -> Directions:
-    """What there is to know at a site: latents from the feature map (all LatentRows); the rest from
-    the site's tokens of training mazes."""
+    """Latents and directions at a site. Sets of latents come from the feature map (``ranked``, the
+    LatentRows of all sites), the rest from ``tokens``, the site's tokens of training mazes.
+
+    BadInput if no latent of the SAE is active on these tokens."""
     latents = latents_of(sae, tokens.values)
     density = (latents > 0).mean(axis=0)
     if not density.any():

@@ -1,5 +1,5 @@
-"""The experiment of one run: examples of every kind, what is known of connections at every
-location, and the ledger.
+"""All interventions on one run: examples of every kind, directions at every location, and the
+ledger of what happened.
 """
 
 from mazewm import results
@@ -21,8 +21,11 @@ from mazewm.sae.files import load_sae
 
 
 def intervene(run: Run, params: InterventionParams) -> Ledger:
-    """Every condition on every example: doses and places are chosen on validation mazes, and
-    reported on test mazes."""
+    """Run every condition on examples from validation mazes, where settings are later chosen, and
+    from test mazes, on which results are reported.
+
+    BadInput if the mazes have no example of some kind, or if edited mazes would not fit into the
+    model's context."""
     model = Transformer.load(run.weights)
     known = _known(run, model, params)
     asked = _examples(run, model, params)
@@ -35,7 +38,7 @@ def intervene(run: Run, params: InterventionParams) -> Ledger:
 
 
 def _known(run: Run, model: Transformer, params: InterventionParams) -> list[Directions]:
-    """What is known where connections are written, the main location, and at the others."""
+    """Directions at the writing site, which is the main one, and at the other studied locations."""
     ranked, grid = results.table(run, "latents"), run.mazes("test").grid
     locations = Locations.load(run.folder("activations"), model.params.n_layers)
     found = []
@@ -55,8 +58,7 @@ def _known(run: Run, model: Transformer, params: InterventionParams) -> list[Dir
 def _examples(
     run: Run, model: Transformer, params: InterventionParams
 ) -> list[tuple[str, Examples]]:
-    """Examples of every kind, with the split that they are from; BadInput if the mazes have none of
-    some kind."""
+    """Examples of every kind, each with the split that it is from."""
     most = int(run.mazes("train").n_connections.max())
     asked: list[tuple[str, Examples]] = []
     sizes = {"validation": params.n_per_connection_validation, "test": params.n_per_connection}
@@ -69,8 +71,8 @@ def _examples(
         some = [examples.additions(pool, rng, n), examples.removals(pool, rng, n, most)]
         if split == "test":
             some.append(examples.moves(pool, rng, n))
-            # Not every number can be had: small mazes have few absent connections between the cells
-            # that they mention.
+            # There may be no examples for some numbers: small mazes have few absent connections
+            # between cells that they mention.
             some += [examples.several(pool, rng, k, params.n_several, most) for k in params.n_added]
             some += [
                 examples.overload(pool, rng, k, params.n_several, most)

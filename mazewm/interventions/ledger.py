@@ -1,8 +1,8 @@
-"""Run every condition on every example and write down what was predicted and what happened.
+"""Run every condition on every example and record the predicted and the measured path.
 
-The ledger has one row for each (example, condition); every rate can be computed from it without the
-model. Beside it, the table of examples holds the mazes as they were encoded, so that every one can
-be drawn.
+The ledger has one row for each example under each condition; every rate can be computed from it
+without the model. A second table, of the examples, holds the mazes before any edit, so that each
+can be drawn.
 """
 
 from collections import Counter
@@ -46,23 +46,23 @@ class LedgerRow:
     # within a split and kind, the same number is the same example in every condition
     example: tables.Int
     maze_id: tables.Int
-    added: tables.Cells  # connection numbers
-    removed: tables.Cells  # connection numbers
+    added: tables.Cells  # numbers of connections
+    removed: tables.Cells  # numbers of connections
     n_changed: tables.Int  # connections that are added, removed or moved
-    n_spelled: tables.Int  # connections in the prompt
+    n_spelled: tables.Int  # connections in the prompt; one encoded twice counts twice
     original: tables.Cells  # the shortest path of the maze as encoded
-    # the shortest path of the edited maze, fixed before the run; ``repeated`` and ``shifted``: the
-    # original
+    # the shortest path of the edited maze, fixed before the run; for ``repeated`` and ``shifted``,
+    # the original
     predicted: tables.Cells
-    measured: tables.Cells  # the cells that the model walked; -2 for a token that is no cell
-    solved_before: tables.Flag  # without an edit the model takes the original path
+    measured: tables.Cells  # the model's rollout; -2 for a token that is no cell
+    solved_before: tables.Flag  # without an edit the rollout is the original path
     follows_edit: tables.Flag  # measured equals predicted
     keeps_original: tables.Flag  # measured equals original
 
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """One maze as it was spelled before any edit."""
+    """The maze of one example, before any edit."""
 
     split: tables.Text
     kind: tables.Text
@@ -77,7 +77,7 @@ LISTS = ("added", "removed", "original", "predicted", "measured")
 
 
 class Ledger:
-    """Columns of LedgerRow, collected batch by batch."""
+    """Rows of LedgerRow, collected by column and batch by batch, and the examples behind them."""
 
     def __init__(self) -> None:
         self.flat: dict[str, list[np.ndarray]] = {}
@@ -90,7 +90,7 @@ class Ledger:
     def add(
         self, part: "Part", outcome: "Outcome", solved_before: Bool[np.ndarray, " maze"]
     ) -> None:
-        """Append what examples did under one condition."""
+        """Append the results of some examples under one condition."""
         condition, examples, cells = outcome.condition, part.examples, outcome.cells
         predicted = (
             examples.mazes if condition.method in ("repeated", "shifted") else examples.edited
@@ -139,11 +139,11 @@ class Ledger:
             self.examples.append(row)
 
     def frame(self) -> pd.DataFrame:
-        """All rows without their lists."""
+        """All rows, without the columns that hold lists (``LISTS``)."""
         return pd.DataFrame({name: np.concatenate(parts) for name, parts in self.flat.items()})
 
     def write(self, folder: Path) -> None:
-        """All rows as ``ledger.parquet``, and the examples as ``examples.parquet``."""
+        """Write the rows to ``ledger.parquet`` and the examples to ``examples.parquet``."""
         columns = {name: np.concatenate(parts) for name, parts in self.flat.items()}
         lists = {name: tables.ragged(_padded(parts)) for name, parts in self.lists.items()}
         tables.write(folder / "ledger.parquet", LedgerRow, columns | lists)
@@ -151,14 +151,14 @@ class Ledger:
 
 
 def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of any width below each other, padded with -1."""
+    """The rows of all parts, padded with -1 to one width."""
     width = max(part.shape[1] for part in parts)
     return np.concatenate(
         [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
     )
 
 
-Asked = Sequence[tuple[str, Examples]]  # with the split that they are from
+Asked = Sequence[tuple[str, Examples]]  # each with the split that it is from
 
 
 def n_steps(asked: Asked, sites: Sequence[Directions], params: InterventionParams) -> int:
@@ -173,7 +173,7 @@ def n_steps(asked: Asked, sites: Sequence[Directions], params: InterventionParam
 def wanted_at(
     sites: Sequence[Directions], examples: Examples, split: str, params: InterventionParams
 ) -> list[tuple[Directions, Condition]]:
-    """What is done to examples, and where."""
+    """Every condition that applies to some examples, with its site."""
     return [
         (s, c)
         for s in sites
@@ -189,10 +189,10 @@ def run_interventions(
     seed: int,
     advance: Callable[[], None],
 ) -> Ledger:
-    """Every condition at every site on every example; calls ``advance`` after each condition of
+    """Run every condition at every site on every example; calls ``advance`` after each condition of
     each batch."""
     ledger = Ledger()
-    # examples of one split and kind are numbered through
+    # examples of one split and kind are numbered consecutively
     n_before: Counter[tuple[str, str]] = Counter()
     for split, examples in asked:
         first = n_before[split, examples.kind]
@@ -211,7 +211,7 @@ def run_interventions(
 
 
 class Part(NamedTuple):
-    """Some examples of one split, with the numbers that the ledger has for them."""
+    """Some examples of one split, with their numbers in the ledger."""
 
     split: str
     numbers: Int[np.ndarray, " maze"]
@@ -219,16 +219,16 @@ class Part(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a batch did under one condition."""
+    """The rollouts of a batch under one condition."""
 
     site: Directions
     condition: Condition
     cells: Int[np.ndarray, "maze step"]
-    n_spelled: int  # connections in the prompt
+    n_spelled: int  # connections in the prompt; one encoded twice counts twice
 
 
 class _Batch:
-    """Examples whose equally long lists have been read once."""
+    """Examples whose adjacency lists, all of one length, the model has read once."""
 
     def __init__(self, part: Part, encoded: Encoded, lists: ReadLists, seed: int) -> None:
         self.model, self.part, self.encoded, self.lists, self.seed = (
@@ -244,8 +244,8 @@ class _Batch:
     def outcomes(
         self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
     ) -> Iterator[Outcome]:
-        """One for each condition. Rollouts behind all edits finish together; a changed prompt is
-        the same at every site."""
+        """An outcome for each condition, in order. The rollouts of all edits are run together; a
+        changed prompt does not depend on the site and is run once."""
         edits = [(site, condition) for site, condition in wanted if condition.method not in PROMPTS]
         guesses = questions_of(self.part.examples.mazes, guess=self.part.examples.edited.path)
         edited = iter(rollouts_behind(self.model, self._prefixes(edits, advance), guesses))
@@ -269,7 +269,7 @@ class _Batch:
     def _prefixes(
         self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
     ) -> Iterator[Prefix]:
-        """The lists as they are read under each edit."""
+        """The key-value cache of the adjacency lists under each edit."""
         for site, condition in wanted:
             examples = self.part.examples
             at = positions(
@@ -290,7 +290,8 @@ class _Batch:
             advance()
 
     def _rng(self, name: str) -> np.random.Generator:
-        """The same for every method, so that methods differ in nothing but what they are."""
+        """A new random generator for one use (positions, or values), the same for every method, so
+        that methods are compared at the same positions."""
         return stream(f"interventions: {name}", self.seed, int(self.part.numbers[0]))
 
 
@@ -301,7 +302,7 @@ def _edit(
     at: torch.Tensor,
     rng: np.random.Generator,
 ) -> Edit:
-    """A condition's delta, added at the given positions."""
+    """The edit that adds a condition's delta at the given positions."""
 
     def push(resid: torch.Tensor) -> torch.Tensor:
         return delta(condition, examples, directions, directions.sae.encode(resid), rng)

@@ -1,12 +1,13 @@
-"""Edits of the prompt: the edited maze encoded, and two ways in which its prompt is longer without
-saying more.
+"""Conditions that change the prompt and no activation.
 
-* ``tokens``: the edited maze is encoded, which is the ceiling and, for additions, a longer input.
-* ``repeated``: the maze itself with as many of its connections spelled twice as are added: as many
-  tokens as the edited maze, and no more connections. What is predicted is the original path.
-* ``shifted``: the maze itself, read at positions as much later as the edited maze is longer. Only
-  encodings with a vector for each absolute position know of it; the others see offsets. What is
-  predicted is the original path.
+* ``tokens``: the edited maze is encoded. This is the ceiling for edits inside the model; for
+  additions the prompt is also longer.
+* ``repeated``: the original maze, with as many of its connections encoded twice as would be added.
+  The prompt is as long as that of the edited maze, without more connections; the prediction is the
+  original path (docs/science.md#repeated).
+* ``shifted``: the original prompt, at positions as much later as the edited maze's prompt is
+  longer. This changes only models with a vector for each absolute position; the others see only
+  offsets. The prediction is the original path (docs/science.md#shifted).
 """
 
 import copy
@@ -32,8 +33,10 @@ def walk_prompt(
     encoded: Encoded,
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, "maze step"], int]:
-    """The cells walked after the changed prompt of each example, and how many connections it
-    spells."""
+    """The rollout after the changed prompt of each example, as cells, and the number of connections
+    in that prompt.
+
+    ``encoded`` holds the original mazes; ``rng`` encodes those of ``tokens`` and ``repeated``."""
     k, mazes = examples.n_changed, examples.mazes
     if method == "shifted":
         model = shifted(model, TOKENS_PER_CONNECTION * k)
@@ -46,15 +49,15 @@ def walk_prompt(
 
 
 def repeated(mazes: Mazes, k: int, rng: np.random.Generator) -> Encoded:
-    """Mazes with ``k`` of their connections spelled twice, all in random order and direction."""
+    """Mazes encoded with ``k`` of their connections twice, all in random order and direction."""
     order, _ = random_order(mazes, rng)
     order = rng.permuted(np.concatenate([order, order[:, :k]], axis=1), axis=1)
     return encode_as(mazes, order, rng.random(order.shape, dtype=np.float32) < 0.5)
 
 
 def shifted(model: Transformer, n: int) -> Transformer:
-    """The model as it reads ``n`` positions later; the last ``n`` positions are then beyond its
-    context, and read as zero."""
+    """A copy of the model in which position p has the position vector of p + ``n``, or zero where
+    there is none; the model itself if it has no such vectors."""
     if not isinstance(model.encoding, Learned | Sinusoidal):
         return model
     moved = copy.deepcopy(model)

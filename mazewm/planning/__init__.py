@@ -1,4 +1,4 @@
-"""Facts of a maze that no token states: does the model represent them, and does it go by them?"""
+"""Facts of a maze that no single token states: whether the model represents and uses them."""
 
 from mazewm.io.lazy import offer
 

@@ -1,22 +1,23 @@
-"""Linear probes for facts beyond the input, at the tokens between input and output and at every
-depth, with their controls.
+"""Linear probes for facts that no single token states, at the last tokens before the model's answer
+and at every depth, with controls (docs/science.md#fact-probes).
 
 Tokens: the last three of the prompt, ``target <TARGET_END> <PATH_START>``, and ``origin``, the
-first of the path. Every path starts at the origin, which the prompt has named, so none of them
-gives any of the answer away, as later tokens of the path would. Depth 0 is the embedding, depth l
-the residual stream after l blocks.
+first of the path. Every path starts at the origin, which the prompt contains, so none of these
+tokens reveals part of the answer, as later tokens of the path would. Depth 0 is the embedding,
+depth l the residual stream after l blocks.
 
-A probe is a ridge regression for each cell or connection, fitted on training mazes that count for
-it. Its penalty is chosen for all units together on every fifth maze of the fit. It is measured on
-validation mazes, where token and depth are chosen, and on test mazes. Score of a unit: R^2 of a
-distance (predicting the unit's mean scores 0), area under the ROC curve of a yes or no (chance:
-0.5).
+A probe is a ridge regression for each cell or connection, fitted on the training mazes that count
+for it. One penalty is chosen for all units together, on every fifth of these mazes. Probes are
+scored on validation mazes, where token and depth are chosen, and on test mazes. The score of a unit
+is R² for a distance (predicting the unit's mean scores 0) and the area under the ROC curve for yes
+or no (chance: 0.5).
 
-Readouts: ``model``; ``untrained_model``, the same architecture; ``shuffled_labels``, the model's
-residual stream and the labels of other mazes. Without a model, so without a token and a depth:
-``input``, connections, origin and target as bits, which is what can be read off the input linearly;
-``input_pairs``, these bits and all products of connections, origins and targets, which is what one
-look at the input from the origin or from the target can give.
+Readouts of a residual stream: ``model``; ``untrained_model``, of the same architecture;
+``shuffled_labels``, the trained model with the labels of other mazes. Readouts without a model, and
+so without token and depth: ``input``, the connections, origin and target as bits, for what is
+linear in the input; ``input_pairs``, these bits and the products of connection and target,
+connection and origin, and origin and target, for what a single lookup of the input from the origin
+or from the target could give.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,15 +51,15 @@ NO_TOKEN = "none"
 
 
 class PlanningParams(Params):
-    """Which mazes probes and steering use."""
+    """Settings of probes and steering: ``planning`` in params.yaml."""
 
     n_fit_mazes: Count  # training mazes
-    n_held_out_mazes: Count  # of validation and of test
+    n_held_out_mazes: Count  # validation mazes, and as many test mazes
     # of the ridge, in multiples of the mean eigenvalue of X'X
     penalties: Annotated[list[Positive], Field(min_length=1)]
     n_steered: Count  # test mazes in each situation
-    n_steered_validation: Count  # and validation mazes, where depth and dose are chosen
-    # of the distance between mazes with and without the fact
+    n_steered_validation: Count  # the same of validation mazes, where depth and dose are chosen
+    # in multiples of the length of the mean difference's edit
     doses: Annotated[list[Positive], Field(min_length=1)]
     batch_size: Count
     n_threads: Count
@@ -66,7 +67,7 @@ class PlanningParams(Params):
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """One unit under one readout."""
+    """The score of one unit under one readout."""
 
     split: tables.Text
     fact: tables.Text
@@ -79,7 +80,7 @@ class ProbeRow:
 
 
 class Readout(NamedTuple):
-    """What a probe reads."""
+    """What a probe predicts, and from what (the columns of ProbeRow)."""
 
     fact: str
     token: str
@@ -88,20 +89,20 @@ class Readout(NamedTuple):
 
 
 class Directions(NamedTuple):
-    """What says that a fact holds, in the trained model's residual stream at one token and depth;
-    of a distance: that it is short."""
+    """For each unit, directions in the trained model's residual stream at one token and depth that
+    mean "the fact holds"; for a distance, "it is short"."""
 
     probe: Float[np.ndarray, "unit d_model"]
     shuffled_labels: Float[np.ndarray, "unit d_model"]
     # from mazes in which the fact does not hold to those in which it does
     mean_difference: Float[np.ndarray, "unit d_model"]
-    # the same among mazes with equal targets, up to its length
+    # the same among mazes with equal targets; its length has no meaning
     given_target: Float[np.ndarray, "unit d_model"]
-    is_known: Bool[np.ndarray, " unit"]
+    is_known: Bool[np.ndarray, " unit"]  # whether a probe was fitted
 
 
 def check_apart(fit: Mazes, test: Mazes) -> None:
-    """BadInput if a connection set is in both batches."""
+    """BadInput if some connection set is in both batches."""
     shared = {row.tobytes() for row in fit.connections} & {
         row.tobytes() for row in test.connections
     }
@@ -113,7 +114,7 @@ def check_apart(fit: Mazes, test: Mazes) -> None:
 
 
 def depths(model: Transformer) -> list[Place]:
-    """The residual stream at every depth."""
+    """The place of the residual stream at every depth."""
     return [
         Place(0, Site.RESID_PRE),
         *(Place(layer, Site.RESID_POST) for layer in range(model.params.n_layers)),
@@ -123,7 +124,7 @@ def depths(model: Transformer) -> list[Place]:
 def read(
     model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int
 ) -> Float[np.ndarray, "token depth maze d_model"]:
-    """The residual stream at the tokens and every depth."""
+    """The residual stream at each of ``TOKENS`` and every depth."""
     wanted = depths(model)
     values = np.empty((len(TOKENS), len(wanted), len(mazes), model.params.d_model), np.float32)
     for index in mazes.batches(batch):
@@ -139,7 +140,7 @@ def read(
 
 
 def bits(mazes: Mazes) -> Float[np.ndarray, "maze bit"]:
-    """The input itself: connections, origin and target, each as ones and zeros."""
+    """The maze itself as ones and zeros: its connections, then origin and target, one-hot."""
     one_hot = np.eye(mazes.grid.n_cells, dtype=np.float32)
     return np.concatenate(
         [mazes.connections, one_hot[mazes.origin], one_hot[mazes.target]], axis=1, dtype=np.float32
@@ -147,7 +148,8 @@ def bits(mazes: Mazes) -> Float[np.ndarray, "maze bit"]:
 
 
 def pairs(mazes: Mazes) -> Float[np.ndarray, "maze pair"]:
-    """The bits, and for every two of connection, origin and target whether both are there."""
+    """The bits, and the products of each connection and target, of each connection and origin, and
+    of each origin and target."""
     cells = np.arange(mazes.grid.n_cells)
     origin, target = mazes.origin[:, None] == cells, mazes.target[:, None] == cells
     both = [
@@ -175,8 +177,10 @@ def measure(
     params: PlanningParams,
     seed: int,
 ) -> Measured:
-    """Fit every probe, of the input, the model and an untrained model, on some mazes, and score it
-    on each of the ``held_out`` splits."""
+    """Fit every probe (of the input, of the model, and of an untrained model) on ``fit_mazes``, and
+    score it on each of the ``held_out`` splits.
+
+    BadInput if a held-out split shares a connection set with ``fit_mazes``."""
     for mazes in held_out.values():
         check_apart(fit_mazes, mazes)
     study = _Study(fit_mazes, held_out, params, seed)
@@ -188,7 +192,7 @@ def measure(
 
 
 class _Study:
-    """The mazes on which probes are fitted and scored, the facts of them, and the scores so far."""
+    """The mazes on which probes are fitted and scored, their facts, and the scores so far."""
 
     def __init__(
         self, fit_mazes: Mazes, held_out: Mapping[str, Mazes], params: PlanningParams, seed: int
@@ -205,7 +209,7 @@ class _Study:
         self.rows: list[ProbeRow] = []
 
     def read_input(self, readout: str, explicit: Callable[[Mazes], np.ndarray]) -> None:
-        """Probes of the maze itself, written out in numbers."""
+        """Fit and score probes of a model-free readout; ``explicit`` turns mazes into numbers."""
         fitted, x = (
             explicit(self.fit_mazes),
             {split: explicit(mazes) for split, mazes in self.held_out.items()},
@@ -220,8 +224,8 @@ class _Study:
     def read_model(
         self, readout: str, model: Transformer
     ) -> dict[tuple[str, str, int], Directions]:
-        """Probes of a model at every token and depth; of the trained one also with shuffled labels.
-        The directions of each fact."""
+        """Fit and score probes of a model at every token and depth. For the trained model
+        (``readout`` "model") this includes shuffled labels, and the directions are returned."""
         rng, batch, found = encoding_rng(self.seed), self.params.batch_size, {}
         seen = read(model, self.fit_mazes, rng, batch)
         new = {split: read(model, mazes, rng, batch) for split, mazes in self.held_out.items()}

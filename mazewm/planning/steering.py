@@ -1,25 +1,25 @@
-"""Steer a rollout along the direction of a fact: does it turn the other way at a fork?
+"""Steer rollouts at a fork along the direction of a fact (docs/science.md#steering).
 
-The prompt and the first token of the path are read under an edit at some of ``probes.TOKENS``; the
-path goes on from there unedited. The edit says "the other cell, rather than the exit" with the
-fact's directions u of a unit at that token and depth:
+The residual stream is edited at some of ``probes.TOKENS``, the last tokens of the prompt and the
+first of the path; the rollout continues without further edits. The edit means "the other cell
+rather than the exit". With u the fact's directions at that token and depth, it is
 
-* ``distance``, ``on_path``: u(other) - u(exit), units being cells.
-* ``toward_target``: u(fork-other) - u(fork-exit), each with the sign that makes the end away from
-  the fork the nearer one.
+* for ``distance`` and ``on_path``: u(other) - u(exit), of cells;
+* for ``toward_target``: u(fork-other) - u(fork-exit), of connections, each with the sign that makes
+  the end away from the fork the nearer one.
 
-Every method writes the same length, ``dose`` times the length of the mean difference's own edit, so
-that methods differ in direction alone. Methods: ``probe``; the baselines ``mean_difference`` and
-``given_target``, the same among mazes with equal targets, which says nothing of where the target
-is; the controls ``shuffled_labels`` (a probe fitted on them), ``other_units`` (the mean difference
-of two other cells or connections) and ``random_direction``.
+All methods add a vector of the same length, ``dose`` times that of the mean difference's edit, so
+they differ in direction only. Methods: ``probe``; the baselines ``mean_difference`` and
+``given_target`` (the mean difference among mazes with equal targets, which carries no information
+about where the target is); the controls ``shuffled_labels`` (a probe fitted on these),
+``other_units`` (the mean difference of two other cells or connections) and ``random_direction``.
 
-Where: ``target`` (``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first token of
-the path). Only what is written at the first token of the path can reach the next token without
-attention, and nothing reaches a later fork without it.
+Where: ``target`` (the tokens ``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first
+token of the path). Only an edit at the first token of the path can affect the next token without
+attention, and no edit can affect a later fork without it.
 
-On validation forks ``CHOOSING`` are run at every dose, on test forks all methods at the doses at
-which one of those went most often as predicted there, for each fact, place and depth.
+On validation forks the methods ``CHOOSING`` are run at every dose. On test forks all methods are
+run, for each fact, place and depth at the best dose of each of ``CHOOSING`` on validation forks.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,28 +57,27 @@ class SteerRow:
     """One fork under one edit."""
 
     split: tables.Text
-    situation: tables.Text  # first or later
+    situation: tables.Text  # first: the fork is the origin; later: a later cell of the path
     fact: tables.Text
     where: tables.Text
-    depth: tables.Int  # blocks passed when the edit is made
+    depth: tables.Int  # the edit is made after this many blocks
     method: tables.Text
-    dose: tables.Real
+    dose: tables.Real  # in multiples of the length of the mean difference's edit
     # within a split and situation, the same number is the same fork in every condition
     example: tables.Int
     maze_id: tables.Int
-    fork: tables.Int  # cells
-    predicted_cell: tables.Int  # where to go from the fork, fixed before the run
-    original_cell: tables.Int  # where the shortest path goes
-    # the cells walked after the origin, up to the one after the fork; -2 for a token that is no
-    # cell
+    fork: tables.Int  # a cell, as are the next two
+    predicted_cell: tables.Int  # the other way from the fork, fixed before the run
+    original_cell: tables.Int  # the way of the shortest path
+    # the rollout after the origin, up to the cell after the fork; -2 for a token that is no cell
     measured: tables.Cells
     goes_as_predicted: tables.Flag  # the shortest path up to the fork, then the predicted cell
     keeps_original: tables.Flag  # the shortest path up to the fork and one step on
-    solved_before: tables.Flag  # without an edit the model takes the whole shortest path
+    solved_before: tables.Flag  # without an edit the rollout is the whole shortest path
 
 
 class Condition(NamedTuple):
-    """One thing that is done at every fork."""
+    """One way to steer at a fork (the columns of SteerRow)."""
 
     fact: str
     where: str
@@ -93,8 +92,8 @@ Chosen = Mapping[tuple[str, str, int], list[float]]  # doses by fact, where and 
 def conditions(
     situation: str, n_layers: int, methods: tuple[str, ...], doses: Chosen
 ) -> list[Condition]:
-    """What is done in a situation. After the last block an edit reaches the next token only, from
-    the last position only."""
+    """The conditions for a situation. After the last block an edit affects only the next token, and
+    only at the last position: it is made for first forks at the origin's tokens only."""
     steered = [
         (fact, where, depth)
         for fact, where, depth in product(FACTS, WHERE, range(1, n_layers + 1))
@@ -114,9 +113,9 @@ def every_dose(n_layers: int, doses: list[float]) -> Chosen:
 
 
 def best_doses(ledger: pd.DataFrame, situation: str, n_layers: int, doses: list[float]) -> Chosen:
-    """For each fact, place and depth the doses (the smallest, if equal) at which each of CHOOSING
-    went most often as predicted on validation forks that were solved before the edit; the smallest
-    of all where nothing was run."""
+    """For each fact, where and depth, the dose of each of CHOOSING at which most rollouts went as
+    predicted on validation forks solved before the edit: the smallest of equally good ones, and the
+    smallest of ``doses`` where nothing was run."""
     rows = ledger[
         (ledger.split == "validation") & (ledger.situation == situation) & ledger.solved_before
     ]
@@ -142,8 +141,8 @@ def _taps(
 
 @dataclass(frozen=True)
 class Steering:
-    """A model, the directions of its facts by fact, token and depth, and how many forks are read at
-    a time."""
+    """A model, and the directions of facts along which its rollouts are steered, by fact, token and
+    depth. It reads ``batch`` forks at a time."""
 
     model: Transformer
     directions: Mapping[tuple[str, str, int], Directions]
@@ -151,14 +150,14 @@ class Steering:
     batch: int
 
     def n_steps(self, forks: Forks, split: str, doses: Chosen) -> int:
-        """How often ``steer`` will call ``advance``."""
+        """The number of times that ``steer`` will call ``advance``."""
         return len(list(forks.mazes.batches(self.batch))) * len(self._wanted(forks, split, doses))
 
     def steer(
         self, forks: Forks, split: str, doses: Chosen, advance: Callable[[], None]
     ) -> pd.DataFrame:
-        """Rows of SteerRow; a fork whose units have no direction is left out of that fact's
-        rows."""
+        """Steer at every fork under every condition, as rows of SteerRow; a fork whose units have
+        no direction for a fact has no rows for it."""
         wanted, parts = self._wanted(forks, split, doses), list[pd.DataFrame]()
         for index in forks.mazes.batches(self.batch):
             part, rng = forks[index], stream("steering", self.seed, int(index[0]), len(forks))
@@ -180,7 +179,8 @@ class Steering:
 
 
 def _columns(forks: Forks, index: np.ndarray, split: str) -> dict[str, Any]:
-    """What is the same under every condition."""
+    """The columns of SteerRow that are the same under every condition. ``index`` numbers the
+    forks."""
     return {
         "split": split,
         "situation": forks.situation,
@@ -199,8 +199,8 @@ def _outcome(forks: Forks, measured: Int[np.ndarray, "maze step"]) -> dict[str, 
 
 
 def outcomes(forks: Forks, measured: Int[np.ndarray, "maze step"]) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each walk leads to the fork along the shortest path and then to the predicted cell,
-    or to the original one."""
+    """For each rollout, whether it follows the shortest path to the fork and goes on to the other
+    cell, and whether it does and goes on to the exit."""
     until = np.arange(measured.shape[1])
     path = forks.mazes.path[:, 1 : 1 + measured.shape[1]]
     comes = ((measured == path) | (until >= forks.step[:, None])).all(axis=1)
@@ -214,7 +214,7 @@ def deltas(
     directions: Mapping[tuple[str, str, int], Directions],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "maze pos d_model"], np.ndarray]:
-    """What is added at each edited token, and the forks for which there is a direction."""
+    """The vectors to add at each edited token, and for which forks there is a direction."""
     parts, known = [], np.ones(len(forks), bool)
     (to, to_sign), (away, away_sign) = (
         _units(forks, condition.fact, cell) for cell in (forks.other, forks.exit)
@@ -246,8 +246,8 @@ def deltas(
 
 
 def _units(forks: Forks, fact: str, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The number of the fact's unit for the step from the fork to a cell, and the sign with which
-    it speaks for that cell."""
+    """The unit of the fact for the step from the fork to ``cell``, and the sign of its direction
+    that favours that cell."""
     if fact != "toward_target":
         return cell, np.ones((len(cell), 1))
     connection = forks.mazes.grid.connection_of[forks.fork, cell]
@@ -258,7 +258,7 @@ def _units(forks: Forks, fact: str, cell: np.ndarray) -> tuple[np.ndarray, np.nd
 def _other_pair(
     is_known: np.ndarray, to: np.ndarray, away: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each fork two other units with a direction."""
+    """For each fork, two random other units that have a direction."""
     keys = rng.random((len(to), len(is_known))) * is_known
     keys[np.arange(len(to)), to] = keys[np.arange(len(to)), away] = -1
     order = np.argsort(-keys, axis=1)
@@ -266,13 +266,13 @@ def _other_pair(
 
 
 def unit_length(arrows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Rows of length 1; rows of zeros stay."""
+    """The rows scaled to length 1; rows of zeros stay zero."""
     return arrows / np.maximum(np.linalg.norm(arrows, axis=1, keepdims=True), 1e-12)
 
 
 class Reader:
-    """A batch of prompts, read up to the tokens that are edited; what comes before them is the same
-    under every edit."""
+    """A batch of prompts with the key-value cache of the tokens before those that are edited, which
+    is the same under every edit."""
 
     @torch.inference_mode()
     def __init__(self, model: Transformer, forks: Forks, rng: np.random.Generator) -> None:
@@ -281,7 +281,7 @@ class Reader:
         tokens = encoded.tokens[:, : prompt_length(encoded.n_connections) + 1]
         before, asked = tokens[:, : -len(TOKENS)], tokens[:, None, -len(TOKENS) :]
         self.prefix = model.read(torch.from_numpy(before).to(model.device))
-        # The origin is among the tokens that are given, so the path goes on after it.
+        # The origin is among the given tokens, so the rollout starts after it.
         self.questions = Questions(
             mazes.grid, mazes.connections, asked, mazes.target[:, None], mazes.path[:, None, 1:]
         )
@@ -292,7 +292,7 @@ class Reader:
     def walk(
         self, taps_of: Callable[[Int[np.ndarray, " row"]], Tap]
     ) -> Int[np.ndarray, "maze step"]:
-        """The cells walked after the origin, greedily, up to the one after the farthest fork;
+        """The greedy rollouts after the origin under an edit, long enough for the farthest fork;
         NO_CELL for a token that is no cell."""
         return rollouts(
             self.model, self.prefix, replace(self.questions, n_most=self.n_steps), taps_of
@@ -300,10 +300,10 @@ class Reader:
 
 
 def _after_origin(forks: Forks, cells: np.ndarray) -> np.ndarray:
-    """The walk with the origin that it was given before it."""
+    """The rollout with the given origin put before it."""
     return np.concatenate([forks.mazes.origin[:, None], cells], axis=1)
 
 
 def write(path: Path, rows: pd.DataFrame) -> None:
-    """Rows of SteerRow as parquet."""
+    """Write rows of SteerRow to a parquet file."""
     tables.write(path, SteerRow, {name: rows[name].tolist() for name in rows.columns})

@@ -1,4 +1,4 @@
-"""Probes and steering of one run."""
+"""Fact probes and steering of one run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +18,20 @@ from mazewm.run import Run
 
 @dataclass(frozen=True)
 class Planning:
-    """Both tables."""
+    """The tables of probes and of steering."""
 
     probes: list[ProbeRow]
     steering: pd.DataFrame  # of SteerRow
 
     def write(self, folder: Path) -> None:
-        """``probes.parquet`` and ``steering.parquet``."""
+        """Write ``probes.parquet`` and ``steering.parquet``."""
         tables.write_rows(folder / "probes.parquet", ProbeRow, self.probes)
         steering.write(folder / "steering.parquet", self.steering)
 
 
 def probe_and_steer(run: Run, params: PlanningParams) -> Planning:
-    """Fit probes on training mazes and score them on the others; steer at forks of validation and
-    then of test mazes."""
+    """Fit probes on training mazes and score them on validation and test mazes; then steer at forks
+    of validation mazes, and at forks of test mazes with the doses that did best there."""
     trained = Transformer.load(run.weights)
     n_layers = trained.params.n_layers
     held_out = {split: run.mazes(split) for split in ("validation", "test")}
