@@ -10,11 +10,11 @@ import pandas as pd
 
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
-from mazewm.run import Kind, Run
+from mazewm.run import Run
 
 # Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
 # type, which the file's metadata repeats.
-TABLES: dict[str, tuple[Kind, str]] = {
+TABLES: dict[str, tuple[str, str]] = {
     "behaviour": ("observations", "BehaviourRow"),
     "consolidation": ("activations", "FormationRow"),
     "writing": ("activations", "WritingRow"),

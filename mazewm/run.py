@@ -17,16 +17,6 @@ from mazewm.maze.mazes import Mazes
 
 Encoding = Literal["learned", "sinusoidal", "rotary", "alibi", "none"]
 Objective = Literal["all", "path"]
-Kind = Literal[
-    "models",
-    "observations",
-    "activations",
-    "saes",
-    "features",
-    "circuits",
-    "interventions",
-    "planning",
-]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ARTIFACTS = Path("artifacts")
@@ -73,7 +63,7 @@ class Run:
         """The name without the seed."""
         return f"{self.encoding}-{self.objective}"
 
-    def folder(self, kind: Kind) -> Path:
+    def folder(self, kind: str) -> Path:
         """The folder of one kind of this run's results."""
         return self.artifacts / kind / self.name
 

@@ -52,10 +52,8 @@ class Progress:
 def progress(what: str, total: int, share: float = 1.0) -> Progress:
     """Start the stage's next part, of ``total`` steps. ``share`` is the estimated share of the
     stage's time that the part takes (0 to 1)."""
-    if (
-        # in the first part: imported objects stay for good, so exclude them from later collections
-        gc.get_threshold() != GARBAGE
-    ):
+    # In the first part: imported objects stay for good, so exclude them from later collections.
+    if gc.get_threshold() != GARBAGE:
         gc.freeze()
         gc.set_threshold(*GARBAGE)
     return report.next(what, total, share)
@@ -69,10 +67,8 @@ class _Report:
     def __init__(self) -> None:
         self.part = Progress("", 1, 0.0, 0.0)
         self.since = self.written = time.monotonic()
-        self.first: tuple[float, float] | None = (
-            # when the first step was done, and the share of the stage that was done by then
-            None
-        )
+        # when the first step was done, and the share of the stage that was done by then
+        self.first: tuple[float, float] | None = None
         self.file = os.environ.get("MAZEWM_PROGRESS")
         self.bars: Bars | None = None
         self.ended = threading.Event()

@@ -11,10 +11,7 @@ from jaxtyping import Bool, Int
 
 from mazewm.maze.lattice import Lattice
 
-UNREACHABLE = np.iinfo(
-    # more than any number of steps: a path on c cells has at most c - 1
-    np.int16
-).max
+UNREACHABLE = np.iinfo(np.int16).max  # more than any number of steps, one for each cell at most
 
 
 def distances(
