@@ -15,7 +15,9 @@ from mazewm.run import Run
 # Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
 # type, which the file's metadata repeats.
 TABLES: dict[str, tuple[str, str]] = {
-    "behaviour": ("observations", "BehaviourRow"),
+    "behaviour": ("behaviour", "BehaviourRow"),
+    "answers": ("behaviour", "AnswerRow"),
+    "beliefs": ("behaviour", "BeliefRow"),
     "consolidation": ("activations", "FormationRow"),
     "writing": ("activations", "WritingRow"),
     "frontier": ("saes", "FrontierRow"),

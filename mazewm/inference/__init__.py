@@ -4,6 +4,4 @@ prefix, and the share of mazes solved.
 
 from mazewm.io.lazy import offer
 
-__getattr__ = offer(
-    __name__, measure_behaviour="behaviour", BehaviourRow="behaviour", Subject="subject"
-)
+__getattr__ = offer(__name__, measure_behaviour="study", BehaviourParams="study", Subject="subject")

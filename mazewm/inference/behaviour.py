@@ -95,7 +95,7 @@ class BehaviourRow:
     valid: tables.Flag
 
 
-def measure_behaviour(subject: Subject, split: str) -> list[BehaviourRow]:
+def behaviour_rows(subject: Subject, split: str) -> list[BehaviourRow]:
     """Roll out once for each maze of the subject, and judge: one row for each maze. ``split`` is
     the name of the split that the mazes are from."""
     mazes, result = subject.mazes, behave(subject)

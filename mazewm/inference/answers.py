@@ -1,0 +1,164 @@
+"""How a model answers all questions of its mazes, and what it takes for connected
+(docs/science.md#all-questions, docs/science.md#map).
+
+Beside every rate stands the **blind walker**, which ignores walls and takes a uniformly random
+shortest path of the lattice. A question *tells* if the blind walker would solve it less than half
+of the time.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+
+from mazewm.inference.asking import beliefs, every_question, of_one_size
+from mazewm.inference.rollout import NO_CELL, Questions, rollouts
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.maze.lattice import Lattice
+from mazewm.maze.mazes import Mazes
+
+TELLING = 0.5
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """All questions about one maze whose shortest paths are equally long."""
+
+    model: tables.Text  # trained or untrained
+    split: tables.Text
+    maze_id: tables.Int
+    family: tables.Text
+    n_connections: tables.Int
+    path_length: tables.Int  # cells on the shortest path
+    n_asked: tables.Int
+    n_valid: tables.Int  # answers that lead from origin to target along connections
+    n_steps: tables.Int  # from one cell to another, of all answers
+    n_crossings: tables.Int  # steps to an adjacent cell where there is no connection
+    n_jumps: tables.Int  # steps to a cell that is not adjacent
+    n_unique: tables.Int  # questions with one and only one shortest path
+    n_solved: tables.Int  # of these: answers that are it
+    blind: tables.Real  # of these: how many the blind walker solves on average
+    n_telling: tables.Int
+    n_telling_solved: tables.Int
+    blind_telling: tables.Real
+
+
+@dataclass(frozen=True)
+class BeliefRow:
+    """One pair of adjacent cells that a maze mentions."""
+
+    model: tables.Text  # trained or untrained
+    split: tables.Text
+    maze_id: tables.Int
+    family: tables.Text
+    n_connections: tables.Int
+    connection: tables.Int
+    is_open: tables.Flag  # whether the maze connects them
+    belief: tables.Real  # probability, mean of both directions
+    is_claimed: tables.Flag  # the most likely next token in both directions
+
+
+class Answers(NamedTuple):
+    """Both tables, of AnswerRow and BeliefRow."""
+
+    answers: pd.DataFrame
+    beliefs: pd.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """``answers.parquet`` and ``beliefs.parquet``."""
+        tables.write(folder / "answers.parquet", AnswerRow, dict(self.answers.items()))
+        tables.write(folder / "beliefs.parquet", BeliefRow, dict(self.beliefs.items()))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Answers"]) -> "Answers":
+        """The rows of all, one after another."""
+        return cls(*(pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True)))
+
+
+def blind_chance(
+    grid: Lattice, guess: Int[np.ndarray, "maze question step"]
+) -> Float[np.ndarray, "maze question"]:
+    """The probability that the blind walker takes a path: one among all shortest paths of the
+    lattice between its ends, or 0 if it is longer than those."""
+    length = (guess >= 0).sum(axis=2)
+    origin = guess[:, :, 0]
+    target = np.take_along_axis(guess, length[:, :, None] - 1, axis=2)[:, :, 0]
+    rows = np.abs(origin // grid.n - target // grid.n)
+    cols = np.abs(origin % grid.n - target % grid.n)
+    choose = np.array([[math.comb(r + c, r) for c in range(grid.n)] for r in range(grid.n)])
+    return np.where(length - 1 == rows + cols, 1 / choose[rows, cols], 0.0)
+
+
+def measure_answers(subject: Subject, split: str, name: str) -> Iterator[Answers]:
+    """Ask a model, called ``name``, about the subject's mazes, which are of ``split``; batch by
+    batch."""
+    for part, encoded in subject.encoded():
+        mazes, model = subject.mazes[part], subject.model
+        with torch.inference_mode():
+            prefix = model.read(torch.from_numpy(encoded.lists).to(model.device))
+        for index in of_one_size(mazes):
+            some = mazes[index]
+            behind = prefix.of(torch.from_numpy(index).to(model.device))
+            questions = every_question(some)
+            asked = judged(some, questions, rollouts(model, behind, questions))
+            believed = pd.DataFrame(beliefs(model, behind, some)._asdict())
+            believed["is_open"] = some.connections[believed.maze, believed.connection]
+            yield Answers(*(_known(each, some, split, name) for each in (asked, believed)))
+
+
+def _known(rows: pd.DataFrame, mazes: Mazes, split: str, name: str) -> pd.DataFrame:
+    """Rows with what is known of their maze, in place of its index."""
+    maze = rows.pop("maze").to_numpy()
+    of_maze = {
+        "maze_id": mazes.maze_id[maze],
+        "family": mazes.family[maze],
+        "n_connections": mazes.n_connections[maze],
+    }
+    return rows.assign(model=name, split=split, **of_maze)
+
+
+def judged(
+    mazes: Mazes, questions: Questions, cells: Int[np.ndarray, "maze question step"]
+) -> pd.DataFrame:
+    """The counts of AnswerRow for each maze (its index, as ``maze``) and length of path, given the
+    cells that were walked."""
+    grid, guess, maze = mazes.grid, questions.guess, np.arange(len(mazes))
+    width = max(cells.shape[2], guess.shape[2])
+    walked, path = (
+        np.pad(each, ((0, 0), (0, 0), (0, width - each.shape[2])), constant_values=-1)
+        for each in (cells, guess)
+    )
+    here, there = walked[:, :, :-1], walked[:, :, 1:]
+    is_step = (here >= 0) & (there >= 0)
+    connection = np.where(is_step, grid.connection_of[here, there], -1)
+    is_open = (connection >= 0) & mazes.connections[maze[:, None, None], connection]
+    last = np.take_along_axis(walked, (walked != -1).sum(axis=2)[:, :, None] - 1, axis=2)[:, :, 0]
+    is_valid = (walked[:, :, 0] == guess[:, :, 0]) & (last == questions.target)
+    is_valid &= (walked != NO_CELL).all(axis=2) & (is_step == is_open).all(axis=2)
+    is_unique = questions.ways.is_unique[maze[:, None], guess[:, :, 0], questions.target]
+    is_solved, chance = is_unique & (walked == path).all(axis=2), blind_chance(grid, guess)
+    is_telling = is_unique & (chance < TELLING)
+    every = {
+        "maze": np.broadcast_to(maze[:, None], chance.shape),
+        "path_length": (guess >= 0).sum(axis=2),
+        "n_asked": np.ones(chance.shape, int),
+        "n_valid": is_valid,
+        "n_steps": is_step.sum(axis=2),
+        "n_crossings": (is_step & ~is_open & (connection >= 0)).sum(axis=2),
+        "n_jumps": (is_step & (connection < 0)).sum(axis=2),
+        "n_unique": is_unique,
+        "n_solved": is_solved,
+        "blind": chance * is_unique,
+        "n_telling": is_telling,
+        "n_telling_solved": is_telling & is_solved,
+        "blind_telling": chance * is_telling,
+    }
+    flat = pd.DataFrame({name: values.ravel() for name, values in every.items()})
+    return flat.groupby(["maze", "path_length"], as_index=False).sum()
