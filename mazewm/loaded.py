@@ -159,7 +159,7 @@ def _pairs(what: str, connections: Connections) -> list[tuple[Cell, Cell]]:
     for each in found:
         try:
             (row, col), (other_row, other_col) = each
-            is_pair = all(isinstance(n, int) for n in (row, col, other_row, other_col))
+            is_pair = all(isinstance(n, int | np.integer) for n in (row, col, other_row, other_col))
         except (TypeError, ValueError):
             is_pair = False
         if not is_pair:

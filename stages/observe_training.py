@@ -1,8 +1,6 @@
-"""Stage observe_training: snapshots of a transformer -> when connections become readable in it; the
-trained transformer -> its behaviour.
-"""
+"""Stage observe_training: snapshots of a transformer -> when connections become readable in it."""
 
-from mazewm.io import files, tables
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 from mazewm.io.params import load
 from mazewm.io.progress import progress
@@ -11,12 +9,11 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Probe every snapshot on validation mazes, and measure the behaviour of the trained
-    transformer on test and overload mazes."""
+    """Probe every snapshot on validation mazes."""
     import pandas as pd
     import torch
 
-    from mazewm.inference import BehaviourRow, Subject, measure_behaviour
+    from mazewm.inference import Subject
     from mazewm.localize import formation
     from mazewm.model import TrainingParams, Transformer
 
@@ -29,21 +26,14 @@ def main(run: RunName) -> None:
             "transformer, found none."
         )
     observed = one.mazes("validation")[: params.n_observed_mazes]
-    looks = progress("growing transformers", len(snapshots), share=0.7)
+    looks = progress("growing transformers", len(snapshots))
     formed = []
     for path in snapshots:
         rows = formation(Subject(Transformer.load(path), observed, one.seed, params.batch_size))
         formed += [vars(row) | {"step": int(path.stem)} for row in rows]
         looks.advance()
-    progress("measuring behaviour", 1)
-    trained = Transformer.load(one.weights)
-    rows = []
-    for split in ("test", "overload"):
-        held_out = Subject(trained, one.mazes(split), one.seed, params.batch_size)
-        rows += measure_behaviour(held_out, split)
     with files.replacing(one.folder("observations")) as folder:
         pd.DataFrame(formed).to_csv(folder / "formation.csv", index=False)
-        tables.write_rows(folder / "behaviour.parquet", BehaviourRow, rows)
 
 
 if __name__ == "__main__":

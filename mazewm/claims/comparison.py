@@ -30,6 +30,8 @@ TABLES = (
     "positions",
     "beyond",
     "steering",
+    "answers",
+    "beliefs",
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mazewm import results
-from mazewm.claims import planning, saes, summary, verdicts
+from mazewm.claims import planning, saes, summary, verdicts, world
 from mazewm.claims.curves import read_curve
 from mazewm.claims.effects import (
     CONTROLS,
@@ -58,6 +58,8 @@ class RunTables:
     writing: pd.DataFrame
     history: pd.DataFrame
     formation: pd.DataFrame
+    answers: pd.DataFrame  # with connection_set, too
+    beliefs: pd.DataFrame  # with connection_set, too
 
     @classmethod
     def of(cls, run: Run) -> "RunTables":
@@ -72,7 +74,7 @@ class RunTables:
         }
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
-        for name in ("behaviour", "ledger", "steering"):
+        for name in ("behaviour", "answers", "beliefs", "ledger", "steering"):
             read[name] = with_connection_sets(read[name], held_out)
         return cls(site=locations.reading, writing_site=locations.writing, **read)
 
@@ -151,6 +153,8 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     }
     at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
     decided = [
+        world.answers_show_walls(tables.answers),
+        world.map_is_that_of_the_maze(tables.beliefs),
         verdicts.encodes_connections(tables.features, found),
         verdicts.has_connectivity_heads(tables.attention, threshold),
         verdicts.directions_agree(tables.ov_consistency, found),
@@ -182,6 +186,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     metrics: dict[str, Any] = {
         "sites": tables.sites,
         "behaviour": summary.behaviour(tables.behaviour),
+        "questions": world.summary(tables.answers, tables.beliefs),
         "consolidation": {
             "layer": tables.site.layer,
             "token_class": str(tables.site.token_class),
@@ -244,6 +249,8 @@ def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.D
         "writing": tables.writing,
         "history": tables.history,
         "formation": tables.formation,
+        "answers": world.answer_curve(tables.answers),
+        "beliefs": world.belief_curve(tables.beliefs),
     }
 
 

@@ -8,7 +8,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mazewm.claims.comparison import Compared
-from mazewm.figures import claims, edits, overload, patching, planning, runs, saes, verdicts
+from mazewm.figures import (
+    claims,
+    edits,
+    overload,
+    patching,
+    planning,
+    runs,
+    saes,
+    verdicts,
+    world,
+)
 from mazewm.figures.style import save, use_style
 
 
@@ -35,6 +45,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "early_late": lambda: saes.early_late(curves["positions"]),
         "several": lambda: overload.several(curves["at_once"]),
         "claims": lambda: verdicts.claims(table),
+        "W1_world": lambda: world.world(curves["answers"], curves["beliefs"]),
         "C1_readouts": lambda: claims.readouts(curves["features"]),
         "C2_own_mass": lambda: claims.own_mass(curves["attention"], compared.threshold),
         "C3_knock_outs": lambda: claims.knock_outs(curves["knockouts"]),

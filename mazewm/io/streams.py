@@ -15,4 +15,4 @@ def stream(name: str, seed: int, *parts: int) -> np.random.Generator:
     >>> draws[0] == draws[1], draws[0] == draws[2]
     (True, False)
     """
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), *parts])
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), len(parts), *parts])
