@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, object]] = {
     "interventions": {
         "n_per_connection": 1,
         "n_per_connection_validation": 1,
-        "n_redrawn": 2,
+        "n_redrawn": 8,
         "n_added": [1],
         "n_several": 1,
         "set_sizes": [1],

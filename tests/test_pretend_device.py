@@ -7,15 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from planted import (
-    INTERVENTIONS,
-    N_CONNECTIONS,
-    SITE,
-    dictionary,
-    random_sae,
-    sparse_sums,
-    trees,
-)
+from planted import INTERVENTIONS, N_CONNECTIONS, SITE, dictionary, random_sae, sparse_sums, trees
 from pretend_device import DEVICE, NAME, Walled, best_device, same
 from sae.recipes import POINT, recipe
 from toys import tiny

@@ -21,13 +21,7 @@ from mazewm.io.errors import BadInput
 from mazewm.localize import writing
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
 from mazewm.localize.writing import CLASSES, WritingRow, arrows_of, write_everywhere, writing_site
-from mazewm.maze.tokens import (
-    TokenClass,
-    Vocabulary,
-    connection_positions,
-    encode,
-    encoding_rng,
-)
+from mazewm.maze.tokens import TokenClass, Vocabulary, connection_positions, encode, encoding_rng
 
 MAZES = planted_circuit.trees(61, seed=3)
 ASKED = additions(MAZES, np.random.default_rng(0), 2)
