@@ -492,6 +492,54 @@ def steer_rows(went: dict[tuple[str, str, float], int], situation: str = "later"
     return pd.DataFrame(rows)
 
 
+N_SETS = 40  # connection sets in the tables of answers and beliefs
+
+
+def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, seed=0):
+    """Rows of mazes, each a connection set of its own, with questions solved at a rate."""
+    rng = np.random.default_rng(seed)
+    n = np.full(N_SETS, n_telling)
+    solved = rng.binomial(n, p_solved)
+    zero = np.zeros(N_SETS, int)
+    columns = {
+        "model": model,
+        "split": split,
+        "family": "trees",
+        "path_length": 4,
+        "maze_id": np.arange(N_SETS),
+        "connection_set": np.arange(N_SETS),
+        "n_asked": n,
+        "n_valid": solved,
+        "n_steps": 3 * n,
+        "n_crossings": n - solved,
+        "n_jumps": zero,
+        "n_unique": n,
+        "n_solved": solved,
+        "blind": blind * n,
+        "n_telling": n,
+        "n_telling_solved": solved,
+        "blind_telling": blind * n,
+    }
+    return pd.DataFrame(columns)
+
+
+def beliefs(p_open, p_closed, model="trained", seed=0, n=30):
+    """Pairs of cells of which those with and without a connection are claimed at a rate."""
+    rng = np.random.default_rng(seed)
+    is_open = np.tile(np.arange(n) % 2 == 0, N_SETS)
+    claimed = rng.random(len(is_open)) < np.where(is_open, p_open, p_closed)
+    return pd.DataFrame(
+        {
+            "model": model,
+            "split": "test",
+            "connection_set": np.repeat(np.arange(N_SETS), n),
+            "is_open": is_open,
+            "is_claimed": claimed,
+            "belief": np.where(claimed, 0.93, 0.04),
+        }
+    )
+
+
 def run_tables(
     site: Location = SITE, writing_site: Location = SITE, **changes: pd.DataFrame
 ) -> RunTables:
@@ -602,5 +650,7 @@ def run_tables(
             }
         ),
         "formation": consolidation_rows().assign(step=30),
+        "answers": pd.concat([answers(0.9), answers(0.0, model="untrained")]),
+        "beliefs": pd.concat([beliefs(0.9, 0.1), beliefs(0.1, 0.1, model="untrained")]),
     }
     return RunTables(site=site, writing_site=writing_site, **(values | changes))

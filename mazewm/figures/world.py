@@ -9,7 +9,6 @@ from mazewm.claims.world import N_BINS, TRAINED, UNTRAINED
 from mazewm.figures.style import (
     GREY,
     METHODS,
-    SMALL,
     WIDTH,
     Style,
     legend_below,
@@ -47,9 +46,8 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame) -> Figure:
     blind = trained.blind / trained.n_unique
     left.plot(blind.index - 1, blind, "--", color=GREY, label="control: blind walker")
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
-    left.set_title("Solved, of all questions about a maze")
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())
-    left.text(0.02, 0.03, f"{n_questions} questions a run", transform=left.transAxes, size=SMALL)
+    left.set_title(f"Solved, of all questions about a maze ({n_questions} for each run)")
     right.set(xlabel="belief that two adjacent cells are connected", xlim=(0, 1))
     right.set(ylabel="share of pairs", ylim=(-0.02, 1.02))
     n_pairs = span(beliefs[beliefs.model == TRAINED].groupby("run").n.sum())

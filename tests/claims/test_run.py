@@ -16,6 +16,8 @@ from mazewm.localize.locations import PAPER_LOCATION
 from mazewm.run import Run
 
 IDS = [
+    "W1a",
+    "W1b",
     "C1",
     "C2",
     "C3a",

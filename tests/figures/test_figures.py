@@ -28,7 +28,7 @@ from planted import (
     knockout_rows,
 )
 
-from mazewm.figures import circuits, claims, comparison, edits, runs, verdicts
+from mazewm.figures import circuits, claims, comparison, edits, runs, verdicts, world
 from mazewm.figures.style import DPI, WIDTH, save
 from mazewm.localize.locations import PAPER_LOCATION
 
@@ -60,6 +60,7 @@ FIGURES = {
         pd.concat([knockout_rows(KNOCKED), knockout_rows(KNOCKED, PAPER)]), [HERE, PAPER]
     ),
     "knockouts at one site": lambda: circuits.knockouts(knockout_rows(KNOCKED), [HERE, PAPER]),
+    "W1": lambda: world.world(compared().curves["answers"], compared().curves["beliefs"]),
     "C2": lambda: claims.own_mass(compared().curves["attention"], 0.5),
     "C3": lambda: claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
     "C4": lambda: edits.edits(compared().effects),
@@ -144,7 +145,7 @@ def drawn(monkeypatch):
 def test_all_pictures_of_runs(drawn, names):
     """One run alone can be drawn too."""
     comparison.draw_comparison(Path("pictures"), compared(names))
-    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8abc", "C8d"} <= {
+    assert {f"C{n}" for n in (1, 2, 3, 4, 5, 6, 7)} | {"C8abc", "C8d", "W1"} <= {
         name.split("_")[0] for name in drawn
     }
     assert {

@@ -106,7 +106,7 @@ def test_claims_are_coloured_by_verdict_and_said_in_words():
     table = claims_table()
     [axis, _] = verdicts.claims(table).axes
     labels = [text.get_text() for text in axis.get_yticklabels()]
-    assert [label.split()[0] for label in labels][:5] == ["C1", "C2", "C3a", "C3b", "C4a"]
+    assert [label.split()[0] for label in labels][:5] == ["W1a", "W1b", "C1", "C2", "C3a"]
     rows = table[(table.run == "learned-0") & (table.n > 0)].set_index("id")
     points = {
         labels[round(float(box.lines[0].get_ydata()[0]))].split()[0]: box for box in axis.containers
@@ -131,9 +131,9 @@ def test_seeds_of_one_recipe_share_a_panel_of_claims(unreadable):
     table = pd.concat(
         [table[table.run == "learned-0"].assign(run=f"learned-{n}") for n in range(3)]
     )
-    table.loc[(table.run == "learned-2") & (table.id == "C1"), "verdict"] = "undecided"
+    table.loc[(table.run == "learned-2") & (table.id == "W1a"), "verdict"] = "undecided"
     figure = verdicts.claims(table)
     [axis] = figure.axes
-    verdict = table[table.id == "C1"].verdict.iloc[0]
+    verdict = table[table.id == "W1a"].verdict.iloc[0]
     assert axis.texts[0].get_text() == f"2 of 3\n{verdict}" != "2 of 3\nundecided"
     assert not unreadable(figure)
