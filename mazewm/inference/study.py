@@ -18,15 +18,16 @@ from mazewm.model.transformer import Transformer
 from mazewm.run import Run
 
 Count = Annotated[int, Field(gt=0)]
-SPLITS = ("test", "overload")
 TRAINED, UNTRAINED = "trained", "untrained"
 
 
 class BehaviourParams(Params):
     """How much is asked."""
 
-    n_mazes: Count  # of each split, about which everything is asked
-    n_untrained_mazes: Count  # the same of the untrained model
+    # mazes about which everything is asked
+    n_test_mazes: Count
+    n_overload_mazes: Count
+    n_untrained_mazes: Count  # of each split, of the untrained model
     batch_size: Count  # mazes
     n_threads: Count
 
@@ -47,15 +48,14 @@ class Behaved:
 def measure_behaviour(run: Run, params: BehaviourParams) -> Behaved:
     """Ask on the test and the overload mazes, which are in random order."""
     trained = Transformer.load(run.weights)
-    models = {
-        TRAINED: (trained, params.n_mazes),
-        UNTRAINED: (trained.untrained(run.seed), params.n_untrained_mazes),
-    }
+    untrained = trained.untrained(run.seed)
     rows, parts = [], []
-    for split in SPLITS:
+    sizes = {"test": params.n_test_mazes, "overload": params.n_overload_mazes}
+    for split, n_mazes in sizes.items():
         mazes = run.mazes(split)
         progress(f"rollouts, {split}", 1, share=0.1)
         rows += behaviour_rows(Subject(trained, mazes, run.seed, params.batch_size), split)
+        models = {TRAINED: (trained, n_mazes), UNTRAINED: (untrained, params.n_untrained_mazes)}
         for name, (model, n) in models.items():
             subject = Subject(model, mazes[:n], run.seed, params.batch_size)
             asked = progress(f"all questions, {split}, {name}", len(subject.mazes), share=0.2)
