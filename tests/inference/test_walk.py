@@ -28,6 +28,7 @@ BEFORE_SAES = {
     "generate_mazes",
     "train_transformer",
     "observe_training",
+    "measure_behaviour",
     "cache_activations",
 }
 # One value of whatever is tried one after another at every scale: for what runs, and what does not,
