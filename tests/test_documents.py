@@ -109,16 +109,17 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-0",
         "rotary-path-1",
     ]
-    assert "`rotary-all-0` solves 10.0 %," in readme and "`rotary-path-1` solves 90.0 %." in readme
+    assert all(f"`{name}` finds it in" in readme for name in ("rotary-all-0", "rotary-path-1"))
+    assert "| 10.0 % |" in table[0] and "| 90.0 % |" in table[-1]
     assert "first names it at `;` after block 2" in readme
     assert "one seed of each" not in readme and "### `rotary-path`, all seeds" in claims
 
 
 def test_a_sentence_that_results_no_longer_carry_is_refused(study):
-    edit(study, "rotary-path-0", solved=0.5)
-    with pytest.raises(
-        BadInput, match="no longer carry the sentence “models that solve nearly all held-out mazes"
-    ):
+    claims = json.loads((study / "claims.json").read_text())
+    claims["runs"]["rotary-path-0"]["W1b"]["value"] = 0.5
+    (study / "claims.json").write_text(json.dumps(claims))
+    with pytest.raises(BadInput, match="no longer carry the sentence “a model's answers imply"):
         fill_docs.filled(metrics=study)
 
 
