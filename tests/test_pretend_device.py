@@ -107,9 +107,7 @@ def test_the_wall_has_doors():
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_behaviour_and_consolidation(encoding):
-    rows = agree(
-        lambda model: behaviour.measure_behaviour(subject(model), "test"), walker(encoding)
-    )
+    rows = agree(lambda model: behaviour.behaviour_rows(subject(model), "test"), walker(encoding))
     assert len(rows) == len(MAZES)
     agree(lambda model: behaviour.behave(subject(model)).cells.tolist(), walker(encoding))
     agree(lambda model: consolidation.formation(subject(model)), walker(encoding))

@@ -33,7 +33,9 @@ SECTION = {
 
 def read_params(folder, section):
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump({"scale": "tiny", "scales": {"tiny": {"mazes": section}}}))
+    path.write_text(
+        yaml.safe_dump({"scale": "tiny", "mazes": {}, "scales": {"tiny": {"mazes": section}}})
+    )
     return load(draw.MazeParams, "mazes", path)
 
 

@@ -120,7 +120,7 @@ def test_behave_puts_results_back_where_the_mazes_were():
 
 def test_measure_makes_one_row_per_maze():
     subject = Subject(model_of(3, 4, 5, 2), batch(HOOK, LADDER), 0, 7)
-    rows = behaviour.measure_behaviour(subject, "test")
+    rows = behaviour.behaviour_rows(subject, "test")
     assert rows == [
         behaviour.BehaviourRow("test", 0, "drawn", 8, 9, False, False),
         behaviour.BehaviourRow("test", 1, "drawn", 7, 4, True, True),
