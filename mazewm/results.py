@@ -46,6 +46,10 @@ TABLES: dict[str, tuple[str, str]] = {
 }
 
 
+# Values of the column ``model``, where a table has one.
+TRAINED, UNTRAINED = "trained", "untrained"
+
+
 def table_file(run: Run, name: str) -> Path:
     """The file of one of TABLES; BadInput for any other name.
 

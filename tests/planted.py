@@ -495,7 +495,7 @@ def steer_rows(went: dict[tuple[str, str, float], int], situation: str = "later"
 N_SETS = 40  # connection sets in the tables of answers and beliefs
 
 
-def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, seed=0):
+def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, near=0.2, seed=0):
     """Rows of mazes, each a connection set of its own, with questions solved at a rate."""
     rng = np.random.default_rng(seed)
     n = np.full(N_SETS, n_telling)
@@ -516,9 +516,11 @@ def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, see
         "n_unique": n,
         "n_solved": solved,
         "blind": blind * n,
+        "near": near * n,
         "n_telling": n,
         "n_telling_solved": solved,
         "blind_telling": blind * n,
+        "near_telling": near * n,
     }
     return pd.DataFrame(columns)
 
@@ -534,7 +536,7 @@ def beliefs(p_open, p_closed, model="trained", seed=0, n=30):
             "split": "test",
             "connection_set": np.repeat(np.arange(N_SETS), n),
             "is_open": is_open,
-            "is_claimed": claimed,
+            "n_straight": 2 * claimed,
             "belief": np.where(claimed, 0.93, 0.04),
         }
     )

@@ -153,8 +153,8 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     }
     at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
     decided = [
-        world.answers_show_walls(tables.answers),
-        world.map_is_that_of_the_maze(tables.beliefs),
+        world.answers_need_a_map(tables.answers),
+        world.answers_agree_with_the_list(tables.beliefs),
         verdicts.encodes_connections(tables.features, found),
         verdicts.has_connectivity_heads(tables.attention, threshold),
         verdicts.directions_agree(tables.ov_consistency, found),

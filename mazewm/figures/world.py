@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mazewm.claims.world import N_BINS, TRAINED, UNTRAINED
+from mazewm.claims.world import N_BINS
 from mazewm.figures.style import (
     GREY,
     METHODS,
@@ -15,12 +15,15 @@ from mazewm.figures.style import (
     run_looks,
     span,
 )
+from mazewm.results import TRAINED, UNTRAINED
+
+WALKERS = {"blind": "blind walker", "near": "near-sighted walker"}
 
 
 def world(answers: pd.DataFrame, beliefs: pd.DataFrame) -> Figure:
     """Left: share of all questions solved, by length of path, for each run, its untrained model and
-    the blind walker. Right: how strongly pairs of cells are believed to be connected, apart for
-    those that are and those that are not."""
+    two walkers without a map. Right: the belief that two cells are connected, for pairs that are
+    and pairs that are not."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.9), layout="constrained")
     answers, beliefs = answers[answers.split == "test"], beliefs[beliefs.split == "test"]
     asked = answers.groupby(["run", "model", "path_length"], as_index=False).sum(numeric_only=True)
@@ -43,8 +46,9 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame) -> Figure:
             right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5, label=label)
     trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
     trained = trained[trained.n_unique > 0]
-    blind = trained.blind / trained.n_unique
-    left.plot(blind.index - 1, blind, "--", color=GREY, label="control: blind walker")
+    for name, line in (("blind", ":"), ("near", "--")):
+        share, label = trained[name] / trained.n_unique, WALKERS[name]
+        left.plot(share.index - 1, share, line, color=GREY, label=f"control: {label}")
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())
     left.set_title(f"Solved, of all questions about a maze ({n_questions} for each run)")

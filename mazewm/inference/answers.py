@@ -1,12 +1,11 @@
 """How a model answers all questions of its mazes, and what it takes for connected
 (docs/science.md#all-questions, docs/science.md#map).
 
-Beside every rate stands the **blind walker**, which ignores walls and takes a uniformly random
-shortest path of the lattice. A question *tells* if the blind walker would solve it less than half
-of the time.
+Beside the shares of questions solved stand those of two walkers without a map
+(``mazewm.inference.walkers``). A question *tells* if each of them would solve it less than half of
+the time.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from mazewm.inference.asking import beliefs, every_question, of_one_size
 from mazewm.inference.rollout import NO_CELL, Questions, rollouts
 from mazewm.inference.subject import Subject
+from mazewm.inference.walkers import blind_chance, near_sighted_chance
 from mazewm.io import tables
-from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
 
 TELLING = 0.5
@@ -39,15 +38,17 @@ class AnswerRow:
     path_length: tables.Int  # cells on the shortest path
     n_asked: tables.Int
     n_valid: tables.Int  # answers that lead from origin to target along connections
-    n_steps: tables.Int  # from one cell to another, of all answers
-    n_crossings: tables.Int  # steps to an adjacent cell where there is no connection
-    n_jumps: tables.Int  # steps to a cell that is not adjacent
+    n_steps: tables.Int  # pairs of successive cells, of all answers
+    n_crossings: tables.Int  # of these: to an adjacent cell where there is no connection
+    n_jumps: tables.Int  # of these: to a cell that is not adjacent, or the same one
     n_unique: tables.Int  # questions with one and only one shortest path
     n_solved: tables.Int  # of these: answers that are it
     blind: tables.Real  # of these: how many the blind walker solves on average
+    near: tables.Real  # the same of the near-sighted walker
     n_telling: tables.Int
     n_telling_solved: tables.Int
     blind_telling: tables.Real
+    near_telling: tables.Real
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class BeliefRow:
     connection: tables.Int
     is_open: tables.Flag  # whether the maze connects them
     belief: tables.Real  # probability, mean of both directions
-    is_claimed: tables.Flag  # the most likely next token in both directions
+    n_straight: tables.Int  # in how many of the two directions the step is the likeliest
 
 
 class Answers(NamedTuple):
@@ -80,20 +81,6 @@ class Answers(NamedTuple):
     def joined(cls, parts: Sequence["Answers"]) -> "Answers":
         """The rows of all, one after another."""
         return cls(*(pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True)))
-
-
-def blind_chance(
-    grid: Lattice, guess: Int[np.ndarray, "maze question step"]
-) -> Float[np.ndarray, "maze question"]:
-    """The probability that the blind walker takes a path: one among all shortest paths of the
-    lattice between its ends, or 0 if it is longer than those."""
-    length = (guess >= 0).sum(axis=2)
-    origin = guess[:, :, 0]
-    target = np.take_along_axis(guess, length[:, :, None] - 1, axis=2)[:, :, 0]
-    rows = np.abs(origin // grid.n - target // grid.n)
-    cols = np.abs(origin % grid.n - target % grid.n)
-    choose = np.array([[math.comb(r + c, r) for c in range(grid.n)] for r in range(grid.n)])
-    return np.where(length - 1 == rows + cols, 1 / choose[rows, cols], 0.0)
 
 
 def measure_answers(subject: Subject, split: str, name: str) -> Iterator[Answers]:
@@ -143,22 +130,26 @@ def judged(
     is_valid = (walked[:, :, 0] == guess[:, :, 0]) & (last == questions.target)
     is_valid &= (walked != NO_CELL).all(axis=2) & (is_step == is_open).all(axis=2)
     is_unique = questions.ways.is_unique[maze[:, None], guess[:, :, 0], questions.target]
-    is_solved, chance = is_unique & (walked == path).all(axis=2), blind_chance(grid, guess)
-    is_telling = is_unique & (chance < TELLING)
+    is_solved = is_unique & (walked == path).all(axis=2)
+    blind = blind_chance(grid, guess)
+    near = near_sighted_chance(grid, mazes.connections, guess)
+    is_telling = is_unique & (np.maximum(blind, near) < TELLING)
     every = {
-        "maze": np.broadcast_to(maze[:, None], chance.shape),
+        "maze": np.broadcast_to(maze[:, None], blind.shape),
         "path_length": (guess >= 0).sum(axis=2),
-        "n_asked": np.ones(chance.shape, int),
+        "n_asked": np.ones(blind.shape, int),
         "n_valid": is_valid,
         "n_steps": is_step.sum(axis=2),
         "n_crossings": (is_step & ~is_open & (connection >= 0)).sum(axis=2),
         "n_jumps": (is_step & (connection < 0)).sum(axis=2),
         "n_unique": is_unique,
         "n_solved": is_solved,
-        "blind": chance * is_unique,
+        "blind": blind * is_unique,
+        "near": near * is_unique,
         "n_telling": is_telling,
         "n_telling_solved": is_telling & is_solved,
-        "blind_telling": chance * is_telling,
+        "blind_telling": blind * is_telling,
+        "near_telling": near * is_telling,
     }
     flat = pd.DataFrame({name: values.ravel() for name, values in every.items()})
     return flat.groupby(["maze", "path_length"], as_index=False).sum()

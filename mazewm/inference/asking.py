@@ -7,7 +7,6 @@ every question is asked: from each cell that the adjacency list mentions to each
 The **map** is what the model takes for connected (docs/science.md#map). For two adjacent cells a
 and b that the list mentions, the *belief* that they are connected is the probability that the
 model goes from a straight to b when it is asked for the way from a to b, mean of both directions.
-The model *claims* the connection if b, and a, is its most likely next token.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from mazewm.inference.rollout import Questions, ask_all
 from mazewm.maze.mazes import Mazes
@@ -57,7 +56,7 @@ class Beliefs(NamedTuple):
     maze: Int[np.ndarray, " pair"]
     connection: Int[np.ndarray, " pair"]
     belief: Float[np.ndarray, " pair"]  # probability, mean of both directions
-    is_claimed: Bool[np.ndarray, " pair"]  # the most likely next token in both directions
+    n_straight: Int[np.ndarray, " pair"]  # directions in which the step is the likeliest: 0 to 2
 
 
 @torch.inference_mode()
@@ -87,5 +86,5 @@ def beliefs(model: Transformer, prefix: Prefix, mazes: Mazes) -> Beliefs:
         maze,
         pairs[maze, nth],
         (share[maze, nth] + share[maze, nth + n]) / 2,
-        is_next[maze, nth] & is_next[maze, nth + n],
+        is_next[maze, nth].astype(int) + is_next[maze, nth + n],
     )

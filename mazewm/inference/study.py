@@ -1,5 +1,5 @@
-"""The behaviour of one run's transformer: its own question of every maze, and all questions of
-some, beside an untrained model.
+"""The behaviour of one run's transformer: one question about every maze, and all questions about
+some. A few are also asked of an untrained model.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from mazewm.io import tables
 from mazewm.io.params import Params
 from mazewm.io.progress import progress
 from mazewm.model.transformer import Transformer
+from mazewm.results import TRAINED, UNTRAINED
 from mazewm.run import Run
 
 Count = Annotated[int, Field(gt=0)]
-TRAINED, UNTRAINED = "trained", "untrained"
 
 
 class BehaviourParams(Params):

@@ -8,18 +8,19 @@ from mazewm.claims import world
 
 
 @pytest.mark.parametrize(
-    ("p", "blind", "untrained", "verdict", "control"),
+    ("p", "blind", "near", "untrained", "verdict", "control"),
     [
-        (0.9, 0.1, 0.0, "supported", "the blind walker"),
-        (0.9, 0.1, 0.2, "supported", "an untrained model"),
-        (0.3, 0.3, 0.0, "undecided", "the blind walker"),
-        (0.1, 0.4, 0.0, "refuted", "the blind walker"),
-        (0.3, 0.1, 0.9, "refuted", "an untrained model"),
+        (0.9, 0.1, 0.2, 0.0, "supported", "the near-sighted walker"),
+        (0.9, 0.3, 0.2, 0.0, "supported", "the blind walker"),
+        (0.9, 0.1, 0.2, 0.3, "supported", "an untrained model"),
+        (0.3, 0.1, 0.3, 0.0, "undecided", "the near-sighted walker"),
+        (0.1, 0.2, 0.4, 0.0, "refuted", "the near-sighted walker"),
+        (0.3, 0.1, 0.2, 0.9, "refuted", "an untrained model"),
     ],
 )
-def test_answers_show_walls(p, blind, untrained, verdict, control):
-    rows = [answers(p, blind=blind), answers(untrained, model="untrained", blind=blind, seed=1)]
-    found = world.answers_show_walls(pd.concat(rows))
+def test_answers_need_a_map(p, blind, near, untrained, verdict, control):
+    rows = [answers(p, blind=blind, near=near), answers(untrained, model="untrained", seed=1)]
+    found = world.answers_need_a_map(pd.concat(rows))
     assert (found.id, found.verdict, found.control_name) == ("W1a", verdict, control)
     assert found.n == 6 * N_SETS
     assert found.value == pytest.approx(rows[0].n_solved.sum() / found.n)
@@ -28,8 +29,8 @@ def test_answers_show_walls(p, blind, untrained, verdict, control):
 
 def test_only_questions_that_tell_count():
     rows = pd.concat([answers(0.9, n_telling=0), answers(0.0, model="untrained")])
-    assert world.answers_show_walls(rows).verdict == "undecided"
-    assert world.answers_show_walls(rows).n == 0
+    assert world.answers_need_a_map(rows).verdict == "undecided"
+    assert world.answers_need_a_map(rows).n == 0
 
 
 @pytest.mark.parametrize(
@@ -43,21 +44,36 @@ def test_only_questions_that_tell_count():
 )
 def test_the_map(p_open, p_closed, untrained, verdict):
     rows = pd.concat([beliefs(p_open, p_closed), beliefs(*untrained, model="untrained", seed=1)])
-    found = world.map_is_that_of_the_maze(rows)
+    found = world.answers_agree_with_the_list(rows)
     assert (found.id, found.verdict) == ("W1b", verdict)
     own = rows[rows.model == "trained"]
-    gap = own[own.is_open].is_claimed.mean() - own[~own.is_open].is_claimed.mean()
+    gap = (own[own.is_open].n_straight == 2).mean() - (own[~own.is_open].n_straight > 0).mean()
     assert found.value == pytest.approx(gap)
+    assert found.low < found.value < found.high
+
+
+def test_one_direction_across_a_wall_counts_and_across_a_connection_does_not():
+    rows = beliefs(1.0, 0.0).assign(n_straight=1)
+    assert world.map_gap(rows).value == -1
+
+
+def test_a_perfect_map_has_an_interval():
+    """Of 40 connection sets, all alike: Wilson's for 40 of 40, on both sides."""
+    found, z = world.map_gap(beliefs(1.0, 0.0)), 1.959964
+    assert found.value == 1 == found.high
+    assert 1 - found.low == pytest.approx(2**0.5 * z * z / (40 + z * z), rel=1e-3)
+    assert world.map_gap(beliefs(1.0, 0.0)[lambda rows: rows.is_open]).n == 0
 
 
 def test_the_summary_by_hand():
     asked = answers(1.0).assign(n_crossings=0)
     pairs = beliefs(1.0, 0.0)
     found = world.summary(asked, pairs)["test"]["trained"]
-    for name in ("solved", "telling_solved", "valid", "map_recall", "map_precision"):
-        assert found[name]["value"] == 1, name
-    assert found["crossings"]["value"] == found["closed_claimed"]["value"] == 0
+    for name in ("solved", "telling_solved", "valid", "straight_across_connections", "telling"):
+        assert (found[name]["value"] if name != "telling" else found[name]) == 1, name
+    assert found["crossings"]["value"] == found["straight_across_walls"]["value"] == 0
     assert found["solved_by_blind_walker"] == pytest.approx(0.1)
+    assert found["telling_solved_by_near_sighted_walker"] == pytest.approx(0.2)
     assert found["brier"] == pytest.approx((0.07**2 + 0.04**2) / 2)
 
 

@@ -11,13 +11,13 @@ from mazewm.inference.answers import (
     AnswerRow,
     Answers,
     BeliefRow,
-    blind_chance,
     judged,
     measure_answers,
 )
 from mazewm.inference.asking import beliefs, every_question, of_one_size
 from mazewm.inference.behaviour import walk
 from mazewm.inference.subject import Subject
+from mazewm.inference.walkers import blind_chance, near_sighted_chance
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import Vocabulary, encode, encode_questions
@@ -58,6 +58,32 @@ def test_the_blind_walkers_chance_is_one_of_all_straight_ways(drawing):
         path = tuple(path[path >= 0].tolist())
         ways = straight_ways(mazes.grid.n, path[0], path[-1])
         assert chance == ((1 / len(ways)) if path in ways else 0)
+
+
+def near_sighted_walk(drawing, origin, target, rng):
+    """One walk, step by step: the nearest connected cell that was not visited, until none is
+    left."""
+    way = [origin]
+    while way[-1] != target:
+        there = [cell for cell in drawing.around(way[-1]) if cell not in way]
+        if not there:
+            break
+        away = [abs(cell[0] - target[0]) + abs(cell[1] - target[1]) for cell in there]
+        nearest = [cell for cell, d in zip(there, away, strict=True) if d == min(away)]
+        way.append(nearest[rng.integers(len(nearest))])
+    return way
+
+
+@pytest.mark.parametrize("drawing", [HOOK, LADDER, BRIDGE])
+def test_the_near_sighted_walkers_chance_is_how_often_it_takes_the_path(drawing):
+    mazes, rng = batch(drawing), np.random.default_rng(0)
+    guess = every_question(mazes).guess
+    chances = near_sighted_chance(mazes.grid, mazes.connections, guess)[0]
+    assert 0 < chances.mean() < 1
+    for path, chance in list(zip(guess[0], chances, strict=True))[::3]:
+        way = [divmod(int(cell), mazes.grid.n) for cell in path[path >= 0]]
+        walks = [near_sighted_walk(drawing, way[0], way[-1], rng) for _ in range(200)]
+        assert chance == pytest.approx(np.mean([walk == way for walk in walks]), abs=0.15)
 
 
 def test_perfect_answers():
@@ -117,7 +143,7 @@ def test_beliefs_are_those_of_one_prompt_at_a_time(encoding):
         prefix = model.read(torch.from_numpy(encoded.lists))
         found = beliefs(model, prefix, mazes)
         first_cell = Vocabulary(mazes.grid.n).first_cell
-        for maze, e, belief, is_claimed in zip(*found, strict=True):
+        for maze, e, belief, n_straight in zip(*found, strict=True):
             shares, says = [], []
             for a, b in (mazes.grid.ends[e], mazes.grid.ends[e][::-1]):
                 asked = encode_questions(mazes.grid, np.array(a), np.array(b))
@@ -126,7 +152,7 @@ def test_beliefs_are_those_of_one_prompt_at_a_time(encoding):
                 shares.append(share[b + first_cell].item())
                 says.append(int(share.argmax()) == b + first_cell)
             assert belief == pytest.approx(np.mean(shares), abs=1e-6)
-            assert is_claimed == all(says)
+            assert n_straight == sum(says)
         there = touched_cells(mazes.grid, mazes.connections)[:, mazes.grid.ends].all(axis=2)
         assert list(zip(found.maze, found.connection, strict=True)) == list(
             zip(*np.nonzero(there), strict=True)
