@@ -4,7 +4,7 @@ code.
 Imports are read from the syntax tree, without importing anything; those inside functions count,
 too. Names that a package offers lazily (``mazewm.io.lazy.offer``) count for a file that imports
 them from the package, and not for one that imports another module of the package. Imports that
-cannot be read from the syntax tree (``import *``, modules named at run time) are refused.
+cannot be read from the syntax tree (``import *``, calls of ``import_module``) are refused.
 """
 
 import ast
@@ -148,7 +148,8 @@ def closure(path: Path, root: Path = ROOT) -> list[Path]:
 
 
 def code_of(text: str) -> str:
-    """The text of a module without comments, docstrings, blank lines and trailing spaces.
+    """The text of a module without comments, docstrings, blank lines and trailing spaces (those
+    inside strings of several lines go, too).
 
     These are cut out of the text itself, because dumps of the syntax tree and the tokens of
     f-strings differ between versions of Python."""

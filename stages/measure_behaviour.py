@@ -1,5 +1,5 @@
-"""Stage measure_behaviour: a trained transformer -> how it answers all questions of its mazes, and
-what it takes for connected.
+"""Stage measure_behaviour: a trained transformer -> how it answers all questions about some mazes,
+and what it takes for connected.
 """
 
 from mazewm.io import files

@@ -109,7 +109,7 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-0",
         "rotary-path-1",
     ]
-    assert all(f"`{name}` finds it in" in readme for name in ("rotary-all-0", "rotary-path-1"))
+    assert all(f"`{name}` solves" in readme for name in ("rotary-all-0", "rotary-path-1"))
     assert "| 10.0 % |" in table[0] and "| 90.0 % |" in table[-1]
     assert "first names it at `;` after block 2" in readme
     assert "one seed of each" not in readme and "### `rotary-path`, all seeds" in claims
@@ -117,9 +117,9 @@ def test_templates_take_whatever_runs_there_are(study):
 
 def test_a_sentence_that_results_no_longer_carry_is_refused(study):
     claims = json.loads((study / "claims.json").read_text())
-    claims["runs"]["rotary-path-0"]["W1b"]["value"] = 0.5
+    claims["runs"]["rotary-path-0"]["W1a"]["verdict"] = "undecided"
     (study / "claims.json").write_text(json.dumps(claims))
-    with pytest.raises(BadInput, match="no longer carry the sentence “a model's answers imply"):
+    with pytest.raises(BadInput, match="no longer carry the sentence “models answer questions"):
         fill_docs.filled(metrics=study)
 
 

@@ -55,6 +55,6 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame) -> Figure:
     right.set(xlabel="belief that two adjacent cells are connected", xlim=(0, 1))
     right.set(ylabel="share of pairs", ylim=(-0.02, 1.02))
     n_pairs = span(beliefs[beliefs.model == TRAINED].groupby("run").n.sum())
-    right.set_title(f"The map that the answers imply ({n_pairs} pairs)")
+    right.set_title(f"The way to a cell beside ({n_pairs} pairs for each run)")
     legend_below(figure, [left, right], 4)
     return figure

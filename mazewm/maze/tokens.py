@@ -179,7 +179,7 @@ class Encoded:
 
 def encoding_rng(seed: int) -> np.random.Generator:
     """The random generator for encoding mazes. It is the same for all studies of a seed, so that
-    two studies of the same mazes read the same prompts."""
+    two studies of the same mazes in the same batches read the same prompts."""
     return np.random.default_rng(seed)
 
 
