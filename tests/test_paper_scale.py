@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, object]] = {
         "n_observations": 1,
         "n_observed_mazes": 4,
     },
+    "behaviour": {"n_test_mazes": 1, "n_overload_mazes": 1, "n_untrained_mazes": 1},
     "consolidation": {"n_mazes": 4},
     "writing": {"n_mazes": 6, "n_per_connection": 1},
     "activations": {"n_train_mazes": 6, "n_held_out_mazes": 3, "n_untrained_mazes": 3},
