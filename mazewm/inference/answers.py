@@ -7,7 +7,7 @@ the time.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Int
 
 from mazewm.inference.asking import beliefs, every_question, of_one_size
-from mazewm.inference.rollout import NO_CELL, Questions, rollouts
+from mazewm.inference.behaviour import judge
+from mazewm.inference.rollout import Questions, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.inference.walkers import blind_chance, near_sighted_chance
 from mazewm.io import tables
@@ -117,20 +118,19 @@ def judged(
     """The counts of AnswerRow for each maze (its index, as ``maze``) and length of path, given the
     cells that were walked."""
     grid, guess, maze = mazes.grid, questions.guess, np.arange(len(mazes))
-    width = max(cells.shape[2], guess.shape[2])
-    walked, path = (
-        np.pad(each, ((0, 0), (0, 0), (0, width - each.shape[2])), constant_values=-1)
-        for each in (cells, guess)
+    asked = replace(
+        mazes[np.repeat(maze, guess.shape[1])],
+        origin=guess[:, :, 0].ravel(),
+        target=questions.target.ravel(),
+        path=guess.reshape(-1, guess.shape[2]),
     )
-    here, there = walked[:, :, :-1], walked[:, :, 1:]
+    is_path, is_valid, _ = judge(asked, cells.reshape(len(asked), -1))
+    here, there = cells[:, :, :-1], cells[:, :, 1:]
     is_step = (here >= 0) & (there >= 0)
     connection = np.where(is_step, grid.connection_of[here, there], -1)
     is_open = (connection >= 0) & mazes.connections[maze[:, None, None], connection]
-    last = np.take_along_axis(walked, (walked != -1).sum(axis=2)[:, :, None] - 1, axis=2)[:, :, 0]
-    is_valid = (walked[:, :, 0] == guess[:, :, 0]) & (last == questions.target)
-    is_valid &= (walked != NO_CELL).all(axis=2) & (is_step == is_open).all(axis=2)
     is_unique = questions.ways.is_unique[maze[:, None], guess[:, :, 0], questions.target]
-    is_solved = is_unique & (walked == path).all(axis=2)
+    is_solved = is_unique & is_path.reshape(is_unique.shape)
     blind = blind_chance(grid, guess)
     near = near_sighted_chance(grid, mazes.connections, guess)
     is_telling = is_unique & (np.maximum(blind, near) < TELLING)

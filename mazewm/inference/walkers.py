@@ -46,10 +46,10 @@ def near_sighted_chance(
     for step in range(paths.shape[2] - 1):
         here, following = paths[:, :, step], paths[:, :, step + 1]
         is_walking = following >= 0
-        there = grid.neighbours[np.where(is_walking, here, 0)]
-        connection = grid.connection_of[np.where(is_walking, here, 0)[:, :, None], there]
-        is_open = (there >= 0) & (connection >= 0)
-        is_open &= connections[maze[:, :, None], np.maximum(connection, 0)]
+        at = np.where(is_walking, here, 0)
+        there = grid.neighbours[at]
+        connection = grid.connection_of[at[:, :, None], there]
+        is_open = (there >= 0) & connections[maze[:, :, None], connection]
         is_open &= ~np.take_along_axis(is_visited, np.maximum(there, 0), axis=2)
         away = np.where(is_open, sum(_apart(grid, there, target[:, :, None])), np.inf)
         is_nearest = is_open & (away == away.min(axis=2, keepdims=True))
