@@ -1,17 +1,26 @@
 """Intervals against figures worked out by hand, and how often they hold the truth."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
-from mazewm.claims import statistics
+from mazewm.claims.choosing import for_choosing
+from mazewm.claims.resampling import resample, weights
 from mazewm.claims.statistics import (
+    NO_CONTRAST,
     NOTHING,
-    Clustered,
     Interval,
-    bootstrap,
-    cluster_bootstrap,
+    Ratio,
+    Sample,
+    contrast,
+    estimate,
+    holm,
+    mean,
+    paired,
     rounded,
     share,
+    unpaired,
     wilson,
 )
 
@@ -87,50 +96,183 @@ def test_intervals_of_clusters_hold_the_truth_where_independent_ones_do_not():
     assert np.mean(held["clusters"]) > 0.9 > np.mean(held["independent"])
 
 
-def test_the_bootstrap_of_clusters_resamples_them_whole():
+def test_clusters_are_drawn_whole():
     values, clusters = np.repeat([0.0, 1.0] * 23, 5), np.repeat(np.arange(46), 5)
-    found = cluster_bootstrap(Clustered(values, clusters))
+    found = mean(values, clusters)
     assert (found.value, found.n) == (0.5, 230)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / 46**0.5, rel=0.1)
-    gap = cluster_bootstrap(Clustered(np.ones(7), np.arange(7)), Clustered(values, clusters))
-    assert (
-        gap.value == 0.5
-        and gap.n == 7
-        and gap.high - gap.low == pytest.approx(found.high - found.low, rel=0.1)
+    assert found.high - found.low == pytest.approx(2 * 2.01 * 0.5 / 46**0.5, rel=0.1)
+    alone = mean(values)
+    assert alone.high - alone.low == pytest.approx(2 * 1.97 * 0.5 / 230**0.5, rel=0.1)
+
+
+def test_a_ratio_is_a_sum_over_a_sum():
+    hits, asked = (
+        np.array([9.0, 1.0, 3.0, 8.0, 2.0, 0.0]),
+        np.array([10.0, 2.0, 4.0, 9.0, 5.0, 0.0]),
     )
-    assert (
-        cluster_bootstrap(Clustered(np.zeros(0), np.zeros(0)))
-        == NOTHING
-        == cluster_bootstrap(Clustered(values, clusters), Clustered([], []))
+    found = contrast([Ratio(hits, asked)], [], range(6))
+    assert found.value == pytest.approx(23 / 30) and (found.n, found.n_clusters) == (5, 5)
+    two = contrast([Ratio(hits, asked)], [Ratio(asked - hits, asked)], range(6))
+    assert two.value == pytest.approx(23 / 30 - 7 / 30)
+    # the draws move together: the difference is twice the share, less 1
+    assert two.low == pytest.approx(2 * found.low - 1) and two.high == pytest.approx(
+        2 * found.high - 1
     )
 
 
-def test_bootstrap_holds_the_truth_and_is_seeded(monkeypatch):
-    sample = np.random.default_rng(0).normal(5, 2, 101)
-    assert bootstrap(sample) == bootstrap(sample)
-    assert bootstrap(sample) != bootstrap(sample, seed=1)
-    found = bootstrap(sample)
-    assert found.value == sample.mean() and found.n == 101
-    assert found.high - found.low == pytest.approx(2 * 1.96 * sample.std() / 101**0.5, rel=0.1)
-    monkeypatch.setattr(statistics, "N_RESAMPLES", 199)
-    many = [bootstrap(np.random.default_rng(seed).normal(5, 2, 53)) for seed in range(101)]
-    assert 0.88 < np.mean([one.low <= 5 <= one.high for one in many]) < 0.99
+def test_a_pair_is_compared_with_itself_and_not_with_others():
+    rng, ones = np.random.default_rng(0), np.ones(40)
+    base, more = rng.normal(0, 3, 40), rng.normal(1, 0.3, 40)
+    pairs = contrast([Ratio(base + more, ones)], [Ratio(base, ones)], range(40))
+    assert pairs.interval == mean(more)
+    none = np.zeros(40)
+    apart = contrast(
+        [Ratio(np.append(base + more, none), np.append(ones, none))],
+        [Ratio(np.append(none, base), np.append(none, ones))],
+        range(80),
+    )
+    assert apart.value == pytest.approx(pairs.value)
+    assert apart.high - apart.low > 4 * (pairs.high - pairs.low)
 
 
-def test_a_statistic_is_that_of_whole_examples(monkeypatch):
-    """Rows are resampled, in as many pieces as it takes."""
-    pairs = np.stack([np.arange(1.0, 48.0), 2 * np.arange(1.0, 48.0)], axis=1)
-    found = bootstrap(pairs, lambda draws: draws.sum(axis=1)[:, 0] / draws.sum(axis=1)[:, 1])
-    assert found == Interval(0.5, 0.5, 0.5, 47)
-    sample = np.random.default_rng(1).normal(size=53)
-    whole = bootstrap(sample)
-    monkeypatch.setattr(statistics, "BLOCK", 1000)
-    assert bootstrap(sample) == whole
+def test_only_entries_that_both_have_are_paired():
+    own = pd.Series([0.9, 0.8, 0.7, 0.9, 0.8, 0.1], index=list("abcdef"))
+    other = pd.Series([0.1, 0.3, 0.4, 0.2, 0.2, np.nan, 5.0], index=list("abcdefg"))
+    found = paired(own, other)
+    assert found.n == 5 and found.value == pytest.approx(4.1 / 5 - 1.2 / 5)
+    sets = pd.Series([0, 0, 1, 1, 2, 2], index=own.index)
+    assert paired(own, other, sets).n_clusters == 3
 
 
-def test_bootstrap_of_equals_is_a_point_and_of_none_is_nothing():
-    assert bootstrap(np.full(7, 0.25)) == Interval(0.25, 0.25, 0.25, 7)
-    assert bootstrap(np.zeros(0)) == NOTHING
+def test_bounds_and_p_values_say_the_same():
+    rng, ones = np.random.default_rng(1), np.ones(13)
+    n_near = 0
+    for shift in np.linspace(-0.8, 0.8, 201):
+        found = contrast([Ratio(rng.normal(size=13) + shift, ones)], [], range(13), 499)
+        assert (found.low > 0) == (found.p_above < 0.025)
+        assert (found.high < 0) == (found.p_below < 0.025)
+        n_near += 0.01 < min(found.p_above, found.p_below) < 0.05
+    assert n_near > 10, "some are near the edge"
+
+
+def test_no_p_value_is_smaller_than_draws_can_show():
+    ones = np.ones(20)
+    far = contrast([Ratio(5 + np.random.default_rng(0).normal(size=20), ones)], [], range(20), 999)
+    assert far.p_above == 1 / 1000 and far.p_below > 0.99
+    assert contrast([Ratio(ones, ones)], [], range(20), 999).p_above == 1 / 1000
+
+
+def test_the_interval_is_that_of_student_where_values_are_normal():
+    rng, n = np.random.default_rng(2), 15
+    ends = []
+    for _ in range(200):
+        sample = rng.normal(size=n)
+        half = stats.t.ppf(0.975, n - 1) * sample.std(ddof=1) / n**0.5
+        found = mean(sample)
+        ends.append((found.high - found.low) / (2 * half))
+    assert np.mean(ends) == pytest.approx(1, abs=0.05)
+
+
+def test_one_outlier_gives_few_degrees_of_freedom():
+    even, odd = np.append(np.zeros(20), np.ones(20)), np.append(np.zeros(39), 1.0)
+    free = [
+        resample(np.stack([x, np.ones(40)], axis=1), lambda s: s[:, 0] / s[:, 1], 99).freedom
+        for x in (even, odd)
+    ]
+    assert free[0] == 39 and free[1] == pytest.approx(2, abs=0.2)
+
+
+def test_values_that_are_all_alike_are_no_point():
+    ones = np.ones(24)
+    assert contrast([Ratio(ones, ones)], [], range(24)).interval == pytest.approx(wilson(24, 24))
+    both = contrast([Ratio(ones, ones)], [Ratio(0 * ones, ones)], range(24))
+    below = 1 - wilson(24, 24).low
+    assert both.value == 1 == both.high and both.low == pytest.approx(1 - 2**0.5 * below)
+    same = contrast([Ratio(ones, ones)], [Ratio(ones, ones)], range(24))
+    assert (same.value, same.p_above) == (0, 0.5) and same.low == pytest.approx(-below)
+    assert same.high == pytest.approx(below)
+
+
+@pytest.mark.parametrize(
+    ("x1", "n1", "x2", "n2", "low", "high"),
+    # Newcombe (1998), table II, method 10
+    [(56, 70, 48, 80, 0.0524, 0.3339), (9, 10, 3, 10, 0.1705, 0.8090), (10, 10, 0, 10, 0.6075, 1)],
+)
+def test_newcombes_examples(x1, n1, x2, n2, low, high):
+    found = unpaired(Sample(x1 / n1, 0, n1), Sample(x2 / n2, 0, n2))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_unpaired_means_have_both_errors():
+    found = unpaired(Sample(0.6, 0.3, 100), Sample(0.5, 0.4, 100))
+    assert found.value == pytest.approx(0.1) and found.p_above == pytest.approx(stats.norm.sf(2))
+    assert found.high - found.value == pytest.approx(1.959964 * 0.05)
+
+
+def test_few_clusters_of_shares_have_wilsons_interval_and_of_others_none():
+    ones = np.ones(4)
+    few = contrast([Ratio([0.2, 0.4, 0.3, 0.1], ones)], [], range(4))
+    assert few.interval == pytest.approx((0.25, *wilson(1, 4)[1:3], 4))
+    for values in ([1.2, 1.4, 1.3, 1.1], [2.0] * 4):
+        found = contrast([Ratio(values, ones)], [], range(4))
+        assert (found.n, found.p_above, found.p_below) == (0, 1, 1)
+        assert found.low == found.value == found.high == pytest.approx(np.mean(values))
+    alike = contrast([Ratio(np.full(9, 2.0), np.ones(9))], [], range(9))
+    assert (alike.value, alike.n) == (2, 0)
+
+
+def test_nothing_is_no_contrast():
+    zero = np.zeros(7)
+    assert contrast([Ratio([], [])], [], []) == NO_CONTRAST
+    assert contrast([Ratio(zero, zero)], [], range(7)) == NO_CONTRAST
+    assert contrast([Ratio(zero + 1, zero + 1)], [Ratio(zero, zero)], range(7)) == NO_CONTRAST
+    assert mean([]) == NOTHING
+
+
+def test_any_statistic_of_sums():
+    rng = np.random.default_rng(3)
+    sums = np.stack([rng.uniform(1, 2, 30), rng.uniform(3, 4, 30)], axis=1)
+    found = estimate(sums, lambda some: np.log(some[:, 0] / some[:, 1]))
+    same = contrast([Ratio(sums[:, 0], sums[:, 1])], [], range(30))
+    assert found.n == found.n_clusters == 30
+    ends = np.array([found.value, found.low, found.high])
+    assert np.exp(ends) == pytest.approx([same.value, same.low, same.high])
+    assert found.p_below == 1 / 10_001
+
+
+def test_draws_without_a_denominator_are_dropped():
+    some = np.append(np.zeros(18), [1.0, 1.0])  # in 12 % of draws neither is drawn
+    found = resample(np.stack([some, some], axis=1), lambda s: s[:, 0] / s[:, 1], 999)
+    assert 800 < len(found.draws) < 920 and found.value == 1 and not found.has_spread
+    assert contrast([Ratio(some, some)], [], range(20)).low == pytest.approx(wilson(2, 2).low)
+
+
+def test_many_clusters_are_drawn_in_blocks(monkeypatch):
+    [once] = weights(11, 500)
+    monkeypatch.setattr("mazewm.claims.resampling.BLOCK", 1000)
+    parts = list(weights(11, 500))
+    assert len(parts) > 1 and np.array_equal(np.concatenate(parts), once)
+    assert (once.sum(axis=1) == 11).all() and once.mean() == 1
+
+
+def test_holm_by_hand():
+    assert holm({"a": 0.0125, "b": 0.0167, "c": 0.026, "d": 0.04}) == {
+        "a": True,
+        "b": False,  # 0.05 / 3 is less
+        "c": False,
+        "d": False,
+    }
+    assert holm({}) == {} and holm({"a": 0.05}) == {"a": True}
+
+
+def test_only_validation_rows_decide_choices():
+    rows = pd.DataFrame({"split": ["validation", "validation"], "score": [1, 2]})
+    assert for_choosing(rows) is rows
+    for split in ("test", "overload"):
+        with pytest.raises(RuntimeError, match=split):
+            for_choosing(pd.concat([rows, rows.assign(split=split)]))
+    with pytest.raises(RuntimeError, match="column split"):
+        for_choosing(rows.drop(columns="split"))
 
 
 def test_metrics_are_rounded():
