@@ -11,7 +11,14 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from stages.command import command
 
-COLOURS = {"supported": "green", "refuted": "red", "undecided": "yellow"}
+COLOURS = {
+    "supported": "green",
+    "refuted": "red",
+    "not beyond the control": "magenta",
+    "depends": "cyan",
+    "undecided": "yellow",
+    "unmeasured": "bright_black",
+}
 
 
 def main() -> None:
@@ -39,18 +46,24 @@ def main() -> None:
             "value",
             "95 % interval",
             "control",
+            "difference",
+            "p",
             "verdict",
             title=title,
             title_justify="left",
         )
         for id, one in some.items():
             verdict = f"[{COLOURS[one['verdict']]}]{one['verdict']}[/]"
-            interval = f"{one['low']:.2f} {one['high']:.2f}" if one["n"] else "none"
+            if one["verdict"] == "unmeasured":
+                table.add_row(f"{id} {one['statement']}", "", "", one["reason"], "", "", verdict)
+                continue
             table.add_row(
                 f"{id} {one['statement']}",
                 f"{one['value']:.2f}",
-                interval,
-                f"{one['control']:.2f} {one['control_name']}",
+                _ends(one),
+                f"{one['control']:.2f} {one['control_name']} {_ends(one, 'control_')}",
+                f"{one['gap']:.2f}, {_ends(one, 'gap_')}",
+                f"{one['p']:.2g}",
                 verdict,
             )
         console.print(table)
@@ -58,6 +71,12 @@ def main() -> None:
         f"Claims, with what each value measures: {results}/claims.json\nMetrics: "
         f"{results}/summary.json\nPictures: {results}/figures/"
     )
+
+
+def _ends(one: dict[str, Any], of: str = "") -> str:
+    """The ends of an interval of a claim; nothing for a level without sampling error."""
+    low, high = one[f"{of}low"], one[f"{of}high"]
+    return f"{low:.2f} to {high:.2f}" if low < high else ""
 
 
 def _of_several_seeds(encodings: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

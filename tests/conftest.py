@@ -32,17 +32,14 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def style():
-    """Figures in the house style, without a screen and with few resamples; all are closed
-    afterwards."""
+    """Figures in the house style, without a screen; all are closed afterwards."""
     import matplotlib
     import matplotlib.pyplot as plt
 
-    from mazewm.claims import statistics
     from mazewm.figures.style import use_style
 
     matplotlib.use("Agg")
-    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "N_RESAMPLES", 199)
+    with matplotlib.rc_context():
         use_style()
         yield
     plt.close("all")

@@ -3,12 +3,13 @@ every encoding, and claim C7, which compares encodings.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mazewm.claims.claim import decided
 from mazewm.claims.curves import read_curve
 from mazewm.claims.pooling import code_claims, code_table, pool
 from mazewm.io import files
@@ -89,19 +90,19 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
 
 
 def _of_code(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """C7, between the encodings of each objective; with several objectives, the objective is
-    appended to the claim's id."""
+    """C7, between the encodings of each objective, decided together; with several objectives, the
+    objective is appended to the claim's id."""
     objectives = list(dict.fromkeys(run.objective for run in metrics))
-    found = {}
+    claims = []
     for objective in objectives:
         same: dict[tuple[str, int], Mapping[str, Any]] = {
             (run.encoding, run.seed): one
             for run, one in metrics.items()
             if run.objective == objective
         }
-        for id, one in code_claims(same).items():
-            found[id if len(objectives) == 1 else f"{id} {objective}"] = one.as_json()
-    return found
+        suffix = "" if len(objectives) == 1 else f" {objective}"
+        claims += [replace(one, id=one.id + suffix) for one in code_claims(same)]
+    return {one.id: one.as_json() for one in decided(claims)}
 
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:

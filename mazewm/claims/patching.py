@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from mazewm.circuits.groups import JOINT
-from mazewm.claims.statistics import bootstrap
+from mazewm.claims.statistics import Ratio, contrast
 
 PLACE = ["layer", "site"]
 
@@ -39,14 +39,13 @@ def right_patches(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
 def patch_effects(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
     """The effect of every place and group over ``n`` pairs; ``n_wrong`` pairs are left out.
 
-    The bootstrap interval resamples whole connection sets, since pairs of mazes with equal
-    connections are not independent."""
+    Intervals are from whole connection sets, since pairs of mazes with equal connections are not
+    independent."""
     n_wrong = int((~pairs.is_right).sum())
     keys = [*PLACE, "token_group"]
     rows = []
     for key, group in right_patches(pairs, patches).groupby(keys, sort=False):
-        by_set = group.groupby("connection_set")[["change", "span"]].sum()
-        found = bootstrap(by_set.to_numpy(), statistic=_ratio)
+        found = contrast([Ratio(group.change, group.span)], [], group.connection_set)
         effect = {
             "effect": found.value,
             "low": found.low,
@@ -56,12 +55,6 @@ def patch_effects(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:
         }
         rows.append(dict(zip(keys, key, strict=True)) | effect)
     return pd.DataFrame(rows, columns=[*keys, "effect", "low", "high", "n", "n_wrong"])
-
-
-def _ratio(change_and_span: np.ndarray) -> np.ndarray:
-    """Summed change over summed span of each resample, which is the ratio of their means."""
-    change, span = change_and_span.sum(axis=1).T
-    return change / span
 
 
 def attribution_agreement(pairs: pd.DataFrame, patches: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.statistics import NOTHING, bootstrap, rounded, share
-from mazewm.claims.verdicts import Claim, claim, paired, paired_shares
+from mazewm.claims.choosing import CHOOSING, for_choosing
+from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.statistics import mean, paired, rounded, share
 
 FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
 STATEMENTS = {
@@ -30,18 +31,11 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
     token, and linear readouts of the maze itself."""
     rows = probes[probes.fact == fact]
     own = rows[(rows.readout == "model") & (rows.depth > 0)]
-    means = own[own.split == "validation"].groupby(["token", "depth"]).score.mean()
-    kind = "R²" if fact == "distance" else "AUROC"
-    if means.empty or not (own.split == "test").any():
-        return claim(
-            FACTS[fact],
-            STATEMENTS[fact],
-            f"{kind} of a linear probe",
-            NOTHING,
-            0.0,
-            "too few mazes to fit a probe",
-        )
-    token, depth = means.idxmax()
+    measure = f"{'R²' if fact == 'distance' else 'AUROC'} of a linear probe, mean over units"
+    validation = own[own.split == CHOOSING]
+    if validation.empty or not (own.split == "test").any():
+        return unmeasured(FACTS[fact], STATEMENTS[fact], measure, "too few mazes to fit a probe")
+    token, depth = _best_place(validation)
     test = rows[rows.split == "test"]
     here = test[(test.token == token) & (test.depth == depth)]
     scores = {str(name): part.set_index("unit").score for name, part in here.groupby("readout")}
@@ -49,18 +43,20 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
     embedding = test[(test.readout == "model") & (test.token == token) & (test.depth == 0)]
     scores |= {"embedding": embedding.set_index("unit").score}
     model = scores.pop("model")
-    name = max(
-        (n for n in scores if len(scores[n])), key=lambda control: float(scores[control].mean())
-    )
-    measure = f"{kind} of a linear probe, mean over units: at {token}, depth {depth}"
-    return claim(
-        FACTS[fact],
-        STATEMENTS[fact],
-        measure,
-        paired(model, scores[name]),
-        float(scores[name].mean()),
-        name,
-    )
+    controls = [
+        Control(name, mean(score), paired(model, score))
+        for name, score in scores.items()
+        if len(score)
+    ]
+    measure += f": at {token}, depth {depth}"
+    return claim(FACTS[fact], STATEMENTS[fact], measure, mean(model), controls)
+
+
+def _best_place(validation: pd.DataFrame) -> tuple[str, int]:
+    """The token and depth with the highest mean score over units."""
+    scores = for_choosing(validation).groupby(["token", "depth"]).score.mean()
+    token, depth = scores.idxmax()
+    return str(token), int(depth)
 
 
 def uses(steering: pd.DataFrame) -> Claim:
@@ -69,48 +65,42 @@ def uses(steering: pd.DataFrame) -> Claim:
     any control of equal length at the same place, among mazes that are solved unedited."""
     rows = steering[(steering.situation == HARD) & steering.solved_before]
     keys = ["fact", "where", "depth", "dose"]
-    validation = rows[(rows.split == "validation") & (rows.method == STEERED)]
+    validation = rows[(rows.split == CHOOSING) & (rows.method == STEERED)]
     statement = "pushing along a fact's direction turns the path at a later fork"
+    measure = "rollouts that turn as predicted"
     if validation.empty:
-        return claim(
-            "C8d", statement, "rollouts that turn as predicted", NOTHING, 0.0, "no fork to steer at"
-        )
-    best = validation.groupby(keys).goes_as_predicted.mean().idxmax()
+        return unmeasured("C8d", statement, measure, "no fork to steer at")
+    best = for_choosing(validation).groupby(keys).goes_as_predicted.mean().idxmax()
     test = rows[
         (rows.split == "test")
         & (rows[keys] == pd.Series(dict(zip(keys, best, strict=True)))).all(axis=1)
     ]
     by_method = {str(name): part.set_index("example") for name, part in test.groupby("method")}
-    controls = {
-        name: float(by_method[name].goes_as_predicted.mean())
-        for name in CONTROLS
-        if name in by_method
-    }
-    if STEERED not in by_method or not controls:
-        return claim(
-            "C8d",
-            statement,
-            "rollouts that turn as predicted",
-            NOTHING,
-            0.0,
-            "no test fork that is solved unedited",
+    if STEERED not in by_method:
+        return unmeasured("C8d", statement, measure, "no test fork that is solved unedited")
+    own = by_method[STEERED]
+    controls = [
+        Control(
+            name,
+            mean(other.goes_as_predicted, other.connection_set),
+            paired(own.goes_as_predicted, other.goes_as_predicted, own.connection_set),
         )
-    name = max(controls, key=lambda control: controls[control])
-    interval = paired_shares(by_method[STEERED], by_method[name], "goes_as_predicted")
+        for name, other in by_method.items()
+        if name in CONTROLS
+    ]
     fact, where, depth, dose = best
-    measure = (
-        f"rollouts that turn as predicted: {fact} written at {where}, depth {depth}, dose {dose:g}"
-    )
-    return claim("C8d", statement, measure, interval, controls[name], name)
+    measure += f": {fact} written at {where}, depth {depth}, dose {dose:g}"
+    value = mean(own.goes_as_predicted, own.connection_set)
+    return claim("C8d", statement, measure, value, controls)
 
 
 def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
-    """Mean score over units on test mazes, with its bootstrap interval, by fact, token, depth and
+    """Mean score over units on test mazes, with its interval, by fact, token, depth and
     readout; ``n`` is the median number of mazes of a unit."""
     rows = []
     keys = ["fact", "token", "depth", "readout"]
     for key, units in probes[probes.split == "test"].groupby(keys, sort=False):
-        found = bootstrap(units.score.to_numpy())
+        found = mean(units.score)
         more = {
             "value": found.value,
             "low": found.low,
@@ -133,9 +123,9 @@ def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
     keys = ["situation", "fact", "where", "depth", "method"]
     rows = []
     for key, mine in solved.groupby(keys):
-        judged = mine[mine.split == "validation"]
+        judged = mine[mine.split == CHOOSING]
         rates = (
-            (judged if len(judged) else mine[mine.split == "test"])
+            (for_choosing(judged) if len(judged) else mine[mine.split == "test"])
             .groupby("dose")
             .goes_as_predicted.mean()
         )
@@ -155,12 +145,12 @@ def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
 def summary(probes: pd.DataFrame) -> dict[str, Any]:
     """The mean score over units of every readout on test mazes, by fact and readout, at the token
     and depth where the readout does best on validation mazes."""
-    means = probes.groupby(["split", "fact", "readout", "token", "depth"]).score.mean()
     found: dict[str, Any] = {}
-    for (fact, readout), by_place in (
-        means.loc["validation"].groupby(["fact", "readout"]) if "validation" in means.index else ()
-    ):
-        place = by_place.idxmax()
-        if ("test", *place) in means.index:
-            found.setdefault(str(fact), {})[str(readout)] = rounded(means["test", *place])
+    test = probes[probes.split == "test"]
+    for (fact, readout), rows in probes[probes.split == CHOOSING].groupby(["fact", "readout"]):
+        token, depth = _best_place(rows)
+        mine = test[(test.fact == fact) & (test.readout == readout)]
+        there = mine[(mine.token == token) & (mine.depth == depth)]
+        if len(there):
+            found.setdefault(str(fact), {})[str(readout)] = rounded(there.score.mean())
     return found

@@ -1,6 +1,6 @@
 """The tables of one run -> its metrics, its claims, and the curves by which runs are compared."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from mazewm import results
 from mazewm.claims import planning, saes, summary, verdicts, world
+from mazewm.claims.claim import Claim, decided
 from mazewm.claims.curves import read_curve
 from mazewm.claims.effects import (
     CONTROLS,
@@ -91,7 +92,7 @@ class Scored(NamedTuple):
     """The results of one run."""
 
     metrics: dict[str, Any]
-    claims: list[verdicts.Claim]
+    claims: list[Claim]
     curves: dict[str, pd.DataFrame]  # small tables for git, by name
     reported: dict[str, "Reported"]  # effects at the writing site, by kind of edit
 
@@ -140,7 +141,7 @@ def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
     """Metrics, claims (all but C7, which needs several runs) and curves of one run; ``threshold``
-    is the own_mass that makes a connectivity head."""
+    is the own_mass that makes a connectivity head, which is in the metrics but in no claim."""
     found, main = str(tables.site), str(tables.writing_site)
     # without examples in which nothing is edited
     ledger = tables.ledger[tables.ledger.n_changed > 0]
@@ -152,11 +153,11 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         for site in dict.fromkeys(tables.sites.values())
     }
     at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
-    decided = [
+    claims = [
         world.answers_need_a_map(tables.answers),
         world.answers_agree_with_the_list(tables.beliefs),
         verdicts.encodes_connections(tables.features, found),
-        verdicts.has_connectivity_heads(tables.attention, threshold),
+        verdicts.has_connectivity_heads(tables.attention),
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
         verdicts.is_causal("C4a", "adding", at["add"].latents, at["add"].controls),
@@ -179,6 +180,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         *(planning.represents(tables.probes, fact) for fact in planning.FACTS),
         planning.uses(tables.steering),
     ]
+    claims = decided(claims)
     here = tables.consolidation
     here = here[
         (here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))
@@ -219,10 +221,10 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             effects, attribution_agreement(tables.patch_pairs, tables.patches)
         ),
         "beyond": planning.summary(tables.probes),
-        "claims": {one.id: _figures(one) for one in decided},
+        "claims": {one.id: _figures(one) for one in claims},
     }
     curves = curves_of(tables, {kind: at[kind] for kind in ("several", "overload")})
-    return Scored(metrics, decided, curves | {"patching": effects}, at)
+    return Scored(metrics, claims, curves | {"patching": effects}, at)
 
 
 def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:
@@ -264,9 +266,7 @@ def _intervention(ledger: pd.DataFrame, kind: str, site: str, reported: Reported
     return summary.intervention(*reported, n_unsolved=int((~mine.solved_before).sum()))
 
 
-def _figures(one: verdicts.Claim) -> dict[str, Any]:
+def _figures(one: Claim) -> dict[str, Any]:
     """The part of a claim that ``dvc metrics diff`` compares."""
-    values = asdict(one)
-    return {name: rounded(values[name]) for name in ("value", "low", "high", "control")} | {
-        "verdict": one.verdict
-    }
+    names = ("value", "low", "high", "control", "gap", "gap_low", "gap_high", "p", "verdict")
+    return {name: value for name, value in one.as_json().items() if name in names}

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from mazewm.claims.statistics import bootstrap
+from mazewm.claims.statistics import mean
 
 
 def frontier(rows: pd.DataFrame) -> pd.DataFrame:
     """The points of the SAE sweep (rows of FrontierRow), with ``mcc`` as the mean over
-    ``n_connections`` connections and the ends of its bootstrap interval."""
-    found = [bootstrap(mcc) for mcc in rows.mcc]
+    ``n_connections`` connections and the ends of its interval."""
+    found = [mean(mcc) for mcc in rows.mcc]
     more = {
         "mcc": [m.value for m in found],
         "mcc_low": [m.low for m in found],

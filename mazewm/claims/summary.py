@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mazewm.claims.effects import Effect, recovered_effect, strongest
-from mazewm.claims.statistics import bootstrap, rounded, share
+from mazewm.claims.statistics import mean, rounded, share
 from mazewm.claims.trees import deepest_trees, latents_per_connection
 from mazewm.claims.verdicts import top_head
 
@@ -81,8 +81,7 @@ def seed_stability(rows: pd.DataFrame) -> dict[str, Any]:
     random directions, by place (docs/science.md#seed-stability)."""
     return {
         str(place).replace(".", "_"): {
-            str(other): bootstrap(part.cosine.to_numpy()).as_metrics()
-            for other, part in at.groupby("other")
+            str(other): mean(part.cosine).as_metrics() for other, part in at.groupby("other")
         }
         for place, at in rows.groupby("place")
     }
@@ -106,7 +105,7 @@ def transfer(rows: pd.DataFrame, site: str) -> dict[str, Any]:
     own, other = (
         part.set_index(["connection", "found_on"]).f1 for part in (mine[same], mine[~same])
     )
-    return bootstrap((other - own).dropna().groupby("connection").mean().to_numpy()).as_metrics()
+    return mean((other - own).dropna().groupby("connection").mean()).as_metrics()
 
 
 def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
@@ -131,11 +130,9 @@ def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for readout, part in rows.groupby("readout"):
         best = deepest_trees(part).set_index("connection")[["balanced_accuracy", "mcc"]]
-        result[str(readout)] = {
-            name: bootstrap(best[name].to_numpy()).as_metrics() for name in best.columns
-        }
+        result[str(readout)] = {name: mean(best[name]).as_metrics() for name in best.columns}
     needed = latents_per_connection(rows[rows.readout == "latents"])
-    result["latents_per_connection"] = bootstrap(needed.to_numpy()).as_metrics()
+    result["latents_per_connection"] = mean(needed).as_metrics()
     return result
 
 

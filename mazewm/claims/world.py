@@ -7,15 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mazewm.claims.statistics import (
-    NOTHING,
-    Clustered,
-    Interval,
-    cluster_bootstrap,
-    rounded,
-    share,
-)
-from mazewm.claims.verdicts import Claim, claim
+from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.statistics import Contrast, Ratio, contrast, fixed, rounded, share
 from mazewm.results import TRAINED, UNTRAINED
 
 # The walkers without a map, and the columns of what they solve of the questions that tell.
@@ -24,77 +17,77 @@ N_BINS = 10  # of beliefs, for the curve that shows how well they are calibrated
 COUNTS = ("asked", "valid", "steps", "crossings", "jumps", "unique", "solved")
 
 
-def _of(rows: pd.DataFrame, model: str, split: str = "test") -> pd.DataFrame:
+def _of(rows: pd.DataFrame, model: str, split: str) -> pd.DataFrame:
     return rows[(rows.model == model) & (rows.split == split)]
 
 
-def _share(rows: pd.DataFrame, of: str, among: str) -> Interval:
+def _share(rows: pd.DataFrame, of: str, among: str) -> dict[str, float]:
     """The share ``of`` all that are ``among``, both counts of each row; n is the number counted."""
-    hits, n = rows[of].to_numpy(int), rows[among].to_numpy(int)
-    flags = np.repeat(np.tile([True, False], len(rows)), np.stack([hits, n - hits], axis=1).ravel())
-    return share(flags, np.repeat(rows.connection_set.to_numpy(), n))
+    ratio = Ratio(rows[of], rows[among])
+    found = contrast([ratio], [], rows.connection_set).interval
+    return found._replace(n=int(rows[among].sum())).as_metrics()
 
 
 def _mean(rows: pd.DataFrame, of: str, among: str) -> float:
     return float(rows[of].sum() / max(1, rows[among].sum()))
 
 
-def map_gap(rows: pd.DataFrame) -> Interval:
-    """How much more often the model steps straight across connections (in both directions) than
-    across walls (in either): 1 for a perfect map, 0 for one that does not depend on the maze. The
-    interval is that of Newcombe (1998, method 10) from those of the two shares."""
-    parts = rows[rows.is_open], rows[~rows.is_open]
-    there, absent = (
-        share(part.n_straight >= least, part.connection_set)
-        for part, least in zip(parts, (2, 1), strict=True)
-    )
-    if not there.n or not absent.n:
-        return NOTHING
-    gap = there.value - absent.value
-    below = np.hypot(there.value - there.low, absent.high - absent.value)
-    above = np.hypot(there.high - there.value, absent.value - absent.low)
-    return Interval(gap, float(gap - below), float(gap + above), there.n + absent.n)
-
-
 def answers_need_a_map(answers: pd.DataFrame) -> Claim:
-    """W1a: of the questions that tell, more are solved than the best of the two walkers without a
-    map and an untrained model would solve. The interval is that of the difference from the better
-    walker, question by question; if the untrained model is better, that of the share."""
-    rows = _of(answers, TRAINED)
-    rows = rows[rows.n_telling > 0]
+    """W1a: of the questions that tell, more are solved than either walker without a map and an
+    untrained model would solve, all asked the same questions."""
+    rows = answers[(answers.split == "test") & (answers.n_telling > 0)]
     statement = "the model answers questions that walkers without a map do not"
     measure = "share solved of all questions about a maze that tell"
-    if rows.empty:
-        return claim("W1a", statement, measure, NOTHING, 0.0, "no question tells")
-    bars = {
-        "the blind walker": _mean(rows, "blind_telling", "n_telling"),
-        "the near-sighted walker": _mean(rows, "near_telling", "n_telling"),
-        "an untrained model": _mean(_of(answers, UNTRAINED), "n_telling_solved", "n_telling"),
-    }
-    name = max(bars, key=lambda one: bars[one])
-    solved = _share(rows, "n_telling_solved", "n_telling")
-    if name in WALKERS:
-        n = rows.n_telling.to_numpy(int)
-        each = ((rows.n_telling_solved - rows[WALKERS[name]]) / n).to_numpy()
-        sets = rows.connection_set.to_numpy()
-        gap = cluster_bootstrap(Clustered(np.repeat(each, n), np.repeat(sets, n)))
-        solved = Interval(solved.value, bars[name] + gap.low, bars[name] + gap.high, solved.n)
-    return claim("W1a", statement, measure, solved, bars[name], name)
+    is_trained = rows.model == TRAINED
+    if not is_trained.any():
+        return unmeasured("W1a", statement, measure, "no question tells")
+    n, sets = rows.n_telling * is_trained, rows.connection_set
+    solved = Ratio(rows.n_telling_solved * is_trained, n)
+    others = {name: Ratio(rows[column] * is_trained, n) for name, column in WALKERS.items()}
+    others["an untrained model"] = Ratio(
+        rows.n_telling_solved * ~is_trained, rows.n_telling * ~is_trained
+    )
+    controls = [
+        Control(name, contrast([other], [], sets).interval, contrast([solved], [other], sets))
+        for name, other in others.items()
+    ]
+    value = contrast([solved], [], sets).interval._replace(n=int(n.sum()))
+    return claim("W1a", statement, measure, value, controls)
+
+
+def map_gap(beliefs: pd.DataFrame, model: str, less: str | None = None) -> Contrast:
+    """How much more often a model steps straight across connections (in both directions) than
+    across walls (in either), on test mazes: 1 for a perfect map, 0 for one that does not depend on
+    the maze. ``less`` another model's, if it is given."""
+    rows = beliefs[(beliefs.split == "test") & beliefs.model.isin([model, less])]
+
+    def across(model: str, is_open: bool) -> Ratio:
+        asked = (rows.model == model) & (rows.is_open == is_open)
+        return Ratio(asked & (rows.n_straight >= (2 if is_open else 1)), asked)
+
+    plus, minus = [across(model, True)], [across(model, False)]
+    if less is not None:
+        plus, minus = [*plus, across(less, False)], [*minus, across(less, True)]
+    return contrast(plus, minus, rows.connection_set)
 
 
 def answers_agree_with_the_list(beliefs: pd.DataFrame) -> Claim:
     """W1b: between adjacent cells the model steps straight across connections more often than
-    across walls. A walker who ignores walls crosses all of them: 0."""
-    value, control = (map_gap(_of(beliefs, model)) for model in (TRAINED, UNTRAINED))
-    names = {"the blind walker": 0.0, "an untrained model": control.value}
-    name = max(names, key=lambda one: names[one])
+    across walls, and an untrained model does so less."""
+    value = map_gap(beliefs, TRAINED)
     return claim(
         "W1b",
         "between adjacent cells, answers agree with the list",
         "steps straight across, share of connections less share of walls",
-        value,
-        names[name],
-        name,
+        value.interval,
+        [
+            Control("a walker who ignores walls, by definition", fixed(0.0), value),
+            Control(
+                "an untrained model",
+                map_gap(beliefs, UNTRAINED).interval,
+                map_gap(beliefs, TRAINED, less=UNTRAINED),
+            ),
+        ],
     )
 
 
@@ -105,16 +98,16 @@ def summary(answers: pd.DataFrame, beliefs: pd.DataFrame) -> dict[str, Any]:
         pairs = _of(beliefs, str(model), str(split))
         there, walls = pairs[pairs.is_open], pairs[~pairs.is_open]
         found.setdefault(str(split), {})[str(model)] = {
-            "solved": _share(rows, "n_solved", "n_unique").as_metrics(),
+            "solved": _share(rows, "n_solved", "n_unique"),
             "solved_by_blind_walker": rounded(_mean(rows, "blind", "n_unique")),
             "solved_by_near_sighted_walker": rounded(_mean(rows, "near", "n_unique")),
             "telling": rounded(_mean(rows, "n_telling", "n_unique")),
-            "telling_solved": _share(rows, "n_telling_solved", "n_telling").as_metrics(),
+            "telling_solved": _share(rows, "n_telling_solved", "n_telling"),
             "telling_solved_by_near_sighted_walker": rounded(
                 _mean(rows, "near_telling", "n_telling")
             ),
-            "valid": _share(rows, "n_valid", "n_asked").as_metrics(),
-            "crossings": _share(rows, "n_crossings", "n_steps").as_metrics(),
+            "valid": _share(rows, "n_valid", "n_asked"),
+            "crossings": _share(rows, "n_crossings", "n_steps"),
             "straight_across_connections": share(
                 there.n_straight == 2, there.connection_set
             ).as_metrics(),

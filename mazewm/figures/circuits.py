@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mazewm.claims.statistics import bootstrap
+from mazewm.claims.statistics import mean
 from mazewm.figures.heat import heat_map
 from mazewm.figures.style import (
     DIVERGING,
@@ -208,7 +208,7 @@ def _cosine_matrix(axis: Axes, cosines: pd.DataFrame) -> None:
 
 def knockouts(rows: pd.DataFrame, sites: Sequence[str]) -> Figure:
     """effect_own and effect_other of ablating each head and set of heads: mean over connections,
-    with a bootstrap 95 % interval."""
+    with a 95 % interval."""
     shown = [site for site in sites if (rows.site == site).any()]
     of_site = {site: list(dict.fromkeys(rows[rows.site == site]["heads"])) for site in shown}
     heights = [0.8 + 0.21 * len(names) for names in of_site.values()] or [1.0]
@@ -244,8 +244,7 @@ def _effects(axis: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
     )
     for shift, column, look, label in columns:
         values = [rows[rows["heads"] == name][column].to_numpy() for name in present]
-        centre = np.array([v.mean() for v in values])
-        low, high = np.array([bootstrap(v)[1:3] for v in values]).T
+        centre, low, high, _ = np.array([mean(v) for v in values]).T
         spread = np.maximum(0, np.stack([centre - low, high - centre]))
         style: Style = {
             "fmt": look.marker,

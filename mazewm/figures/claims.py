@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mazewm.claims.statistics import bootstrap
+from mazewm.claims.statistics import mean
 from mazewm.figures.style import (
     GREY,
     MARKERS,
@@ -79,10 +79,10 @@ def _connections(axis: Axes, values: np.ndarray, y: float, readout: str, marker:
         np.random.default_rng(0).uniform(-0.1, 0.1, len(values)),
     )
     axis.plot(values, y + jitter, ".", color=colour, alpha=0.3, markersize=4, markeredgewidth=0)
-    mean, low, high, _ = bootstrap(values)
-    spread = np.maximum(0, [[mean - low], [high - mean]])
+    value, low, high, _ = mean(values)
+    spread = np.maximum(0, [[value - low], [high - value]])
     axis.errorbar(
-        mean, y, xerr=spread, fmt=marker, color=colour, markersize=5.5, capsize=3, label=readout
+        value, y, xerr=spread, fmt=marker, color=colour, markersize=5.5, capsize=3, label=readout
     )
 
 
@@ -178,8 +178,8 @@ def knock_outs(knockouts: pd.DataFrame) -> Figure:
 
 
 def _means(axis: Axes, groups: Sequence[np.ndarray], shift: float, method: str, label: str) -> None:
-    mean = np.array([g.mean() for g in groups])
-    half = np.array([1.96 * g.std(ddof=1) / len(g) ** 0.5 if len(g) > 1 else 0.0 for g in groups])
+    value, low, high, _ = np.array([mean(group) for group in groups]).T
+    spread = np.maximum(0, np.stack([value - low, high - value]))
     look = METHODS[method]
     style: Style = {
         "fmt": look.marker,
@@ -188,7 +188,7 @@ def _means(axis: Axes, groups: Sequence[np.ndarray], shift: float, method: str, 
         "capsize": 2,
         "linestyle": "none",
     }
-    axis.errorbar(mean, np.arange(len(groups)) + shift, xerr=half, label=label, **style)
+    axis.errorbar(value, np.arange(len(groups)) + shift, xerr=spread, label=label, **style)
 
 
 def code(measures: pd.DataFrame) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mazewm.claims.statistics import bootstrap
+from mazewm.claims.statistics import mean
 from mazewm.figures.style import (
     GREY,
     MARKERS,
@@ -201,7 +201,7 @@ def _early_late(axis: Axes, rows: pd.DataFrame, chosen_on: str, nth: int) -> Non
     f1 = rows.pivot(index="connection", columns="measured_on", values="f1")[list(HALVES)]
     at = np.arange(2) + 0.14 * (nth - 0.5)
     axis.plot(at, f1.to_numpy().T, color=SERIES[nth], alpha=0.22, linewidth=0.8)
-    value, low, high, _ = np.array([bootstrap(f1[half].to_numpy()) for half in HALVES]).T
+    value, low, high, _ = np.array([mean(f1[half]) for half in HALVES]).T
     style: Style = {"color": SERIES[nth], "marker": MARKERS[nth], "capsize": 3, "linewidth": 1.8}
     spread = np.stack([value - low, high - value])
     axis.errorbar(at, value, yerr=spread, label=f"the latent that is best {chosen_on}", **style)

@@ -29,7 +29,14 @@ BAND, RULE = "#F2F2F2", "#D8D8D8"  # behind every second row; lines that part pa
 SERIES = ("#332288", "#999933", "#44AA99", "#CC6677", "#882255", "#88CCEE", "#117733", "#DDCC77")
 MARKERS, LINES = "osD^vPX*", ("-", "--", ":", "-.")
 SEQUENTIAL, DIVERGING = "cividis", "PuOr"
-VERDICTS = {"supported": GREEN, "refuted": VERMILION, "undecided": GREY}
+VERDICTS = {
+    "supported": GREEN,
+    "refuted": VERMILION,
+    "not beyond the control": ORANGE,
+    "depends": PURPLE,
+    "undecided": GREY,
+    "unmeasured": SILVER,
+}
 
 
 Style = dict[str, Any]  # of a matplotlib artist

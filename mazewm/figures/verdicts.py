@@ -1,8 +1,9 @@
-"""All claims in one figure: value, interval, control and verdict."""
+"""All claims in one figure: value and control with their intervals, and the verdict."""
 
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,8 +25,8 @@ from mazewm.figures.style import (
 
 
 def claims(table: pd.DataFrame) -> Figure:
-    """Value, interval and control of every claim, coloured by verdict; a panel for each recipe, a
-    marker for each seed."""
+    """Value and control of every claim with their intervals, coloured by verdict; a panel for each
+    recipe, a marker for each seed."""
     parted, ids = recipes(table.run), list(dict.fromkeys(table.id))
     seeds = [run.rpartition("-")[2] for run in max(parted.values(), key=len)]
     height = (0.26 + 0.1 * len(seeds)) * len(ids)
@@ -46,7 +47,8 @@ def _panel(axis: Axes, table: pd.DataFrame, runs: list[str], ids: list[str]) -> 
     for y, id in enumerate(ids):
         if y % 2 == 0:
             axis.axhspan(y - 0.5, y + 0.5, color=BAND, linewidth=0, zorder=0)
-        rows = table[(table.id == id) & table.run.isin(runs) & (table.n > 0)]
+        said = table[(table.id == id) & table.run.isin(runs)]
+        rows = said[said.n > 0]
         for seed, row in zip((runs.index(run) for run in rows.run), rows.itertuples(), strict=True):
             at = y + spread_seeds(seed, len(runs))
             style: Style = {
@@ -59,16 +61,8 @@ def _panel(axis: Axes, table: pd.DataFrame, runs: list[str], ids: list[str]) -> 
             axis.errorbar(
                 row.value, at, xerr=spread, color=VERDICTS[row.verdict], label=row.run, **style
             )
-            axis.plot(
-                row.control,
-                at,
-                "|",
-                color="black",
-                markersize=11 if len(runs) == 1 else 7,
-                markeredgewidth=1.3,
-                zorder=4,
-            )
-        verdict, colour = _said(list(rows.verdict))
+            _control(axis, row, at, 11 if len(runs) == 1 else 7)
+        verdict, colour = _said(list(said.verdict))
         axis.text(
             1.02,
             y,
@@ -82,24 +76,32 @@ def _panel(axis: Axes, table: pd.DataFrame, runs: list[str], ids: list[str]) -> 
     axis.tick_params(axis="y", length=0)
 
 
+def _control(axis: Axes, row: Any, at: float, size: int) -> None:
+    """The control's level as a bar, and its interval as a line."""
+    axis.plot([row.control_low, row.control_high], [at, at], color="black", linewidth=0.9, zorder=4)
+    style: Style = {"color": "black", "markersize": size, "markeredgewidth": 1.3, "zorder": 4}
+    axis.plot(row.control, at, "|", **style)
+
+
 def _said(verdicts: list[str]) -> tuple[str, str]:
     """The verdict on a claim as text, and its colour; where seeds differ, the most frequent verdict
     and how many seeds give it."""
     if not verdicts:
-        return "no data", GREY
+        return "", GREY
     [(verdict, n)] = Counter(verdicts).most_common(1)
+    words = verdict.replace(" the ", "\nthe ")
     if n == len(verdicts):
-        return verdict, VERDICTS[verdict]
-    return f"{n} of {len(verdicts)}\n{verdict}", GREY
+        return words, VERDICTS[verdict]
+    return f"{n} of {len(verdicts)}\n{words}", GREY
 
 
 def _legend(figure: Figure, seeds: Sequence[str]) -> None:
     styles: dict[str, Style] = {said: {"color": VERDICTS[said], "marker": "o"} for said in VERDICTS}
-    styles["control or baseline"] = {"color": "black", "marker": "|", "ms": 11, "linestyle": "none"}
+    styles["control or baseline"] = {"color": "black", "marker": "|", "ms": 11, "linewidth": 0.9}
     if len(seeds) > 1:
         for nth, seed in enumerate(seeds):
             marker = MARKERS[nth % len(MARKERS)]
             styles[f"seed {seed}"] = {"color": GREY, "marker": marker, "linestyle": "none"}
     entries = [Line2D([], [], label=label, **style) for label, style in styles.items()]
-    n_cols = min(len(entries), 6)
+    n_cols = min(len(entries), 5)
     figure.legend(handles=entries, loc="outside lower center", ncols=n_cols, frameon=False)

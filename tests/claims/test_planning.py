@@ -1,8 +1,10 @@
 """C8 from made-up tables: facts represented or not, and used or not."""
 
+import numpy as np
 import pytest
 from planted import STEERED, probe_rows, steer_rows
 
+from mazewm.claims.claim import decided
 from mazewm.claims.planning import probe_curves, represents, steering_curves, summary, uses
 
 UNITS = 7
@@ -10,49 +12,54 @@ HIGH = {("target", 0): 0.5, ("target", 2): 0.9, ("origin", 2): 0.8}
 
 
 def test_the_place_is_chosen_on_validation_and_the_strongest_control_counts():
-    found = represents(probe_rows(HIGH), "on_path")
-    assert (found.id, found.verdict, found.n, found.control_name) == (
-        "C8b",
-        "supported",
-        UNITS,
-        "input_pairs",
-    )
-    assert (
-        found.value == pytest.approx(0.93)
-        and found.control == pytest.approx(0.63)
-        and "at target, depth 2" in found.measure
-    )
+    [found] = decided([represents(noisy(probe_rows(HIGH)), "on_path")])
+    assert (found.id, found.verdict, found.value.n) == ("C8b", "supported", UNITS)
+    assert found.control.name == "input_pairs" and len(found.controls) == 5
+    assert found.value.value == pytest.approx(0.93, abs=0.01)
+    assert found.control.value.value == pytest.approx(0.63, abs=0.01)
+    assert "at target, depth 2" in found.measure
     elsewhere = represents(probe_rows(HIGH, validation=HIGH | {("origin", 2): 0.95}), "on_path")
-    assert elsewhere.value == pytest.approx(0.83) and "at origin" in elsewhere.measure
-    assert represents(probe_rows(HIGH, pairs=0.95), "on_path").verdict == "refuted"
-    assert represents(probe_rows(HIGH, other=0.97), "on_path").control_name == "untrained_model"
+    assert elsewhere.value.value == pytest.approx(0.83) and "at origin" in elsewhere.measure
+    [beaten] = decided([represents(noisy(probe_rows(HIGH, pairs=0.95)), "on_path")])
+    assert beaten.verdict == "refuted"
+    other = represents(noisy(probe_rows(HIGH, other=0.97)), "on_path")
+    assert other.control.name == "untrained_model"
+
+
+def noisy(probes):
+    """Scores of which not all units differ alike."""
+    wave = np.sin(np.arange(len(probes))) / 200
+    return probes.assign(score=probes.score + wave)
 
 
 def test_what_the_embedding_states_already_is_no_finding():
-    found = represents(probe_rows(HIGH | {("target", 0): 0.9}, pairs=0.1), "on_path")
-    assert found.control_name == "embedding" and found.verdict == "refuted"
+    rows = noisy(probe_rows(HIGH | {("target", 0): 0.9}, pairs=0.1))
+    [found] = decided([represents(rows, "on_path")])
+    assert found.control.name == "embedding" and found.verdict == "not beyond the control"
 
 
 def test_steering_is_reported_at_the_dose_that_validation_forks_chose():
-    found = uses(steer_rows(STEERED))
-    assert (found.id, found.verdict, found.n, found.value, found.control) == (
+    [found] = decided([uses(steer_rows(STEERED))])
+    assert (found.id, found.verdict, found.value.n, found.value.value) == (
         "C8d",
         "supported",
         10,
         0.9,
-        0.2,
     )
-    assert found.control_name == "other_units" and "depth 2, dose 4" in found.measure
-    assert uses(steer_rows(STEERED | {("test", "random_direction", 4.0): 9})).verdict == "refuted"
-    assert uses(steer_rows(STEERED, situation="first")).verdict == "undecided", (
+    assert (found.control.name, found.control.value.value) == ("other_units", 0.2)
+    assert "depth 2, dose 4" in found.measure
+    [tie] = decided([uses(steer_rows(STEERED | {("test", "random_direction", 4.0): 9}))])
+    assert tie.verdict == "undecided" and tie.control.name == "random_direction"
+    assert uses(steer_rows(STEERED, situation="first")).verdict == "unmeasured", (
         "the next step may be the output itself"
     )
 
 
-def test_no_fork_to_steer_at_is_undecided():
+def test_no_fork_to_steer_at_is_unmeasured():
     unsolved = steer_rows(STEERED)
     unsolved.loc[unsolved.split == "test", "solved_before"] = False
-    assert uses(unsolved).verdict == uses(steer_rows(STEERED).head(0)).verdict == "undecided"
+    nothing, solved = uses(steer_rows(STEERED).head(0)), uses(unsolved)
+    assert nothing.verdict == solved.verdict == "unmeasured" and nothing.reason != solved.reason
 
 
 def test_curves_take_a_methods_dose_from_validation_and_a_controls_best():

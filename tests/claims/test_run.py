@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from planted import SITE, at_both_sites, knockout_rows, ledger, run_tables
 
-from mazewm.claims import comparison, statistics
+from mazewm.claims import comparison
 from mazewm.claims.run import score_run
 from mazewm.claims.statistics import wilson
 from mazewm.io.errors import BadInput
@@ -35,16 +35,8 @@ IDS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_resamples():
-    """Intervals are rough here, and soon drawn."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "N_RESAMPLES", 199)
-        yield
-
-
 @pytest.fixture(scope="module")
-def scored(few_resamples):
+def scored():
     return score_run(run_tables(), 0.5)
 
 
@@ -58,24 +50,24 @@ def leaves(tree, way=()):
 
 def test_claims_of_a_run(scored):
     assert [one.id for one in scored.claims] == IDS
-    verdicts = {one.id: one.verdict for one in scored.claims}
+    verdicts = {one.id: one.verdict for one in scored.claims if not one.id.startswith("C8")}
     # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each. Of the five
     # whose tokens follow, one addition at one token and three removals do. Own paths on longer
     # prompts: 7 of 23; as tokens 5 of 23 follow, within the training lengths and beyond.
-    assert verdicts == dict.fromkeys(IDS, "supported") | dict.fromkeys(
+    assert verdicts == dict.fromkeys(IDS[:-4], "supported") | dict.fromkeys(
         ("C4b", "C5", "C6b"), "undecided"
     )
     by_id = {one.id: one for one in scored.claims}
     assert (
-        by_id["C4a"].value == pytest.approx(17 / 23)
-        and by_id["C4a"].control_name == "other_connection"
+        by_id["C4a"].value.value == pytest.approx(17 / 23)
+        and by_id["C4a"].control.name == "other_connection"
     )
-    assert (by_id["C5"].value, by_id["C5"].n) == (pytest.approx(-2 / 5), 5)
-    assert by_id["C4c"].value == by_id["C6a"].value == pytest.approx(11 / 23)
+    assert by_id["C5"].value.value == pytest.approx(-2 / 5)
+    assert by_id["C4c"].value.value == by_id["C6a"].value.value == pytest.approx(11 / 23)
     # Unchanged mazes, all solved, are in the ledger too: they follow nothing, and control nothing.
     assert (
-        by_id["C6a"].control == pytest.approx(5 / 23)
-        and by_id["C6a"].control_name == "the same as tokens"
+        by_id["C6a"].control.value.value == pytest.approx(5 / 23)
+        and by_id["C6a"].control.name == "tokens"
     )
 
 
@@ -86,18 +78,20 @@ def test_claims_turn_with_the_tables():
     verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims if one.id < "C5"}
     expected = {
         "C1": "supported",
-        "C2": "refuted",
+        "C2": "supported",
         "C3a": "supported",
-        "C3b": "undecided",
+        "C3b": "unmeasured",
         "C4a": "refuted",
         "C4b": "supported",
     }
     assert verdicts == expected | {"C4c": "supported"}
 
 
-def test_a_run_that_solves_nothing_is_undecided():
+def test_a_run_that_solves_nothing_is_unmeasured():
     scored = score_run(run_tables(ledger=at_both_sites(ledger(solved=[0] * 23))), 0.5)
-    assert {one.verdict for one in scored.claims if one.id in ("C4a", "C4b", "C5")} == {"undecided"}
+    assert {one.verdict for one in scored.claims if one.id in ("C4a", "C4b", "C5")} == {
+        "unmeasured"
+    }
     metrics = scored.metrics["interventions"]["consolidation"]
     assert "recovered_effect" not in metrics["add"] and metrics["add"]["n_not_solved_before"] == 23
     json.dumps(scored.metrics, allow_nan=False)
@@ -228,10 +222,11 @@ def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folde
     seven = found.claims["comparison"]["C7a"]
     assert list(found.claims["comparison"]) == ["C7a", "C7b", "C7c", "C7d", "C7e"]
     assert (
-        seven["verdict"] == "supported" and seven["value"] == pytest.approx(1.0) and seven["n"] == 2
+        seven["verdict"] == "undecided" and seven["value"] == pytest.approx(1.0) and seven["n"] == 2
     )
+    assert seven["gap_low"] > 0, "two seeds of each can be parted in six ways only"
     alone = comparison.compare(RUNS[1:3], folders).claims["comparison"]["C7a"]
-    assert alone["verdict"] == "undecided" and alone["value"] == pytest.approx(1.1)
+    assert alone["verdict"] == "unmeasured" and "one seed" in alone["reason"]
     json.dumps(found.claims, allow_nan=False)
     json.dumps(found.summary, allow_nan=False)
 
@@ -287,7 +282,7 @@ def test_encodings_are_compared_within_an_objective(folders):
     ids = ["C7a", "C7b", "C7c", "C7d", "C7e"]
     assert list(found["comparison"]) == [f"{id} all" for id in ids] + [f"{id} path" for id in ids]
     assert (
-        found["comparison"]["C7a all"]["verdict"] == "supported"
+        found["comparison"]["C7a all"]["verdict"] == "undecided"
         and found["comparison"]["C7a all"]["n"] == 2
     )
-    assert found["comparison"]["C7a path"]["verdict"] == "undecided"
+    assert found["comparison"]["C7a path"]["verdict"] == "unmeasured"

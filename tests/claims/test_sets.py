@@ -46,8 +46,7 @@ def test_the_frontier_has_a_mean_over_connections():
     [first, _] = saes.frontier(frontier_rows("0.resid_post")).itertuples()
     assert (
         first.mcc == pytest.approx(0.6)
-        and first.mcc_low == 0.5
-        and first.mcc_high == 0.7
+        and 0 < first.mcc_low < 0.6 < first.mcc_high < 1
         and first.n_connections == 2
     )
 

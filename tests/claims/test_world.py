@@ -5,6 +5,7 @@ import pytest
 from planted import N_SETS, answers, beliefs
 
 from mazewm.claims import world
+from mazewm.claims.claim import decided
 
 
 @pytest.mark.parametrize(
@@ -13,56 +14,69 @@ from mazewm.claims import world
         (0.9, 0.1, 0.2, 0.0, "supported", "the near-sighted walker"),
         (0.9, 0.3, 0.2, 0.0, "supported", "the blind walker"),
         (0.9, 0.1, 0.2, 0.3, "supported", "an untrained model"),
-        (0.3, 0.1, 0.3, 0.0, "undecided", "the near-sighted walker"),
+        (0.31, 0.1, 0.3, 0.0, "undecided", "the near-sighted walker"),
         (0.1, 0.2, 0.4, 0.0, "refuted", "the near-sighted walker"),
         (0.3, 0.1, 0.2, 0.9, "refuted", "an untrained model"),
     ],
 )
 def test_answers_need_a_map(p, blind, near, untrained, verdict, control):
     rows = [answers(p, blind=blind, near=near), answers(untrained, model="untrained", seed=1)]
-    found = world.answers_need_a_map(pd.concat(rows))
-    assert (found.id, found.verdict, found.control_name) == ("W1a", verdict, control)
-    assert found.n == 6 * N_SETS
-    assert found.value == pytest.approx(rows[0].n_solved.sum() / found.n)
-    assert found.low < found.value < found.high
+    [found] = decided([world.answers_need_a_map(pd.concat(rows))])
+    assert (found.id, found.verdict, found.control.name) == ("W1a", verdict, control)
+    value, low, high, n = found.value
+    assert n == 6 * N_SETS
+    assert value == pytest.approx(rows[0].n_solved.sum() / n)
+    assert low < value < high
 
 
 def test_only_questions_that_tell_count():
     rows = pd.concat([answers(0.9, n_telling=0), answers(0.0, model="untrained")])
-    assert world.answers_need_a_map(rows).verdict == "undecided"
-    assert world.answers_need_a_map(rows).n == 0
+    found = world.answers_need_a_map(rows)
+    assert (found.verdict, found.value.n, found.reason) == ("unmeasured", 0, "no question tells")
 
 
 @pytest.mark.parametrize(
     ("p_open", "p_closed", "untrained", "verdict"),
     [
         (0.99, 0.02, (0.1, 0.1), "supported"),
-        (0.97, 0.96, (0.1, 0.1), "undecided"),  # claims everything, as the blind walker does
+        (
+            0.97,
+            0.96,
+            (0.1, 0.1),
+            "not beyond the control",
+        ),  # crosses everything, as the blind walker
         (0.1, 0.9, (0.1, 0.1), "refuted"),
         (0.6, 0.4, (0.9, 0.1), "refuted"),
     ],
 )
 def test_the_map(p_open, p_closed, untrained, verdict):
     rows = pd.concat([beliefs(p_open, p_closed), beliefs(*untrained, model="untrained", seed=1)])
-    found = world.answers_agree_with_the_list(rows)
+    [found] = decided([world.answers_agree_with_the_list(rows)])
     assert (found.id, found.verdict) == ("W1b", verdict)
     own = rows[rows.model == "trained"]
     gap = (own[own.is_open].n_straight == 2).mean() - (own[~own.is_open].n_straight > 0).mean()
-    assert found.value == pytest.approx(gap)
-    assert found.low < found.value < found.high
+    assert found.value.value == pytest.approx(gap)
+    assert found.value.low < found.value.value < found.value.high
 
 
 def test_one_direction_across_a_wall_counts_and_across_a_connection_does_not():
     rows = beliefs(1.0, 0.0).assign(n_straight=1)
-    assert world.map_gap(rows).value == -1
+    assert world.map_gap(rows, "trained").value == -1
 
 
 def test_a_perfect_map_has_an_interval():
     """Of 40 connection sets, all alike: Wilson's for 40 of 40, on both sides."""
-    found, z = world.map_gap(beliefs(1.0, 0.0)), 1.959964
+    found, z = world.map_gap(beliefs(1.0, 0.0), "trained"), 1.959964
     assert found.value == 1 == found.high
     assert 1 - found.low == pytest.approx(2**0.5 * z * z / (40 + z * z), rel=1e-3)
-    assert world.map_gap(beliefs(1.0, 0.0)[lambda rows: rows.is_open]).n == 0
+    assert world.map_gap(beliefs(1.0, 0.0)[lambda rows: rows.is_open], "trained").n == 0
+
+
+def test_the_same_map_as_an_untrained_models_is_no_finding():
+    rows = pd.concat([beliefs(0.6, 0.3), beliefs(0.6, 0.3, model="untrained")])
+    [found] = decided([world.answers_agree_with_the_list(rows)])
+    assert found.control.name == "an untrained model" and found.control.gap.value == 0
+    assert found.verdict == "undecided", "two models that agree everywhere show no spread"
 
 
 def test_the_summary_by_hand():
