@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from mazewm.claims.choosing import for_choosing
-from mazewm.claims.resampling import resample, weights
+from mazewm.claims.resampling import Resampled, resample, weights
 from mazewm.claims.statistics import (
     NO_CONTRAST,
     NOTHING,
@@ -171,6 +171,18 @@ def test_the_interval_is_that_of_student_where_values_are_normal():
         found = mean(sample)
         ends.append((found.high - found.low) / (2 * half))
     assert np.mean(ends) == pytest.approx(1, abs=0.05)
+
+
+def test_the_bias_is_corrected_by_hand():
+    """60 % of the draws lie below the value, so its interval reaches further up than theirs."""
+    found = Resampled(599.5, np.arange(1000.0), 300.0, freedom=1e9, n_clusters=10**9)
+    shift = 2 * stats.norm.ppf(0.6)
+    ends = 1000 * stats.norm.cdf([shift - 1.959964, shift + 1.959964])
+    assert found.interval() == pytest.approx(ends, abs=1)
+    assert ends[0] > 71 and ends[1] > 992, "those of the draws are 25 and 975"
+    few = Resampled(599.5, np.arange(1000.0), 300.0, freedom=9, n_clusters=10)
+    wider = (10 / 9) ** 0.5 * stats.t.ppf(0.975, 9)
+    assert few.interval()[0] == pytest.approx(1000 * stats.norm.cdf(shift - wider), abs=1)
 
 
 def test_one_outlier_gives_few_degrees_of_freedom():

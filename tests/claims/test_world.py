@@ -39,12 +39,8 @@ def test_only_questions_that_tell_count():
     ("p_open", "p_closed", "untrained", "verdict"),
     [
         (0.99, 0.02, (0.1, 0.1), "supported"),
-        (
-            0.97,
-            0.96,
-            (0.1, 0.1),
-            "not beyond the control",
-        ),  # crosses everything, as the blind walker
+        # crosses everything, as the blind walker does
+        (0.97, 0.96, (0.1, 0.1), "not beyond the control"),
         (0.1, 0.9, (0.1, 0.1), "refuted"),
         (0.6, 0.4, (0.9, 0.1), "refuted"),
     ],
