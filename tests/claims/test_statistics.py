@@ -180,7 +180,7 @@ def test_the_bias_is_corrected_by_hand():
     ends = 1000 * stats.norm.cdf([shift - 1.959964, shift + 1.959964])
     assert found.interval() == pytest.approx(ends, abs=1)
     assert ends[0] > 71 and ends[1] > 992, "those of the draws are 25 and 975"
-    few = Resampled(599.5, np.arange(1000.0), 300.0, freedom=9, n_clusters=10)
+    few = Resampled(599.5, np.arange(1000.0), 300.0, freedom=9.0, n_clusters=10)
     wider = (10 / 9) ** 0.5 * stats.t.ppf(0.975, 9)
     assert few.interval()[0] == pytest.approx(1000 * stats.norm.cdf(shift - wider), abs=1)
 
