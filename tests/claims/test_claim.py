@@ -1,5 +1,6 @@
 """Verdicts of made-up differences: every word of the vocabulary, and the correction of a table."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from scipy import stats
 from mazewm.claims.claim import VERDICTS, Control, claim, decided, depends, unmeasured
 from mazewm.claims.statistics import NO_CONTRAST, NOTHING, Contrast, Interval, fixed
 from mazewm.figures.style import VERDICTS as COLOURS
-from stages.claims_table import COLOURS as PRINTED
+from stages import claims_table
 
 VALUE = Interval(0.5, 0.4, 0.6, 10)
 
@@ -142,5 +143,22 @@ def test_a_claim_as_json():
 
 
 def test_every_verdict_has_a_colour():
-    assert set(VERDICTS) == set(COLOURS) == set(PRINTED)
-    assert len(set(COLOURS.values())) == len(set(PRINTED.values())) == len(VERDICTS)
+    assert set(VERDICTS) == set(COLOURS) == set(claims_table.COLOURS)
+    for colours in (COLOURS, claims_table.COLOURS):
+        assert len(set(colours.values())) == len(VERDICTS)
+
+
+def test_the_table_of_claims_is_printed(tmp_path, monkeypatch, capsys):
+    nothing = unmeasured("C8d", "it is used", "how often", "no fork to steer at")
+    some = {one.id: one.as_json() for one in decided([against(gap(0.3)), nothing])}
+    claims = {"runs": {"rotary-all-0": some}, "encodings": {}, "comparison": {}}
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "claims.json").write_text(json.dumps(claims))
+    (tmp_path / "params.yaml").write_text("results: metrics\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    claims_table.main()
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (next(line for line in lines if id in line) for id in ("C9", "C8d"))
+    assert "supported" in first and "0.40 to 0.60" in first and "0.30, 0.20 to 0.40" in first
+    assert "unmeasured" in second and "no fork to steer at" in second
