@@ -9,24 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
-from mazewm.claims.effects import best_settings
-from mazewm.counterfactuals.examples import Examples
+from mazewm.counterfactuals.pairs import Pairs
+from mazewm.counterfactuals.spelling import Lists
 from mazewm.inference.behaviour import walk
-from mazewm.inference.edits import Edit, add_at
 from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import questions_of, rollouts_behind
-from mazewm.interventions.conditions import Change, Condition, changed, positions
-from mazewm.interventions.directions import own_latents
+from mazewm.interventions.choosing import Best, best_doses
+from mazewm.interventions.directions import Dictionary, Directions, Units
+from mazewm.interventions.edits import Condition, Method, Writer
+from mazewm.interventions.labels import Where, tokens_in_words
 from mazewm.io.errors import BadInput
 from mazewm.localize.locations import Locations
 from mazewm.maze.lattice import Lattice
 from mazewm.maze.maze import Cell, Maze
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import Encoded, encode, encoding_rng
+from mazewm.maze.tokens import encode, encoding_rng
 from mazewm.model.transformer import Transformer
 from mazewm.results import table
 from mazewm.run import ARTIFACTS, Run
@@ -74,20 +73,39 @@ class LoadedRun(Run):
         return load_sae(self, self.locations.writing.place)
 
     @cached_property
-    def settings(self) -> dict[str, Condition]:
-        """How latents are edited to add or to remove a connection: at which tokens, how many
-        latents, and with which dose. Chosen on validation mazes."""
-        ledger = self.table("ledger")
-        rows = ledger[
-            (ledger.site == str(self.locations.writing))
-            & (ledger.method == "latents")
-            & (ledger.split == "validation")
-        ]
-        found = {}
-        for kind, some in rows.groupby("kind"):
-            where, n_latents, dose = best_settings(some).iloc[0]
-            found[str(kind)] = Condition("latents", where, int(n_latents), float(dose))
-        return found
+    def settings(self) -> dict[tuple[str, int], Condition]:
+        """How latents are edited, by ``add``, ``remove`` or ``corridor`` (several are added) and
+        the number of connections: at which tokens, how many latents, and with which dose. Chosen
+        on validation mazes."""
+        ledger, site = self.table("ledger"), self.locations.writing
+        rows = ledger[(ledger.split == "validation") & (ledger.method == "latents")]
+        places: dict[str, Where] = {"add": "site", "remove": "own", "corridor": "dealt"}
+        found: dict[tuple[str, int], Best] = {}
+        for one in best_doses(rows):
+            if one.kind not in places or one.label.place != str(site.place):
+                continue
+            is_there = one.label.tokens == tokens_in_words(site, places[one.kind])
+            known = found.get((one.kind, one.k))
+            if is_there and (known is None or one.score > known.score):
+                found[one.kind, one.k] = one
+        return {
+            key: Condition(
+                Method("latents", one.label.n_units), site, places[one.kind], one.label.dose
+            )
+            for key, one in found.items()
+        }
+
+    @cached_property
+    def known(self) -> dict[str, Directions]:
+        """The latents of every connection, where those that are written were chosen."""
+        source, units = self.locations.writing.source, self.table("units")
+        mine = units[(units.site == str(source)) & (units.method == "latents")]
+        wide = mine.pivot(index="connection", columns="rank")
+        ids, correlation, mean_on = (
+            wide[name].to_numpy() for name in ("unit", "correlation", "mean_on")
+        )
+        one = Dictionary(self.sae, Units(ids, correlation), mean_on)
+        return {str(source): Directions(source, {"latents": one}, {}, Units(ids, correlation))}
 
     @cached_property
     def grid(self) -> Lattice:
@@ -113,36 +131,41 @@ class LoadedRun(Run):
                 f"{maze!r} without {remove}: expected a maze on a {size} lattice, and one "
                 "connection removed at most."
             )
-        mazes, rng = Mazes.of([maze]), encoding_rng(self.seed)
-        encoded = encode(mazes, rng)
+        mazes = Mazes.of([maze])
+        encoded = encode(mazes, encoding_rng(self.seed))
         if edited == maze:
             return self._answer(maze, walk(self.model, mazes, encoded.lists)[0])
         added, removed = (
             np.array([[maze.connection(a, b) for a, b in some]], int) for some in (add, remove)
         )
-        examples = Examples("several", mazes, added, removed, mazes)
-        edit = self._edit(examples, encoded, self.settings["remove" if remove else "add"], rng)
-        lists = ReadLists.of(self.model, encoded.lists, {edit.place.layer})
+        pairs = Pairs(
+            "add", self.grid, mazes.maze_id, mazes.connections, added, removed, mazes.target
+        )
+        lists = Lists(encoded.lists, encoded.lists, encoded.order)
+        edit = Writer(pairs, lists, self.known, self.seed).edit(
+            self._conditions(len(add), len(remove))
+        )
+        read = ReadLists.of(self.model, encoded.lists, {edit.place.layer})
         return self._answer(
-            maze, rollouts_behind(self.model, [lists.edited(edit)], questions_of(mazes))[0][0, 0]
+            maze, rollouts_behind(self.model, [read.edited(edit)], questions_of(mazes))[0][0, 0]
         )
 
-    def _edit(
-        self, examples: Examples, encoded: Encoded, condition: Condition, rng: np.random.Generator
-    ) -> Edit:
-        """The edit of the connections' latents, made while the model reads the list."""
-        location, ranked = self.locations.writing, self.table("latents")
-        own = own_latents(ranked[ranked.site == str(location)], self.grid, condition.n_latents)
-        change = Change(
-            own.ids[examples.removed], own.ids[examples.added], own.mean_on[examples.added]
-        )
-
-        def push(resid: Tensor) -> Tensor:
-            latents = self.sae.encode(resid)
-            return (changed(latents, change, condition) - latents) @ self.sae.W_dec
-
-        at = positions(condition.where, examples, encoded, location, rng)
-        return add_at(location.place, torch.from_numpy(at).to(self.model.device), push)
+    def _conditions(self, n_added: int, n_removed: int) -> list[Condition]:
+        """What is edited at once; several connections as was best for the nearest number of them
+        that was tried."""
+        found = []
+        if n_added == 1:
+            found.append(self.settings["add", 1])
+        elif n_added:
+            tried = [k for kind, k in self.settings if kind == "corridor" and k > 1]
+            if not tried:
+                raise BadInput(
+                    f"add: expected one connection, found {n_added}; the run's ledger has no "
+                    "corridors of several."
+                )
+            nearest = min(tried, key=lambda k: (abs(k - n_added), k))
+            found.append(self.settings["corridor", nearest])
+        return found + [self.settings["remove", 1] for _ in range(n_removed)]
 
     def _answer(self, maze: Maze, cells: Int[np.ndarray, " step"]) -> Answer:
         is_cell = np.logical_and.accumulate(cells >= 0)

@@ -18,6 +18,9 @@ TABLES: dict[str, tuple[str, str]] = {
     "behaviour": ("behaviour", "BehaviourRow"),
     "answers": ("behaviour", "AnswerRow"),
     "beliefs": ("behaviour", "BeliefRow"),
+    "detours": ("behaviour", "DetourRow"),
+    "states": ("behaviour", "StateRow"),
+    "spellings": ("behaviour", "SpellingRow"),
     "consolidation": ("activations", "FormationRow"),
     "writing": ("activations", "WritingRow"),
     "frontier": ("saes", "FrontierRow"),
@@ -40,14 +43,28 @@ TABLES: dict[str, tuple[str, str]] = {
     "patch_pairs": ("circuits", "PatchPairRow"),
     "patches": ("circuits", "PatchRow"),
     "ledger": ("interventions", "LedgerRow"),
-    "examples": ("interventions", "ExampleRow"),
+    "pairs": ("interventions", "PairRow"),
+    "edited": ("interventions", "EditedRow"),
+    "units": ("interventions", "UnitRow"),
     "probes": ("planning", "ProbeRow"),
     "steering": ("planning", "SteerRow"),
 }
 
 
+CHOOSING = "validation"  # the split on which heads, places, doses and sizes are chosen
 # Values of the column ``model``, where a table has one.
 TRAINED, UNTRAINED = "trained", "untrained"
+
+# Kinds of rollouts by the steps that were forced on them (docs/science.md#detours): none; only such
+# after which the target could be reached without a cell twice; others.
+UNDISTURBED, FREE, BACK = "undisturbed", "free", "must turn back"
+
+# In what two prompts differ (docs/science.md#states): the first two lead to the same state.
+SPELLING, ORIGIN, TARGET, CONNECTION = "spelling", "origin", "target", "connection"
+SAME_STATE = (SPELLING, ORIGIN)
+
+# What of a list is drawn anew (docs/science.md#spellings).
+ORDER, DIRECTIONS, BOTH = "order", "directions", "order and directions"
 
 
 def table_file(run: Run, name: str) -> Path:
@@ -65,3 +82,18 @@ def table(run: Run, name: str) -> pd.DataFrame:
     """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
     type, or if TABLES has no such name."""
     return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()
+
+
+def for_choosing(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, if all are of the validation split, by their column ``split``. Everything that
+    chooses takes its rows through here; RuntimeError if any row is of another split.
+
+    >>> len(for_choosing(pd.DataFrame({"split": ["validation", "validation"]})))
+    2
+    """
+    if "split" not in rows:
+        raise RuntimeError("rows without the column split were to decide a choice")
+    others = sorted(set(rows.split) - {CHOOSING})
+    if others:
+        raise RuntimeError(f"rows of the split {', '.join(others)} were to decide a choice")
+    return rows

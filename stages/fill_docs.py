@@ -33,11 +33,6 @@ class Filled:
     claims: dict[str, dict[str, Any]]
 
     @property
-    def apart(self) -> bool:
-        """Whether connections are read at one location and written at another."""
-        return bool(self.summary["consolidation"] != self.summary["writing"])
-
-    @property
     def spliced(self) -> dict[str, Any]:
         """The effects of splicing in the SAE at the writing site."""
         place = self.summary["writing"].partition(" ")[0].replace(".", "_")
@@ -58,12 +53,6 @@ def interval(one: dict[str, Any]) -> str:
 def words(name: str) -> str:
     """A name from the tables with spaces: "mean_difference" -> "mean difference"."""
     return name.replace("_", " ")
-
-
-def place(location: str) -> str:
-    """A location from the tables in words: "0.resid_post at c2" -> "`c2` after block 0"."""
-    at, _, token_class = location.partition(" at ")
-    return f"`{token_class}` after block {at.partition('.')[0]}"
 
 
 def require(is_so: bool, sentence: str) -> str:
@@ -146,7 +135,6 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         "percent": percent,
         "interval": interval,
         "words": words,
-        "place": place,
     }
     made = {}
     for template in sorted(folder.glob("*.md.j2")):

@@ -1,5 +1,5 @@
-"""Stage run_interventions: model, SAEs and feature map -> a ledger of the predicted and measured
-paths when connections are switched on and off inside the model.
+"""Stage run_interventions: model, SAEs and feature map -> a ledger of what happens to all
+questions when connections are switched on and off inside the model.
 """
 
 from mazewm.io import files
@@ -9,9 +9,8 @@ from stages.command import RunName, command
 
 
 def main(run: RunName) -> None:
-    """Add, remove and move connections at the writing site, and add several at once, within the
-    training lengths and beyond them (overload), with controls and baselines. At the consolidation
-    site and the paper's site, if these differ, only add and remove connections."""
+    """Choose doses on pairs of validation mazes, then add, remove and move connections of test
+    mazes, build corridors of several, and ask everything; with controls and baselines."""
     import torch
 
     from mazewm.interventions import InterventionParams, intervene

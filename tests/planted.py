@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 from circuits import planted_circuit
+from planted_edits import MOST, WRITING, ledger, pairs
 
 from mazewm.claims.run import RunTables
 from mazewm.features.ranking import LatentRow
-from mazewm.interventions.design import InterventionParams
-from mazewm.localize.locations import PAPER_LOCATION, Location
+from mazewm.localize.locations import PAPER_LOCATION, Location, WritingSite
+from mazewm.localize.writing import WritingRow
 from mazewm.maze.tokens import TokenClass
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
 
@@ -22,19 +23,6 @@ trees = planted_circuit.trees
 SITE = Location(0, TokenClass.C2)
 N_CONNECTIONS = 12  # of a 3 x 3 lattice
 D_MODEL, N_ATOMS, N_ACTIVE = 31, 23, 3
-INTERVENTIONS = InterventionParams(
-    n_per_connection=1,
-    n_per_connection_validation=1,
-    n_redrawn=1,
-    n_added=[1, 2],
-    n_several=7,
-    set_sizes=[1, 3],
-    doses=[1.0, 4.0],
-    several_doses=[1.0],
-    other_site_doses=[2.0],
-    batch_size=5,
-    n_threads=1,
-)
 
 
 def dictionary(n: int = N_ATOMS, d_model: int = D_MODEL, seed: int = 0) -> np.ndarray:
@@ -95,128 +83,6 @@ def ranked(rows: list[tuple[int, int, int, float, float]], site: str = str(SITE)
     """Rows of LatentRow from (connection, rank, latent, mean_on, mean_off)."""
     return pd.DataFrame(
         [(site, *row, 0.5) for row in rows], columns=[field.name for field in fields(LatentRow)]
-    )
-
-
-def outcomes(
-    method: str,
-    follows: list[int],
-    split: str = "test",
-    kind: str = "add",
-    where: str = "all",
-    n_latents: int = 1,
-    dose: float = 1.0,
-    keeps: list[int] | None = None,
-    solved: list[int] | None = None,
-    site: str = str(SITE),
-    sets: list[int] | None = None,
-    n_changed: int = 1,
-) -> pd.DataFrame:
-    """Ledger rows of one condition: what happened to each example, 1 for yes; ``sets`` are the
-    examples' connection sets."""
-    n = len(follows)
-    labels = {
-        "split": split,
-        "kind": kind,
-        "site": site,
-        "method": method,
-        "where": where,
-        "n_latents": n_latents,
-        "dose": dose,
-    }
-    flags = {
-        "follows_edit": follows,
-        "keeps_original": keeps or [0] * n,
-        "solved_before": solved or [1] * n,
-    }
-    rows = pd.DataFrame({"example": range(n)}).assign(
-        **labels, maze_id=range(n), n_changed=n_changed, connection_set=sets or range(n)
-    )
-    # as tables.read gives them
-    rows = rows.astype(dict.fromkeys(("example", "n_latents", "maze_id", "n_changed"), "int32"))
-    paths = {"original": [0, 1, 2], "predicted": [0, 3, 2], "measured": [0, 3, 2]}
-    return rows.assign(
-        **{name: np.array(column, bool) for name, column in flags.items()},
-        **{name: [np.array(path)] * n for name, path in paths.items()},
-    )
-
-
-def ledger(
-    adds: int = 17,
-    removes: int = 3,
-    controls: int = 2,
-    n: int = 23,
-    solved: list[int] | None = None,
-) -> pd.DataFrame:
-    """A whole ledger at one site, in which so many of ``n`` examples follow what is done to
-    them."""
-    parts = []
-    for kind, hits, where, other in (
-        ("add", adds, "all", "other_connection"),
-        ("remove", removes, "own", "other_latents"),
-    ):
-        common = {"kind": kind, "where": where, "solved": solved}
-        for split in ("validation", "test"):
-            parts.append(
-                outcomes("latents", [1] * hits + [0] * (n - hits), split=split, dose=2.0, **common)
-            )
-            parts.append(outcomes("latents", [0] * n, split=split, dose=1.0, **common))
-            if kind == "add":
-                one = [0] * 4 + [int(adds > 2)] + [0] * (n - 5)
-                parts.append(
-                    outcomes(
-                        "latents", one, split=split, dose=2.0, **(common | {"where": "borrowed"})
-                    )
-                )
-            parts.append(
-                outcomes(
-                    "mean_difference", [1] * 19 + [0] * (n - 19), split=split, n_latents=0, **common
-                )
-            )
-        for method, n_latents in (("random_latents", 1), ("random_direction", 0), (other, 1)):
-            hit = controls if method == other else 0
-            parts += [
-                outcomes(
-                    method, [1] * hit + [0] * (n - hit), n_latents=n_latents, dose=dose, **common
-                )
-                for dose in (1.0, 2.0)
-            ]
-        parts.append(outcomes("no_op", [0] * n, n_latents=0, **common))
-        parts.append(outcomes("tokens", [1] * 5 + [0] * (n - 5), n_latents=0, **common))
-    for kind, where in (("move", "own"), ("several", "all"), ("overload", "all")):
-        common = {"kind": kind, "where": where, "solved": solved}
-        hits = {
-            "latents": 11,
-            "mean_difference": 13,
-            "random_latents": 1,
-            "random_direction": 0,
-            "no_op": 0,
-            "tokens": 5,
-        }
-        hits |= {"repeated": 7} if kind == "overload" else {}
-        for method, hit in hits.items():
-            parts.append(
-                outcomes(
-                    method,
-                    [1] * hit + [0] * (n - hit),
-                    n_latents=int("latents" in method),
-                    dose=2.0,
-                    n_changed=2,
-                    **common,
-                )
-            )
-    unchanged = {"kind": "overload", "solved": solved, "n_latents": 0, "n_changed": 0}
-    parts += [
-        outcomes(method, [1] * n, **unchanged).assign(example=range(n, 2 * n))
-        for method in ("no_op", "tokens")
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def at_both_sites(book: pd.DataFrame, site: Location = SITE) -> pd.DataFrame:
-    """The same at a site and at the paper's."""
-    return pd.concat(
-        [book.assign(site=str(site)), book.assign(site=str(PAPER_LOCATION))], ignore_index=True
     )
 
 
@@ -357,6 +223,17 @@ def consolidation_rows() -> pd.DataFrame:
         for c in classes
     ]
     return pd.DataFrame(rows).assign(n_mazes=53)
+
+
+def writing_rows() -> pd.DataFrame:
+    """Two layers, two sets of tokens and two doses."""
+    rows = [
+        (layer, tokens, "c2", dose, 20, 7 + layer, 40, 2)
+        for layer in (0, 1)
+        for tokens in ("c2", "c2 and <ADJLIST_END>")
+        for dose in (1.0, 2.0)
+    ]
+    return pd.DataFrame(rows, columns=[field.name for field in fields(WritingRow)])
 
 
 def frontier_rows(place: str) -> pd.DataFrame:
@@ -542,12 +419,81 @@ def beliefs(p_open, p_closed, model="trained", seed=0, n=30):
     )
 
 
+def detours(p_valid):
+    """Walks of N_SETS mazes, of which a share is valid by the kind of their detours; half of the
+    near-sighted ones are."""
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "p": p,
+                "kind": kind,
+                "maze_id": np.arange(N_SETS),
+                "connection_set": np.arange(N_SETS),
+                "n": 4,
+                "n_detours": 0 if kind == "undisturbed" else 5,
+                "n_valid": (valid := rng.binomial(4, share, N_SETS)),
+                "n_shortest": valid // 2,
+                "n_near": 2,
+                "n_near_shortest": 1,
+            }
+        )
+        for p in (0.0, 0.1)
+        for kind, share in p_valid.items()
+        if p or kind == "undisturbed"
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def states(p_right, model="trained"):
+    """Pairs of prompts told right at a rate by kind; the near-sighted walker is right in all but
+    the last ten. Where a pair of different states is not, one token is claimed."""
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "model": model,
+                "kind": kind,
+                "maze_id": np.arange(N_SETS),
+                "connection_set": np.arange(N_SETS),
+                "is_right": rng.random(N_SETS) < share,
+                "n_claimed": int(kind in ("target", "connection")),
+                "is_likeliest_right": True,
+                "is_near_right": np.arange(N_SETS) < N_SETS - 10,
+                "n_near_claimed": int(kind in ("target", "connection")),
+            }
+        )
+        for kind, share in p_right.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def spellings(n_solved, n=8):
+    """One maze for each number of spellings solved, of ``n``, by kind."""
+    parts = [
+        pd.DataFrame(
+            {
+                "kind": kind,
+                "maze_id": np.arange(len(solved)),
+                "connection_set": np.arange(len(solved)),
+                "n": n,
+                "n_solved": solved,
+            }
+        )
+        for kind, solved in n_solved.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+STATES = {"spelling": 0.9, "origin": 0.8, "target": 0.9, "connection": 0.7}
+
+
 def run_tables(
-    site: Location = SITE, writing_site: Location = SITE, **changes: pd.DataFrame
+    site: Location = SITE, writing_site: WritingSite = WRITING, **changes: pd.DataFrame
 ) -> RunTables:
     """All the tables of one run; keywords replace what they name."""
     here, paper = str(site), str(PAPER_LOCATION)
-    place = str(site.place)
+    place, book = str(site.place), ledger()
     behaviour = [
         {
             "split": split,
@@ -614,9 +560,8 @@ def run_tables(
         "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
         "faithfulness": pd.DataFrame(circuits),
-        "ledger": pd.concat(
-            [ledger().assign(site=here), ledger(adds=4).assign(site=paper)], ignore_index=True
-        ),
+        "ledger": book,
+        "pairs": pairs(book),
         "frontier": frontier_rows(place),
         "stability": pd.DataFrame(
             {
@@ -639,9 +584,7 @@ def run_tables(
         **patch_rows(),
         "probes": probe_rows({("target", 0): 0.5, ("target", 2): 0.9}),
         "steering": steer_rows(STEERED),
-        "writing": pd.DataFrame(
-            {"layer": [0], "token_class": ["c2"], "dose": [1.0], "n_follow": [7], "n": [11]}
-        ),
+        "writing": writing_rows(),
         "history": pd.DataFrame(
             {
                 "step": [30],
@@ -654,5 +597,8 @@ def run_tables(
         "formation": consolidation_rows().assign(step=30),
         "answers": pd.concat([answers(0.9), answers(0.0, model="untrained")]),
         "beliefs": pd.concat([beliefs(0.9, 0.1), beliefs(0.1, 0.1, model="untrained")]),
+        "detours": detours({"undisturbed": 0.9, "free": 0.9, "must turn back": 0.4}),
+        "states": pd.concat([states(STATES), states(dict.fromkeys(STATES, 0.1), "untrained")]),
+        "spellings": spellings({"order and directions": [8] * 9 + [4], "order": [8] * 5}),
     }
-    return RunTables(site=site, writing_site=writing_site, **(values | changes))
+    return RunTables(site=site, writing_site=writing_site, most=MOST, **(values | changes))

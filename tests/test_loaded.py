@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import SITE, random_sae, trees
+from planted_edits import TOKENS, WRITING, rows
 from toys import wanderer
 
 import mazewm
-from mazewm.features.ranking import LatentRow
+from mazewm import loaded
 from mazewm.inference import rollout
-from mazewm.interventions.conditions import Condition
+from mazewm.interventions.edits import Condition, Method
+from mazewm.interventions.ledger import UnitRow
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.loaded import LoadedRun, load
@@ -27,27 +29,35 @@ from mazewm.run import Run
 def run(tmp_path):
     """A random model with random latents, on disk."""
     made = LoadedRun.named("rotary-all-0", tmp_path)
-    for kind in ("models", "activations", "saes", "features", "interventions"):
+    for kind in ("models", "activations", "saes", "interventions"):
         made.folder(kind).mkdir(parents=True)
     model = wanderer("rotary")
     model.save(made.weights)
     mazes.write(made.maze_file("test"), trees(23))
-    Locations(SITE, SITE).save(made.folder("activations"))
+    Locations(SITE, WRITING).save(made.folder("activations"))
     random_sae(model.params.d_model, 47).save(made.folder("saes") / f"{SITE.place}.safetensors")
-    rows = [
-        LatentRow(str(SITE), e, rank, (3 * e + rank) % 47, 9.0, 0.0, 1.0)
+    units = [
+        UnitRow(site, method, e, rank, (3 * e + rank + shift) % 47, 0.1 * rank, 9.0 + e + shift)
+        for shift, (site, method) in enumerate(
+            [
+                (str(SITE), "latents"),
+                (str(SITE), "frozen_decoder"),
+                ("0.resid_post at ;", "latents"),
+            ]
+        )
         for e in range(12)
         for rank in range(2)
     ]
-    tables.write_rows(table_file(made, "latents"), LatentRow, rows)
+    tables.write_rows(table_file(made, "units"), UnitRow, units)
     return load("rotary-all-0", tmp_path)
 
 
-def with_settings(run, dose, where="all", n_latents=2):
+def with_settings(run, dose, n_latents=2):
     """The run with settings as a ledger would give them."""
+    places = {("add", 1): "site", ("remove", 1): "own", ("corridor", 2): "dealt"}
     vars(run)["settings"] = {
-        "add": Condition("latents", where, n_latents, dose),
-        "remove": Condition("latents", "own", n_latents, dose),
+        key: Condition(Method("latents", n_latents), WRITING, where, dose)
+        for key, where in places.items()
     }
     return run
 
@@ -75,14 +85,61 @@ def test_a_switch_that_is_strong_enough_changes_what_is_written(run):
     assert plain == weak and plain != strong
 
 
-def test_one_connection_can_be_switched_off_or_moved(run):
-    maze = max(run.mazes("test"), key=lambda one: len(one.path))
-    step = maze.path[:2]
-    plain = run.solve(maze).path
-    for edit in ({"remove": [step]}, {"remove": [step], "add": [absent(maze)]}):
-        assert with_settings(run, 1e-6).solve(maze, **edit).path == (
-            plain if "add" not in edit else plain
+def several_absent(maze, n):
+    """Connections that the maze has not, with a cell that it mentions each."""
+    ends = [
+        tuple(tuple(map(int, divmod(int(cell), maze.grid.n))) for cell in maze.grid.ends[number])
+        for number in np.flatnonzero(~maze.bits)
+    ]
+    return ends[:n]
+
+
+@pytest.mark.parametrize(("n_added", "n_removed"), [(1, 0), (0, 1), (1, 1), (2, 0), (3, 1)])
+def test_what_is_switched_on_and_off_is_what_is_written(run, n_added, n_removed, monkeypatch):
+    """Weakly written, it changes nothing; strongly, it does."""
+    seen = []
+
+    class Spied(loaded.Writer):
+        def edit(self, conditions):
+            seen.append((self.pairs, conditions))
+            return super().edit(conditions)
+
+    monkeypatch.setattr(loaded, "Writer", Spied)
+    changed = 0
+    for maze in list(run.mazes("test"))[:6]:
+        added, removed = several_absent(maze, n_added), list(maze.connections[:n_removed])
+        plain = run.solve(maze).path
+        weak, strong = (
+            with_settings(run, dose).solve(maze, add=added, remove=removed) for dose in (1e-6, 90.0)
         )
+        assert weak.path == plain and weak.maze == maze
+        changed += strong.path != plain
+        pairs, conditions = seen[-1]
+        assert pairs.added.tolist() == [[maze.connection(*pair) for pair in added]]
+        assert pairs.removed.tolist() == [[maze.connection(*pair) for pair in removed]]
+        expected = {0: [], 1: ["site"]}.get(n_added, ["dealt"]) + ["own"] * n_removed
+        assert [one.where for one in conditions] == expected
+    assert changed >= 2 or (n_added, n_removed) == (0, 1)
+
+
+def test_the_latents_are_those_of_the_writing_sites_source(run):
+    [(name, known)] = run.known.items()
+    one = known.dictionaries["latents"]
+    assert name == str(SITE) and one.sae is run.sae
+    assert one.units.ids.tolist() == [[3 * e, 3 * e + 1] for e in range(12)]
+    assert one.mean_on.tolist() == [[9.0 + e] * 2 for e in range(12)]
+
+
+def test_several_are_written_as_the_nearest_number_that_was_tried(run):
+    def of(k):
+        return Condition(Method("latents", 1), WRITING, "dealt", float(k))
+
+    vars(run)["settings"] = {("corridor", k): of(k) for k in (1, 2, 6)}
+    assert [run._conditions(n, 0)[0].dose for n in (2, 3, 4, 5, 9)] == [2, 2, 2, 6, 6]
+    vars(run)["settings"] = {("corridor", 1): of(1)}
+    with pytest.raises(BadInput, match=r"^add: expected one connection, found 2; .*corridors.*\.$"):
+        maze = run.mazes("test")[3]
+        run.solve(maze, add=several_absent(maze, 2))
 
 
 @pytest.mark.parametrize(
@@ -134,38 +191,34 @@ def test_a_maze_of_another_lattice_and_a_run_that_is_not_there_are_refused(run, 
 
 
 def test_the_settings_are_the_best_on_validation_mazes(run):
-    def rows(
-        kind, where, n_latents, dose, n_follow, split="validation", site=str(SITE), method="latents"
-    ):
-        return [
-            {
-                "kind": kind,
-                "where": where,
-                "n_latents": n_latents,
-                "dose": dose,
-                "split": split,
-                "site": site,
-                "method": method,
-                "solved_before": True,
-                "follows_edit": nth < n_follow,
-                "connection_set": nth,
-            }
-            for nth in range(10)
-        ]
+    def tried(method, n_units, hit, dose, split="validation", **others):
+        return rows(method, n_units, hit, dose=dose, split=split, **others)
 
-    made = [
-        *rows("add", "all", 4, 2.0, 7),
-        *rows("add", "all", 1, 1.0, 3),
-        *rows("add", "borrowed", 1, 4.0, 10, split="test"),
-        *rows("add", "all", 16, 4.0, 9, method="random_latents"),
-        *rows("add", "all", 16, 4.0, 9, site="elsewhere"),
-        *rows("remove", "own", 1, 1.0, 5),
-        *rows("remove", "own", 4, 2.0, 5),
-    ]
-    vars(run)["table"] = lambda name: pd.DataFrame(made)
+    made = pd.concat(
+        [
+            tried("latents", 3, 0.7, 2.0),
+            tried("latents", 3, 0.6, 4.0),
+            tried("latents", 1, 0.3, 1.0),
+            tried("latents", 1, 1.0, 4.0, split="test"),
+            tried("latents", 1, 1.0, 4.0, where="one"),
+            tried("latents", 1, 1.0, 4.0).assign(place="1.resid_post"),
+            tried("latents", 1, 1.0, 4.0).assign(tokens="c2"),
+            tried("mean_difference", 0, 1.0, 4.0),
+            tried("latents", 1, 0.5, 1.0, kind="remove"),
+            tried("latents", 3, 0.5, 2.0, kind="remove"),
+            tried("latents", 3, 0.9, 2.0, kind="remove", where="site"),
+            tried("latents", 1, 0.4, 8.0, kind="corridor", k=2),
+            tried("latents", 3, 0.4, 1.0, kind="corridor", k=4),
+            tried("latents", 3, 0.9, 1.0, kind="single", k=4),
+        ]
+    )
+    assert TOKENS["site"] in set(made.tokens)
+    vars(run)["table"] = {"ledger": made}.__getitem__
     assert run.settings == {
-        "add": Condition("latents", "all", 4, 2.0),
-        "remove": Condition("latents", "own", 1, 1.0),
+        ("add", 1): Condition(Method("latents", 3), WRITING, "site", 2.0),
+        ("remove", 1): Condition(Method("latents", 1), WRITING, "own", 1.0),
+        ("corridor", 2): Condition(Method("latents", 1), WRITING, "dealt", 8.0),
+        ("corridor", 4): Condition(Method("latents", 3), WRITING, "dealt", 1.0),
     }
 
 

@@ -8,4 +8,4 @@ before = run.solve(maze)
 after = run.solve(maze, add=[new])  # the same prompt; one connection switched on inside
 print(before.path == maze.path)
 print(after.path, after.path == maze.add(*new).path)  # predicted from the edited maze
-print(run.table("ledger")[["kind", "method", "predicted", "measured"]].head(3))  # any table
+print(run.table("pairs")[["kind", "n_solved", "n_unique"]].head(3))  # any table

@@ -15,11 +15,15 @@ from mazewm.claims.pooling import code_claims, code_table, pool
 from mazewm.io import files
 from mazewm.run import Run
 
+# Methods beside the latents whose selectivity is in the summary.
+HEADLINE = ("mean_difference", "random_direction")
 TABLES = (
     "history",
     "formation",
-    "interventions",
-    "at_once",
+    "edits",
+    "doses",
+    "corridors",
+    "held",
     "consolidation",
     "writing",
     "features",
@@ -33,6 +37,9 @@ TABLES = (
     "steering",
     "answers",
     "beliefs",
+    "detours",
+    "states",
+    "spellings",
 )
 
 
@@ -44,8 +51,6 @@ class Compared:
     # "runs" by run and claim id, "encodings" by recipe and id, "comparison" by id
     claims: dict[str, dict[str, Any]]
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
-    # run, kind, method, value, low, high, n: follows_edit at the writing site
-    effects: pd.DataFrame
     threshold: float  # own_mass of a connectivity head
     code: pd.DataFrame  # what C7 compares: id, measure, encoding (the recipe), seed, value
 
@@ -83,7 +88,6 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
             "comparison": _of_code(metrics),
         },
         curves=curves,
-        effects=effects_table({run.name: one for run, one in metrics.items()}),
         threshold=next(iter(metrics.values()))["attention"]["connectivity_threshold"],
         code=code_table({(run.recipe, run.seed): one for run, one in metrics.items()}),
     )
@@ -112,24 +116,11 @@ def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else parts[0]
 
 
-def effects_table(metrics: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """follows_edit of each run at its writing site, by kind of edit and method, as a long table."""
-    rows = [
-        {"run": run, "kind": kind, "method": method}
-        | {name: one[name] for name in ("value", "low", "high", "n")}
-        for run, of_run in metrics.items()
-        for kind, methods in of_run["interventions"]["writing"].items()
-        for method, one in methods.items()
-        if isinstance(one, dict)
-    ]
-    return pd.DataFrame(rows)
-
-
 def headline(metrics: dict[str, Any]) -> dict[str, Any]:
     """The few figures of a run to look at first, from its metrics."""
     writing, site = (metrics["sites"][name] for name in ("writing", "consolidation"))
     place = writing.partition(" ")[0].replace(".", "_")
-    at = metrics["interventions"]["writing"]
+    edits = metrics["interventions"]
     return {
         "solved": metrics["behaviour"]["test"]["solved"]["value"],
         "solved_overload": metrics["behaviour"]["overload"]["solved"]["value"],
@@ -142,13 +133,12 @@ def headline(metrics: dict[str, Any]) -> dict[str, Any]:
             "value"
         ],
         **{
-            f"follows_edit_{kind}": at[kind]["latents"]["value"]
+            f"selectivity_{kind}": {
+                method: one["value"]
+                for method, one in edits.get(kind, {}).items()  # small mazes have no moves
+                if method.startswith("latents_") or method in HEADLINE
+            }
             for kind in ("add", "remove", "move")
         },
-        "follows_edit_add_mean_difference": at["add"]["mean_difference"]["value"],
         "verdicts": {id: one["verdict"] for id, one in metrics["claims"].items()},
-    } | (
-        {"recovered_effect_add": at["add"]["recovered_effect"]}
-        if "recovered_effect" in at["add"]
-        else {}
-    )
+    }

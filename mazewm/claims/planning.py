@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.choosing import CHOOSING, for_choosing
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.statistics import mean, paired, rounded, share
+from mazewm.results import CHOOSING, for_choosing
 
 FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
 STATEMENTS = {

@@ -92,7 +92,7 @@ CODE = {
     ),
     "C7e": (
         "encodings change whether connections can be written",
-        ("interventions", "writing", "add", "mean_difference", "value"),
+        ("interventions", "add", "mean_difference", "value"),
     ),
 }
 

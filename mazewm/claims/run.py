@@ -7,28 +7,31 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mazewm import results
-from mazewm.claims import planning, saes, summary, verdicts, world
+from mazewm.claims import (
+    capacity,
+    causal,
+    edit_tables,
+    planning,
+    robustness,
+    saes,
+    summary,
+    verdicts,
+    world,
+)
 from mazewm.claims.claim import Claim, decided
 from mazewm.claims.curves import read_curve
-from mazewm.claims.effects import (
-    CONTROLS,
-    VARIANTS,
-    Effect,
-    beside,
-    chosen,
-    chosen_as,
-    curve,
-    shown,
-    unedited,
-)
+from mazewm.claims.edits import Edits, Setting
 from mazewm.claims.patching import attribution_agreement, patch_effects
 from mazewm.claims.sets import with_connection_sets
 from mazewm.claims.statistics import rounded
 from mazewm.io import files
-from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
+from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
 from mazewm.run import Run
 
-AT_CONSOLIDATION, AT_WRITING, AT_PAPER = "consolidation", "writing", "paper"
+# tables about single mazes; those of stage measure_behaviour first
+ABOUT_MAZES = ("behaviour", "answers", "beliefs", "detours", "states", "spellings")
+WITH_SETS = (*ABOUT_MAZES, "ledger", "pairs", "steering")
+AT_CONSOLIDATION, AT_SOURCE, AT_PAPER = "consolidation", "source", "paper"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class RunTables:
     ledger, steering) have a column ``connection_set``, equal for mazes with equal connections."""
 
     site: Location  # where connections are read: the consolidation site
-    writing_site: Location
+    writing_site: WritingSite
+    most: int  # connections of the largest training maze
     behaviour: pd.DataFrame
     consolidation: pd.DataFrame
     descriptions: pd.DataFrame
@@ -48,6 +52,7 @@ class RunTables:
     knockouts: pd.DataFrame
     faithfulness: pd.DataFrame
     ledger: pd.DataFrame
+    pairs: pd.DataFrame
     frontier: pd.DataFrame
     stability: pd.DataFrame
     positions: pd.DataFrame
@@ -61,6 +66,9 @@ class RunTables:
     formation: pd.DataFrame
     answers: pd.DataFrame  # with connection_set, too
     beliefs: pd.DataFrame  # with connection_set, too
+    detours: pd.DataFrame  # with connection_set, too
+    states: pd.DataFrame  # with connection_set, too
+    spellings: pd.DataFrame  # with connection_set, too
 
     @classmethod
     def of(cls, run: Run) -> "RunTables":
@@ -75,17 +83,21 @@ class RunTables:
         }
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
-        for name in ("behaviour", "answers", "beliefs", "ledger", "steering"):
+        for name in WITH_SETS:
             read[name] = with_connection_sets(read[name], held_out)
-        return cls(site=locations.reading, writing_site=locations.writing, **read)
+        most = int(run.mazes("train").n_connections.max())
+        return cls(locations.reading, locations.writing, most, **read)
 
     @property
     def sites(self) -> dict[str, str]:
-        """The names of the studied sites by role; the paper's only if it is not another one."""
-        named = {AT_CONSOLIDATION: str(self.site), AT_WRITING: str(self.writing_site)}
-        return named | (
-            {} if str(PAPER_LOCATION) in named.values() else {AT_PAPER: str(PAPER_LOCATION)}
-        )
+        """The names of the locations at which connections are read, by role: the consolidation
+        site, the one from which directions are written, and the paper's. The latter two only if
+        they are others."""
+        found = {AT_CONSOLIDATION: str(self.site)}
+        for role, where in {AT_SOURCE: self.writing_site.source, AT_PAPER: PAPER_LOCATION}.items():
+            if str(where) not in found.values():
+                found[role] = str(where)
+        return found
 
 
 class Scored(NamedTuple):
@@ -94,7 +106,7 @@ class Scored(NamedTuple):
     metrics: dict[str, Any]
     claims: list[Claim]
     curves: dict[str, pd.DataFrame]  # small tables for git, by name
-    reported: dict[str, "Reported"]  # effects at the writing site, by kind of edit
+    shown: list[Setting]  # of which mazes are drawn
 
     def write(self, folder: Path) -> None:
         """Write ``claims.json``, and each of the curves as CSV."""
@@ -103,56 +115,12 @@ class Scored(NamedTuple):
             table.round(6).to_csv(folder / f"{name}.csv", index=False)
 
 
-# The kind whose settings a kind without validation rows takes: a connection is moved at its own
-# token, as it is removed; all other kinds take those of add.
-LIKE = {"move": "remove"}
-
-
-class Reported(NamedTuple):
-    """The effects that are reported for one kind of edit at one site."""
-
-    latents: Effect
-    supervised: Effect
-    controls: list[Effect]  # at the latents' where and dose
-    controls_there: list[Effect]  # at the supervised direction's where and dose
-    # probe_direction, fixed_value and latents_and_cells, at the latents' where and dose
-    variants: list[Effect]
-    tokens: Effect
-
-
-def _reported(ledger: pd.DataFrame, kind: str, site: str) -> Reported:
-    if kind in ("add", "remove"):
-        latents, supervised = (
-            chosen(ledger, kind, site, method) for method in ("latents", "mean_difference")
-        )
-    else:
-        latents, supervised = (
-            chosen_as(ledger, kind, LIKE.get(kind, "add"), site, method)
-            for method in ("latents", "mean_difference")
-        )
-    controls, variants = (
-        beside(ledger, kind, site, latents, methods) for methods in (CONTROLS, VARIANTS)
-    )
-    there = beside(ledger, kind, site, supervised, CONTROLS)
-    return Reported(
-        latents, supervised, controls, there, variants, unedited(ledger, kind, site, "tokens")
-    )
-
-
 def score_run(tables: RunTables, threshold: float) -> Scored:
     """Metrics, claims (all but C7, which needs several runs) and curves of one run; ``threshold``
     is the own_mass that makes a connectivity head, which is in the metrics but in no claim."""
-    found, main = str(tables.site), str(tables.writing_site)
-    # without examples in which nothing is edited
-    ledger = tables.ledger[tables.ledger.n_changed > 0]
-    reported = {
-        site: {
-            kind: _reported(ledger, kind, site)
-            for kind in ledger[ledger.site == site].kind.unique()
-        }
-        for site in dict.fromkeys(tables.sites.values())
-    }
-    at, effects = reported[main], patch_effects(tables.patch_pairs, tables.patches)
+    found, most = str(tables.site), tables.most
+    edits = Edits(tables.ledger, tables.pairs, tables.writing_site)
+    effects = patch_effects(tables.patch_pairs, tables.patches)
     claims = [
         world.answers_need_a_map(tables.answers),
         world.answers_agree_with_the_list(tables.beliefs),
@@ -160,35 +128,33 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         verdicts.has_connectivity_heads(tables.attention),
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
-        verdicts.is_causal("C4a", "adding", at["add"].latents, at["add"].controls),
-        verdicts.is_causal("C4b", "removing", at["remove"].latents, at["remove"].controls),
-        verdicts.is_causal("C4c", "moving", at["move"].latents, at["move"].controls),
-        verdicts.is_asymmetric(
-            chosen(ledger, "add", main, "latents", at="borrowed"),
-            at["remove"].latents,
-            at["add"].tokens,
-            at["remove"].tokens,
-        ),
-        verdicts.holds_more_than_was_seen(
-            at["overload"].latents, at["overload"].tokens, at["overload"].controls
-        ),
-        verdicts.fails_by_number(
-            unedited(ledger, "overload", main, "repeated"),
-            at["overload"].tokens,
-            at["several"].tokens,
-        ),
+        causal.is_causal("C4a", edits, "add"),
+        causal.is_causal("C4b", edits, "remove"),
+        causal.is_moved(edits),
+        causal.latents_are_special(edits),
+        causal.removal_is_efficient(edits),
+        causal.is_asymmetric(edits),
+        causal.adding_needs_the_direction(edits),
+        capacity.holds_more(edits, most),
+        capacity.fails_as_tokens(edits, most),
+        capacity.believes_more(edits, most),
         *(planning.represents(tables.probes, fact) for fact in planning.FACTS),
         planning.uses(tables.steering),
+        causal.probes_do_not_write(edits),
     ]
     claims = decided(claims)
+    reported = edit_tables.reported(edits)
     here = tables.consolidation
     here = here[
         (here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))
     ].iloc[0]
     metrics: dict[str, Any] = {
-        "sites": tables.sites,
+        "sites": tables.sites | {"writing": str(tables.writing_site)},
         "behaviour": summary.behaviour(tables.behaviour),
         "questions": world.summary(tables.answers, tables.beliefs),
+        "detours": robustness.detours(tables.detours),
+        "states": robustness.states(tables.states),
+        "spellings": robustness.spellings(tables.spellings),
         "consolidation": {
             "layer": tables.site.layer,
             "token_class": str(tables.site.token_class),
@@ -211,34 +177,29 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             }
             for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
         },
-        "interventions": {
-            name: {
-                kind: _intervention(ledger, kind, site, one) for kind, one in reported[site].items()
-            }
-            for name, site in tables.sites.items()
-        },
+        "interventions": edit_tables.summary(edits, reported),
         "patching": summary.patching(
             effects, attribution_agreement(tables.patch_pairs, tables.patches)
         ),
         "beyond": planning.summary(tables.probes),
         "claims": {one.id: _figures(one) for one in claims},
     }
-    curves = curves_of(tables, {kind: at[kind] for kind in ("several", "overload")})
-    return Scored(metrics, claims, curves | {"patching": effects}, at)
+    curves = curves_of(tables) | {
+        "edits": reported,
+        "doses": edit_tables.by_dose(edits),
+        "corridors": edit_tables.corridors(edits, most),
+        "held": edit_tables.held(edits),
+        "patching": effects,
+    }
+    shown = [edits.setting(kind, "latents", edits.sizes[-1]) for kind in ("add", "remove")]
+    return Scored(metrics, claims, curves, shown)
 
 
-def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.DataFrame]:
-    """The tables by which runs are compared; ``at_once`` holds the reported effects of adding
-    several connections, by kind."""
-    found, interventions = str(tables.site), curve(tables.ledger)
-    here = interventions[interventions.site == str(tables.writing_site)]
+def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
+    """The tables by which runs are compared, without those of interventions."""
+    found = str(tables.site)
     own_mass = tables.attention[tables.attention.measure == "own_mass"]
     return {
-        "interventions": interventions,
-        "at_once": pd.concat(
-            [shown(here, kind, one.latents, one.supervised) for kind, one in at_once.items()],
-            ignore_index=True,
-        ),
         "consolidation": tables.consolidation,
         "features": tables.features[tables.features.site == found].drop(columns=["site", "units"]),
         "attention": own_mass.drop(columns=["measure", "bin"]),
@@ -253,17 +214,10 @@ def curves_of(tables: RunTables, at_once: dict[str, Reported]) -> dict[str, pd.D
         "formation": tables.formation,
         "answers": world.answer_curve(tables.answers),
         "beliefs": world.belief_curve(tables.beliefs),
+        "detours": robustness.detour_curve(tables.detours),
+        "states": robustness.state_curve(tables.states),
+        "spellings": robustness.spelling_curve(tables.spellings),
     }
-
-
-def _intervention(ledger: pd.DataFrame, kind: str, site: str, reported: Reported) -> dict[str, Any]:
-    mine = ledger[
-        (ledger.kind == kind)
-        & (ledger.site == site)
-        & (ledger.split == "test")
-        & (ledger.method == "no_op")
-    ]
-    return summary.intervention(*reported, n_unsolved=int((~mine.solved_before).sum()))
 
 
 def _figures(one: Claim) -> dict[str, Any]:

@@ -174,6 +174,9 @@ def contrast(
             )
         ]
         found = _square_and_add(parts, n_resamples)
+    if are_shares:  # which no true value is beyond
+        low, high = max(found.low, -len(minus)), min(found.high, len(plus))
+        found = found._replace(low=float(low), high=float(high))
     return found._replace(n=n, n_clusters=len(sums)) if found.n else found
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.effects import Effect, recovered_effect, strongest
 from mazewm.claims.statistics import mean, rounded, share
 from mazewm.claims.trees import deepest_trees, latents_per_connection
 from mazewm.claims.verdicts import top_head
@@ -134,30 +133,3 @@ def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
     needed = latents_per_connection(rows[rows.readout == "latents"])
     result["latents_per_connection"] = mean(needed).as_metrics()
     return result
-
-
-def intervention(
-    latents: Effect,
-    supervised: Effect,
-    controls: list[Effect],
-    controls_there: list[Effect],
-    variants: list[Effect],
-    tokens: Effect,
-    n_unsolved: int,
-) -> dict[str, Any]:
-    """The effects of latents and of the mean difference with their settings, those of every control
-    and variant, and the recovered effect if there is one."""
-    recovered = recovered_effect(
-        latents, strongest(controls), supervised, strongest(controls_there)
-    )
-    result: dict[str, Any] = {"latents": _setting(latents), "mean_difference": _setting(supervised)}
-    result |= {one.method: one.follows.as_metrics() for one in [*controls, *variants]}
-    result["tokens"] = tokens.follows.as_metrics()
-    if recovered is not None:
-        result["recovered_effect"] = rounded(recovered)
-    return result | {"n_not_solved_before": n_unsolved}
-
-
-def _setting(effect: Effect) -> dict[str, Any]:
-    setting = {"where": effect.where, "n_latents": effect.n_latents, "dose": effect.dose}
-    return effect.follows.as_metrics() | setting | {"keeps_original": rounded(effect.keeps.value)}

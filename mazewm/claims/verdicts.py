@@ -1,4 +1,4 @@
-"""Claims C1 to C6, each with its rule (docs/science.md#claims).
+"""Claims C1 to C3, each with its rule (docs/science.md#claims).
 
 Where value and control were measured on the same connections or examples, their difference is
 paired. Verdicts are given by ``claim.decided`` to all claims of a run together.
@@ -7,12 +7,10 @@ Heads (C2, C3) are chosen and measured on the same held-out mazes; with hundreds
 heads the bias of this choice is small.
 """
 
-import numpy as np
 import pandas as pd
 
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
-from mazewm.claims.effects import Effect, among
-from mazewm.claims.statistics import Ratio, Sample, contrast, fixed, mean, paired, unpaired
+from mazewm.claims.statistics import Sample, fixed, mean, paired, unpaired
 from mazewm.claims.trees import deepest_trees
 
 BOTH_KNOWN = ("c2", ";")  # tokens from which both cells of the connection are visible
@@ -134,91 +132,3 @@ def knockout_is_specific(knockouts: pd.DataFrame, site: str) -> Claim:
 
 
 # What follows, C4 to C6, is about to be measured anew.
-
-
-def _follows_more(own: Effect, controls: list[Effect]) -> list[Control]:
-    return [
-        Control(
-            one.method,
-            one.follows,
-            paired(
-                own.outcomes.follows_edit, one.outcomes.follows_edit, own.outcomes.connection_set
-            ),
-        )
-        for one in controls
-    ]
-
-
-def setting_of(effect: Effect) -> str:
-    """The setting in words: number of latents, where, and dose."""
-    return f"{effect.n_latents} latents at {effect.where}, dose {effect.dose:g}"
-
-
-def is_causal(id: str, verb: str, effect: Effect, controls: list[Effect]) -> Claim:
-    """C4: rollouts follow an edit of e's latents more often than any control with the same
-    ``where`` and dose, on the same examples."""
-    return claim(
-        id,
-        f"{verb} a connection's latents changes the path as predicted",
-        f"follows_edit: {setting_of(effect)}",
-        effect.follows,
-        _follows_more(effect, controls),
-    )
-
-
-def is_asymmetric(
-    added: Effect, removed: Effect, added_as_tokens: Effect, removed_as_tokens: Effect
-) -> Claim:
-    """C5: follows_edit(add) - follows_edit(remove), both at one token, among examples that the
-    model solves before the edit and whose edited maze it solves when it is given as tokens. So
-    neither kind of edit is judged by mazes that are too hard for the model."""
-    pairs = ((added, added_as_tokens), (removed, removed_as_tokens))
-    one, other = (
-        among(
-            effect, tokens.outcomes.index[tokens.outcomes.follows_edit.astype(bool)]
-        ).outcomes.astype({"follows_edit": float})
-        for effect, tokens in pairs
-    )
-    both = pd.concat([one.assign(plus=1.0, minus=0.0), other.assign(plus=0.0, minus=1.0)])
-    gap = contrast(
-        [Ratio(both.follows_edit * both.plus, both.plus)],
-        [Ratio(both.follows_edit * both.minus, both.minus)],
-        both.connection_set,
-    )
-    measure = "follows_edit(add) - follows_edit(remove), where the edited tokens are solved too: "
-    measure += f"{setting_of(added)}; {setting_of(removed)}"
-    controls = [Control("no difference", fixed(0.0), gap)]
-    return claim("C5", "activating works better than suppressing", measure, gap.interval, controls)
-
-
-def holds_more_than_was_seen(latents: Effect, tokens: Effect, controls: list[Effect]) -> Claim:
-    """C6a: on mazes with as many connections as the longest of training, rollouts follow added
-    connections more often as latents than as tokens or under any control, on the same examples,
-    with all numbers of added connections taken together."""
-    return claim(
-        "C6a",
-        "connections beyond the training count work better as latents than as tokens",
-        f"follows_edit: {setting_of(latents)}",
-        latents.follows,
-        _follows_more(latents, [tokens, *controls]),
-    )
-
-
-def fails_by_number(repeated: Effect, tokens: Effect, tokens_within: Effect) -> Claim:
-    """C6b: of the loss when k more connections than in training are given as tokens, more is due to
-    their number than to the prompt's length.
-
-    The loss is ``tokens_within`` (k added as tokens within the training lengths) less ``tokens``.
-    On prompts as long with no more connections than in training, some of them encoded twice
-    (``repeated``, original path), the model must lose less than half of it."""
-    bar = (tokens_within.follows.value + tokens.follows.value) / 2
-    rows = repeated.outcomes
-    ones = np.ones(len(rows))
-    gap = contrast([Ratio(rows.follows_edit, ones)], [Ratio(bar * ones, ones)], rows.connection_set)
-    return claim(
-        "C6b",
-        "failure as tokens is due to the number of connections rather than to the prompt's length",
-        "own path walked on prompts with connections spelled twice",
-        repeated.follows,
-        [Control("half of what is lost with as many different connections", fixed(bar), gap)],
-    )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.counts import ratio, share_of
 from mazewm.claims.statistics import Contrast, Ratio, contrast, fixed, rounded, share
 from mazewm.results import TRAINED, UNTRAINED
 
@@ -19,17 +20,6 @@ COUNTS = ("asked", "valid", "steps", "crossings", "jumps", "unique", "solved")
 
 def _of(rows: pd.DataFrame, model: str, split: str) -> pd.DataFrame:
     return rows[(rows.model == model) & (rows.split == split)]
-
-
-def _share(rows: pd.DataFrame, of: str, among: str) -> dict[str, float]:
-    """The share ``of`` all that are ``among``, both counts of each row; n is the number counted."""
-    ratio = Ratio(rows[of], rows[among])
-    found = contrast([ratio], [], rows.connection_set).interval
-    return found._replace(n=int(rows[among].sum())).as_metrics()
-
-
-def _mean(rows: pd.DataFrame, of: str, among: str) -> float:
-    return float(rows[of].sum() / max(1, rows[among].sum()))
 
 
 def answers_need_a_map(answers: pd.DataFrame) -> Claim:
@@ -98,23 +88,46 @@ def summary(answers: pd.DataFrame, beliefs: pd.DataFrame) -> dict[str, Any]:
         pairs = _of(beliefs, str(model), str(split))
         there, walls = pairs[pairs.is_open], pairs[~pairs.is_open]
         found.setdefault(str(split), {})[str(model)] = {
-            "solved": _share(rows, "n_solved", "n_unique"),
-            "solved_by_blind_walker": rounded(_mean(rows, "blind", "n_unique")),
-            "solved_by_near_sighted_walker": rounded(_mean(rows, "near", "n_unique")),
-            "telling": rounded(_mean(rows, "n_telling", "n_unique")),
-            "telling_solved": _share(rows, "n_telling_solved", "n_telling"),
+            "solved": share_of(rows, "n_solved", "n_unique").as_metrics(),
+            "solved_by_blind_walker": rounded(ratio(rows, "blind", "n_unique")),
+            "solved_by_near_sighted_walker": rounded(ratio(rows, "near", "n_unique")),
+            "telling": rounded(ratio(rows, "n_telling", "n_unique")),
+            "telling_solved": share_of(rows, "n_telling_solved", "n_telling").as_metrics(),
             "telling_solved_by_near_sighted_walker": rounded(
-                _mean(rows, "near_telling", "n_telling")
+                ratio(rows, "near_telling", "n_telling")
             ),
-            "valid": _share(rows, "n_valid", "n_asked"),
-            "crossings": _share(rows, "n_crossings", "n_steps"),
+            "valid": share_of(rows, "n_valid", "n_asked").as_metrics(),
+            "crossings": share_of(rows, "n_crossings", "n_steps").as_metrics(),
             "straight_across_connections": share(
                 there.n_straight == 2, there.connection_set
             ).as_metrics(),
             "straight_across_walls": share(walls.n_straight > 0, walls.connection_set).as_metrics(),
-            "brier": rounded(np.square(pairs.belief - pairs.is_open).mean()),
+            "brier": _brier(pairs),
+            "brier_connections": _brier(there),
+            "brier_walls": _brier(walls),
+            # of whoever believes in every pair alike, as often as pairs are connected
+            "brier_of_base_rate": _brier(pairs.assign(belief=pairs.is_open.mean())),
+            "by_family": _solved_by(rows, "family"),
+            "by_path_length": _solved_by(rows, "path_length"),
         }
     return found
+
+
+def _brier(pairs: pd.DataFrame) -> float:
+    """0 if there is no pair."""
+    return rounded(np.square(pairs.belief - pairs.is_open).mean()) if len(pairs) else 0.0
+
+
+def _solved_by(rows: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Share solved, and what the walkers solve, for each value of a column."""
+    return {
+        str(value): {
+            "solved": share_of(some, "n_solved", "n_unique").as_metrics(),
+            "solved_by_blind_walker": rounded(ratio(some, "blind", "n_unique")),
+            "solved_by_near_sighted_walker": rounded(ratio(some, "near", "n_unique")),
+        }
+        for value, some in rows[rows.n_unique > 0].groupby(name)
+    }
 
 
 def answer_curve(answers: pd.DataFrame) -> pd.DataFrame:

@@ -8,14 +8,14 @@ difference between the model's activations on the two is due to that connection.
 may be a training maze.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
 
-from mazewm.counterfactuals.examples import flip, steps_of, with_connections
+from mazewm.counterfactuals.pairs import flip, steps_of
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.truths import openable
+from mazewm.maze.truths import openable, shortest_paths
 
 MOST_PER_MAZE = 3  # swaps of one maze, so that a few mazes do not dominate
 
@@ -52,13 +52,17 @@ def swaps(mazes: Mazes, rng: np.random.Generator, n: int) -> Swaps:
 
 def _all_swaps(mazes: Mazes) -> tuple[Swaps, Int[np.ndarray, " swap"]]:
     """Every possible swap of every maze, and the index of its maze in ``mazes``."""
-    on_path = (steps_of(mazes)[:, :, None] == np.arange(mazes.grid.n_connections)).any(axis=1)
+    on_path = (
+        steps_of(mazes.grid, mazes.path)[:, :, None] == np.arange(mazes.grid.n_connections)
+    ).any(axis=1)
     is_open = openable(mazes.grid, mazes.connections)
     maze, removed, added = np.nonzero(on_path[:, :, None] & is_open[:, None, :])
     before = mazes[maze]
-    connections = flip(before, np.stack([removed, added], axis=1))
+    connections = flip(before.connections, np.stack([removed, added], axis=1))
     # The path of the swapped maze differs, since it cannot use the removed connection.
-    kept, swapped = with_connections(before, connections)
+    after = shortest_paths(mazes.grid, connections, before.origin, before.target)
+    kept = np.flatnonzero(after.is_unique)
+    swapped = replace(before[kept], connections=connections[kept], path=after.cells[kept])
     return Swaps(before[kept], removed[kept], added[kept], swapped), maze[kept]
 
 

@@ -1,10 +1,9 @@
-"""Figures of the claims about edits: C4, whether the path changes as predicted, and C5, whether
-adding works better than removing."""
+"""Figures of edits of single connections: what every method does at its own best dose (C4, C9), at
+every dose, and adding beside removing (C5)."""
 
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,99 +15,146 @@ from mazewm.figures.style import (
     RULE,
     SMALL,
     WIDTH,
-    Style,
+    grid,
     legend_below,
-    recipes,
-    span,
-    spread_seeds,
     x_label,
 )
 
-KINDS = ("add", "remove", "move")
+KINDS = {"add": "adding", "remove": "removing", "move": "moving"}
+# methods in the order of rows; where there are several sets of units, each has a row
+ROWS = (
+    "tokens",
+    "latents",
+    "mean_difference",
+    "probe_pattern",
+    "probe_direction",
+    "residual_dimensions",
+    "frozen_decoder",
+    "untrained_model",
+    "other_connection",
+    "random_direction",
+    "add_only",
+    "remove_only",
+    "add_and_random",
+)
 
 
-def edits(effects: pd.DataFrame) -> Figure:
-    """C4: share of rollouts that follow an edit. A row of panels for each recipe, a column for each
-    kind of edit; in a panel, a line for each method at the setting chosen on validation mazes, and
-    a marker for each seed."""
-    parted, kinds = recipes(effects.run), [kind for kind in KINDS if kind in set(effects.kind)]
-    present = set(effects[effects.kind.isin(kinds)].method)
-    shown = [method for method in METHODS if method in present]
-    row = 0.14 + 0.07 * max(map(len, parted.values()))
+def edits(table: pd.DataFrame) -> Figure:
+    """C4: hit and spill of every method at its own best dose at the writing site. A row of panels
+    for each run, a column for each kind of edit."""
+    rows = table[table.is_main & table.method.isin(ROWS)]
+    names = _rows_of(rows)
+    runs = list(dict.fromkeys(rows.run))
     figure, axes = plt.subplots(
-        len(parted), len(kinds), figsize=(WIDTH, 0.8 + len(parted) * (0.45 + row * len(shown))),
+        len(runs), len(KINDS), figsize=(WIDTH, 0.9 + len(runs) * (0.4 + 0.15 * len(names))),
         layout="constrained", sharex=True, sharey=True, squeeze=False,
     )  # fmt: skip
-    for line, (recipe, runs) in zip(axes, parted.items(), strict=True):
-        for axis, kind in zip(line, kinds, strict=True):
-            here = effects[(effects.kind == kind) & effects.run.isin(runs)]
-            for y, method in enumerate(shown):
-                _effects(axis, here[here.method == method], y, runs)
-            n = here[here.method == "latents"].n
-            axis.set_title(f"{runs[0] if len(runs) == 1 else recipe}: {kind}  (n = {span(n)})")
+    for line, run in zip(axes, runs, strict=True):
+        for axis, kind in zip(line, KINDS, strict=True):
+            here = rows[(rows.run == run) & (rows.kind == kind)]
+            for y, (method, n_units, _) in enumerate(names):
+                _effect(axis, here[(here.method == method) & (here.n_units == n_units)], y)
+            n = here.n.max() if len(here) else 0
+            axis.set_title(f"{run}: {KINDS[kind]}, {n} pairs")
             axis.tick_params(axis="y", length=0)
             axis.grid(axis="y", color=RULE, linewidth=0.6)
-    axes[0, 0].set(xlim=(-0.03, 1.03), ylim=(len(shown) - 0.5, -0.5))
+    axes[0, 0].set(xlim=(-0.03, 1.03), ylim=(len(names) - 0.5, -0.5))
     for axis in axes[:, 0]:
-        axis.set_yticks(
-            range(len(shown)), [METHODS[method].label for method in shown], fontsize=SMALL
-        )
-    x_label(figure, "share of rollouts that follow the edit")
+        axis.set_yticks(range(len(names)), [label for *_, label in names], fontsize=SMALL)
+    x_label(figure, "share of questions; the bar from spill to hit is the selectivity")
+    legend_below(figure, list(axes.flat), 2)
     figure.suptitle(
-        "C4  Does the path change as predicted?  Held-out mazes solved unedited, 95 % intervals"
+        "C4, C9  What does an edit change?  All questions about held-out pairs, each method at its "
+        "own best dose"
     )
     return figure
 
 
-def _effects(axis: Axes, rows: pd.DataFrame, y: int, runs: Sequence[str]) -> None:
-    """One method and kind of edit, a point for each seed."""
+def _rows_of(rows: pd.DataFrame) -> list[tuple[str, int, str]]:
+    """Method, number of units, and label of every row."""
+    found = []
+    for method in ROWS:
+        sizes = sorted(rows[rows.method == method].n_units.unique())
+        label = METHODS[method].label.removeprefix("control: ")
+        for n in sizes:
+            found.append((method, int(n), f"{label}, {n}" if len(sizes) > 1 else label))
+    return found
+
+
+def _effect(axis: Axes, rows: pd.DataFrame, y: int) -> None:
+    """One method: its hit, its spill and what lies between."""
     for row in rows.itertuples():
-        seed, look = runs.index(row.run), METHODS[row.method]
-        marker = look.marker if len(runs) == 1 else MARKERS[seed % len(MARKERS)]
-        spread = np.maximum(0, [[row.value - row.low], [row.high - row.value]])
-        at = y + spread_seeds(seed, len(runs))
-        axis.errorbar(
-            row.value,
-            at,
-            xerr=spread,
-            fmt=marker,
-            color=look.colour,
-            markersize=5,
-            capsize=2,
-            label=row.method,
-        )
+        look = METHODS[str(row.method)]
+        axis.plot([row.spill, row.hit], [y, y], color=look.colour, linewidth=2.2, alpha=0.45)
+        axis.plot(row.hit, y, "o", color=look.colour, markersize=5)
+        axis.plot(row.spill, y, "|", color=look.colour, markersize=8, markeredgewidth=1.6)
+    # for the legend, once in grey
+    axis.plot([], [], "o", color=GREY, label="hit: affected questions with the predicted path")
+    axis.plot([], [], "|", color=GREY, markersize=8, label="spill: other questions that change")
 
 
-def asymmetry(claims: pd.DataFrame, effects: pd.DataFrame) -> Figure:
-    """C5: adding and removing (left), and their difference among examples whose edited maze is
-    solved as tokens (right)."""
-    runs, look = list(dict.fromkeys(effects.run)), METHODS["latents"]
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(WIDTH, 1.5 + 0.4 * len(runs)), layout="constrained", sharey=True
+DOSED = ("latents", "mean_difference", "random_direction")
+
+
+def by_dose(table: pd.DataFrame) -> Figure:
+    """Hit against spill along the doses, on validation mazes: a panel for each run, a line for each
+    set of tokens at which the mean difference is added."""
+    rows = table[(table.split == "validation") & (table.kind == "add")]
+    rows = rows[rows.method == "mean_difference"]
+    runs = list(dict.fromkeys(rows.run))
+    figure, axes = grid(len(runs), 3, 3.4, 1.3, sharex=True, sharey=True)
+    for axis, run in zip(axes, runs, strict=True):
+        here = rows[rows.run == run]
+        for nth, (where, line) in enumerate(here.groupby(["place", "tokens"], sort=False)):
+            line = line.sort_values("dose")
+            axis.plot(
+                line.spill, line.hit, marker=MARKERS[nth % len(MARKERS)], markersize=4,
+                label=f"{run}: {where[0]} at {where[1]}",
+            )  # fmt: skip
+        axis.set_title(run)
+        axis.set(xlim=(-0.02, 0.72), ylim=(-0.03, 1.03))
+    axes[0].set_ylabel("hit: affected questions with the predicted path")
+    x_label(figure, "spill: other questions that change")
+    legend_below(figure, axes, 2)
+    figure.suptitle(
+        "Where can a connection be written, and nothing else?\n"
+        "Mean difference, doses from weak to strong, validation pairs"
     )
-    kinds = ((-0.14, "add", "o", look.colour), (0.14, "remove", "s", "white"))
-    for shift, kind, marker, fill in kinds:
-        here = effects[(effects.kind == kind) & (effects.method == "latents")]
-        here, at = here.set_index("run").reindex(runs), np.arange(len(runs)) + shift
-        spread = np.stack([here.value - here.low, here.high - here.value]).clip(0)
-        style: Style = {"fmt": marker, "color": look.colour, "markerfacecolor": fill}
-        style |= {"capsize": 2.5, "linestyle": "none"}
-        left.errorbar(here.value, at, xerr=spread, label=f"SAE latents, {kind}", **style)
-    five = claims[(claims.id == "C5") & (claims.n > 0)].set_index("run").reindex(runs)
-    spread = np.stack([five.value - five.low, five.high - five.value])
-    style = {"fmt": "D", "color": "black", "capsize": 3, "label": "difference"}
-    right.errorbar(five.value, range(len(runs)), xerr=spread, **style)
-    right.axvline(0, color=GREY, linewidth=0.8)
-    left.set_yticks(range(len(runs)), runs)
-    left.set_ylim(len(runs) - 0.5, -0.5)
-    left.set(
-        xlabel="share of rollouts that follow the edit",
-        xlim=(-0.03, 1.03),
-        title="each at its best setting",
-    )
-    widest = float(np.nanmax(np.abs(five[["low", "high"]].to_numpy(float)), initial=0.1)) * 1.1
-    right.set(xlabel="share that follows, add less remove", xlim=(-widest, widest))
-    right.set_title("at one token each, where the edited tokens are solved too")
-    legend_below(figure, [left, right], 3)
-    figure.suptitle("C5  Does activating work better than suppressing?  95 % intervals")
     return figure
+
+
+def asymmetry(table: pd.DataFrame) -> Figure:
+    """C5: selectivity of adding and removing along the length of the edit, of the best latent, the
+    mean difference and random pushes of equal length."""
+    rows = table[(table.split == "test") & table.is_main & table.method.isin(DOSED)]
+    least = rows[rows.method == "latents"].groupby(["run", "kind"]).n_units.transform("min")
+    rows = rows[(rows.method != "latents") | (rows.n_units == least.reindex(rows.index))]
+    runs, kinds = list(dict.fromkeys(rows.run)), ["add", "remove"]
+    figure, axes = plt.subplots(
+        len(runs), 2, figsize=(WIDTH, 1.2 + 2.3 * len(runs)), layout="constrained",
+        sharex="row", sharey=True, squeeze=False,
+    )  # fmt: skip
+    for line, run in zip(axes, runs, strict=True):
+        for axis, kind in zip(line, kinds, strict=True):
+            here = rows[(rows.run == run) & (rows.kind == kind)]
+            _along_length(axis, here, DOSED)
+            axis.set_title(f"{run}: {KINDS[kind]}")
+        line[0].set_ylabel("selectivity: hit - spill")
+    x_label(figure, "length of what is added to each edited token")
+    legend_below(figure, list(axes.flat), 3)
+    figure.suptitle(
+        "C5  Adding needs the direction, removing the place?  All questions about held-out pairs"
+    )
+    return figure
+
+
+def _along_length(axis: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
+    for method in methods:
+        line, look = rows[rows.method == method].sort_values("length"), METHODS[method]
+        axis.plot(
+            line.length, line.hit - line.spill, color=look.colour, marker=look.marker,
+            linestyle=look.line, markersize=4, label=look.label,
+        )  # fmt: skip
+    axis.axhline(0, color=GREY, linewidth=0.6)
+    axis.set_xscale("log")
+    axis.set_ylim(top=1.05)

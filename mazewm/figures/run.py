@@ -4,13 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
-import pandas as pd
 from matplotlib.figure import Figure
 
 from mazewm import results
-from mazewm.claims.effects import at_setting
 from mazewm.claims.run import RunTables, Scored
-from mazewm.figures import attention, circuits, examples, interventions, patching
+from mazewm.figures import attention, believed, circuits, patching
 from mazewm.figures.style import save, use_style
 from mazewm.run import Run
 
@@ -43,40 +41,10 @@ def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
         "patching": lambda: patching.patching(effects),
         "patching_parts": lambda: patching.patching_parts(effects),
         "attribution": lambda: patching.attribution(pairs, patches),
-        "dose_curves": lambda: interventions.dose_curves(
-            scored.curves["interventions"], str(tables.writing_site)
+        "edited_mazes": lambda: believed.edited_mazes(
+            tables.pairs, results.table(run, "edited"), scored.shown
         ),
-        "example_mazes": lambda: examples.example_mazes(
-            *examples_of(tables, scored, results.table(run, "examples"))
-        ),
+        "believed_mazes": lambda: believed.believed_mazes(run.mazes("test"), tables.beliefs),
     }
     for title, draw in figures.items():
         save(draw(), folder / f"{title}.png")
-
-
-def examples_of(tables: RunTables, scored: Scored, mazes: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Test examples of each kind that are solved before the edit, under the reported setting of
-    latents, chosen by ``examples.choose`` and joined with ``mazes`` (the table "examples"); and a
-    caption."""
-    site, ledger = str(tables.writing_site), tables.ledger
-    parts, settings = [], []
-    for kind in examples.KINDS:
-        if kind not in scored.reported:
-            continue
-        one = scored.reported[kind].latents
-        rows = ledger[
-            (ledger.kind == kind)
-            & (ledger.site == site)
-            & (ledger.method == one.method)
-            & (ledger.split == "test")
-        ]
-        parts.append(
-            examples.choose(
-                rows[rows.solved_before & at_setting(rows, one.where, one.n_latents, one.dose)]
-            )
-        )
-        settings.append(f"{kind} {one.n_latents} latents at {one.where}, dose {one.dose:g}")
-    joined = pd.concat(parts).merge(mazes.drop(columns="maze_id"), on=["split", "kind", "example"])
-    return joined, f"Held-out mazes that the model solves unedited; {examples.RULE}\n" + "; ".join(
-        settings
-    )

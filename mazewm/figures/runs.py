@@ -19,6 +19,7 @@ from mazewm.figures.style import (
     run_looks,
     x_label,
 )
+from mazewm.localize.selectivity import selectivities
 from mazewm.maze.tokens import CONNECTION_CLASSES
 
 CLASSES = [str(c) for c in CONNECTION_CLASSES]
@@ -70,25 +71,23 @@ def consolidation(looks: pd.DataFrame) -> Figure:
 
 
 def writing(looks: pd.DataFrame) -> Figure:
-    """Share of rollouts that follow an added connection, by layer and token class, at the best dose
-    of the mean difference."""
-    keys = ["run", "layer", "token_class"]
-    rates = (
-        looks.assign(rate=looks.n_follow / looks.n.clip(lower=1))
-        .groupby(keys, as_index=False)
-        .rate.max()
-    )
+    """Selectivity of adding a connection, by layer and set of tokens, at the best dose of the mean
+    difference."""
+    best = selectivities(looks).groupby(["run", "layer", "tokens"], sort=False).selectivity.max()
     tables = {
-        run: rates[rates.run == run].pivot(index="layer", columns="token_class", values="rate")[
-            CLASSES[1:]
-        ]
+        run: best[run].unstack("tokens").reindex(columns=list(dict.fromkeys(looks.tokens))).T
         for run in dict.fromkeys(looks.run)
     }
-    names = {run: f"{run} (n = {int(looks[looks.run == run].n.max()):,})" for run in tables}
-    figure = _heat_maps(tables, names, "share that follow the edit")
-    x_label(figure, "the connection's mean difference is added at all tokens of this class")
+    figure, axes = grid(len(tables), 3, 0.9 + 0.22 * len(next(iter(tables.values()))), 0.8)
+    for axis, (run, table) in zip(axes, tables.items(), strict=True):
+        image = heat_map(axis, table.to_numpy(), size=8.0)
+        axis.set_xticks(range(len(table.columns)), [f"block {layer}" for layer in table.columns])
+        axis.set_yticks(range(len(table)), list(table.index), fontsize=8)
+        axis.set_title(f"{run} (n = {int(looks[looks.run == run].n_affected.max()):,} questions)")
+    figure.colorbar(image, ax=axes, label="hit - spill", shrink=0.9, aspect=25)
     figure.suptitle(
-        "Where can a connection be written?  At the best dose; validation mazes solved unedited"
+        "Where can a connection be written, and nothing else?\n"
+        "Mean difference at its best dose, validation pairs"
     )
     return figure
 

@@ -7,7 +7,7 @@ the time.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,15 +16,13 @@ import pandas as pd
 import torch
 from jaxtyping import Int
 
-from mazewm.inference.asking import beliefs, every_question, of_one_size
+from mazewm.inference.asking import beliefs, every_question, of_one_size, one_by_one
 from mazewm.inference.behaviour import judge
 from mazewm.inference.rollout import Questions, rollouts
 from mazewm.inference.subject import Subject
-from mazewm.inference.walkers import blind_chance, near_sighted_chance
+from mazewm.inference.walkers import TELLING, blind_chance, near_sighted_chance
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
-
-TELLING = 0.5
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,7 @@ def judged(
     """The counts of AnswerRow for each maze (its index, as ``maze``) and length of path, given the
     cells that were walked."""
     grid, guess, maze = mazes.grid, questions.guess, np.arange(len(mazes))
-    asked = replace(
-        mazes[np.repeat(maze, guess.shape[1])],
-        origin=guess[:, :, 0].ravel(),
-        target=questions.target.ravel(),
-        path=guess.reshape(-1, guess.shape[2]),
-    )
+    asked = one_by_one(mazes, questions)
     is_path, is_valid, _ = judge(asked, cells.reshape(len(asked), -1))
     here, there = cells[:, :, :-1], cells[:, :, 1:]
     is_step = (here >= 0) & (there >= 0)

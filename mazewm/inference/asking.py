@@ -10,6 +10,7 @@ model goes from a straight to b when it is asked for the way from a to b, mean o
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,18 @@ def every_question(mazes: Mazes) -> Questions:
     origin, target = cells[:, first], cells[:, second]
     guess = routes(mazes.grid, mazes.connections).paths(origin, target)
     return ask_all(mazes.grid, mazes.connections, origin, target, guess)
+
+
+def one_by_one(mazes: Mazes, questions: Questions) -> Mazes:
+    """Questions, equally many about each maze and with a shortest path as guess, as mazes with one
+    question each."""
+    guess = questions.guess
+    return replace(
+        mazes[np.repeat(np.arange(len(mazes)), guess.shape[1])],
+        origin=guess[:, :, 0].ravel(),
+        target=questions.target.ravel(),
+        path=guess.reshape(-1, guess.shape[2]),
+    )
 
 
 def of_one_size(mazes: Mazes) -> Iterator[Int[np.ndarray, " row"]]:

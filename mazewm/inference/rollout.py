@@ -56,6 +56,15 @@ class Questions:
         # most cells to write; if None, one more than the lattice has cells
         None
     )
+    n_given: Int[np.ndarray, "maze question"] | None = (
+        # how many cells of the guess, which need not be the model's, are written already; none if
+        # None
+        None
+    )
+    n_until: Int[np.ndarray, "maze question"] | None = (
+        # at how many cells each rollout stops, if it has not ended before; nowhere if None
+        None
+    )
 
     @cached_property
     def ways(self) -> Routes:
@@ -97,7 +106,9 @@ def rollouts(
     RuntimeError if one of its edits is not applied. A token that is neither a cell nor
     ``<PATH_END>`` ends the rollout and becomes NO_CELL. A rollout has room for one token more than
     the lattice has cells; if it has not ended by then, its last token becomes NO_CELL. With
-    ``questions.n_most`` a rollout has room for so many cells, and need not end."""
+    ``questions.n_most`` a rollout has room for so many cells, and need not end. With
+    ``questions.n_given`` it begins with cells of the guess, and the model goes on behind them; with
+    ``questions.n_until`` it stops at so many cells, which must be more than are given."""
     return rollouts_behind(model, [prefix], questions, tap_of)[0]
 
 
@@ -211,14 +222,27 @@ class _Walks:
         # nothing is guessed for the last step: the model's token there ends the rollout
         guess = questions.guess[:, :, : n_steps - 1]
         self.guess[:, : guess.shape[2]] = guess.reshape(n_rows, -1)
-        self.n_written = np.zeros(n_rows, int)
+        n_given = questions.n_given
+        self.n_written = np.zeros(n_rows, int) if n_given is None else n_given.ravel()
+        n_until = questions.n_until
+        self.n_until = np.full(n_rows, n_steps) if n_until is None else n_until.ravel()
+        self.guess[np.arange(n_steps) >= self.n_until[:, None] - 1] = -1
         self.is_walking = np.ones(n_rows, bool)
 
     @classmethod
     def joined(cls, waiting: Sequence[_Waiting]) -> "_Walks":
         """The rows of all, concatenated."""
         joined = copy(waiting[0].walks)
-        for name in ("maze", "asked", "target", "cells", "guess", "n_written", "is_walking"):
+        for name in (
+            "maze",
+            "asked",
+            "target",
+            "cells",
+            "guess",
+            "n_written",
+            "n_until",
+            "is_walking",
+        ):
             setattr(
                 joined,
                 name,
@@ -252,7 +276,7 @@ class _Walks:
         is_over = n_right + 1 == self.cells.shape[1]
         if self.questions.n_most is None:
             self.cells[rows[is_over & is_cell], -1] = NO_CELL
-        self.is_walking[rows] = is_cell & ~is_over
+        self.is_walking[rows] = is_cell & ~is_over & (n_right + 1 < self.n_until[rows])
 
     def guess_anew(self, rows: Int[np.ndarray, " row"]) -> None:
         """Guess the shortest path from the cell written last to the target, if there is one."""

@@ -3,4 +3,4 @@ model does."""
 
 from mazewm.io.lazy import offer
 
-__getattr__ = offer(__name__, intervene="experiment", InterventionParams="design")
+__getattr__ = offer(__name__, intervene="experiment", InterventionParams="params")

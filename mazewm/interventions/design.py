@@ -1,108 +1,110 @@
-"""The design of the interventions: which conditions apply to which kind of example, at each site
-and on each split."""
+"""The design of the interventions: which pairs of mazes, and which conditions for each kind."""
 
-from collections.abc import Sequence
-from itertools import product
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from pydantic import Field
+import numpy as np
 
-from mazewm.counterfactuals.examples import Examples, Kind
-from mazewm.interventions.conditions import PROMPTS, SUPERVISED, Condition, Method, Where
-from mazewm.io.errors import BadInput
-from mazewm.io.params import Params
+from mazewm.counterfactuals import pairs as made
+from mazewm.counterfactuals.pairs import Kind, Pairs
+from mazewm.interventions.directions import ARROWS, DICTIONARIES, DIMENSIONS
+from mazewm.interventions.edits import OTHER, RANDOM, Condition, Method
+from mazewm.interventions.labels import Where
+from mazewm.interventions.params import InterventionParams
+from mazewm.localize.locations import WritingSite
+from mazewm.maze.mazes import Mazes
 
-Count = Annotated[int, Field(gt=0)]
-Dose = Annotated[float, Field(gt=0)]
+FEW = 6  # connections in the shorter prompts that corridors are added to
 
 
-class InterventionParams(Params):
-    """How many examples, and how strongly they are edited: ``interventions`` in params.yaml."""
+@dataclass(frozen=True)
+class Group:
+    """Pairs that are edited in the same ways: of one kind, with ``k`` connections added at once."""
 
-    n_per_connection: (
-        Count  # examples of adding, removing and moving each connection, from test mazes
+    k: int
+    pairs: Pairs
+
+
+def groups(
+    mazes: Mazes, rng: np.random.Generator, n_most: int, n: int, params: InterventionParams
+) -> Iterator[Group]:
+    """All pairs that are made of the trees among some mazes: ``n`` for each connection, and those
+    to which several are added at once. ``n_most`` is the most connections of a training maze.
+    A group for which the mazes have no room has no pairs."""
+    trees = made.trees_of(mazes, n_most)
+    twins = made.twins(trees[trees.n_connections < n_most], rng, n)
+    yield Group(1, twins)
+    yield Group(1, twins.backwards())
+    yield Group(1, made.moves(trees[trees.n_connections < n_most], rng, n))
+    few, most = (
+        trees[keep] for keep in (trees.n_connections <= FEW, trees.n_connections >= n_most - 1)
     )
-    n_per_connection_validation: (
-        Count  # the same from validation mazes, where doses and token positions are chosen
-    )
-    n_redrawn: Count  # how often origin and target of each maze are redrawn to find examples
-    n_added: Annotated[list[Count], Field(min_length=1)]  # how many connections are added at once
-    n_several: Count  # examples for each of ``n_added``
-    # how many latents of a connection are edited together
-    set_sizes: Annotated[list[Count], Field(min_length=1)]
-    # at the main site (the writing site), for adding or removing one connection
-    doses: Annotated[list[Dose], Field(min_length=1)]
-    # at the main site, for moving one connection or adding several
-    several_doses: Annotated[list[Dose], Field(min_length=1)]
-    other_site_doses: Annotated[list[Dose], Field(min_length=1)]  # at the other sites
-    batch_size: Count
-    n_threads: Count
+    for k in params.corridor_lengths:
+        yield Group(
+            k,
+            Pairs.joined([made.corridors(some, rng, k, params.n_at_once) for some in (few, most)]),
+        )
+    full = trees[trees.n_connections == n_most]
+    for k in params.n_added:
+        yield Group(k, made.singles(full, rng, k, params.n_at_once))
 
 
-# The tokens at which activations are edited at the main site; at other sites only the first of
-# them.
-PLACES: dict[Kind, tuple[Where, ...]] = {
-    "add": ("all", "borrowed"),
-    "remove": ("own",),
-    "move": ("own",),
-    "several": ("all", "borrowed"),
-    "overload": ("all", "borrowed"),
-}
-# Methods whose settings are chosen on validation mazes.
-CHOICES: tuple[Method, ...] = ("latents", "mean_difference", "probe_direction")
-# Methods added on test mazes: controls, and variants of the latents.
-BESIDE: dict[Kind, tuple[Method, ...]] = {
-    "add": ("random_direction", "random_latents", "other_connection", "fixed_value"),
-    "remove": ("random_direction", "random_latents", "other_latents", "latents_and_cells"),
-    "move": ("random_direction", "random_latents", "other_connection"),
-    "several": ("random_direction", "random_latents", "other_connection"),
-    "overload": ("random_direction", "random_latents", "other_connection"),
-}
-WITHOUT_LATENTS = (*SUPERVISED, "random_direction")
+@dataclass(frozen=True)
+class Sites:
+    """The writing site, and the other sites at which the same is tried."""
+
+    main: WritingSite
+    others: tuple[WritingSite, ...]
+
+    @property
+    def binding(self) -> WritingSite:
+        """All tokens at which connections are bound, in the layer of the main site."""
+        return replace(self.main, tokens=(str(self.main.read_at),))
 
 
-def conditions_of(
-    kind: Kind, n_changed: int, split: str, is_main: bool, params: InterventionParams
-) -> list[Condition]:
-    """The conditions for examples of one kind; on validation mazes only methods whose settings are
-    chosen there.
-
-    Sites other than the main one get fewer doses, and connections are added at all tokens only, the
-    strongest edit there. Moving a connection and adding several are tested only at the main site
-    and on test mazes; their settings are those chosen for adding or removing one connection, with
-    only the largest set of latents."""
-    is_single, largest = kind in ("add", "remove"), max(params.set_sizes)
-    if not is_single and not (is_main and split == "test"):
-        return []
-    places = PLACES[kind] if is_main else PLACES[kind][:1]
-    prompts = PROMPTS if kind == "overload" and n_changed else ("tokens",)
-    unedited = [Condition(method, places[0], 0, 1.0) for method in (*prompts, "no_op")]
-    if n_changed == 0:
-        return unedited
-    doses = (
-        (params.doses if is_main else params.other_site_doses)
-        if is_single
-        else params.several_doses
-    )
-    sizes: dict[Method, list[int]] = {"latents": params.set_sizes if is_single else [largest]}
-    sizes |= {method: [0] for method in WITHOUT_LATENTS}
-    methods = CHOICES if split == "validation" else (*CHOICES, *BESIDE[kind])
-    every = list(product(places, doses))
-    edited = [
-        Condition(m, where, n, dose)
-        for m in methods
-        for where, dose in every
-        for n in sizes.get(m, [largest])
+def conditions_of(kind: Kind, sites: Sites, set_sizes: list[int]) -> list[Condition]:
+    """The conditions for one kind, at dose 1; none for ``move``, which puts those for adding and
+    removing together. All methods are tried at the main site; the few that the comparison needs at
+    others."""
+    most = max(set_sizes)
+    latents, difference, random = Method("latents", most), Method("mean_difference"), Method(RANDOM)
+    few = [difference, latents]
+    every = [
+        *(Method(name, n) for name in (*DICTIONARIES, DIMENSIONS) for n in set_sizes),
+        *(Method(name) for name in ARROWS),
+        random,
+        Method(OTHER, most),
     ]
-    return edited if split == "validation" else edited + unedited
+    at_once = [*few, random, *(Method("latents", n) for n in set_sizes[:1] if n != most)]
+    tried: dict[Kind, list[tuple[list[Method], WritingSite, Where]]] = {
+        "add": [
+            (every, sites.main, "site"),
+            (few, sites.binding, "site"),
+            (few, sites.main, "one"),
+            *((few, other, "site") for other in sites.others),
+        ],
+        "remove": [
+            (every, sites.main, "own"),
+            (few, sites.main, "site"),
+            *((few, other, "own") for other in sites.others),
+        ],
+        "corridor": [(at_once, sites.main, "dealt")],
+        "single": [(at_once, sites.main, "dealt")],
+        "move": [],
+    }
+    found: dict[tuple[Method, str, str], Condition] = {}
+    for methods, site, where in tried[kind]:
+        for method in methods:
+            one = Condition(method, site, where, 1.0)
+            # where two sites have the same tokens, the first counts
+            found.setdefault((method, str(site.place), one.tokens), one)
+    return list(found.values())
 
 
-def check_every_kind(asked: Sequence[Examples], path: Path) -> None:
-    """BadInput if the mazes of ``path`` have no example of some kind; examples in which nothing is
-    changed do not count."""
-    for kind in dict.fromkeys(one.kind for one in asked):
-        if not any(len(one) and one.n_changed for one in asked if one.kind == kind):
-            raise BadInput(
-                f"{path}: no maze has an example of {kind!r}; expected mazes of several sizes."
-            )
+def has_curve(condition: Condition, kind: Kind, sites: Sites, set_sizes: list[int]) -> bool:
+    """Whether all doses are put to test mazes, for the length at half effect and for comparisons at
+    equal length: at the main site, the headline latents, the mean difference and random pushes."""
+    if condition.where != {"add": "site", "remove": "own"}.get(kind):
+        return False
+    wanted = (Method("latents", set_sizes[0]), Method("mean_difference"), Method(RANDOM))
+    return condition.site == sites.main and condition.method in wanted

@@ -1,136 +1,166 @@
-"""For every connection at one site: the latents that stand for it, and supervised directions for
-it.
+"""For every connection at one location: units of dictionaries that stand for it, and directions in
+the residual stream (docs/science.md#what-else).
+
+A dictionary is an SAE or a control of one. Its units of a connection are those whose activation
+correlates best with "this token helps to encode it", on validation mazes; the same rule serves all
+of them.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from mazewm.io.errors import BadInput
-from mazewm.localize.activations import Activations
+from mazewm.localize.activations import Activations, read
 from mazewm.localize.directions import mean_differences, probe_directions
 from mazewm.localize.locations import Location
-from mazewm.maze.lattice import Lattice
+from mazewm.run import Run
 from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import TRAINED, load_sae
 from mazewm.sae.quality import latents_of
 
+# the dictionaries, by method, and the kind of SAE that each is
+DICTIONARIES = {
+    "latents": TRAINED,
+    "frozen_decoder": "frozen_decoder",
+    "untrained_model": "untrained_model",
+}
+DIMENSIONS = "residual_dimensions"
+ARROWS = ("mean_difference", "probe_direction", "probe_pattern")
 
-class LatentSets(NamedTuple):
-    """A set of latents for every connection, and each latent's mean activation where the connection
-    is encoded."""
+Arrows = Float[np.ndarray, "connection d_model"]
+
+
+class Units(NamedTuple):
+    """The units that stand for each connection, the best first."""
 
     ids: Int[np.ndarray, "connection n"]
+    correlation: Float[np.ndarray, "connection n"]
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """An SAE with its latents of every connection, and the mean activation of each where the
+    connection is encoded, in training mazes."""
+
+    sae: SparseAutoencoder
+    units: Units
     mean_on: Float[np.ndarray, "connection n"]
-    # the latents of its two cells, n for each cell, without those in ``ids``
-    of_cells: Int[np.ndarray, "connection 2n"]
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Latents and supervised directions of every connection at one site."""
+    """What can be written for every connection at one location."""
 
-    site: Location
-    is_main: bool  # whether it is the writing site, at which all kinds of edits are made
-    sae: SparseAutoencoder
-    sets: dict[int, LatentSets]  # by size
-    mean_difference: Float[np.ndarray, "connection d_model"]
-    probe_direction: Float[np.ndarray, "connection d_model"]  # scaled to that length
-    density: Float[np.ndarray, " latent"]  # share of the site's tokens at which a latent is active
+    source: Location
+    dictionaries: dict[str, Dictionary]
+    # by method; residual dimensions by method and number of units. All are as long as the mean
+    # difference, except for the latter, which are parts of it
+    arrows: dict[str, Arrows]
+    dimensions: Units
 
-
-class OwnLatents(NamedTuple):
-    """The latents that stand for each connection, the best first; zeros for a connection without a
-    known latent."""
-
-    ids: Int[np.ndarray, "connection n"]
-    mean_on: Float[np.ndarray, "connection n"]
+    def some_dimensions(self, n: int) -> Arrows:
+        """The mean difference in each connection's ``n`` best residual dimensions, and 0 in the
+        others."""
+        kept = np.zeros_like(self.arrows["mean_difference"])
+        np.put_along_axis(kept, self.dimensions.ids[:, :n], 1.0, axis=1)
+        return kept * self.arrows["mean_difference"]
 
 
-def own_latents(ranked: pd.DataFrame, grid: Lattice, n: int) -> OwnLatents:
-    """For each connection its best latent by F1, then those with the largest ``mean_on -
-    mean_off``, ``n`` in all; ``ranked`` are the LatentRows of one site.
+def ranked_units(
+    x: Float[np.ndarray, "token unit"],
+    connection: Int[np.ndarray, " token"],
+    n_connections: int,
+    n: int,
+) -> Units:
+    """The ``n`` units of each connection with the largest absolute correlation with "this token
+    helps to encode it". A connection without tokens, and a unit that never changes, has 0.
 
-    BadInput if fewer than ``n`` latents were ranked for some connection."""
-    n_ranked = int(ranked.groupby("connection").size().min())
-    if n > n_ranked:
+    >>> x = np.array([[1.0, 0.0], [0.9, 0.0], [0.0, 1.0]])
+    >>> ranked_units(x, np.array([0, 0, 1]), n_connections=2, n=1).ids.ravel()
+    array([1, 1])
+    """
+    is_on = (connection[:, None] == np.arange(n_connections)).astype(np.float32)
+    covariance = is_on.T @ (x - x.mean(axis=0)) / len(x)
+    scale = is_on.std(axis=0)[:, None] * x.std(axis=0)
+    r = np.where(scale > 1e-9, covariance / np.maximum(scale, 1e-9), 0.0)
+    ids = np.argsort(-np.abs(r), axis=1, kind="stable")[:, :n]
+    return Units(ids, np.take_along_axis(r, ids, axis=1))
+
+
+def directions_at(run: Run, source: Location, n_connections: int, n_units: int) -> Directions:
+    """Everything that is written at a location. Units are chosen on cached tokens of validation
+    mazes; means and supervised directions are from training mazes.
+
+    BadInput if an SAE has fewer than ``n_units`` latents, or none that is active here."""
+    cached = run.folder("activations") / "trained"
+    train, chosen_on = (
+        read(cached / split / str(source.place)).at(source.token_class)
+        for split in ("train", "validation")
+    )
+    dictionaries = {
+        name: _dictionary(run, source, kind, (train, chosen_on), n_connections, n_units)
+        for name, kind in DICTIONARIES.items()
+    }
+    x = train.values.astype(np.float64)
+    difference = mean_differences(x, train.connection, n_connections)
+    probe = probe_directions(x, train.connection, n_connections)
+    arrows = {
+        "mean_difference": difference,
+        "probe_direction": _as_long(probe, difference),
+        # Haufe et al. (2014), eq. 6: the pattern that a linear readout picks up
+        "probe_pattern": _as_long(probe @ np.cov(x.T), difference),
+    }
+    values = chosen_on.values.astype(np.float32)
+    dimensions = ranked_units(values, chosen_on.connection, n_connections, n_units)
+    return Directions(source, dictionaries, arrows, dimensions)
+
+
+def _dictionary(
+    run: Run,
+    source: Location,
+    kind: str,
+    tokens: tuple[Activations, Activations],
+    n_connections: int,
+    n_units: int,
+) -> Dictionary:
+    sae, (train, chosen_on) = load_sae(run, source.place, kind), tokens
+    n_latents = sae.shape.n_latents
+    if n_units > n_latents:
         raise BadInput(
-            f"params.yaml: interventions.set_sizes: expected at most {n_ranked}, as many latents "
-            "as the feature map ranked for every "
-            f"connection (features.n_candidates), found {n}."
+            f"params.yaml: interventions.set_sizes: expected at most {n_latents}, as many as the "
+            f"SAE of {source.place} has latents, found {n_units}."
         )
-    ids, mean_on = np.zeros((grid.n_connections, n), int), np.zeros((grid.n_connections, n))
-    for e, rows in ranked.groupby("connection"):
-        strongest = rows.assign(gain=rows.mean_on - rows.mean_off).sort_values(
-            "gain", ascending=False
-        )
-        first = rows[rows["rank"] == 0]
-        chosen = pd.concat([first, strongest[strongest.latent != first.latent.iloc[0]]]).head(n)
-        ids[e], mean_on[e] = chosen.latent, chosen.mean_on
-    return OwnLatents(ids, mean_on)
-
-
-def latent_sets(
-    ranked: pd.DataFrame, cell_gain: Float[np.ndarray, "cell latent"], grid: Lattice, n: int
-) -> LatentSets:
-    """The ``n`` latents of each connection, and ``n`` of each of its two cells."""
-    ids, mean_on = own_latents(ranked, grid, n)
-    of_cells = []
-    for cell in grid.ends.T:
-        gain = cell_gain[cell]
-        np.put_along_axis(gain, ids, -np.inf, axis=1)
-        of_cells.append(np.argsort(-gain, axis=1, kind="stable")[:, :n])
-    return LatentSets(ids, mean_on, np.concatenate(of_cells, axis=1))
-
-
-def cell_gains(
-    latents: Float[np.ndarray, "token latent"], connection: Int[np.ndarray, " token"], grid: Lattice
-) -> Float[np.ndarray, "cell latent"]:
-    """Mean activation of each latent at the tokens whose connection touches a cell, less its mean
-    at the other tokens; zero if either set of tokens is empty."""
-    by_connection = np.zeros((grid.n_connections, latents.shape[1]))
-    counts = np.zeros(grid.n_connections)
-    for e in range(grid.n_connections):
-        on = connection == e
-        by_connection[e], counts[e] = latents[on].sum(axis=0, dtype=np.float64), on.sum()
-    gains = np.zeros((grid.n_cells, latents.shape[1]))
-    for cell in range(grid.n_cells):
-        touches = (grid.ends == cell).any(axis=1)
-        if counts[touches].any() and counts[~touches].any():
-            inside, outside = (
-                by_connection[some].sum(axis=0) / counts[some].sum() for some in (touches, ~touches)
-            )
-            gains[cell] = inside - outside
-    return gains
-
-
-def directions_at(
-    site: Location,
-    is_main: bool,
-    sae: SparseAutoencoder,
-    ranked: pd.DataFrame,
-    tokens: Activations,
-    grid: Lattice,
-    set_sizes: list[int],
-) -> Directions:
-    """Latents and directions at a site. Sets of latents come from the feature map (``ranked``, the
-    LatentRows of all sites), the rest from ``tokens``, the site's tokens of training mazes.
-
-    BadInput if no latent of the SAE is active on these tokens."""
-    latents = latents_of(sae, tokens.values)
-    density = (latents > 0).mean(axis=0)
-    if not density.any():
+    z = latents_of(sae, chosen_on.values)
+    if not z.any():
         raise BadInput(
-            f"{site}: the SAE is dead, for none of its latents is active at any token of training "
-            "mazes; expected some that are."
+            f"{source}: the SAE ({kind}) is dead, for none of its latents is active at any token "
+            "of validation mazes; expected some that are."
         )
-    gains = cell_gains(latents, tokens.connection, grid)
-    mine = ranked[ranked.site == str(site)]
-    sets = {n: latent_sets(mine, gains, grid, n) for n in set_sizes}
-    difference = mean_differences(tokens.values, tokens.connection, grid.n_connections)
-    probe = probe_directions(tokens.values, tokens.connection, grid.n_connections)
-    length = np.linalg.norm(probe, axis=1, keepdims=True)
-    scale = np.linalg.norm(difference, axis=1, keepdims=True) / np.where(length > 0, length, 1)
-    return Directions(site, is_main, sae, sets, difference, probe * scale, density)
+    units = ranked_units(z, chosen_on.connection, n_connections, n_units)
+    mean_on, z = np.zeros(units.ids.shape), latents_of(sae, train.values)
+    for e in range(n_connections):
+        on = train.connection == e
+        if on.any():
+            mean_on[e] = z[np.ix_(on, units.ids[e])].mean(axis=0)
+    return Dictionary(sae, units, mean_on)
+
+
+def _as_long(arrows: Arrows, like: Arrows) -> Arrows:
+    """The arrows, each scaled to the length of the same one of ``like``."""
+    length = np.linalg.norm(arrows, axis=1, keepdims=True)
+    return arrows / np.where(length > 0, length, 1) * np.linalg.norm(like, axis=1, keepdims=True)
+
+
+def random_arrows(
+    rng: np.random.Generator, like: Arrows, n_mazes: int
+) -> Float[Tensor, "maze connection d_model"]:
+    """For each maze and connection a random direction of its own, as long as the connection's
+    arrow of ``like``."""
+    drawn = rng.standard_normal((n_mazes, *like.shape))
+    drawn *= np.linalg.norm(like, axis=1)[:, None] / np.linalg.norm(drawn, axis=2, keepdims=True)
+    return torch.from_numpy(drawn.astype(np.float32))

@@ -1,94 +1,187 @@
-"""All interventions on one run: examples of every kind, directions at every location, and the
-ledger of what happened.
+"""All interventions on one run: doses are chosen on pairs of validation mazes, and every method is
+then put to pairs of test mazes at its own best dose (docs/science.md#interventions).
 """
 
-from mazewm import results
-from mazewm.counterfactuals import examples
-from mazewm.counterfactuals.examples import Examples
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+from mazewm.counterfactuals.pairs import Kind
+from mazewm.inference.trials import Counts, Trial
 from mazewm.interventions import design
-from mazewm.interventions.design import InterventionParams
-from mazewm.interventions.directions import Directions, directions_at
-from mazewm.interventions.ledger import Ledger, n_steps, run_interventions
+from mazewm.interventions.choosing import SCORED, best_doses, score_of, widened
+from mazewm.interventions.design import Group, Sites
+from mazewm.interventions.directions import directions_at
+from mazewm.interventions.edits import (
+    NONE,
+    RANDOM,
+    TOLD,
+    Condition,
+    Method,
+    Writer,
+    label_of,
+)
+from mazewm.interventions.labels import Label, Where
+from mazewm.interventions.ledger import Batch, Ledger
+from mazewm.interventions.params import InterventionParams
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import console, progress
 from mazewm.io.streams import stream
-from mazewm.localize.activations import read
-from mazewm.localize.locations import Locations
-from mazewm.maze.tokens import prompt_length
+from mazewm.localize.locations import PAPER_LOCATION, Locations, WritingSite
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
-from mazewm.sae.files import load_sae
+
+UNEDITED, IN_PROMPT = Label(NONE, 0, "", "", 0.0), Label(TOLD, 0, "", "", 1.0)
+ADD_ONLY, REMOVE_ONLY, ADD_AND_RANDOM = "add_only", "remove_only", "add_and_random"
+
+# the dose of each condition (given at dose 1) for each kind and number of connections
+Doses = dict[tuple[Kind, int, Condition], float]
 
 
 def intervene(run: Run, params: InterventionParams) -> Ledger:
-    """Run every condition on examples from validation mazes, where settings are later chosen, and
-    from test mazes, on which results are reported.
-
-    BadInput if the mazes have no example of some kind, or if edited mazes would not fit into the
-    model's context."""
-    model = Transformer.load(run.weights)
-    known = _known(run, model, params)
-    asked = _examples(run, model, params)
-    batches = progress("interventions", n_steps(asked, known, params))
-    ledger = run_interventions(model, asked, known, params, run.seed, batches.advance)
-    console.print(
-        f"{len(ledger):,} interventions on {sum(len(one) for _, one in asked):,} examples"
-    )
-    return ledger
+    """Everything that is done inside one model. BadInput if the mazes have no pair of twins."""
+    study = _Study(run, params)
+    study.report(study.choose())
+    return study.ledger
 
 
-def _known(run: Run, model: Transformer, params: InterventionParams) -> list[Directions]:
-    """Directions at the writing site, which is the main one, and at the other studied locations."""
-    ranked, grid = results.table(run, "latents"), run.mazes("test").grid
-    locations = Locations.load(run.folder("activations"), model.params.n_layers)
-    found = []
-    for each in dict.fromkeys([locations.writing, *locations.studied]):
-        sae = load_sae(run, each.place)
-        tokens = read(run.folder("activations") / "trained" / "train" / str(each.place)).at(
-            each.token_class
-        )
-        found.append(
-            directions_at(
-                each, each == locations.writing, sae, ranked, tokens, grid, params.set_sizes
+class _Study:
+    def __init__(self, run: Run, params: InterventionParams) -> None:
+        self.run, self.params, self.ledger = run, params, Ledger()
+        self.model = Transformer.load(run.weights)
+        locations = Locations.load(run.folder("activations"), self.model.params.n_layers)
+        # after the last block an edit is read by no other token
+        others = [
+            WritingSite(each.layer, (str(each.token_class),), each.token_class)
+            for each in dict.fromkeys([locations.reading, PAPER_LOCATION])
+            if each.layer < self.model.params.n_layers - 1
+        ]
+        self.sites = Sites(locations.writing, tuple(others))
+        n_connections = run.mazes("test").grid.n_connections
+        self.known = {
+            str(source): directions_at(run, source, n_connections, max(params.set_sizes))
+            for source in dict.fromkeys([self.sites.main.source, *(o.source for o in others)])
+        }
+        for known in self.known.values():
+            self.ledger.add_units(known)
+        self.layers = {self.sites.main.layer, *(each.layer for each in others)}
+
+    def choose(self) -> Doses:
+        """Every condition at every dose on validation mazes; the best dose of each."""
+        some = self._groups("validation", self.params.n_per_connection_validation)
+        tried = progress("choosing doses", sum(len(self._conditions(g)) for g in some), share=0.6)
+        conditions: dict[tuple[Kind, int, Label], Condition] = {}
+        for group in some:
+            batches = list(self._batches("validation", group))
+            for condition in self._conditions(group):
+                conditions[group.pairs.kind, group.k, label_of(condition)] = condition
+                widened(
+                    self.params.doses, partial(self._score, group.pairs.kind, batches, condition)
+                )
+                tried.advance()
+        return {
+            (kind, k, conditions[kind, k, replace(label, dose=1.0)]): label.dose
+            for kind, k, label, _ in best_doses(self.ledger.frame())
+        }
+
+    def _score(self, kind: Kind, batches: list[Batch], condition: Condition, dose: float) -> float:
+        done = [self._edit(batch, replace(condition, dose=dose)) for batch in batches]
+        total = {n: float(sum(getattr(counts, n).sum() for counts in done)) for n in SCORED}
+        return score_of(kind, total)
+
+    def report(self, doses: Doses) -> None:
+        """Every condition at its own best dose on test mazes, without an edit, and with the edited
+        maze in the prompt. Groups for which validation mazes had no room, and so no dose was
+        chosen, are left out."""
+        some = self._groups("test", self.params.n_per_connection)
+        known = {(kind, k) for kind, k, _ in doses}
+        some = [g for g in some if not self._conditions(g) or (g.pairs.kind, g.k) in known]
+        edits = progress("edits of test mazes", sum(len(group.pairs) for group in some))
+        for group in some:
+            for batch in self._batches("test", group):
+                self._report(batch, group, doses)
+                edits.update(edits.done + len(batch.numbers))
+        console.print(f"{len(self.ledger):,} edits of pairs of mazes")
+
+    def _report(self, batch: Batch, group: Group, doses: Doses) -> None:
+        trial = batch.trial
+        self.ledger.add_pairs(batch)
+        self.ledger.add(batch, UNEDITED, trial.count(trial.plain), 0.0)
+        self.ledger.add_answers(batch, UNEDITED, trial.plain)
+        self.ledger.add(batch, IN_PROMPT, trial.count_told(), 0.0)
+        self.ledger.add_answers(batch, IN_PROMPT, trial.told)
+        if group.pairs.kind == "move":
+            self._move(batch, doses)
+            return
+        for condition in self._conditions(group):
+            best = doses[group.pairs.kind, group.k, condition]
+            self._edit(batch, replace(condition, dose=best), is_reported=True)
+            if design.has_curve(condition, group.pairs.kind, self.sites, self.params.set_sizes):
+                # from weaker doses on than those that are tried first, so that half of the effect
+                # lies between two of them
+                least = min(self.params.doses)
+                for dose in (least / 4, least / 2, *self.params.doses):
+                    if dose != best:
+                        self._edit(batch, replace(condition, dose=dose))
+
+    def _move(self, batch: Batch, doses: Doses) -> None:
+        """Add and remove at once, each at its own best dose; by the headline latents also with
+        either missing."""
+
+        def best(kind: Kind, method: Method) -> Condition:
+            where: Where = "site" if kind == "add" else "own"
+            condition = Condition(method, self.sites.main, where, 1.0)
+            return replace(condition, dose=doses[kind, 1, condition])
+
+        headline = Method("latents", self.params.set_sizes[0])
+        adding, removing = best("add", headline), best("remove", headline)
+        random, like = best("remove", Method(RANDOM)), label_of(adding)
+        tried: dict[Label, tuple[Condition, ...]] = {
+            replace(like, method=ADD_ONLY): (adding,),
+            replace(like, method=REMOVE_ONLY): (removing,),
+            replace(like, method=ADD_AND_RANDOM): (adding, random),
+        }
+        methods = [Method("latents", n) for n in self.params.set_sizes]
+        for method in (*methods, Method("mean_difference"), Method(RANDOM)):
+            both = best("add", method), best("remove", method)
+            tried[label_of(both[0])] = both
+        for label, conditions in tried.items():
+            self._apply(batch, label, conditions, is_reported=True)
+
+    def _groups(self, split: str, n: int) -> list[Group]:
+        mazes, most = self.run.mazes(split), int(self.run.mazes("train").n_connections.max())
+        rng = stream(f"interventions: {split}", self.run.seed)
+        found = [group for group in design.groups(mazes, rng, most, n, self.params)]
+        if not len(found[0].pairs):
+            raise BadInput(
+                f"{self.run.maze_file(split)}: no tree to which a connection could be added; "
+                "expected mazes of several sizes."
             )
-        )
-    return found
+        return [group for group in found if len(group.pairs)]
 
+    def _batches(self, split: str, group: Group) -> Iterator[Batch]:
+        rng = stream(f"interventions: lists, {split}", self.run.seed, group.k)
+        for numbers in group.pairs.batches(self.params.batch_size):
+            trial = Trial(self.model, group.pairs[numbers], rng, self.layers)
+            seed = int(rng.integers(2**63))
+            writer = Writer(trial.pairs, trial.lists, self.known, seed)
+            yield Batch(split, group.k, numbers, trial, writer)
 
-def _examples(
-    run: Run, model: Transformer, params: InterventionParams
-) -> list[tuple[str, Examples]]:
-    """Examples of every kind, each with the split that it is from."""
-    most = int(run.mazes("train").n_connections.max())
-    asked: list[tuple[str, Examples]] = []
-    sizes = {"validation": params.n_per_connection_validation, "test": params.n_per_connection}
-    for split, n in sizes.items():
-        mazes, rng = run.mazes(split), stream(f"interventions: {split}", run.seed)
-        _check_context(
-            run, model, most + max(params.n_added), mazes.grid.n_connections, mazes.grid.n_cells
-        )
-        pool = examples.with_new_ends(mazes, rng, params.n_redrawn)
-        some = [examples.additions(pool, rng, n), examples.removals(pool, rng, n, most)]
-        if split == "test":
-            some.append(examples.moves(pool, rng, n))
-            # There may be no examples for some numbers: small mazes have few absent connections
-            # between cells that they mention.
-            some += [examples.several(pool, rng, k, params.n_several, most) for k in params.n_added]
-            some += [
-                examples.overload(pool, rng, k, params.n_several, most)
-                for k in (0, *params.n_added)
-            ]
-        design.check_every_kind(some, run.maze_file(split))
-        asked += [(split, one) for one in some if len(one)]
-    return asked
+    def _conditions(self, group: Group) -> list[Condition]:
+        if group.k == 0:
+            return []
+        return design.conditions_of(group.pairs.kind, self.sites, self.params.set_sizes)
 
+    def _edit(self, batch: Batch, condition: Condition, is_reported: bool = False) -> Counts:
+        return self._apply(batch, label_of(condition), (condition,), is_reported)
 
-def _check_context(
-    run: Run, model: Transformer, n_most: int, n_connections: int, n_cells: int
-) -> None:
-    longest = prompt_length(min(n_most, n_connections)) + n_cells + 1
-    if longest > model.n_ctx:
-        raise BadInput(
-            f"{run.weights}: n_ctx: expected at least {longest} to hold the longest edited maze, "
-            f"found {model.n_ctx}."
-        )
+    def _apply(
+        self, batch: Batch, label: Label, conditions: tuple[Condition, ...], is_reported: bool
+    ) -> Counts:
+        edit = batch.writer.edit(conditions)
+        answers = batch.trial.compare(batch.trial.read.edited(edit), edit.place.layer)
+        if is_reported:
+            self.ledger.add_answers(batch, label, answers)
+        counts = batch.trial.count(answers)
+        self.ledger.add(batch, label, counts, batch.writer.length)
+        return counts

@@ -1,310 +1,241 @@
-"""Run every condition on every example and record the predicted and the measured path.
-
-The ledger has one row for each example under each condition; every rate can be computed from it
-without the model. A second table, of the examples, holds the mazes before any edit, so that each
-can be drawn.
+"""The tables of interventions: one row for each pair of mazes under each condition, with counts;
+one row for each pair; one for each question under the reported settings; and the units that were
+written. Every figure can be
+computed from them without the model.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Bool, Int
 
-from mazewm.counterfactuals.examples import Examples
-from mazewm.inference.behaviour import judge
-from mazewm.inference.edits import Edit, add_at
-from mazewm.inference.resuming import ReadLists
-from mazewm.inference.rollout import questions_of, rollouts_behind
-from mazewm.interventions.conditions import PROMPTS, Condition, Method, delta, positions
-from mazewm.interventions.design import InterventionParams, conditions_of
+from mazewm.inference.posed import Compared
+from mazewm.inference.trials import Counts, Trial
 from mazewm.interventions.directions import Directions
-from mazewm.interventions.prompts import walk_prompt
+from mazewm.interventions.edits import Writer
+from mazewm.interventions.labels import Label
 from mazewm.io import tables
-from mazewm.io.streams import stream
-from mazewm.maze.tokens import Encoded, encode
-from mazewm.model.reading import Prefix
-from mazewm.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One example under one condition."""
+    """One pair of mazes under one condition. The counts are those of
+    ``mazewm.inference.trials.Counts``."""
 
     split: tables.Text
-    kind: tables.Text  # add, remove, move, several or overload
-    site: tables.Text
-    method: tables.Text
-    where: tables.Text
-    n_latents: tables.Int
-    dose: tables.Real
-    # within a split and kind, the same number is the same example in every condition
-    example: tables.Int
+    kind: tables.Text  # add, remove, move, corridor or single
+    k: tables.Int  # connections that are added at once; for remove 1
+    n_connections: tables.Int  # in the prompt before the edit
+    pair: tables.Int  # of one split, kind and k
     maze_id: tables.Int
-    added: tables.Cells  # numbers of connections
-    removed: tables.Cells  # numbers of connections
-    n_changed: tables.Int  # connections that are added, removed or moved
-    n_spelled: tables.Int  # connections in the prompt; one encoded twice counts twice
-    original: tables.Cells  # the shortest path of the maze as encoded
-    # the shortest path of the edited maze, fixed before the run; for ``repeated`` and ``shifted``,
-    # the original
-    predicted: tables.Cells
-    measured: tables.Cells  # the model's rollout; -2 for a token that is no cell
-    solved_before: tables.Flag  # without an edit the rollout is the original path
-    follows_edit: tables.Flag  # measured equals predicted
-    keeps_original: tables.Flag  # measured equals original
+    connection: tables.Int  # the edited one of twins (the removed one, where one is); else -1
+    method: tables.Text
+    n_units: tables.Int
+    place: tables.Text
+    tokens: tables.Text
+    dose: tables.Real
+    length: tables.Real  # of what is added to an edited token, mean over tokens of the batch
+    n_affected: tables.Int
+    n_hit: tables.Int
+    n_affected_first: tables.Int
+    n_hit_first: tables.Int
+    n_affected_telling: tables.Int
+    n_hit_telling: tables.Int
+    n_unaffected: tables.Int
+    n_spill: tables.Int
+    n_crossings: tables.Int
+    n_edited: tables.Int
+    n_edited_believed: tables.Int
+    n_others: tables.Int
+    n_others_changed: tables.Int
+    n_others_open: tables.Int
+    n_others_kept: tables.Int
 
 
 @dataclass(frozen=True)
-class ExampleRow:
-    """The maze of one example, before any edit."""
+class PairRow:
+    """One pair of mazes, and what walkers without a map would do about its affected questions."""
 
     split: tables.Text
     kind: tables.Text
-    example: tables.Int  # the ledger's number
-    maze_id: tables.Int  # the maze from which it was made
-    connections: tables.Bits
+    k: tables.Int
+    pair: tables.Int
+    maze_id: tables.Int
+    connections: tables.Bits  # before the edit
+    added: tables.Cells  # numbers of connections
+    removed: tables.Cells
+    end: tables.Int  # the end of a corridor; -1: all questions are asked
+    n_questions: tables.Int
+    n_unique: tables.Int  # with one shortest path before and one after
+    n_solved: tables.Int  # of these: solved before the edit
+    n_told: tables.Int  # of these: solved with the edited maze in the prompt
+    n_affected: tables.Int  # that count
+    blind: tables.Real  # of these: how many the blind walker answers as predicted, on average
+    near: tables.Real  # the near-sighted walker, who sees the walls of the edited maze
+
+
+@dataclass(frozen=True)
+class EditedRow:
+    """The answer to one question about a pair under one reported setting."""
+
+    kind: tables.Text
+    k: tables.Int
+    pair: tables.Int
+    method: tables.Text
+    n_units: tables.Int
+    place: tables.Text
+    tokens: tables.Text
+    dose: tables.Real
     origin: tables.Int
     target: tables.Int
+    counts: tables.Flag  # solved before, and with the edited maze in the prompt
+    is_affected: tables.Flag  # the shortest path differs
+    is_first: tables.Flag  # from the first step on
+    is_telling: tables.Flag
+    agrees: tables.Flag  # with the path that was predicted
+    n_right: tables.Int  # cells before the first other token
+    instead: tables.Int  # that token's cell; -1 for the end of the path or none
+    belief: tables.Real  # probability that the target follows the origin
+    is_straight: tables.Flag  # whether nothing is likelier to
 
 
-LISTS = ("added", "removed", "original", "predicted", "measured")
+@dataclass(frozen=True)
+class UnitRow:
+    """One of the units that stand for a connection (``mazewm.interventions.directions``)."""
+
+    site: tables.Text  # where they were chosen
+    method: tables.Text
+    connection: tables.Int
+    rank: tables.Int  # 0 is the best
+    unit: tables.Int
+    correlation: tables.Real  # on validation mazes
+    mean_on: tables.Real  # activation where the connection is encoded, on training mazes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pairs of a group that are put to a model, their numbers, and what edits them."""
+
+    split: str
+    k: int
+    numbers: np.ndarray
+    trial: Trial
+    writer: Writer
 
 
 class Ledger:
-    """Rows of LedgerRow, collected by column and batch by batch, and the examples behind them."""
+    """Rows collected batch by batch."""
 
     def __init__(self) -> None:
-        self.flat: dict[str, list[np.ndarray]] = {}
-        self.lists: dict[str, list[np.ndarray]] = {name: [] for name in LISTS}  # padded with -1
-        self.examples: list[ExampleRow] = []
+        self.counts: list[pd.DataFrame] = []
+        self.pairs: list[pd.DataFrame] = []
+        self.answers: list[pd.DataFrame] = []
+        self.units: list[pd.DataFrame] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self.lists["measured"]))
+        return sum(map(len, self.counts))
 
-    def add(
-        self, part: "Part", outcome: "Outcome", solved_before: Bool[np.ndarray, " maze"]
-    ) -> None:
-        """Append the results of some examples under one condition."""
-        condition, examples, cells = outcome.condition, part.examples, outcome.cells
-        predicted = (
-            examples.mazes if condition.method in ("repeated", "shifted") else examples.edited
-        )
-        of_all = {
-            "split": part.split,
-            "kind": examples.kind,
-            "site": str(outcome.site.site),
-            "method": condition.method,
-            "where": condition.where,
-            "n_latents": condition.n_latents,
-            "dose": condition.dose,
-            "n_changed": examples.n_changed,
-            "n_spelled": outcome.n_spelled,
-        }
-        columns = {name: np.full(len(examples), value) for name, value in of_all.items()}
-        columns |= {
-            "example": part.numbers,
-            "maze_id": examples.mazes.maze_id,
-            "solved_before": solved_before,
-            "follows_edit": judge(predicted, cells).solved,
-            "keeps_original": judge(examples.mazes, cells).solved,
-        }
-        for name, column in columns.items():
-            self.flat.setdefault(name, []).append(column)
-        lists = (examples.added, examples.removed, examples.mazes.path, predicted.path, cells)
-        for name, column in zip(LISTS, lists, strict=True):
-            self.lists[name].append(column)
+    def add_units(self, known: Directions) -> None:
+        """Append the units of all dictionaries at one location."""
+        for method, one in known.dictionaries.items():
+            connection, rank = np.indices(one.units.ids.shape)
+            columns = {
+                "connection": connection,
+                "rank": rank,
+                "unit": one.units.ids,
+                "correlation": one.units.correlation,
+                "mean_on": one.mean_on,
+            }
+            flat = {name: np.asarray(values).ravel() for name, values in columns.items()}
+            self.units.append(pd.DataFrame({"site": str(known.source), "method": method, **flat}))
 
-    def add_examples(self, split: str, examples: Examples, first: int) -> None:
-        """Append the examples themselves, numbered from ``first``."""
-        mazes = examples.mazes
-        for nth, columns in enumerate(
-            zip(mazes.maze_id, mazes.connections, mazes.origin, mazes.target, strict=True)
-        ):
-            maze_id, connections, origin, target = columns
-            row = ExampleRow(
-                split=split,
-                kind=examples.kind,
-                example=first + nth,
-                maze_id=int(maze_id),
-                connections=connections.tolist(),
-                origin=int(origin),
-                target=int(target),
-            )
-            self.examples.append(row)
+    def add_pairs(self, batch: Batch) -> None:
+        """Append the pairs of a batch."""
+        trial = batch.trial
+        pairs, paths = trial.pairs, trial.paths
+        affected = trial.counts & paths.differs
+        blind, near = trial.chances
+        columns = {
+            **_of_pairs(batch),
+            "connections": list(pairs.before),
+            "added": list(pairs.added),
+            "removed": list(pairs.removed),
+            "end": pairs.end,
+            "n_questions": np.full(len(pairs), paths.origin.shape[1]),
+            "n_unique": paths.is_unique.sum(axis=1),
+            "n_solved": (paths.is_unique & trial.solved).sum(axis=1),
+            "n_told": (paths.is_unique & trial.told.agrees).sum(axis=1),
+            "n_affected": affected.sum(axis=1),
+            "blind": (affected * blind).sum(axis=1),
+            "near": (affected * near).sum(axis=1),
+        }
+        self.pairs.append(pd.DataFrame(columns))
+
+    def add(self, batch: Batch, label: Label, counts: Counts, length: float) -> None:
+        """Append what happened to a batch of pairs under one condition."""
+        pairs = batch.trial.pairs
+        edited = pairs.removed if pairs.removed.shape[1] else pairs.added
+        columns = {
+            **_of_pairs(batch),
+            "n_connections": batch.trial.lists.n_connections,
+            "connection": edited[:, 0] if edited.shape[1] == 1 else -1,
+            **vars(label),
+            "length": length,
+            **vars(counts),
+        }
+        self.counts.append(pd.DataFrame(columns))
+
+    def add_answers(self, batch: Batch, label: Label, answers: Compared) -> None:
+        """Append every answer of a batch under one condition."""
+        trial = batch.trial
+        paths = trial.paths
+        of_questions = {
+            "origin": paths.origin,
+            "target": paths.target,
+            "counts": trial.counts,
+            "is_affected": paths.differs,
+            "is_first": trial.is_first,
+            "is_telling": trial.is_telling,
+            "agrees": answers.agrees,
+            "n_right": answers.n_right,
+            "instead": answers.instead,
+            "belief": answers.straight,
+            "is_straight": answers.is_straight,
+        }
+        flat = {name: np.ravel(values) for name, values in of_questions.items()}
+        pair = np.repeat(batch.numbers, paths.origin.shape[1])
+        of_all = {"kind": trial.pairs.kind, "k": batch.k, "pair": pair, **vars(label)}
+        self.answers.append(pd.DataFrame(of_all | flat))
 
     def frame(self) -> pd.DataFrame:
-        """All rows, without the columns that hold lists (``LISTS``)."""
-        return pd.DataFrame({name: np.concatenate(parts) for name, parts in self.flat.items()})
+        """All rows of counts."""
+        return pd.concat(self.counts, ignore_index=True)
 
     def write(self, folder: Path) -> None:
-        """Write the rows to ``ledger.parquet`` and the examples to ``examples.parquet``."""
-        columns = {name: np.concatenate(parts) for name, parts in self.flat.items()}
-        lists = {name: tables.ragged(_padded(parts)) for name, parts in self.lists.items()}
-        tables.write(folder / "ledger.parquet", LedgerRow, columns | lists)
-        tables.write_rows(folder / "examples.parquet", ExampleRow, self.examples)
+        """Write ``ledger``, ``pairs``, ``edited`` and ``units``, each as parquet."""
+        parts = {
+            "ledger": (LedgerRow, self.counts),
+            "pairs": (PairRow, self.pairs),
+            "edited": (EditedRow, self.answers),
+            "units": (UnitRow, self.units),
+        }
+        for name, (row_type, some) in parts.items():
+            _write(folder / f"{name}.parquet", row_type, some)
 
 
-def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The rows of all parts, padded with -1 to one width."""
-    width = max(part.shape[1] for part in parts)
-    return np.concatenate(
-        [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
-    )
+def _write(path: Path, row_type: type, parts: Sequence[pd.DataFrame]) -> None:
+    joined = pd.concat(parts, ignore_index=True)
+    tables.write(path, row_type, {str(name): values for name, values in joined.items()})
 
 
-Asked = Sequence[tuple[str, Examples]]  # each with the split that it is from
-
-
-def n_steps(asked: Asked, sites: Sequence[Directions], params: InterventionParams) -> int:
-    """How often ``run_interventions`` will call ``advance``."""
-    total = 0
-    for split, examples in asked:
-        n_batches = sum(1 for _ in examples.mazes.batches(params.batch_size))
-        total += n_batches * len(wanted_at(sites, examples, split, params))
-    return total
-
-
-def wanted_at(
-    sites: Sequence[Directions], examples: Examples, split: str, params: InterventionParams
-) -> list[tuple[Directions, Condition]]:
-    """Every condition that applies to some examples, with its site."""
-    return [
-        (s, c)
-        for s in sites
-        for c in conditions_of(examples.kind, examples.n_changed, split, s.is_main, params)
-    ]
-
-
-def run_interventions(
-    model: Transformer,
-    asked: Asked,
-    sites: Sequence[Directions],
-    params: InterventionParams,
-    seed: int,
-    advance: Callable[[], None],
-) -> Ledger:
-    """Run every condition at every site on every example; calls ``advance`` after each condition of
-    each batch."""
-    ledger = Ledger()
-    # examples of one split and kind are numbered consecutively
-    n_before: Counter[tuple[str, str]] = Counter()
-    for split, examples in asked:
-        first = n_before[split, examples.kind]
-        ledger.add_examples(split, examples, first)
-        rng = stream("interventions: encoding", seed, first)
-        wanted = wanted_at(sites, examples, split, params)
-        for index in examples.mazes.batches(params.batch_size):
-            part = Part(split, index + first, examples[index])
-            encoded = encode(part.examples.mazes, rng)
-            lists = ReadLists.of(model, encoded.lists, {site.site.layer for site in sites})
-            batch = _Batch(part, encoded, lists, seed)
-            for outcome in batch.outcomes(wanted, advance):
-                ledger.add(part, outcome, batch.solved)
-        n_before[split, examples.kind] += len(examples)
-    return ledger
-
-
-class Part(NamedTuple):
-    """Some examples of one split, with their numbers in the ledger."""
-
-    split: str
-    numbers: Int[np.ndarray, " maze"]
-    examples: Examples
-
-
-class Outcome(NamedTuple):
-    """The rollouts of a batch under one condition."""
-
-    site: Directions
-    condition: Condition
-    cells: Int[np.ndarray, "maze step"]
-    n_spelled: int  # connections in the prompt; one encoded twice counts twice
-
-
-class _Batch:
-    """Examples whose adjacency lists, all of one length, the model has read once."""
-
-    def __init__(self, part: Part, encoded: Encoded, lists: ReadLists, seed: int) -> None:
-        self.model, self.part, self.encoded, self.lists, self.seed = (
-            lists.model,
-            part,
-            encoded,
-            lists,
-            seed,
-        )
-        [plain] = rollouts_behind(lists.model, [lists.prefix], questions_of(part.examples.mazes))
-        self.solved = judge(part.examples.mazes, plain[:, 0]).solved
-
-    def outcomes(
-        self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
-    ) -> Iterator[Outcome]:
-        """An outcome for each condition, in order. The rollouts of all edits are run together; a
-        changed prompt does not depend on the site and is run once."""
-        edits = [(site, condition) for site, condition in wanted if condition.method not in PROMPTS]
-        guesses = questions_of(self.part.examples.mazes, guess=self.part.examples.edited.path)
-        edited = iter(rollouts_behind(self.model, self._prefixes(edits, advance), guesses))
-        prompted: dict[Method, tuple[np.ndarray, int]] = {}
-        for site, condition in wanted:
-            if condition.method not in PROMPTS:
-                yield Outcome(site, condition, next(edited)[:, 0], self.encoded.n_connections)
-                continue
-            if condition.method not in prompted:
-                changed = walk_prompt(
-                    condition.method,
-                    self.model,
-                    self.part.examples,
-                    self.encoded,
-                    self._rng("values"),
-                )
-                prompted[condition.method] = changed
-            advance()
-            yield Outcome(site, condition, *prompted[condition.method])
-
-    def _prefixes(
-        self, wanted: Sequence[tuple[Directions, Condition]], advance: Callable[[], None]
-    ) -> Iterator[Prefix]:
-        """The key-value cache of the adjacency lists under each edit."""
-        for site, condition in wanted:
-            examples = self.part.examples
-            at = positions(
-                condition.where,
-                examples,
-                self.encoded,
-                site.site,
-                self._rng("positions"),
-            )
-            edit = _edit(
-                condition,
-                examples,
-                site,
-                torch.from_numpy(at).to(self.model.device),
-                self._rng("values"),
-            )
-            yield self.lists.edited(edit)
-            advance()
-
-    def _rng(self, name: str) -> np.random.Generator:
-        """A new random generator for one use (positions, or values), the same for every method, so
-        that methods are compared at the same positions."""
-        return stream(f"interventions: {name}", self.seed, int(self.part.numbers[0]))
-
-
-def _edit(
-    condition: Condition,
-    examples: Examples,
-    directions: Directions,
-    at: torch.Tensor,
-    rng: np.random.Generator,
-) -> Edit:
-    """The edit that adds a condition's delta at the given positions."""
-
-    def push(resid: torch.Tensor) -> torch.Tensor:
-        return delta(condition, examples, directions, directions.sae.encode(resid), rng)
-
-    return add_at(directions.site.place, at, push)
+def _of_pairs(batch: Batch) -> dict[str, object]:
+    pairs = batch.trial.pairs
+    return {
+        "split": batch.split,
+        "kind": pairs.kind,
+        "k": batch.k,
+        "pair": batch.numbers,
+        "maze_id": pairs.maze_id,
+    }

@@ -1,13 +1,13 @@
 """Find the consolidation site and the writing site of one run's transformer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from mazewm.counterfactuals.examples import additions
+from mazewm.counterfactuals.pairs import trees_of, twins
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
-from mazewm.io.progress import progress
+from mazewm.io.progress import console, progress
 from mazewm.io.streams import stream
 from mazewm.localize.consolidation import (
     ConsolidationParams,
@@ -20,8 +20,9 @@ from mazewm.localize.writing import (
     WritingParams,
     WritingRow,
     arrows_of,
+    near_best,
+    sources_of,
     write_everywhere,
-    writing_site,
 )
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
@@ -47,23 +48,24 @@ def locate(
 ) -> Located:
     """Find both locations on validation mazes. The mean differences that are added come from
     training mazes. BadInput if no connection could be added to any validation maze."""
-    validation = run.mazes("validation")
+    validation, most = run.mazes("validation"), int(run.mazes("train").n_connections.max())
     progress("looking for where connections are read", 1, share=0.25)
     read_on = Subject(model, validation[: reading.n_mazes], run.seed, reading.batch_size)
     formed = formation(read_on)
-    read = consolidation_site(tables.frame(formed, FormationRow), reading.tolerance)
-    asked = additions(validation, stream("writing: additions", run.seed), writing.n_per_connection)
-    if len(asked) == 0:
+    formed_table = tables.frame(formed, FormationRow)
+    read = consolidation_site(formed_table, reading.tolerance)
+    # twins have one connection more, and no more than a training maze
+    pairs = twins(
+        trees_of(validation, most - 1), stream("writing: twins", run.seed), writing.n_per_connection
+    )
+    if len(pairs) == 0:
         raise BadInput(
-            f"{run.maze_file('validation')}: no maze to which a connection could be added; "
+            f"{run.maze_file('validation')}: no tree to which a connection could be added; "
             "expected mazes of several sizes."
         )
-    progress("looking for where connections are written", 1, share=0.25)
     learn_from = Subject(model, run.mazes("train")[: writing.n_mazes], run.seed, writing.batch_size)
-    write_on = replace(learn_from, mazes=asked.mazes)
-    written = write_everywhere(write_on, arrows_of(learn_from), asked, writing.doses)
-    return Located(
-        Locations(read, writing_site(tables.frame(written, WritingRow), writing.tolerance)),
-        formed,
-        written,
-    )
+    known = arrows_of(learn_from, sources_of(formed_table, model.params.n_layers))
+    written = write_everywhere(learn_from, known, pairs, writing.doses)
+    near = near_best(tables.frame(written, WritingRow), writing.tolerance)
+    console.print(f"connections can be written {'; '.join(map(str, near))}")
+    return Located(Locations(read, near[0]), formed, written)

@@ -1,17 +1,19 @@
-"""The writing site: the layer and token class at which an edit can write a connection into a
-transformer (docs/science.md#writing-site).
+"""The writing site: the layer and the tokens at which an edit can write a connection into a
+transformer, and nothing else with it (docs/science.md#writing-site).
 
 The location where a probe reads connections best (module ``consolidation``) need not be one where
-an edit has an effect, since later layers may still read from other places. So every layer is tried,
-with each of the three token classes that can encode a whole connection (at ``c1`` its second cell
-is not known yet). ``dose`` times the mean difference of an absent connection is added at all tokens
-of the class. ``follows_edit`` is the share of rollouts that take the predicted path, among the
-mazes that are solved without the edit.
+an edit has an effect, since later layers may still read from other places; and where a token holds
+its own connection, an edit overwrites it. So every layer is tried, with each of TOKENS. ``dose``
+times the mean difference of an absent connection is added at all of these tokens. ``hit`` is the
+share of questions that then take the predicted path, ``spill`` the share of the other questions
+that change (``mazewm.inference.trials``); their difference is the **selectivity**.
 
-The **writing site** is the first (layer, token class) whose share at its best dose is within
-``tolerance`` of the best share of all.
+Sites whose selectivity at their best dose is within ``tolerance`` of the best are as good. The
+**writing site** is the one of them with the most tokens, each of which then needs the shortest
+push.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -23,27 +25,40 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from mazewm.counterfactuals.examples import Examples
-from mazewm.inference.behaviour import judge, walk
-from mazewm.inference.edits import Edit, add_at
-from mazewm.inference.resuming import ReadLists
-from mazewm.inference.rollout import questions_of, rollouts_behind
+from mazewm.counterfactuals.pairs import Pairs
+from mazewm.inference.edits import add_at
 from mazewm.inference.subject import Subject
+from mazewm.inference.trials import Counts, Trial
 from mazewm.io import tables
 from mazewm.io.params import Params
+from mazewm.io.progress import progress
 from mazewm.localize.directions import mean_differences
-from mazewm.localize.locations import Location
-from mazewm.maze.tokens import TokenClass, connection_positions
+from mazewm.localize.locations import LIST_END, Location, WritingSite
+from mazewm.localize.selectivity import selectivities
+from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass, connection_positions
 from mazewm.model.sites import Place, Site
 
-CLASSES = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
+TYPICAL = 8  # connections of a list, for which tokens are counted
+# every token class of a connection, the end of the list, and unions that hold no second cell,
+# where most models bind
+TOKENS: tuple[tuple[str, ...], ...] = (
+    *((str(c),) for c in CONNECTION_CLASSES),
+    (LIST_END,),
+    ("c1", "<-->"),
+    ("<-->", ";"),
+    ("c1", "<-->", ";"),
+    *((str(c), LIST_END) for c in CONNECTION_CLASSES),
+    ("c1", "<-->", LIST_END),
+    ("<-->", ";", LIST_END),
+    ("c1", "<-->", ";", LIST_END),
+)
 
 
 class WritingParams(Params):
     """The section ``writing`` of params.yaml: how the writing site is found."""
 
     n_mazes: Annotated[int, Field(gt=0)]  # training mazes to compute mean differences from
-    # examples of adding each connection, in validation mazes
+    # pairs of mazes for each connection, made from validation mazes
     n_per_connection: Annotated[int, Field(gt=0)]
     doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     tolerance: Annotated[float, Field(gt=0, lt=1)]
@@ -52,91 +67,93 @@ class WritingParams(Params):
 
 @dataclass(frozen=True)
 class WritingRow:
-    """The effect of one dose at one (layer, token class)."""
+    """The effect of one dose at one layer and set of tokens."""
 
     layer: tables.Int
-    token_class: tables.Text
+    tokens: tables.Text
+    read_at: tables.Text  # the token class that the directions are from
     dose: tables.Real  # in multiples of the mean difference
-    n_follow: tables.Int  # rollouts that take the predicted path
-    n: tables.Int  # examples solved unedited
+    n_affected: tables.Int
+    n_hit: tables.Int
+    n_unaffected: tables.Int
+    n_spill: tables.Int
 
 
-Arrows = dict[Location, Float[np.ndarray, "connection d_model"]]
+Arrows = Mapping[Location, Float[np.ndarray, "connection d_model"]]
 
 
-def arrows_of(subject: Subject) -> Arrows:
-    """The mean difference of every connection at every layer and each of CLASSES."""
-    layers = range(subject.model.params.n_layers)
-    sites = [Location(layer, c) for layer in layers for c in CLASSES]
-    values: dict[Location, list[np.ndarray]] = {site: [] for site in sites}
+def arrows_of(subject: Subject, sources: list[Location]) -> Arrows:
+    """The mean difference of every connection at each of the locations."""
+    values: dict[Location, list[np.ndarray]] = {source: [] for source in sources}
     labels = []
-    places = [Place(layer, Site.RESID_POST) for layer in layers]
-    for recorded in subject.record(places):
+    for recorded in subject.record({source.place for source in sources}):
         labels.append(recorded.encoded.order.ravel())
-        for site in sites:
-            at = connection_positions(recorded.encoded.n_connections, site.token_class)
-            values[site].append(
-                recorded.values[site.place][:, at].flatten(0, 1).float().cpu().numpy()
+        for source in sources:
+            at = connection_positions(recorded.encoded.n_connections, source.token_class)
+            values[source].append(
+                recorded.values[source.place][:, at].flatten(0, 1).float().cpu().numpy()
             )
     connection, n = np.concatenate(labels), subject.mazes.grid.n_connections
     return {
-        site: mean_differences(np.concatenate(parts), connection, n)
-        for site, parts in values.items()
+        source: mean_differences(np.concatenate(parts), connection, n)
+        for source, parts in values.items()
     }
 
 
-@torch.inference_mode()
+def sources_of(formed: pd.DataFrame, n_layers: int) -> list[Location]:
+    """For each layer but the last, after which nothing more is read, the token class at which the
+    probe reads connections best there; from a table of ``FormationRow``. A model of one layer has
+    that one."""
+    here = formed[formed.layer < max(1, n_layers - 1)]
+    best = here.loc[here.groupby("layer").probe_accuracy.idxmax()]
+    return [Location(int(row.layer), TokenClass(row.token_class)) for row in best.itertuples()]
+
+
 def write_everywhere(
-    subject: Subject, known: Arrows, additions: Examples, doses: list[float]
+    subject: Subject, known: Arrows, twins: Pairs, doses: list[float]
 ) -> list[WritingRow]:
-    """Add the mean difference of each example's added connection at every location of ``known``,
-    with every dose, and count the rollouts that take the predicted path. The subject's mazes must
-    be those of the examples."""
-    model, n_solved = subject.model, 0
-    follow = {(site, dose): 0 for site in known for dose in doses}
-    for part, encoded in subject.encoded():
-        n, lists = encoded.n_connections, encoded.lists
-        solved = judge(additions.mazes[part], walk(model, additions.mazes[part], lists)).solved
-        part, lists = part[solved], lists[solved]
-        n_solved += len(part)
-        if len(part) == 0:
-            continue
-        mazes, edited = additions.mazes[part], additions.edited[part]
-        asked = questions_of(mazes, guess=edited.path)
-        read = ReadLists.of(model, lists, {site.layer for site in known})
-        edits = _edits(known, additions.added[part, 0], n, doses, model.device)
-        for where, cells in zip(
-            follow, rollouts_behind(model, map(read.edited, edits), asked), strict=True
-        ):
-            follow[where] += int(judge(edited, cells[:, 0]).solved.sum())
+    """Write the mean difference of each twin's connection at every layer of ``known`` and each of
+    TOKENS, with every dose."""
+    sites = [
+        WritingSite(source.layer, tokens, source.token_class)
+        for source in known
+        for tokens in TOKENS
+    ]
+    names = ("n_affected", "n_hit", "n_unaffected", "n_spill")
+    total = {(site, dose): np.zeros(len(names), int) for site in sites for dose in doses}
+    rng = subject.rng("writing: lists")
+    tried = progress("looking for where connections are written", len(twins), share=0.35)
+    for index in twins.batches(subject.batch):
+        trial = Trial(subject.model, twins[index], rng, {site.layer for site in sites})
+        for site, dose in total:
+            counts = _write(trial, site, dose * known[site.source])
+            total[site, dose] += [int(getattr(counts, name).sum()) for name in names]
+        tried.update(tried.done + len(index))
     return [
         WritingRow(
-            layer=site.layer,
-            token_class=str(site.token_class),
-            dose=dose,
-            n_follow=count,
-            n=n_solved,
+            site.layer,
+            " and ".join(site.tokens),
+            str(site.read_at),
+            dose,
+            **dict(zip(names, map(int, found), strict=True)),
         )
-        for (site, dose), count in follow.items()
+        for (site, dose), found in total.items()
     ]
 
 
-def _edits(
-    known: Arrows,
-    added: Int[np.ndarray, " maze"],
-    n_connections: int,
-    doses: list[float],
-    device: torch.device,
-) -> list[Edit]:
-    """The edits that add each maze's connection, for each location and each dose."""
-    found = []
-    for site, directions in known.items():
-        at = torch.from_numpy(
-            np.tile(connection_positions(n_connections, site.token_class), (len(added), 1))
-        ).to(device)
-        arrow = torch.from_numpy(directions[added]).float().to(device)[:, None]
-        found += [add_at(site.place, at, partial(_always, dose * arrow)) for dose in doses]
-    return found
+def _write(
+    trial: Trial, site: WritingSite, arrows: Float[np.ndarray, "connection d_model"]
+) -> Counts:
+    """Add the arrow of each maze's connection at all tokens of a site."""
+    at = site.positions(trial.lists.n_connections)
+    added: Int[np.ndarray, " maze"] = trial.pairs.added[:, 0]
+    push = torch.from_numpy(arrows[added]).to(trial.read.resid[site.place])[:, None]
+    edit = add_at(
+        Place(site.layer, Site.RESID_POST),
+        torch.from_numpy(np.tile(at, (len(added), 1))).to(push.device),
+        partial(_always, push),
+    )
+    return trial.count(trial.compare(trial.read.edited(edit), site.layer))
 
 
 def _always(push: Tensor, here: Tensor) -> Tensor:
@@ -144,15 +161,16 @@ def _always(push: Tensor, here: Tensor) -> Tensor:
     return push
 
 
-def writing_site(rows: pd.DataFrame, tolerance: float) -> Location:
-    """The first location whose share at its best dose is within ``tolerance`` of the best of all,
-    from a table of ``WritingRow``."""
-    best = (
-        rows.assign(rate=rows.n_follow / rows.n.clip(lower=1))
-        .groupby(["layer", "token_class"], as_index=False)
-        .rate.max()
-    )
-    good = best[best.rate >= best.rate.max() - tolerance]
-    order = [str(c) for c in CLASSES]
-    first = min(good.itertuples(), key=lambda row: (row.layer, order.index(row.token_class)))
-    return Location(int(first.layer), TokenClass(first.token_class))
+def near_best(rows: pd.DataFrame, tolerance: float) -> list[WritingSite]:
+    """All sites whose selectivity at their best dose is within ``tolerance`` of the best; from a
+    table of ``WritingRow``. The first is the writing site: the one with the most tokens, since each
+    of them then needs the shortest push; of several, the one with the highest selectivity."""
+    # without sorting, so that of equal ones the first that was tried comes first
+    best = selectivities(rows).groupby(["layer", "tokens", "read_at"], sort=False).selectivity.max()
+    good = best[best >= best.max() - tolerance].sort_values(ascending=False, kind="stable")
+    names = [" and ".join(tokens) for tokens in TOKENS]
+    sites = [
+        WritingSite(int(layer), TOKENS[names.index(tokens)], TokenClass(read_at))
+        for layer, tokens, read_at in good.index
+    ]
+    return sorted(sites, key=lambda site: -len(site.positions(TYPICAL)))

@@ -47,9 +47,18 @@ class Routes:
     ) -> Int[np.ndarray, "maze question step"]:
         """The cells of a shortest path for each question, with origin and target, padded with -1.
         Every target must be reachable."""
-        maze = np.arange(len(origin))[:, None]
+        return self.paths_from(np.arange(len(origin)), origin, target)
+
+    def paths_from(
+        self,
+        maze: Int[np.ndarray, " some"],
+        origin: Int[np.ndarray, "some question"],
+        target: Int[np.ndarray, "some question"],
+    ) -> Int[np.ndarray, "some question step"]:
+        """As ``paths``, for the questions about some of the mazes, which may repeat."""
+        maze = maze[:, None]
         n_steps = self.distance[maze, origin, target]
-        cells = np.full((*origin.shape, int(n_steps.max()) + 1), -1, np.int16)
+        cells = np.full((*origin.shape, int(n_steps.max(initial=0)) + 1), -1, np.int16)
         cells[:, :, 0] = here = origin
         leads_to = self.next_cell
         for step in range(1, cells.shape[2]):

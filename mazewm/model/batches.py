@@ -47,8 +47,8 @@ class Batch(NamedTuple):
     def is_path(self) -> Bool[Tensor, " pos"]:
         """Which of ``wanted`` belong to a path (or ``<PATH_END>``, or padding after it). The others
         belong to the part of a question before its path."""
-        n = self.lists.shape[1]
-        return self.layout.position[n:] >= n + ASKING - 1
+        n, position = self.lists.shape[1], self.layout.position
+        return position[n:] - position[0] >= n + ASKING - 1
 
     @property
     def n_path_tokens(self) -> Int[Tensor, " batch"]:
@@ -73,11 +73,15 @@ class Batches:
     """An endless sequence of training batches, ``batches[i]``, which is determined by ``i`` and the
     seed. Mazes are encoded anew, with new questions, each time they are read.
 
+    The first token of a batch has a position from 0 to ``most_offset``, drawn for each batch.
+
     Every epoch reads every maze at least once. Where the mazes with a number of connections do not
     fill their last batch, some of them are read again."""
 
-    def __init__(self, mazes: Mazes, batch_size: int, n_questions: int, seed: int) -> None:
-        self.mazes, self.seed = mazes, seed
+    def __init__(
+        self, mazes: Mazes, batch_size: int, n_questions: int, seed: int, most_offset: int = 0
+    ) -> None:
+        self.mazes, self.seed, self.most_offset = mazes, seed, most_offset
         self.batch_size, self.n_questions = batch_size, n_questions
         self.groups = list(mazes.by_n_connections().values())
         self.per_epoch = sum(-(-len(index) // batch_size) for index in self.groups)
@@ -114,6 +118,9 @@ class Batches:
         layout = Layout.sequence(n, here) + Layout.questions(
             n, [(1, each.shape[1] - 1) for each in asked], here
         )
+        if self.most_offset:
+            start = int(rng.integers(self.most_offset + 1))
+            layout = Layout(layout.position + start, layout.question)
         questions, wanted = (
             np.concatenate([each[:, part] for each in asked], axis=1)
             for part in (slice(-1), slice(1, None))

@@ -43,6 +43,9 @@ class TrainingParams(Params):
     n_steps: Count
     batch_size: Count  # mazes
     n_questions: Count  # about each maze
+    # the first token of a training sequence is at a position from 0 to this, drawn for each batch;
+    # with 0 always at position 0
+    position_jitter: Annotated[int, Field(ge=0)]
     # of the loss on tokens outside the path, when the objective is all
     other_weight: Annotated[float, Field(ge=0)]
     muon_lr: Rate

@@ -113,7 +113,13 @@ class Training:
         params, model = self.params, self.model
         torch.set_num_threads(params.n_threads)
         torch.use_deterministic_algorithms(True)
-        batches = Batches(self.mazes, params.batch_size, params.n_questions, self.run.seed)
+        batches = Batches(
+            self.mazes,
+            params.batch_size,
+            params.n_questions,
+            self.run.seed,
+            most_offset=self._most_offset(),
+        )
         opts = optimizers(model, params)
         full_rates = [opt.param_groups[0]["lr"] for opt in opts]
         other_weight = params.other_weight if self.run.objective == "all" else 0.0
@@ -146,6 +152,18 @@ class Training:
                 f"params.yaml: training: the weights of {self.run.name} became infinite; expected "
                 "lower learning rates."
             )
+
+    def _most_offset(self) -> int:
+        """``position_jitter``; BadInput if the longest sequence might not fit into the context."""
+        longest, jitter = Vocabulary(self.mazes.grid.n).max_length, self.params.position_jitter
+        used = prompt_length(int(self.mazes.n_connections.max())) + self.mazes.grid.n_cells + 1
+        if used + jitter > longest:
+            raise BadInput(
+                "params.yaml: training.position_jitter: expected at most "
+                f"{longest - used}, so that every sequence fits into {longest} positions, "
+                f"found {jitter}."
+            )
+        return jitter
 
     def write(self, folder: Path) -> None:
         """Write the trained model, the history and the snapshots, and delete the checkpoint."""

@@ -242,7 +242,7 @@ class Transformer(nn.Module):
         stop = self.params.n_layers if stop is None else stop
         for layer in range(start, stop):
             resid = self.layers[layer](resid, layer, reading, since if layer == stop - 1 else 0)
-        return resid
+        return resid if start < stop else resid[:, since:]
 
     def unembed(self, resid: ResidAsked) -> Logits:
         """Logits of the next token, from the residual stream after the last block."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from planted import trees
+from circuits.planted_circuit import trees
 from toys import tiny
 
 from mazewm.circuits.groups import FRAME, JOINT, LATER, OWN, TOKEN_GROUPS, token_groups

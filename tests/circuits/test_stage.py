@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mazewm.circuits import tracing
 from mazewm.features.ranking import LatentRow
 from mazewm.io import tables
-from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
+from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
 from mazewm.maze import mazes
 from mazewm.maze.tokens import TokenClass
 from mazewm.results import table
@@ -39,7 +39,7 @@ def traced(tmp_path, monkeypatch):
     mazes.write(run.maze_file("test"), toy.trees(47))
     toy.planted().save(run.weights)
     toy.planted_sae().save(run.folder("saes") / "0.resid_post.safetensors")
-    Locations(C2, C2).save(run.folder("activations"))
+    Locations(C2, WritingSite(0, (";",), TokenClass.C2)).save(run.folder("activations"))
     rows = [
         LatentRow(str(site), e, 0, latent, 0.5, 0.0, 1.0)
         for site in (C2, PAPER_LOCATION)

@@ -6,7 +6,8 @@ import shutil
 
 import pandas as pd
 import pytest
-from planted import SITE, at_both_sites, knockout_rows, ledger, run_tables
+from planted import SITE, knockout_rows, run_tables
+from planted_edits import N_PAIRS, WRITING, ledger, pairs
 
 from mazewm.claims import comparison
 from mazewm.claims.run import score_run
@@ -25,13 +26,18 @@ IDS = [
     "C4a",
     "C4b",
     "C4c",
+    "C4d",
+    "C4e",
     "C5",
+    "C5b",
     "C6a",
     "C6b",
+    "C6c",
     "C8a",
     "C8b",
     "C8c",
     "C8d",
+    "C9",
 ]
 
 
@@ -50,50 +56,33 @@ def leaves(tree, way=()):
 
 def test_claims_of_a_run(scored):
     assert [one.id for one in scored.claims] == IDS
-    verdicts = {one.id: one.verdict for one in scored.claims if not one.id.startswith("C8")}
-    # 17 of 23 additions and 3 of 23 removals follow, 2 of 23 of the best control each. Of the five
-    # whose tokens follow, one addition at one token and three removals do. Own paths on longer
-    # prompts: 7 of 23; as tokens 5 of 23 follow, within the training lengths and beyond.
-    assert verdicts == dict.fromkeys(IDS[:-4], "supported") | dict.fromkeys(
-        ("C4b", "C5", "C6b"), "undecided"
-    )
     by_id = {one.id: one for one in scored.claims}
-    assert (
-        by_id["C4a"].value.value == pytest.approx(17 / 23)
-        and by_id["C4a"].control.name == "other_connection"
-    )
-    assert by_id["C5"].value.value == pytest.approx(-2 / 5)
-    assert by_id["C4c"].value.value == by_id["C6a"].value.value == pytest.approx(11 / 23)
-    # Unchanged mazes, all solved, are in the ledger too: they follow nothing, and control nothing.
-    assert (
-        by_id["C6a"].control.value.value == pytest.approx(5 / 23)
-        and by_id["C6a"].control.name == "tokens"
-    )
+    verdicts = {one.id: one.verdict for one in scored.claims}
+    for id in ("W1a", "W1b", "C1", "C2", "C3a", "C3b", "C4a", "C4b", "C4c", "C4d", "C6a", "C6c"):
+        assert verdicts[id] == "supported", id
+    assert verdicts["C9"] == "supported" and "unmeasured" not in verdicts.values()
+    assert by_id["C4a"].value.value == pytest.approx(0.75)
+    assert by_id["C4a"].control.name == "residual dimensions, 3 units"
+    assert by_id["C5"].by_convention and by_id["C6b"].value.value == pytest.approx(0.8)
 
 
 def test_claims_turn_with_the_tables():
-    tables = run_tables(
-        ledger=at_both_sites(ledger(adds=1, removes=19, controls=8)), knockouts=knockout_rows({})
-    )
-    verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims if one.id < "C5"}
-    expected = {
-        "C1": "supported",
-        "C2": "supported",
-        "C3a": "supported",
-        "C3b": "unmeasured",
-        "C4a": "refuted",
-        "C4b": "supported",
-    }
-    assert verdicts == expected | {"C4c": "supported"}
+    book = ledger(add={("latents", 1): (0.1, 0.05)}, remove={("latents", 1): (0.9, 0.0)})
+    tables = run_tables(ledger=book, pairs=pairs(book), knockouts=knockout_rows({}))
+    verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims}
+    expected = {"C1": "supported", "C2": "supported", "C3a": "supported", "C3b": "unmeasured"}
+    expected |= {"C4a": "refuted", "C4b": "supported", "C5": "refuted"}
+    assert {id: verdicts[id] for id in expected} == expected
 
 
 def test_a_run_that_solves_nothing_is_unmeasured():
-    scored = score_run(run_tables(ledger=at_both_sites(ledger(solved=[0] * 23))), 0.5)
-    assert {one.verdict for one in scored.claims if one.id in ("C4a", "C4b", "C5")} == {
-        "unmeasured"
-    }
-    metrics = scored.metrics["interventions"]["consolidation"]
-    assert "recovered_effect" not in metrics["add"] and metrics["add"]["n_not_solved_before"] == 23
+    book = ledger()
+    for name in [name for name in book if name.startswith(("n_affected", "n_hit"))]:
+        book[name] = 0
+    book = book.assign(n_unaffected=0, n_spill=0)
+    scored = score_run(run_tables(ledger=book, pairs=pairs(book)), 0.5)
+    measured = {one.id for one in scored.claims if one.verdict != "unmeasured"}
+    assert not measured & {"C4a", "C4b", "C4c", "C4d", "C4e", "C5", "C5b", "C6a", "C6b", "C9"}
     json.dumps(scored.metrics, allow_nan=False)
 
 
@@ -115,45 +104,27 @@ def test_metrics_by_hand(scored):
         and here["latents_per_connection"]["value"] == 2
     )
     assert metrics["faithfulness"]["binding"] == {"value": 0.9, "n_heads": 1, "n": 11}
-    added = metrics["interventions"]["consolidation"]["add"]
-    assert (added["latents"]["dose"], added["latents"]["where"], added["latents"]["n"]) == (
-        2.0,
-        "all",
-        23,
-    )
-    assert added["recovered_effect"] == pytest.approx((17 - 2) / (19 - 2), abs=1e-6)
-    assert (
-        added["tokens"]["value"] == pytest.approx(5 / 23, abs=1e-6)
-        and added["n_not_solved_before"] == 0
-    )
-    assert metrics["interventions"]["consolidation"]["remove"]["recovered_effect"] == pytest.approx(
-        1 / 17, abs=1e-6
-    )
+    added = metrics["interventions"]["add"]
+    assert added["latents_1"]["dose"] == 2.0 and added["latents_1"]["n"] == N_PAIRS
+    assert added["tokens"]["value"] == pytest.approx(1.0)
+    assert metrics["interventions"]["move"]["add_only_1"]["value"] == pytest.approx(0.2)
 
 
 def test_the_papers_site_stands_beside_another_that_was_found(scored):
     metrics = scored.metrics
-    assert (
-        set(metrics["features"])
-        == set(metrics["interventions"])
-        == {"consolidation", "writing", "paper"}
-    )
+    assert set(metrics["features"]) == {"consolidation", "paper"}
     assert metrics["sites"] == {
         "consolidation": str(SITE),
-        "writing": str(SITE),
+        "writing": str(WRITING),
         "paper": str(PAPER_LOCATION),
     }
     assert metrics["features"]["paper"]["latents"]["mcc"]["value"] == pytest.approx(0.1)
-    assert metrics["interventions"]["paper"]["add"]["latents"]["value"] == pytest.approx(
-        4 / 23, abs=1e-6
-    )
-    same = score_run(
-        run_tables(
-            PAPER_LOCATION, PAPER_LOCATION, ledger=ledger().assign(site=str(PAPER_LOCATION))
-        ),
-        0.5,
-    ).metrics
-    assert set(same["features"]) == set(same["interventions"]) == {"consolidation", "writing"}
+    same = score_run(run_tables(PAPER_LOCATION), 0.5).metrics
+    assert set(same["features"]) == {"consolidation", "source"}
+
+
+def test_curves_are_all_that_is_compared_but_their_run(scored):
+    assert set(scored.curves) == set(comparison.TABLES)
 
 
 def test_metrics_are_plain_scalars(scored):
@@ -231,12 +202,8 @@ def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folde
     json.dumps(found.summary, allow_nan=False)
 
 
-def test_what_figures_draw_of_all_runs(folders):
+def test_what_is_compared_of_all_runs(folders):
     found = comparison.compare(RUNS, folders)
-    added = found.effects[(found.effects.kind == "add") & (found.effects.method == "latents")]
-    assert added.run.tolist() == list(NEEDED) and added.value.tolist() == pytest.approx(
-        [17 / 23] * 4, abs=1e-6
-    )
     assert (
         found.code[found.code.id == "C7a"].value.tolist() == list(NEEDED.values())
         and found.threshold == 0.5
@@ -248,13 +215,20 @@ def test_the_headline_of_a_run(folders, scored):
     assert one["solved"] == pytest.approx(7 / 11, abs=1e-6) and one[
         "solved_overload"
     ] == pytest.approx(1 / 11, abs=1e-6)
-    assert one["consolidation"] == one["writing"] == str(SITE)
+    assert (one["consolidation"], one["writing"]) == (str(SITE), str(WRITING))
     assert one["latents_per_connection"] == 2.1 and one["mcc"] == pytest.approx(0.9)
-    assert one["follows_edit_add"] == pytest.approx(17 / 23, abs=1e-6)
-    assert one["follows_edit_add_mean_difference"] == pytest.approx(19 / 23, abs=1e-6)
-    assert one["recovered_effect_add"] == pytest.approx(15 / 17, abs=1e-6)
-    assert one["follows_edit_remove"] == pytest.approx(3 / 23, abs=1e-6)
+    assert one["selectivity_add"] == {
+        "latents_1": pytest.approx(0.75), "latents_3": pytest.approx(0.8),
+        "mean_difference": pytest.approx(0.9), "random_direction": pytest.approx(0.0),
+    }  # fmt: skip
+    assert set(one["selectivity_move"]) == set(one["selectivity_add"])
     assert one["verdicts"] == {claim.id: claim.verdict for claim in scored.claims}
+
+
+def test_small_mazes_have_no_moves(scored):
+    without = {name: one for name, one in scored.metrics["interventions"].items() if name != "move"}
+    one = comparison.headline(scored.metrics | {"interventions": without})
+    assert one["selectivity_move"] == {} and one["selectivity_add"]
 
 
 @pytest.mark.parametrize("spoil", ["runs", "tables"])

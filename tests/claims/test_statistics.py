@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mazewm.claims.choosing import for_choosing
 from mazewm.claims.resampling import Resampled, resample, weights
 from mazewm.claims.statistics import (
     NO_CONTRAST,
@@ -23,6 +22,7 @@ from mazewm.claims.statistics import (
     unpaired,
     wilson,
 )
+from mazewm.results import for_choosing
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,9 @@ from planted import (
     consistency_rows,
     feature_rows,
     knockout_rows,
-    outcomes,
 )
 
-from mazewm.claims import effects, verdicts
+from mazewm.claims import verdicts
 from mazewm.claims.claim import decided
 from mazewm.claims.statistics import wilson
 
@@ -159,56 +158,3 @@ def test_c3b_own_latent_out_and_no_other():
     rows = knockout_rows({"binding": (0.9, 0.1), "others": (0.3, 0.0)})
     rows.loc[rows.ablation == "resample", "effect_own"] = 0.0
     assert verdicts.knockout_is_specific(rows, HERE).value.value == pytest.approx(0.9)
-
-
-def made(method, hits, n=100, kind="add"):
-    return effects.effect(
-        outcomes(method, [1] * hits + [0] * (n - hits), kind=kind, dose=2.0), method, "all", 1, 2.0
-    )
-
-
-def test_c4_latents_against_the_strongest_control():
-    controls = [made("no_op", 5), made("random_latents", 9), made("random_direction", 1)]
-    found = verdicts.is_causal("C4a", "adding", made("latents", 60), controls)
-    assert (found.id, verdict(found), found.control.name) == ("C4a", "supported", "random_latents")
-    assert "1 latents at all, dose 2" in found.measure
-    beaten = verdicts.is_causal(
-        "C4b", "removing", made("latents", 2), [*controls, made("other_latents", 30)]
-    )
-    assert verdict(beaten) == "refuted"
-    nothing = verdicts.is_causal("C4a", "adding", made("latents", 0, n=0), [made("no_op", 0, n=0)])
-    assert verdict(nothing) == "unmeasured"
-
-
-def test_c5_the_difference_of_two_rates():
-    found = verdicts.is_asymmetric(
-        made("latents", 70),
-        made("latents", 20, n=50, kind="remove"),
-        made("tokens", 100),
-        made("tokens", 50, 50),
-    )
-    assert (found.id, found.value.value) == ("C5", pytest.approx(0.3))
-    assert verdict(found) == "supported"
-
-
-def test_c6_latents_where_tokens_fail():
-    found = verdicts.holds_more_than_was_seen(
-        made("latents", 60), made("tokens", 10), [made("random_latents", 20)]
-    )
-    assert (found.id, verdict(found), found.control.name) == ("C6a", "supported", "random_latents")
-    half = verdicts.fails_by_number(made("repeated", 80), made("tokens", 10), made("tokens", 90))
-    assert (half.id, verdict(half), half.control.value.value) == ("C6b", "supported", 0.5)
-
-
-def test_pairs_that_share_a_connection_set_count_together():
-    sets = [e // 20 for e in range(100)]
-
-    def of(method, hits):
-        return effects.effect(outcomes(method, hits, dose=2.0, sets=sets), method, "all", 1, 2.0)
-
-    own, other = of("latents", [e % 20 < 4 * (e // 20) for e in range(100)]), of("no_op", [0] * 100)
-    wide = verdicts.is_causal("C4a", "adding", own, [other]).control.gap
-    narrow = verdicts.is_causal("C4a", "adding", made("latents", 40), [made("no_op", 0)])
-    narrow = narrow.control.gap
-    assert wide.value == narrow.value == 0.4
-    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)

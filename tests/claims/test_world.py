@@ -85,6 +85,14 @@ def test_the_summary_by_hand():
     assert found["solved_by_blind_walker"] == pytest.approx(0.1)
     assert found["telling_solved_by_near_sighted_walker"] == pytest.approx(0.2)
     assert found["brier"] == pytest.approx((0.07**2 + 0.04**2) / 2)
+    assert found["brier_connections"] == pytest.approx(0.07**2)
+    assert found["brier_walls"] == pytest.approx(0.04**2)
+    assert found["brier_of_base_rate"] == pytest.approx(0.25)
+    by = {"by_family": "trees", "by_path_length": "4"}
+    for name, value in by.items():
+        assert list(found[name]) == [value]
+        assert found[name][value]["solved"] == found["solved"]
+        assert found[name][value]["solved_by_near_sighted_walker"] == pytest.approx(0.2)
 
 
 def test_curves_keep_the_counts():

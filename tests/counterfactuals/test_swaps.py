@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from planted import trees
+from circuits.planted_circuit import trees
 from toys import WHOLE, Drawing, batch, draw, drawing_of
 
 from mazewm.counterfactuals.swaps import MOST_PER_MAZE, swaps

@@ -4,9 +4,8 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from planted import SITE, knockout_rows, run_tables
+from planted import SITE, knockout_rows, run_tables, writing_rows
 
-from mazewm.claims import comparison
 from mazewm.claims.comparison import Compared
 from mazewm.claims.pooling import code_table
 from mazewm.claims.run import score_run
@@ -35,14 +34,7 @@ def history():
 
 
 def writing():
-    rows = [
-        (name, layer, c, dose, 3, 7)
-        for name in RUNS
-        for layer in (0, 1)
-        for c in ("<-->", "c2", ";")
-        for dose in (1.0, 2.0)
-    ]
-    return pd.DataFrame(rows, columns=["run", "layer", "token_class", "dose", "n_follow", "n"])
+    return of_both_runs(writing_rows())
 
 
 def formation():
@@ -60,6 +52,11 @@ def formation():
 
 def of_both_runs(rows):
     return pd.concat([rows.assign(run=name) for name in RUNS], ignore_index=True)
+
+
+def curve(name, names=RUNS):
+    """One of the tables by which runs are compared."""
+    return compared(names).curves[name]
 
 
 @cache
@@ -83,10 +80,7 @@ def compared(names=RUNS):
     curves = {name: rows[rows.run.isin(names)] for name, rows in curves.items()}
     own = {claim.id: claim.as_json() for claim in one.claims}
     metrics = {(name.split("-")[0], 0): one.metrics for name in names}
-    effects = comparison.effects_table({name: one.metrics for name in names})
-    return Compared(
-        {}, {"runs": dict.fromkeys(names, own)}, curves, effects, 0.5, code_table(metrics)
-    )
+    return Compared({}, {"runs": dict.fromkeys(names, own)}, curves, 0.5, code_table(metrics))
 
 
 HEADS = {(0, 0): 0.9, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}

@@ -12,6 +12,7 @@ from figures.made_up import (
     claims_table,
     compared,
     cosines,
+    curve,
     formation,
     history,
     of_both_runs,
@@ -28,7 +29,7 @@ from planted import (
     knockout_rows,
 )
 
-from mazewm.figures import circuits, claims, comparison, edits, runs, verdicts, world
+from mazewm.figures import capacity, circuits, claims, comparison, edits, runs, verdicts, world
 from mazewm.figures.style import DPI, WIDTH, save
 from mazewm.localize.locations import PAPER_LOCATION
 
@@ -60,11 +61,23 @@ FIGURES = {
         pd.concat([knockout_rows(KNOCKED), knockout_rows(KNOCKED, PAPER)]), [HERE, PAPER]
     ),
     "knockouts at one site": lambda: circuits.knockouts(knockout_rows(KNOCKED), [HERE, PAPER]),
-    "W1": lambda: world.world(compared().curves["answers"], compared().curves["beliefs"]),
+    "W1": lambda: world.world(
+        *(compared().curves[name] for name in ("answers", "beliefs", "spellings"))
+    ),
+    "W1 without a solved maze": lambda: world.world(
+        compared().curves["answers"],
+        compared().curves["beliefs"],
+        compared().curves["spellings"].head(0),
+    ),
+    "W1 robustness": lambda: world.robustness(
+        compared().curves["detours"], compared().curves["states"]
+    ),
     "C2": lambda: claims.own_mass(compared().curves["attention"], 0.5),
     "C3": lambda: claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
-    "C4": lambda: edits.edits(compared().effects),
-    "C5": lambda: edits.asymmetry(claims_table(), compared().effects),
+    "C4": lambda: edits.edits(curve("edits")),
+    "C5": lambda: edits.asymmetry(curve("doses")),
+    "C6": lambda: capacity.capacity(curve("corridors"), curve("held")),
+    "edits by dose": lambda: edits.by_dose(curve("doses")),
     "C7": lambda: claims.code(compared().code),
     "writing": lambda: runs.writing(writing()),
     "training": lambda: runs.training(history()),
@@ -155,5 +168,5 @@ def test_all_pictures_of_runs(drawn, names):
         "writing.png",
         "frontier.png",
         "taxonomy.png",
-        "several.png",
+        "edits_by_dose.png",
     } <= drawn

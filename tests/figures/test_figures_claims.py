@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from figures.made_up import HEADS, KNOCKED, claims_table, compared, of_both_runs
+from figures.made_up import HEADS, KNOCKED, claims_table, compared, curve, of_both_runs
 from planted import READOUTS, SITE, attention_rows, feature_rows, knockout_rows
 
-from mazewm.figures import circuits, claims, edits, interventions, overload, verdicts
+from mazewm.figures import capacity, circuits, claims, edits, verdicts
 from mazewm.figures.style import BLACK, METHODS, SERIES, VERDICTS
 
 pytestmark = pytest.mark.usefixtures("style")
@@ -37,13 +37,6 @@ def test_every_run_has_its_own_heads_beside_its_own_points():
         assert np.allclose(axis.containers[0].lines[0].get_xdata(), values)
 
 
-def test_edits_show_what_each_run_reports():
-    figure = edits.edits(compared().effects)
-    assert [axis.get_title().split()[1] for axis in figure.axes] == 2 * ["add", "remove", "move"]
-    shown = {box.get_label(): box.lines[0].get_xdata() for box in figure.axes[0].containers}
-    assert np.allclose(shown["latents"], 17 / 23) and np.allclose(shown["tokens"], 5 / 23)
-
-
 def colours(figure):
     """The colour of everything that is named after a method or its label, in all panels."""
     names = {look.label: method for method, look in METHODS.items()} | {
@@ -64,8 +57,8 @@ def test_a_method_has_one_colour_in_every_figure():
         claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
         claims.readouts(of_both_runs(feature_rows(READOUTS))),
         circuits.knockouts(knockout_rows(KNOCKED), [str(SITE)]),
-        edits.edits(compared().effects),
-        overload.overload(compared().curves["at_once"]),
+        edits.asymmetry(curve("doses")),
+        capacity.capacity(curve("corridors"), curve("held")),
     ]
     pairs = set().union(*map(colours, drawn))
     assert len(pairs) > 8
@@ -75,11 +68,7 @@ def test_a_method_has_one_colour_in_every_figure():
 
 
 def test_methods_that_share_a_figure_can_be_told_apart():
-    together = (
-        [*interventions.DRAWN[:6], *interventions.DRAWN[7:], "tokens"],
-        ["tokens", "repeated", "shifted", "latents"],
-        claims.READOUTS,
-    )
+    together = (edits.DOSED, capacity.METHODS_SHOWN, edits.ROWS[:8], claims.READOUTS)
     for methods in together:
         assert len({METHODS[method][1:] for method in methods}) == len(methods)
     for look in METHODS.values():

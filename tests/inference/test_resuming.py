@@ -5,7 +5,7 @@ the start gives.
 import numpy as np
 import pytest
 import torch
-from planted import trees
+from circuits.planted_circuit import trees
 from toys import assert_walks_vary, walk_alone, wanderer
 
 from mazewm.inference.edits import Edit, Taps, add_at

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import trees
+from circuits.planted_circuit import trees
 from toys import assert_walks_vary, walk_alone, wanderer
 
 from mazewm.inference import rollout

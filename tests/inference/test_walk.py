@@ -37,8 +37,6 @@ FEWEST = {
     "writing.doses": [1.0],
     "sae.sparsities": [8],
     "interventions.doses": [1.0],
-    "interventions.several_doses": [1.0],
-    "interventions.other_site_doses": [1.0],
     "planning.penalties": [1.0],
     "planning.doses": [2.0],
 }

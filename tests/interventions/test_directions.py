@@ -1,97 +1,156 @@
-"""What is known of a site: sets of latents, latents of cells, and supervised directions, by
-hand.
-"""
+"""Units that stand for connections, and directions, against numpy and by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from planted import SITE, plain_sae, ranked
+import torch
+from planted import SITE, plain_sae, sae_of
 
-from mazewm.interventions.directions import cell_gains, directions_at, latent_sets
+from mazewm.interventions import directions
+from mazewm.interventions.directions import (
+    DICTIONARIES,
+    Dictionary,
+    Directions,
+    Units,
+    directions_at,
+    random_arrows,
+    ranked_units,
+)
 from mazewm.io.errors import BadInput
 from mazewm.localize.activations import Activations
-from mazewm.maze.lattice import lattice
+from mazewm.run import Run
 
-GRID = lattice(2)  # connections 0-2, 1-3, 0-1, 2-3, in this order
-ROWS = [
-    (0, 0, 5, 1.0, 0.0),  # the best by F1, though others gain more
-    (0, 1, 6, 2.0, 1.5),
-    (0, 2, 7, 9.0, 1.0),
-    (0, 3, 8, 4.0, 0.0),
-    (2, 0, 1, 3.0, 0.0),
-    (2, 1, 2, 2.0, 0.0),
-    (2, 2, 3, 1.0, 0.0),
-]
-NO_GAIN = np.zeros((4, 11))
+RUN = Run.named("rotary-all-0")
+N, D = 4, 6  # connections, of which the last is never seen; dimensions
 
 
-def test_a_set_is_the_best_latent_and_then_those_that_gain_most():
-    found = latent_sets(ranked(ROWS), NO_GAIN, GRID, 3)
-    assert found.ids.tolist() == [[5, 7, 8], [0, 0, 0], [1, 2, 3], [0, 0, 0]], (
-        "never seen stays zero"
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_units_are_ranked_by_correlation(offset):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((200, 7)) + offset).astype(np.float32)
+    x[:, 3] = 5.0
+    connection = rng.integers(-1, 3, 200)
+    x[:, 2] -= 2 * (connection == 1)
+    found = ranked_units(x, connection, n_connections=5, n=7)
+    for e in range(3):
+        r = np.array([
+            0.0 if unit == 3 else np.corrcoef(x[:, unit].astype(float), connection == e)[0, 1]
+            for unit in range(7)
+        ])  # fmt: skip
+        assert found.ids[e].tolist() == np.argsort(-abs(r)).tolist()
+        assert np.allclose(found.correlation[e], r[found.ids[e]], atol=5e-4)
+    assert found.ids[1, 0] == 2 and found.correlation[1, 0] < -0.5, "against it is as good"
+    assert (found.correlation[3:] == 0).all(), "connections that no token encodes"
+    few = ranked_units(x, connection, n_connections=5, n=2)
+    assert few.ids.tolist() == found.ids[:, :2].tolist()
+
+
+def tokens(seed, n=400):
+    """Activations of c2, in which connection e is dimension e, and of another class."""
+    rng = np.random.default_rng(seed)
+    connection = rng.integers(0, N - 1, n)
+    values = 0.3 * rng.standard_normal((n, D)) * [1, 2, 3, 1, 2, 3]
+    values[np.arange(n), connection] += 2.0 + connection
+    classes = np.where(np.arange(n) % 2 == 0, "c2", ";").astype(object)
+    values[classes == ";"] = 50.0
+    some = np.arange(n)
+    return Activations(values.astype(np.float16), some, some, some, classes, connection)
+
+
+TRAIN, VALIDATION = tokens(0), tokens(1)
+KINDS = {
+    "trained": plain_sae(D),
+    "frozen_decoder": sae_of(-torch.eye(D), torch.eye(D)),
+    "untrained_model": sae_of(2 * torch.eye(D), torch.eye(D)),
+}
+
+
+@pytest.fixture
+def made(monkeypatch):
+    def make(n_units=2, saes=KINDS):
+        read = {"train": TRAIN, "validation": VALIDATION}
+        monkeypatch.setattr(directions, "read", lambda path: read[path.parent.name])
+        monkeypatch.setattr(directions, "load_sae", lambda run, place, kind: saes[kind])
+        return directions_at(RUN, SITE, N, n_units)
+
+    return make
+
+
+def test_latents_are_chosen_on_validation_mazes_and_measured_on_training(made):
+    found = made()
+    assert set(found.dictionaries) == set(DICTIONARIES) and found.source == SITE
+    train, validation = TRAIN.at(SITE.token_class), VALIDATION.at(SITE.token_class)
+    one = found.dictionaries["latents"]
+    assert one.sae is KINDS["trained"] and one.units.ids[:3, 0].tolist() == [0, 1, 2]
+    z = np.maximum(validation.values.astype(np.float32), 0)
+    assert one.units.correlation[1, 0] == pytest.approx(
+        np.corrcoef(z[:, 1], validation.connection == 1)[0, 1], abs=1e-4
     )
-    assert found.mean_on.tolist() == [[1, 9, 4], [0, 0, 0], [3, 2, 1], [0, 0, 0]]
-    assert latent_sets(ranked(ROWS), NO_GAIN, GRID, 1).ids[:, 0].tolist() == [5, 0, 1, 0]
+    on = train.connection == 1
+    means = np.maximum(train.values.astype(np.float64), 0)[on].mean(axis=0)
+    assert one.mean_on[1] == pytest.approx(means[one.units.ids[1]], abs=1e-3)
+    assert (one.mean_on[3] == 0).all(), "never seen in training"
+    twice = found.dictionaries["untrained_model"].mean_on[:3, 0]
+    assert twice == pytest.approx(2 * one.mean_on[:3, 0], rel=1e-3)
+    assert found.dictionaries["frozen_decoder"].sae is KINDS["frozen_decoder"]
 
 
-def test_more_latents_than_were_ranked_are_refused():
+def test_arrows_are_as_long_as_the_mean_difference(made):
+    found, train = made(), TRAIN.at(SITE.token_class)
+    x, difference = train.values.astype(float), found.arrows["mean_difference"]
+    for e in range(3):
+        on = train.connection == e
+        assert difference[e] == pytest.approx(x[on].mean(axis=0) - x[~on].mean(axis=0))
+    lengths = np.linalg.norm(difference, axis=1)
+    assert set(found.arrows) == {"mean_difference", "probe_direction", "probe_pattern"}
+    for arrows in found.arrows.values():
+        assert np.linalg.norm(arrows, axis=1) == pytest.approx(lengths)
+        assert (arrows[3] == 0).all()
+    probe, pattern = found.arrows["probe_direction"], found.arrows["probe_pattern"]
+    for e in range(3):
+        expected = np.cov(x, rowvar=False) @ probe[e]
+        cosine = expected @ pattern[e] / np.linalg.norm(expected) / np.linalg.norm(pattern[e])
+        assert cosine == pytest.approx(1)
+        assert probe[e] @ pattern[e] < 0.999 * lengths[e] ** 2, "they are not the same"
+
+
+def test_residual_dimensions_are_parts_of_the_mean_difference(made):
+    found = made(3)
+    difference = found.arrows["mean_difference"]
+    for n in (1, 3):
+        some = found.some_dimensions(n)
+        assert ((some != 0).sum(axis=1)[:3] == n).all()
+        for e in range(3):
+            ids = found.dimensions.ids[e, :n]
+            assert some[e, ids].tolist() == difference[e, ids].tolist()
+    assert found.dimensions.ids[:3, 0].tolist() == [0, 1, 2]
+    assert difference.any(), "and is itself left as it was"
+
+
+def test_too_many_units_and_dead_saes_are_refused(made):
     with pytest.raises(
-        BadInput,
-        match=r"params.yaml: interventions.set_sizes: .* at most 3, .*features.n_candidates.* 4\.",
+        BadInput, match=r"^params.yaml: interventions.set_sizes: expected at most 6, .* found 7\.$"
     ):
-        latent_sets(ranked(ROWS), NO_GAIN, GRID, 4)
+        made(D + 1)
+    dead = sae_of(torch.zeros(D, D), torch.eye(D))
+    with pytest.raises(BadInput, match=rf"^{SITE}: the SAE \(untrained_model\) is dead, .*\.$"):
+        made(saes=KINDS | {"untrained_model": dead})
 
 
-def test_latents_of_cells_are_the_best_that_are_not_the_connections_own():
-    gain = np.zeros((4, 11))
-    gain[0, [5, 7, 9, 2]] = 4, 3, 2, 1  # 5 and 7 are connection 0's own
-    gain[2, [8, 10, 9]] = 9, 5, 1
-    found = latent_sets(ranked(ROWS), gain, GRID, 2)
-    assert found.of_cells[0].tolist() == [9, 2, 8, 10], "two of cell 0, two of cell 2"
-    assert found.of_cells[2, :2].tolist() == [5, 7] and not set(found.of_cells[2]) & {1, 2}
+def test_random_arrows_are_of_equal_length_and_differ_between_mazes():
+    like = np.arange(N)[:, None] * np.ones((N, D))
+    found = random_arrows(np.random.default_rng(0), like, 5).numpy()
+    assert found.shape == (5, N, D) and found.dtype == np.float32
+    lengths = np.linalg.norm(found, axis=2)
+    assert lengths == pytest.approx(np.tile(np.linalg.norm(like, axis=1), (5, 1)), rel=1e-5)
+    assert len(np.unique(found[:, 1:].round(4).reshape(-1, D), axis=0)) == 5 * (N - 1)
+    again = random_arrows(np.random.default_rng(0), like, 5).numpy()
+    assert np.array_equal(found, again)
 
 
-def test_gain_of_a_cell_is_the_mean_where_it_is_touched_less_that_elsewhere():
-    latents = np.array([[1.0, 0], [3, 0], [8, 2], [0, 6]], np.float32)
-    gains = cell_gains(latents, np.array([0, 0, 2, 3]), GRID)
-    assert np.allclose(gains[0], [4 - 0, 2 / 3 - 6]), "connections 0 and 2"
-    assert np.allclose(gains[1], [8 - 4 / 3, 2 - 2]), "connections 1 and 2"
-    assert np.allclose(gains[2], [4 / 3 - 8, 2 - 2])
-    assert (cell_gains(latents, np.array([0, 0, 0, 2]), GRID)[0] == 0).all(), "no token elsewhere"
-
-
-def test_directions_are_measured_on_tokens():
-    values = np.array([[2, 0, -1], [4, 0, -1], [0, 1, -1], [0, 0, -1]], np.float16)
-    tokens = Activations(
-        values, *(np.arange(4),) * 3, np.full(4, "c2", object), np.array([0, 0, 1, 2])
-    )
-    rows = pd.concat(
-        [
-            ranked([(0, 0, 1, 1.0, 0.0), (0, 1, 0, 2.0, 0.0)]),
-            ranked([(0, 0, 2, 7.0, 0.0)], "elsewhere"),
-        ]
-    )
-    found = directions_at(SITE, True, plain_sae(3), rows, tokens, GRID, [1, 2])
-    assert np.allclose(found.density, [0.5, 0.25, 0])
-    assert np.allclose(
-        found.mean_difference, [[3, -0.5, 0], [-2, 1, 0], [-2, -1 / 3, 0], [0, 0, 0]]
-    )
-    assert set(found.sets) == {1, 2} and found.sets[2].ids[0].tolist() == [1, 0] and found.is_main
-    length = np.linalg.norm(found.mean_difference, axis=1)
-    assert np.allclose(np.linalg.norm(found.probe_direction, axis=1), length)
-    assert found.probe_direction[0, 0] > 0.9 * length[0] and found.probe_direction[1, 1] > 0
-
-
-def test_a_dead_sae_is_refused():
-    """Nothing could stand in for its latents as a control."""
-    tokens = Activations(
-        np.full((4, 3), -1, np.float16),
-        np.arange(4),
-        np.arange(4),
-        np.full(4, 11),
-        np.full(4, "c2", object),
-        np.array([0, 0, 1, 2]),
-    )
-    rows = ranked([(0, 0, 1, 0.0, 0.0), (1, 0, 0, 0.0, 0.0)])
-    with pytest.raises(BadInput, match=rf"^{SITE}: the SAE is dead.*\.$"):
-        directions_at(SITE, True, plain_sae(3), rows, tokens, GRID, [1])
+def test_some_dimensions_by_hand():
+    units = Units(np.array([[2, 0], [1, 2]]), np.ones((2, 2)))
+    sae = Dictionary(plain_sae(3), units, np.ones((2, 2)))
+    arrows = {"mean_difference": np.array([[1.0, 2, 3], [4, 5, 6]])}
+    found = Directions(SITE, {"latents": sae}, arrows, units)
+    assert found.some_dimensions(1).tolist() == [[0, 0, 3], [0, 5, 0]]
+    assert found.some_dimensions(2).tolist() == [[1, 0, 3], [0, 5, 6]]

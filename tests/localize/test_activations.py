@@ -18,7 +18,7 @@ from mazewm.inference.subject import Subject
 from mazewm.io import tables, vectors
 from mazewm.io.errors import BadInput
 from mazewm.localize import activations
-from mazewm.localize.locations import Location, Locations
+from mazewm.localize.locations import Location, Locations, WritingSite
 from mazewm.maze.tokens import TokenClass, Vocabulary, token_classes
 from mazewm.model.sites import Place, Site
 
@@ -279,7 +279,9 @@ def asked(places=("0.resid_post",), classes=("c1",)):
 
 
 def test_what_is_asked_for_is_cached_with_what_is_needed():
-    locations = Locations(Location(1, TokenClass.C2), Location(0, TokenClass.CONNECTOR))
+    locations = Locations(
+        Location(1, TokenClass.C2), WritingSite(0, ("<-->",), TokenClass.CONNECTOR)
+    )
     wanted = asked(["1.mlp_out"], [";", "c1", "path"]).wanted(MODEL, locations)
     assert list(map(str, wanted.places)) == ["0.resid_post", "1.mlp_out", "1.resid_post"]
     assert wanted.classes == [

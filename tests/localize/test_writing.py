@@ -1,8 +1,7 @@
-"""Where a connection can be written: a toy that can be written to at one place, one token and one
-dose only.
+"""Where a connection can be written: a toy that can be written to in one layer, at one set of
+tokens and with one dose only.
 """
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,197 +9,181 @@ import pandas as pd
 import pytest
 import torch
 from circuits import planted_circuit
-from toys import tiny, walk_alone, wanderer
+from toys import tiny
 
-from mazewm.counterfactuals.examples import additions
-from mazewm.inference import subject
-from mazewm.inference.edits import add_at
+from mazewm.counterfactuals.pairs import trees_of, twins
+from mazewm.inference.posed import Posed
+from mazewm.inference.resuming import ReadLists
 from mazewm.inference.subject import Subject
+from mazewm.inference.trials import Trial
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
-from mazewm.localize import writing
-from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
-from mazewm.localize.writing import CLASSES, WritingRow, arrows_of, write_everywhere, writing_site
-from mazewm.maze.tokens import TokenClass, Vocabulary, connection_positions, encode, encoding_rng
+from mazewm.localize import locating
+from mazewm.localize.consolidation import ConsolidationParams
+from mazewm.localize.locations import LIST_END, Location, WritingSite
+from mazewm.localize.selectivity import selectivities
+from mazewm.localize.writing import (
+    TOKENS,
+    WritingParams,
+    WritingRow,
+    arrows_of,
+    near_best,
+    sources_of,
+    write_everywhere,
+)
+from mazewm.maze.tokens import TokenClass
+from mazewm.model.sites import Place, Site
+from mazewm.run import Run
 
 MAZES = planted_circuit.trees(61, seed=3)
-ASKED = additions(MAZES, np.random.default_rng(0), 2)
+TWINS = twins(trees_of(MAZES, 7), np.random.default_rng(0), 2)
 DOSES = [1.0, 2.0]
-SITES = [Location(layer, c) for layer in range(2) for c in CLASSES]
+SOURCES = [Location(0, TokenClass.C2), Location(1, TokenClass.DELIMITER)]
 # connection e is dimension e, at a length of its own
-KNOWN = {site: np.eye(12, 30) * (nth + 1) for nth, site in enumerate(SITES)}
+KNOWN = {source: np.eye(12, 30) * (nth + 3) for nth, source in enumerate(SOURCES)}
+MODEL = tiny("none", 20, 97)
+FIRST = {"c1": 1, "<-->": 2, "c2": 3, ";": 4}  # positions, then every fourth
 
 
-class Planted:
-    """A toy that follows what is written at one place, token class and dose, and cannot solve its
-    first mazes."""
-
-    def __init__(self, site, dose, n_blind):
-        self.site, self.dose, self.n_blind, self.encoded = site, dose, n_blind, {}
-
-    def encode(self, mazes, rng):
-        """As it is done; which example each list is of is kept in mind."""
-        found = encode(mazes, rng)
-        for nth, row in enumerate(found.lists):
-            is_it = (ASKED.mazes.connections == mazes.connections[nth]).all(axis=1)
-            is_it &= (ASKED.mazes.origin == mazes.origin[nth]) & (
-                ASKED.mazes.target == mazes.target[nth]
-            )
-            known = set(self.encoded.values())
-            self.encoded[row.tobytes()] = next(
-                int(i) for i in np.flatnonzero(is_it) if int(i) not in known
-            )
-        return found
-
-    def walk(self, model, mazes, lists):
-        """The rollouts without an edit."""
-        walked = mazes.path.copy()
-        walked[np.array([self.encoded[row.tobytes()] for row in lists]) < self.n_blind, 0] = (
-            7  # no path starts where it should
-        )
-        return walked
-
-    def read_lists(self, model, tokens, layers):
-        """What has read lists, and waits for an edit."""
-        assert layers == {0, 1}
-        index = np.array([self.encoded[row.tobytes()] for row in tokens])
-        return SimpleNamespace(
-            edited=lambda edit: (index, edit.place, edit.function(torch.zeros(*tokens.shape, 30)))
-        )
-
-    def rollouts_behind(self, model, prefixes, asked):
-        """The edited path where exactly what is planted was written, the unedited one otherwise."""
-        return [self.rollouts(prefix, asked) for prefix in prefixes]
-
-    def rollouts(self, prefix, asked):
-        """Of one reading of the lists."""
-        index, place, value = prefix
-        mazes = ASKED.mazes[index]
-        assert np.array_equal(
-            asked.asked[:, 0, [1, 4]] - Vocabulary(3).first_cell,
-            np.stack([mazes.origin, mazes.target], axis=1),
-        )
-        expected = torch.zeros_like(value)
-        at = connection_positions(int(mazes.n_connections[0]), self.site.token_class)
-        for row, i in enumerate(index):
-            expected[row, at, ASKED.added[i, 0]] = self.dose * (SITES.index(self.site) + 1)
-        is_it = place == self.site.place and torch.equal(value, expected)
-        return np.where(is_it, ASKED.edited[index].path, mazes.path)[:, None]
+def what_is_written(n_connections: int, tokens, source: Location, added, dose) -> torch.Tensor:
+    """The residual stream that was zero, after the edit."""
+    expected = torch.zeros(len(added), 4 * n_connections + 2, 30)
+    end = 4 * n_connections + 1
+    for name in tokens:
+        for place in [end] if name == LIST_END else range(FIRST[name], end, 4):
+            expected[range(len(added)), place, added] = dose * (SOURCES.index(source) + 3)
+    return expected
 
 
 @pytest.mark.parametrize(
-    ("layer", "token_class", "dose", "n_blind"),
-    [(0, TokenClass.C2, 2.0, 0), (1, TokenClass.DELIMITER, 1.0, 5)],
+    ("source", "tokens", "dose"),
+    [
+        (SOURCES[0], ("c2",), 2.0),
+        (SOURCES[1], (LIST_END,), 1.0),
+        (SOURCES[0], (";", LIST_END), 1.0),
+        (SOURCES[1], ("c1", "<-->", ";", LIST_END), 2.0),
+    ],
 )
-def test_it_finds_the_one_place_that_can_be_written_to(
-    monkeypatch, layer, token_class, dose, n_blind
-):
-    toy = Planted(Location(layer, token_class), dose, n_blind)
-    monkeypatch.setattr(subject, "encode", toy.encode)
-    for name, instead in (
-        ("walk", toy.walk),
-        ("ReadLists", SimpleNamespace(of=toy.read_lists)),
-        ("rollouts_behind", toy.rollouts_behind),
-    ):
-        monkeypatch.setattr(writing, name, instead)
-    asked = Subject(tiny("none", 20, 97), ASKED.mazes, 0, 7)
-    rows = tables.frame(write_everywhere(asked, KNOWN, ASKED, DOSES), WritingRow)
-    n = len(ASKED) - n_blind
-    assert len(rows) == len(SITES) * len(DOSES) and (rows.n == n).all()
-    hit = (rows.layer == layer) & (rows.token_class == str(token_class)) & (rows.dose == dose)
-    assert rows.n_follow[hit].tolist() == [n] and (rows.n_follow[~hit] == 0).all()
-    assert writing_site(rows, 0.02) == Location(layer, token_class)
+def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, source, tokens, dose):
+    """The toy answers for the edited maze where exactly what is planted was written, and otherwise
+    for the maze in its prompt. Nothing but the edit is passed on to it."""
+    wrote = {}
 
+    def edited(self, edit):
+        wrote["now"] = edit.place, edit.function(torch.zeros_like(self.resid[edit.place]))
+        return self.prefix
 
-def test_what_is_counted_are_rollouts_under_the_edit():
-    """Of a random model, one by one, with the arrow added at each token of the class."""
-    model, rng, n = wanderer("alibi"), np.random.default_rng(3), 6
-    some, sites = ASKED[np.arange(n)], SITES[:2]
-    sizes = {site: 3 * rng.standard_normal((12, 30)) for site in sites}
-    texts, spelling = dict[int, np.ndarray](), encoding_rng(0)
-    for index in some.mazes.by_n_connections().values():
-        texts |= dict(zip(index.tolist(), encode(some.mazes[index], spelling).prompt, strict=True))
+    def solves_all(self, prefix, layer):
+        found = compare(self, prefix, layer)
+        return found._replace(agrees=np.ones_like(found.agrees))
 
-    def walks(site=None, dose=0.0):
-        for nth in range(n):
-            edits = []
-            if site is not None:
-                at = torch.from_numpy(
-                    connection_positions(int(some.mazes.n_connections[nth]), site.token_class)
-                )[None]
-                push = dose * torch.from_numpy(sizes[site][some.added[nth, 0]]).float()
-                edits = [add_at(site.place, at, lambda _, push=push: push)]
-            yield walk_alone(model, texts[nth], edits)
+    def follows(self, prefix, layer):
+        place, value = wrote.pop("now")
+        assert layer == place.layer
+        n, added = self.lists.n_connections, self.pairs.added[:, 0]
+        is_it = place == source.place and torch.equal(
+            value, what_is_written(n, tokens, source, added, dose)
+        )
+        return self.told._replace(agrees=~self.paths.differs | is_it)
 
-    # Its own walks stand for the shortest paths, so that it solves its mazes (all but one), and
-    # those under one edit for the edited ones.
-    paths, edited = np.array(list(walks())), np.array(list(walks(sites[1], 2.0)))
-    paths[0, 0] = (paths[0, 0] + 1) % 9
-    solved = [nth for nth in range(1, n) if paths[nth, 9] == -1]  # a path has at most nine cells
-    planted = replace(
-        some,
-        mazes=replace(some.mazes, path=paths[:, :9]),
-        edited=replace(some.edited, path=edited[:, :9]),
+    compare = Posed.compare
+    monkeypatch.setattr(ReadLists, "edited", edited)
+    monkeypatch.setattr(Posed, "compare", solves_all)
+    monkeypatch.setattr(Trial, "compare", follows)
+    rows = tables.frame(
+        write_everywhere(Subject(MODEL, MAZES, 0, 7), KNOWN, TWINS, DOSES), WritingRow
     )
-    rows = {
-        (row.layer, row.token_class, row.dose): row
-        for row in write_everywhere(Subject(model, planted.mazes, 0, 7), sizes, planted, DOSES)
-    }
-    counts = set()
-    for site in sites:
-        for dose in DOSES:
-            walked = list(walks(site, dose))
-            follow = sum(walked[nth] == [*edited[nth, :9], -1] for nth in solved)
-            row = rows[site.layer, str(site.token_class), dose]
-            assert (row.n_follow, row.n) == (follow, len(solved))
-            counts.add(follow)
-    assert len(solved) >= 3 and len(counts) > 1
+    assert len(rows) == len(SOURCES) * len(TOKENS) * len(DOSES)
+    assert not wrote and set(rows.tokens) == {" and ".join(one) for one in TOKENS}
+    assert rows.n_affected.nunique() == 1 == rows.n_unaffected.nunique()
+    hit = (rows.layer == source.layer) & (rows.tokens == " and ".join(tokens)) & (rows.dose == dose)
+    assert hit.sum() == 1 and rows.n_affected[0] > 100 and rows.n_unaffected[0] > 100
+    assert (rows.n_hit == np.where(hit, rows.n_affected, 0)).all() and (rows.n_spill == 0).all()
+    expected = WritingSite(source.layer, tokens, source.token_class)
+    assert near_best(rows, 0.02) == [expected]
 
 
 def test_arrows_are_the_mean_differences_of_what_flows():
     """At c2 of a model that adds nothing, the mean difference of a connection is made of embeddings
     of its two cells."""
     model = planted_circuit.planted(n_layers=1, writes=(True, False))
-    known = arrows_of(Subject(model, MAZES, 0, 13))
-    assert list(known) == [Location(0, c) for c in CLASSES]
-    at_c2 = known[Location(0, TokenClass.C2)]
+    sources = [Location(0, TokenClass.C2), Location(0, TokenClass.DELIMITER)]
+    known = arrows_of(Subject(model, MAZES, 0, 13), sources)
+    assert list(known) == sources
+    first = planted_circuit.FETCHED
     for e, (a, b) in enumerate(MAZES.grid.ends):
-        fetched = at_c2[e, planted_circuit.FETCHED : planted_circuit.FETCHED + 9]
-        assert set(np.argsort(-fetched)[:2]) == {a, b}, (
-            "either cell comes first, and is fetched by c2"
-        )
+        fetched = known[sources[0]][e, first : first + 9]
+        assert set(np.argsort(-fetched)[:2]) == {a, b}, "either comes first, and is fetched by c2"
+    assert np.abs(known[sources[1]][:, first : first + 9]).max() < 1e-5, "; fetches <-->"
 
 
-def made(rates):
-    return pd.DataFrame(
-        [
-            {"layer": la, "token_class": c, "dose": d, "n_follow": k, "n": 100}
-            for (la, c, d), k in rates.items()
-        ]
+def formed(*accuracies: tuple[int, str, float]) -> pd.DataFrame:
+    return pd.DataFrame(accuracies, columns=["layer", "token_class", "probe_accuracy"])
+
+
+def test_directions_are_from_the_best_token_of_every_layer_but_the_last():
+    table = formed((0, "c1", 0.3), (0, "c2", 0.9), (1, ";", 0.8), (1, "c2", 0.7), (2, ";", 1.0))
+    assert sources_of(table, 3) == [Location(0, TokenClass.C2), Location(1, TokenClass.DELIMITER)]
+    only = formed((0, "<-->", 0.2), (0, "c2", 0.1))
+    assert sources_of(only, 1) == [Location(0, TokenClass.CONNECTOR)]
+
+
+def made(*rows: tuple) -> pd.DataFrame:
+    """From layer, tokens, dose, and the per cents of hit and spill."""
+    columns = ["layer", "tokens", "read_at", "dose", "n_hit", "n_spill"]
+    content = [(layer, tokens, "c2", *numbers) for layer, tokens, *numbers in rows]
+    return pd.DataFrame(content, columns=columns).assign(n_affected=100, n_unaffected=200)
+
+
+def test_selectivity_is_what_is_hit_less_what_is_spilt():
+    found = selectivities(made((0, ";", 1.0, 80, 40), (0, ";", 2.0, 90, 200)))
+    assert found.hit.tolist() == [0.8, 0.9] and found.spill.tolist() == [0.2, 1.0]
+    assert found.selectivity.tolist() == pytest.approx([0.6, -0.1])
+    nothing = selectivities(made((0, ";", 1.0, 0, 0)).assign(n_affected=0, n_unaffected=0))
+    assert nothing.selectivity.tolist() == [0]
+
+
+RATES = made(
+    (1, "c2", 1.0, 20, 0),
+    (1, "c2", 4.0, 80, 0),  # its best dose counts
+    (0, "c1 and <--> and <ADJLIST_END>", 1.0, 79, 0),
+    (0, ";", 1.0, 90, 0),  # of which half of the others are spilt
+    (0, ";", 2.0, 60, 100),
+    (0, "<ADJLIST_END>", 1.0, 79, 1),
+    (0, "; and <ADJLIST_END>", 1.0, 78, 0),
+).assign(n_spill=lambda rows: np.where(rows.tokens == ";", 100, rows.n_spill))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "names"),
+    [
+        (0.001, ["1 c2"]),
+        (0.0101, ["0 c1 <--> <ADJLIST_END>", "1 c2"]),
+        (0.0151, ["0 <ADJLIST_END>", "0 c1 <--> <ADJLIST_END>", "1 c2"]),
+        (0.0201, ["0 <ADJLIST_END>", "0 ; <ADJLIST_END>", "0 c1 <--> <ADJLIST_END>", "1 c2"]),
+    ],
+)
+def test_what_is_nearly_best_is_in_the_order_of_layers_and_tokens(tolerance, names):
+    found = near_best(RATES, tolerance)
+    assert [f"{site.layer} {' '.join(site.tokens)}" for site in found] == names
+    assert all(site.read_at == TokenClass.C2 for site in found)
+
+
+def test_trees_that_are_as_large_as_any_in_training_are_refused(monkeypatch, tmp_path):
+    """With one connection more they would be longer than what the model was trained on."""
+    largest = planted_circuit.trees(23, smallest=9)
+    monkeypatch.setattr(Run, "mazes", lambda self, split: largest)
+    run = Run("none", "all", 0, tmp_path)
+    reading = ConsolidationParams.model_construct(n_mazes=23, tolerance=0.02, batch_size=11)
+    writing = WritingParams(
+        n_mazes=5, n_per_connection=1, doses=[1.0], tolerance=0.02, batch_size=7
     )
-
-
-def test_the_first_of_what_is_nearly_best_is_the_writing_site():
-    rates = {(0, "c2", 1.0): 40, (0, ";", 1.0): 79, (1, "c2", 1.0): 20, (1, "c2", 4.0): 80}
-    assert writing_site(made(rates), 0.02) == Location(0, TokenClass.DELIMITER)
-    assert writing_site(made(rates), 0.001) == Location(1, TokenClass.C2), "its best dose counts"
-    assert writing_site(
-        made({(1, ";", 1.0): 0, (0, "<-->", 1.0): 0}).assign(n=0), 0.02
-    ) == Location(0, TokenClass.CONNECTOR)
-
-
-def test_both_sites_are_read_as_they_are_written(tmp_path):
-    sites = Locations(Location(1, TokenClass.C2), Location(2, TokenClass.CONNECTOR))
-    sites.save(tmp_path)
-    assert Locations.load(tmp_path, 3) == sites
-    assert Location.load(tmp_path / "site.json") == sites.reading
-    assert sites.studied == [sites.reading, sites.writing, PAPER_LOCATION]
-    assert Locations(PAPER_LOCATION, PAPER_LOCATION).studied == [PAPER_LOCATION]
-
-
-@pytest.mark.parametrize("name", ["site.json", "writing_site.json"])
-def test_a_site_of_a_layer_that_is_not_there_is_refused(tmp_path, name):
-    Locations(PAPER_LOCATION, PAPER_LOCATION).save(tmp_path)
-    Location(4, TokenClass.C2).save(tmp_path / name)
-    with pytest.raises(BadInput, match=f"/{name}: layer: expected one below 4, found 4"):
-        Locations.load(tmp_path, 4)
+    with pytest.raises(BadInput, match=r"validation.*: no tree to which a connection could be"):
+        locating.locate(run, MODEL, reading, writing)
+    smaller = SimpleNamespace(train=largest, validation=planted_circuit.trees(23))
+    monkeypatch.setattr(Run, "mazes", lambda self, split: getattr(smaller, split))
+    found = locating.locate(run, MODEL, reading, writing)
+    assert found.locations.writing.layer == 0, "nothing reads what is written after the last layer"
+    assert found.locations.writing.place == Place(0, Site.RESID_POST)
+    assert {row.layer for row in found.written} == {0} and len(found.written) == len(TOKENS)
+    assert sum(row.n_affected + row.n_unaffected for row in found.written) == 0, "it solves none"

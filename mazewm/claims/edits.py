@@ -1,0 +1,180 @@
+"""From the ledger of interventions to figures: what every method does at its own best dose
+(docs/science.md#own-best-dose).
+
+Doses are chosen on validation mazes and reported on test mazes. Pairs whose mazes have equal
+connections share a number in the column ``connection_set``, and count together in intervals.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate
+from mazewm.interventions.choosing import KEYS, best_doses
+from mazewm.interventions.labels import Where, tokens_in_words
+from mazewm.localize.locations import WritingSite
+from mazewm.results import CHOOSING
+
+UNCHOSEN = ("none", "tokens")  # methods without a dose: no edit; the edited maze in the prompt
+MAIN: dict[str, Where] = {"add": "site", "move": "site", "remove": "own"}
+HALF = 0.5  # of what the edited maze in the prompt does
+
+
+class Setting(NamedTuple):
+    """A method at some tokens, for one kind of pairs."""
+
+    kind: str
+    k: int
+    method: str
+    n_units: int
+    place: str
+    tokens: str
+
+
+class Edits:
+    """The ledger of one run, with the best dose of every method."""
+
+    def __init__(self, ledger: pd.DataFrame, pairs: pd.DataFrame, site: WritingSite) -> None:
+        self.site, self.pairs = site, pairs
+        validation = ledger[ledger.split == CHOOSING]
+        self.best = {
+            Setting(kind, k, label.method, label.n_units, label.place, label.tokens): label.dose
+            for kind, k, label, _ in best_doses(validation)
+        }
+        self.validation, self.test = validation, ledger[ledger.split == "test"]
+        self.sizes = sorted(
+            int(n) for n in self.test.n_units[self.test.method == "latents"].unique()
+        )
+
+    def setting(
+        self, kind: str, method: str, n_units: int = 0, where: Where | None = None
+    ) -> Setting:
+        """A method at the tokens of the main site, or at others of it."""
+        if method in UNCHOSEN:
+            return Setting(kind, 1, method, 0, "", "")
+        tokens = tokens_in_words(self.site, where or MAIN[kind])
+        return Setting(kind, 1, method, n_units, str(self.site.place), tokens)
+
+    def settings(self) -> list[Setting]:
+        """Every setting of the test mazes, in the order of the ledger."""
+        named = self.test[KEYS].drop_duplicates().itertuples(index=False, name=None)
+        return [Setting(*one) for one in named]
+
+    def rows(self, setting: Setting, dose: float | None = None) -> pd.DataFrame:
+        """The rows of a setting on test mazes, one for each pair, at its best dose or at another.
+        Empty if there is none."""
+        mine = self.test[(self.test[KEYS] == list(setting)).all(axis=1)]
+        wanted = self.best.get(setting) if dose is None else dose
+        if wanted is not None:
+            mine = mine[mine.dose == wanted]
+        return mine.set_index("pair").sort_index()
+
+    def all_doses(self, setting: Setting) -> Iterator[tuple[float, pd.DataFrame]]:
+        """The rows of a setting on test mazes at every dose, the smallest first."""
+        mine = self.test[(self.test[KEYS] == list(setting)).all(axis=1)]
+        for dose in np.sort(mine.dose.unique()):
+            yield float(dose), mine[mine.dose == dose].set_index("pair").sort_index()
+
+    def walker(self, kind: str, name: str) -> pd.DataFrame:
+        """How many affected questions of each pair a walker without a map answers as predicted, in
+        the form of rows; nothing spills over, as it takes no notice of an edit."""
+        mine = self.pairs[(self.pairs.kind == kind) & (self.pairs.split == "test")]
+        rows = mine.assign(n_hit=mine[name], n_unaffected=1, n_spill=0)
+        return rows.set_index("pair").sort_index()
+
+
+def hits(rows: pd.DataFrame) -> Ratio:
+    """The share of affected questions that take the predicted path."""
+    return Ratio(rows.n_hit, rows.n_affected)
+
+
+def spills(rows: pd.DataFrame) -> Ratio:
+    """The share of unaffected questions that change."""
+    return Ratio(rows.n_spill, rows.n_unaffected)
+
+
+def selectivity(rows: pd.DataFrame) -> Contrast:
+    """hit - spill."""
+    return contrast([hits(rows)], [spills(rows)], rows.connection_set)
+
+
+def believed(rows: pd.DataFrame) -> Ratio:
+    """The share of edited connections that are believed as the edit says."""
+    return Ratio(rows.n_edited_believed, rows.n_edited)
+
+
+def together(parts: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The rows of several conditions over the pairs that all of them have."""
+    index = parts[0].index
+    for one in parts[1:]:
+        index = index.intersection(one.index)
+    return [one.loc[index] for one in parts]
+
+
+def gap(one: pd.DataFrame, other: pd.DataFrame) -> Contrast:
+    """The selectivity under one condition less that under another, on the same pairs."""
+    one, other = together([one, other])
+    return contrast([hits(one), spills(other)], [spills(one), hits(other)], one.connection_set)
+
+
+def gap_of_gaps(
+    one: tuple[pd.DataFrame, pd.DataFrame], other: tuple[pd.DataFrame, pd.DataFrame]
+) -> Contrast:
+    """A difference of selectivities less another one, on the same pairs."""
+    a, b, c, d = together([*one, *other])
+    return contrast(
+        [hits(a), spills(b), spills(c), hits(d)],
+        [spills(a), hits(b), hits(c), spills(d)],
+        a.connection_set,
+    )
+
+
+def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contrast:
+    """The logarithm of how many times longer the edit of ``other`` must be than that of ``one`` to
+    reach HALF of the selectivity that the edited maze in the prompt has. Lengths are found by
+    linear interpolation between doses, over their logarithm. A method that does not get so far
+    counts as if it did at its largest dose, and one that gets there at its smallest as if no
+    shorter edit did. So the result is a lower bound where the control does not get so far, or
+    ``one`` gets there at once. In the opposite cases nothing is known in favour of ``one``, and the
+    result is not above 0."""
+    told = edits.rows(edits.setting(kind, "tokens"))
+    curves = [list(edits.all_doses(setting)) for setting in (one, other)]
+    tables = together([told, *(rows for curve in curves for _, rows in curve)])
+    names = ["n_hit", "n_affected", "n_spill", "n_unaffected"]
+    _, which = np.unique(tables[0].connection_set, return_inverse=True)
+    sums = np.concatenate(
+        [
+            np.stack([np.bincount(which, weights=rows[name]) for name in names], 1)
+            for rows in tables
+        ],
+        axis=1,
+    )
+    lengths = [np.log([rows.length.mean() for _, rows in curve]) for curve in curves]
+
+    def statistic(some: np.ndarray) -> np.ndarray:
+        counts = some.reshape(len(some), -1, 4)
+        found = counts[:, :, 0] / counts[:, :, 1] - counts[:, :, 2] / counts[:, :, 3]
+        wanted, split = HALF * found[:, 0], 1 + len(lengths[0])
+        own, is_there, _ = _log_length(lengths[0], found[:, 1:split], wanted)
+        others, _, is_at_once = _log_length(lengths[1], found[:, split:], wanted)
+        is_known = is_there & ~is_at_once
+        return np.where(is_known, others - own, np.minimum(others - own, 0.0))
+
+    return estimate(sums, statistic)
+
+
+def _log_length(
+    log_lengths: np.ndarray, reached: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each draw the log length at which its curve first reaches what is wanted; whether it does
+    at all, and whether it does so at the smallest dose."""
+    is_there = reached >= wanted[:, None]
+    first = np.where(is_there.any(axis=1), is_there.argmax(axis=1), len(log_lengths) - 1)
+    before, draw = np.maximum(first - 1, 0), np.arange(len(reached))
+    low, high = reached[draw, before], reached[draw, first]
+    part = np.clip((wanted - low) / np.where(high > low, high - low, 1.0), 0, 1)
+    at = log_lengths[before] + part * (log_lengths[first] - log_lengths[before])
+    is_reached = np.asarray(is_there.any(axis=1))
+    return np.where(is_reached, at, log_lengths[-1]), is_reached, np.asarray(is_there[:, 0])
