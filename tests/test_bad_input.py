@@ -21,7 +21,7 @@ from torch import nn
 
 from mazewm.io import tables, weights
 from mazewm.localize.consolidation import FormationRow
-from mazewm.localize.locations import PAPER_LOCATION, Location, Locations
+from mazewm.localize.locations import PAPER_LOCATION, Locations, WritingSite
 from mazewm.maze.tokens import TokenClass
 from mazewm.results import TABLES
 from mazewm.run import Run
@@ -380,7 +380,7 @@ LATER = {
     "train_sae": "activations",
     "map_features": "consolidation.parquet",
     "trace_circuits": "activations/learned-all-0/site.json",
-    "run_interventions": "features/learned-all-0/latents.parquet",
+    "run_interventions": "activations/learned-all-0/site.json",
     "score": "activations/learned-all-0/consolidation.parquet",
 }
 
@@ -402,7 +402,7 @@ def test_a_location_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys
     tables.write_rows(
         folder / "consolidation.parquet", FormationRow, [FormationRow(1, "c2", 1.0, 1.0, 0.1, 60)]
     )
-    Locations(PAPER_LOCATION, Location(2, TokenClass.C2)).save(folder)
+    Locations(PAPER_LOCATION, WritingSite(2, ("c2",), TokenClass.C2)).save(folder)
     assert_refused(
         *run(monkeypatch, capsys, stage, RUN.name), "writing_site.json", "below 2, found 2"
     )

@@ -60,10 +60,9 @@ SECTIONS: dict[str, dict[str, object]] = {
     "interventions": {
         "n_per_connection": 1,
         "n_per_connection_validation": 1,
-        "n_redrawn": 8,
+        "corridor_lengths": [1],
         "n_added": [1],
-        "n_several": 1,
-        "set_sizes": [1],
+        "n_at_once": 1,
     },
     "planning": {
         "n_fit_mazes": 8,
@@ -76,6 +75,9 @@ SECTIONS["training"] |= {"precision": "fp32", "compile": False}
 WITH_THREADS = ("training", "activations", "sae", "circuits", "interventions", "planning")
 ALL_SCALES = {
     "scale": "paper",
+    "interventions.set_sizes": [1],
+    "interventions.doses": [4.0],
+    "writing.doses": [4.0],
     "encodings": ["learned"],
     "objectives": ["all"],
     "results": "metrics/paper",

@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from planted import INTERVENTIONS, N_CONNECTIONS, SITE, dictionary, random_sae, sparse_sums, trees
+from planted import N_CONNECTIONS, SITE, dictionary, random_sae, sparse_sums, trees
+from planted_edits import WRITING
 from pretend_device import DEVICE, NAME, Walled, best_device, same
 from sae.recipes import POINT, recipe
 from toys import tiny
@@ -15,12 +16,20 @@ from toys import tiny
 from mazewm.circuits import tracing
 from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.readable import Readable
-from mazewm.counterfactuals import examples
+from mazewm.counterfactuals import pairs as made
 from mazewm.counterfactuals.forks import forks
 from mazewm.inference import behaviour
 from mazewm.inference.subject import Subject
-from mazewm.interventions.directions import Directions, LatentSets
-from mazewm.interventions.ledger import run_interventions
+from mazewm.inference.trials import Trial
+from mazewm.interventions.directions import (
+    ARROWS,
+    DICTIONARIES,
+    DIMENSIONS,
+    Dictionary,
+    Directions,
+    Units,
+)
+from mazewm.interventions.edits import OTHER, RANDOM, Condition, Method, Writer
 from mazewm.localize import activations, consolidation, writing
 from mazewm.localize.locations import PAPER_LOCATION
 from mazewm.maze import mazes as files_of_mazes
@@ -35,7 +44,6 @@ from mazewm.planning.facts import FACTS
 from mazewm.planning.steering import Steering
 from mazewm.run import Run
 from mazewm.sae import quality, stability, training
-from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.params import Point
 
 VOCABULARY, MAZES = Vocabulary(3), trees(53)
@@ -114,11 +122,11 @@ def test_behaviour_and_consolidation(encoding):
 
 
 def test_writing():
-    some = examples.additions(MAZES, np.random.default_rng(0), 1)
+    twins = some_of(made.twins(made.trees_of(MAZES, 7), np.random.default_rng(0), 1), 7)
 
     def written(model):
-        arrows = writing.arrows_of(subject(model))
-        rows = writing.write_everywhere(subject(model, some.mazes), arrows, some, [1.0, 4.0])
+        arrows = writing.arrows_of(subject(model), [SITE, PAPER_LOCATION])
+        rows = writing.write_everywhere(subject(model), arrows, twins, [1.0, 4.0])
         return rows, [list(arrow.ravel()) for arrow in arrows.values()]
 
     agree(written, walker())
@@ -219,37 +227,60 @@ def test_circuits(encoding):
     assert all(found), "every table has rows"
 
 
-def directions(site, is_main, sae: SparseAutoencoder):
+def some_of(pairs, n):
+    """The largest batch of some pairs."""
+    return pairs[max(pairs.batches(n), key=len)]
+
+
+def directions(sae):
+    """Random directions and latents, as if they had been found at the writing site."""
     rng = np.random.default_rng(0)
-    ids = np.arange(N_CONNECTIONS)[:, None] * 3
-    sets = {
-        n: LatentSets(
-            (ids + np.arange(n)) % 47, np.full((12, n), 2.0), (ids + 9 + np.arange(2 * n)) % 47
-        )
-        for n in (1, 3)
-    }
-    return Directions(
-        site, is_main, sae, sets, *rng.standard_normal((2, N_CONNECTIONS, 30)), rng.random(47)
+    units = Units(
+        np.argsort(rng.random((N_CONNECTIONS, 47)), axis=1)[:, :3], rng.random((N_CONNECTIONS, 3))
     )
+    arrows = {name: 9 * rng.standard_normal((N_CONNECTIONS, 30)) for name in ARROWS}
+    dictionaries = {
+        name: Dictionary(sae, units, 9 * rng.random((N_CONNECTIONS, 3))) for name in DICTIONARIES
+    }
+    known = Directions(
+        WRITING.source, dictionaries, arrows, Units(units.ids % 30, units.correlation)
+    )
+    return {str(WRITING.source): known}
 
 
-def test_the_ledger():
-    rng = np.random.default_rng
-    made = [
-        examples.additions(MAZES, rng(0), 1),
-        examples.removals(MAZES, rng(0), 1, 8),
-        examples.moves(MAZES, rng(0), 1),
-        examples.overload(MAZES, rng(0), 1, 3, 7),
-    ]
-    asked = [("test", some[np.arange(min(7, len(some)))]) for some in made]
+def test_interventions():
+    """Every method, added, removed, dealt, and two at once."""
+    rng, trees_ = np.random.default_rng(0), made.trees_of(MAZES, 7)
+    twins = some_of(made.twins(trees_, rng, 1), 7)
+    tried = {
+        "site": twins,
+        "own": twins.backwards(),
+        "dealt": some_of(made.singles(trees_, rng, 2, 20), 7),
+    }
+    names = [*DICTIONARIES, *ARROWS, DIMENSIONS, RANDOM, OTHER]
 
-    def booked(model, sae):
-        sites = [directions(SITE, True, sae), directions(PAPER_LOCATION, False, sae)]
-        ledger = run_interventions(model, asked, sites, INTERVENTIONS, 0, lambda: None)
-        return ledger.frame().values.tolist(), [part.tolist() for part in ledger.lists["measured"]]
+    def edited(model, sae):
+        found = []
+        for where, pairs in (*tried.items(), ("both", some_of(made.moves(trees_, rng0(), 1), 7))):
+            trial = Trial(model, pairs, rng0(), {WRITING.layer})
+            writer = Writer(pairs, trial.lists, directions(sae), 0)
+            for name in names:
+                wheres = ("site", "own") if where == "both" else (where,)
+                conditions = [Condition(Method(name, 3), WRITING, one, 2.0) for one in wheres]
+                edit = writer.edit(conditions)
+                answers = trial.compare(trial.read.edited(edit), WRITING.layer)
+                counts = vars(trial.count(answers))
+                found.append([column.tolist() for column in counts.values()])
+                found.append(float(writer.length))
+                found.append(answers.straight.tolist())
+        return found
 
-    rows, _ = agree(booked, walker(), random_sae(30, 47))
-    assert len(rows) > 100
+    found = agree(edited, walker(), random_sae(30, 47))
+    assert len(found) == 3 * 4 * len(names)
+
+
+def rng0():
+    return np.random.default_rng(0)
 
 
 def test_beyond_the_input():
@@ -292,6 +323,7 @@ def test_a_training_moves_between_devices(tmp_path):
         n_steps=7,
         batch_size=5,
         n_questions=3,
+        position_jitter=0,
         other_weight=0.3,
         muon_lr=0.003,
         adamw_lr=0.003,

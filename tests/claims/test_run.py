@@ -62,7 +62,7 @@ def test_claims_of_a_run(scored):
         assert verdicts[id] == "supported", id
     assert verdicts["C9"] == "supported" and "unmeasured" not in verdicts.values()
     assert by_id["C4a"].value.value == pytest.approx(0.75)
-    assert by_id["C4a"].control.name == "residual dimensions, 3 units"
+    assert by_id["C4a"].control.name == "the blind walker"
     assert by_id["C5"].by_convention and by_id["C6b"].value.value == pytest.approx(0.8)
 
 
@@ -71,7 +71,7 @@ def test_claims_turn_with_the_tables():
     tables = run_tables(ledger=book, pairs=pairs(book), knockouts=knockout_rows({}))
     verdicts = {one.id: one.verdict for one in score_run(tables, 0.95).claims}
     expected = {"C1": "supported", "C2": "supported", "C3a": "supported", "C3b": "unmeasured"}
-    expected |= {"C4a": "refuted", "C4b": "supported", "C5": "refuted"}
+    expected |= {"C4a": "not beyond the control", "C4b": "supported", "C5": "refuted"}
     assert {id: verdicts[id] for id in expected} == expected
 
 

@@ -72,7 +72,7 @@ def test_a_dose_is_scored_over_all_pairs_together():
 
 def test_test_mazes_choose_nothing():
     some = validation((0.9, 0.0, 1.0), (0.1, 0.0, 2.0, {"split": "test"}))
-    with pytest.raises(RuntimeError, match="validation mazes only"):
+    with pytest.raises(RuntimeError, match="test were to decide a choice"):
         best_doses(some)
 
 

@@ -147,7 +147,8 @@ def test_doses_of_test_mazes_were_chosen_on_validation(written):
         is_main = key[5] == {"add": TOKENS["site"], "remove": TOKENS["own"]}.get(key[0])
         has_curve = key[2:4] in (("latents", 1), ("mean_difference", 0), ("random_direction", 0))
         if has_curve and is_main and key[4] == "0.resid_post":
-            expected |= set(PARAMS.doses)
+            least = min(PARAMS.doses)
+            expected |= {least / 4, least / 2, *PARAMS.doses}
             n_curves += 1
         assert set(part.dose) == expected, key
         doses |= expected
@@ -174,7 +175,8 @@ def test_moves_take_the_doses_of_adding_and_removing(written):
 
 def test_answers_agree_with_the_counts(written):
     keys = [*KEYS, "dose", "pair"]
-    counted = written.edited[written.edited.counts]
+    # with the edited maze in the prompt, more questions count
+    counted = written.edited[written.edited.counts & (written.edited.method != "tokens")]
     of = counted.assign(
         n_affected=counted.is_affected,
         n_hit=counted.is_affected & counted.agrees,
@@ -187,11 +189,14 @@ def test_answers_agree_with_the_counts(written):
     )
     names = [name for name in of if name.startswith("n_") and name not in ("n_units", "n_right")]
     summed = of.groupby(keys)[names].sum()
-    test = written.ledger[(written.ledger.split == "test")].set_index(keys)
+    test = written.ledger[written.ledger.split == "test"].query("method != 'tokens'")
+    test = test.set_index(keys)
     assert len(summed) > 300 and summed.index.isin(test.index).all()
-    assert (test.loc[summed.index, names] == summed).all(axis=None)
+    wrong = (test.loc[summed.index, names] != summed).any(axis=1)
+    assert not wrong.any(), (test.loc[summed.index, names][wrong], summed[wrong])
     assert summed.n_hit.sum() > 3 and summed.n_spill.sum() > 100 < summed.n_unaffected.sum()
-    every = written.edited.drop_duplicates(keys).set_index(keys).index
+    told = written.edited.method == "tokens"
+    every = written.edited[~told].drop_duplicates(keys).set_index(keys).index
     rest = test.loc[every.difference(summed.index), names]
     assert (rest == 0).all(axis=None)
 

@@ -159,11 +159,11 @@ RATES = made(
     [
         (0.001, ["1 c2"]),
         (0.0101, ["0 c1 <--> <ADJLIST_END>", "1 c2"]),
-        (0.0151, ["0 <ADJLIST_END>", "0 c1 <--> <ADJLIST_END>", "1 c2"]),
-        (0.0201, ["0 <ADJLIST_END>", "0 ; <ADJLIST_END>", "0 c1 <--> <ADJLIST_END>", "1 c2"]),
+        (0.0151, ["0 c1 <--> <ADJLIST_END>", "1 c2", "0 <ADJLIST_END>"]),
+        (0.0201, ["0 c1 <--> <ADJLIST_END>", "0 ; <ADJLIST_END>", "1 c2", "0 <ADJLIST_END>"]),
     ],
 )
-def test_what_is_nearly_best_is_in_the_order_of_layers_and_tokens(tolerance, names):
+def test_of_what_is_nearly_best_the_most_tokens_come_first(tolerance, names):
     found = near_best(RATES, tolerance)
     assert [f"{site.layer} {' '.join(site.tokens)}" for site in found] == names
     assert all(site.read_at == TokenClass.C2 for site in found)
