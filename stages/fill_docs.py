@@ -42,7 +42,7 @@ class Filled:
 
 def percent(value: float) -> str:
     """A share in percent: 0.98425 -> "98.4 %"."""
-    return f"{100 * value:.1f} %"
+    return f"{round(100 * value, 1) + 0.0:.1f} %"  # never -0.0
 
 
 def interval(one: dict[str, Any]) -> str:
