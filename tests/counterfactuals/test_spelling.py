@@ -2,23 +2,13 @@
 
 import numpy as np
 import pytest
-from circuits import planted_circuit
-from counterfactuals.small_trees import small_trees
+from counterfactuals.small_trees import every_kind
 
-from mazewm.counterfactuals.pairs import corridors, moves, singles, trees_of, twins
 from mazewm.counterfactuals.spelling import lists_of
 from mazewm.maze.tokens import Vocabulary
 
-TREES = trees_of(planted_circuit.trees(61), 8)
-FOUR = small_trees()
-TWINS = twins(TREES, np.random.default_rng(0), 5)
-KINDS = {
-    "add": TWINS,
-    "remove": TWINS.backwards(),
-    "move": moves(TREES, np.random.default_rng(0), 3),
-    "corridor": corridors(FOUR, np.random.default_rng(0), 3, 99),
-    "single": singles(FOUR, np.random.default_rng(0), 4, 99),
-}
+KINDS = every_kind(61, 5, 99)
+TWINS = KINDS["add"]
 
 
 def spelled(n: int, tokens: np.ndarray) -> list[tuple[str, str]]:

@@ -9,11 +9,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from circuits import planted_circuit
-from counterfactuals.small_trees import small_trees
+from counterfactuals.small_trees import every_kind
 from toys import batch, draw, drawing_of, tiny
 
-from mazewm.counterfactuals.pairs import Pairs, corridors, moves, singles, trees_of, twins
+from mazewm.counterfactuals.pairs import Pairs
 from mazewm.inference.posed import Compared, Posed
 from mazewm.inference.trials import Paths, Trial, paths_of
 from mazewm.maze.lattice import lattice
@@ -69,16 +68,7 @@ def counted(counts) -> dict[str, int]:
     return {name.removeprefix("n_"): int(value[0]) for name, value in asdict(counts).items()}
 
 
-FOUR = small_trees()
-SMALL = trees_of(planted_circuit.trees(37), 8)
-TWINS = twins(SMALL, np.random.default_rng(0), 2)
-KINDS = {
-    "add": TWINS,
-    "remove": TWINS.backwards(),
-    "move": moves(SMALL, np.random.default_rng(0), 2),
-    "corridor": corridors(FOUR, np.random.default_rng(0), 3, 9),
-    "single": singles(FOUR, np.random.default_rng(0), 3, 9),
-}
+KINDS = every_kind(37, 2, 9)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
