@@ -1,5 +1,5 @@
-"""Every stage at scale paper, on the CPU: its architecture, vocabulary and maze families, with as
-few of everything as will do.
+"""Every stage at scale paper, on the CPU: its architecture, vocabulary and lattices, with as few of
+everything, cells of mazes too, as will do.
 
 In this process, so that torch is imported once and shapes are checked; in fp32, since many a CPU
 emulates bf16 (tests/model/test_training.py has a step in bf16).
@@ -22,12 +22,25 @@ from typer.testing import CliRunner
 
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
+from mazewm.localize import writing
 from stages.imports import ROOT
 from stages.plain_script import Step, script, steps, with_settings
 from tests.inference.test_walk import FEWEST, numbers
 
 SECTIONS: dict[str, dict[str, object]] = {
-    "mazes": {"n_train": 60, "n_validation": 4, "n_test": 6, "n_overload": 2},
+    # of few cells: everything is asked, and questions grow with the square of them
+    "mazes": {
+        "n_train": 60,
+        "n_validation": 8,
+        "n_test": 8,
+        "n_overload": 2,
+        "families.full5.min_cells": 8,
+        "families.full5.max_cells": 8,
+        "families.sparse6.min_cells": 5,
+        "families.sparse6.max_cells": 7,
+        "overload.min_cells": 10,
+        "overload.max_cells": 10,
+    },
     "training": {
         "n_steps": 2,
         "batch_size": 4,
@@ -47,7 +60,7 @@ SECTIONS: dict[str, dict[str, object]] = {
     },
     "consolidation": {"n_mazes": 4},
     "writing": {"n_mazes": 6, "n_per_connection": 1},
-    "activations": {"n_train_mazes": 6, "n_held_out_mazes": 3, "n_untrained_mazes": 3},
+    "activations": {"n_train_mazes": 12, "n_held_out_mazes": 8, "n_untrained_mazes": 6},
     "sae": {
         "widths": [64],
         "n_sweep_samples": 512,
@@ -109,6 +122,8 @@ def run_here(cmd: str) -> None:
 @pytest.mark.filterwarnings("default")
 def test_every_stage_at_scale_paper(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
+    # one set of tokens is as good as several, as one value is of FEWEST
+    monkeypatch.setattr(writing, "TOKENS", writing.TOKENS[:1])
     params = with_settings(read_yaml(ROOT / "params.yaml"), settings())
     with chdir(tmp_path):
         Path("params.yaml").write_text(yaml.safe_dump(params))
