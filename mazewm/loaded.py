@@ -19,7 +19,7 @@ from mazewm.inference.rollout import questions_of, rollouts_behind
 from mazewm.interventions.choosing import Best, best_doses
 from mazewm.interventions.directions import Dictionary, Directions, Units
 from mazewm.interventions.edits import Condition, Method, Writer
-from mazewm.interventions.labels import Where, tokens_in_words
+from mazewm.interventions.labels import MAIN, Where, tokens_in_words
 from mazewm.io.errors import BadInput
 from mazewm.localize.locations import Locations
 from mazewm.maze.lattice import Lattice
@@ -79,7 +79,7 @@ class LoadedRun(Run):
         on validation mazes."""
         ledger, site = self.table("ledger"), self.locations.writing
         rows = ledger[(ledger.split == "validation") & (ledger.method == "latents")]
-        places: dict[str, Where] = {"add": "site", "remove": "own", "corridor": "dealt"}
+        places: dict[str, Where] = {**MAIN, "corridor": "dealt"}
         found: dict[tuple[str, int], Best] = {}
         for one in best_doses(rows):
             if one.kind not in places or one.label.place != str(site.place):

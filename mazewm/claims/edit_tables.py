@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from mazewm.claims.capacity import n_held
-from mazewm.claims.edits import MAIN, Edits, hits, selectivity
-from mazewm.claims.statistics import contrast, mean, rounded
+from mazewm.claims.counts import share_of
+from mazewm.claims.edits import Edits, selectivity
+from mazewm.claims.statistics import mean, rounded
 from mazewm.interventions.choosing import KEYS
-from mazewm.interventions.labels import tokens_in_words
+from mazewm.interventions.labels import MAIN, tokens_in_words
 
 SHARES = {
     "hit": ("n_hit", "n_affected"),
@@ -69,11 +70,11 @@ def corridors(edits: Edits, most: int) -> pd.DataFrame:
     mine = mine.assign(is_long=mine.n_connections >= most - 1)
     found = []
     for key, rows in mine.groupby(["method", "n_units", "k", "is_long"], sort=False):
-        value = contrast([hits(rows)], [], rows.connection_set)
+        value = share_of(rows, "n_hit", "n_affected")
         found.append(
             dict(zip(("method", "n_units", "k", "is_long"), key, strict=True))
             | {"share": value.value, "low": value.low, "high": value.high}
-            | {"dose": rows.dose.iloc[0], "n": int(rows.n_affected.sum()), "n_mazes": len(rows)}
+            | {"dose": rows.dose.iloc[0], "n": value.n, "n_mazes": len(rows)}
         )
     names = ["method", "n_units", "k", "is_long", "share", "low", "high", "dose", "n", "n_mazes"]
     return pd.DataFrame(found, columns=names)

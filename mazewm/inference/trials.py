@@ -7,7 +7,7 @@ if these two paths differ. A question that could not be answered before (the end
 always counts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -90,11 +90,6 @@ class Counts:
     n_others_open: OfPairs  # of these: connected in the maze
     n_others_kept: OfPairs  # of the connected: believed
 
-    @classmethod
-    def names(cls) -> list[str]:
-        """The names of all counts."""
-        return [field.name for field in fields(cls)]
-
 
 class Trial:
     """A batch of pairs: their lists, read before the edit, and all questions about them."""
@@ -139,7 +134,7 @@ class Trial:
     def _count(self, answers: Compared, counted: OfQuestions) -> Counts:
         differs, agrees = self.paths.differs, answers.agrees
         affected, unaffected = counted & differs, counted & ~differs
-        said, said_plain = self._says(answers), self._says(self.plain)
+        said = self._says(answers)
         asked, edited = self._is_asked, self._is_edited
         others = asked & ~edited
         after = self.pairs.after
@@ -159,7 +154,7 @@ class Trial:
                     asked & edited,
                     asked & edited & (said == after),
                     others,
-                    others & (said != said_plain),
+                    others & (said != self._said_plain),
                     others & after,
                     others & after & said,
                 )
@@ -216,6 +211,10 @@ class Trial:
     def _says(self, answers: Compared) -> Bool[np.ndarray, "maze connection"]:
         """Which connections are believed: the step is the likeliest in both directions."""
         return self._tally(answers.is_straight) == 2
+
+    @cached_property
+    def _said_plain(self) -> Bool[np.ndarray, "maze connection"]:
+        return self._says(self.plain)
 
     @cached_property
     def _is_edited(self) -> Bool[np.ndarray, "maze connection"]:

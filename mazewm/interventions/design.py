@@ -9,7 +9,7 @@ from mazewm.counterfactuals import pairs as made
 from mazewm.counterfactuals.pairs import Kind, Pairs
 from mazewm.interventions.directions import ARROWS, DICTIONARIES, DIMENSIONS
 from mazewm.interventions.edits import OTHER, RANDOM, Condition, Method
-from mazewm.interventions.labels import Where
+from mazewm.interventions.labels import MAIN, Where
 from mazewm.interventions.params import InterventionParams
 from mazewm.localize.locations import WritingSite
 from mazewm.maze.mazes import Mazes
@@ -104,7 +104,7 @@ def conditions_of(kind: Kind, sites: Sites, set_sizes: list[int]) -> list[Condit
 def has_curve(condition: Condition, kind: Kind, sites: Sites, set_sizes: list[int]) -> bool:
     """Whether all doses are put to test mazes, for the length at half effect and for comparisons at
     equal length: at the main site, the headline latents, the mean difference and random pushes."""
-    if condition.where != {"add": "site", "remove": "own"}.get(kind):
+    if kind not in ("add", "remove") or condition.where != MAIN[kind]:
         return False
     wanted = (Method("latents", set_sizes[0]), Method("mean_difference"), Method(RANDOM))
     return condition.site == sites.main and condition.method in wanted

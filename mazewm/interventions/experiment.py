@@ -21,7 +21,7 @@ from mazewm.interventions.edits import (
     Writer,
     label_of,
 )
-from mazewm.interventions.labels import Label, Where
+from mazewm.interventions.labels import MAIN, Label
 from mazewm.interventions.ledger import Batch, Ledger
 from mazewm.interventions.params import InterventionParams
 from mazewm.io.errors import BadInput
@@ -129,8 +129,7 @@ class _Study:
         either missing."""
 
         def best(kind: Kind, method: Method) -> Condition:
-            where: Where = "site" if kind == "add" else "own"
-            condition = Condition(method, self.sites.main, where, 1.0)
+            condition = Condition(method, self.sites.main, MAIN[kind], 1.0)
             return replace(condition, dose=doses[kind, 1, condition])
 
         headline = Method("latents", self.params.set_sizes[0])
@@ -151,7 +150,7 @@ class _Study:
     def _groups(self, split: str, n: int) -> list[Group]:
         mazes, most = self.run.mazes(split), int(self.run.mazes("train").n_connections.max())
         rng = stream(f"interventions: {split}", self.run.seed)
-        found = [group for group in design.groups(mazes, rng, most, n, self.params)]
+        found = list(design.groups(mazes, rng, most, n, self.params))
         if not len(found[0].pairs):
             raise BadInput(
                 f"{self.run.maze_file(split)}: no tree to which a connection could be added; "

@@ -7,6 +7,10 @@ from mazewm.localize.locations import WritingSite
 
 Where = Literal["site", "own", "one", "dealt"]
 
+# which tokens of the writing site are the main ones, by kind of pairs; a move is written where it
+# adds, and removes where ``remove`` does
+MAIN: dict[str, Where] = {"add": "site", "move": "site", "remove": "own"}
+
 
 @dataclass(frozen=True)
 class Label:
