@@ -69,6 +69,18 @@ def test_a_batch_is_a_function_of_the_seed_and_its_number():
     assert not same(Batches(MAZES, 5, 4, 1)[0], in_this_order[0])
 
 
+def test_a_moved_batch_differs_in_positions_only():
+    plain, moved, starts = Batches(MAZES, 5, 4, 0), Batches(MAZES, 5, 4, 0, most_offset=9), set()
+    for i in range(40):
+        one, other = plain[i], moved[i]
+        start = int(other.layout.position[0])
+        starts.add(start)
+        assert torch.equal(other.layout.position, one.layout.position + start)
+        assert torch.equal(other.is_path, one.is_path)
+        assert all(torch.equal(a, b) for a, b in zip(one[:3], other[:3], strict=True))
+    assert starts == set(range(10))
+
+
 @pytest.mark.parametrize("n_questions", [1, 4])
 def test_a_batch_holds_mazes_with_equally_many_connections_and_questions_with_one_answer(
     n_questions,

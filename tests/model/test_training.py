@@ -11,9 +11,10 @@ import torch
 from mazewm.datasets import draw
 from mazewm.inference.behaviour import behave
 from mazewm.inference.subject import Subject
+from mazewm.io.errors import BadInput
 from mazewm.maze import mazes as files_of_mazes
 from mazewm.maze.lattice import lattice
-from mazewm.maze.tokens import PADDING, Vocabulary
+from mazewm.maze.tokens import PADDING, Vocabulary, prompt_length
 from mazewm.model.batches import Batches
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.recipe import (
@@ -38,6 +39,7 @@ PARAMS = TrainingParams(
     n_steps=7,
     batch_size=5,
     n_questions=4,
+    position_jitter=0,
     other_weight=0.3,
     muon_lr=0.01,
     adamw_lr=0.01,
@@ -412,3 +414,11 @@ def test_every_weight_is_trained(folder):
             before.named_parameters(), training.model.named_parameters(), strict=True
         ):
             assert not torch.equal(a, b), name
+
+
+def test_a_jitter_beyond_the_context_is_refused(folder):
+    room = VOCABULARY.max_length - (prompt_length(7) + N * N + 1)
+    fits, beyond = (PARAMS.model_copy(update={"position_jitter": n}) for n in (room, room + 1))
+    assert run_to(training_of(folder, fits, name="fits"), stop=1) == [1]
+    with pytest.raises(BadInput, match=rf"position_jitter: expected at most {room},.*{room + 1}"):
+        run_to(training_of(folder, beyond, name="beyond"))
