@@ -40,7 +40,8 @@ def _of_method(edits: Edits, mine: pd.DataFrame, method: str, n_units: int) -> p
 
 def holds_more(edits: Edits, most: int) -> Claim:
     """C6a: on the longest prompts, corridors that make more connections than any training maze has
-    are walked to their ends more often than with random pushes, and without an edit."""
+    are walked to their ends more often than with random pushes, without an edit, and by the blind
+    walker."""
     n = edits.sizes[-1]
     own = corridors(edits, "latents", n, most).beyond
     statement = "connections beyond the most in training are held as latents"
@@ -52,9 +53,16 @@ def holds_more(edits: Edits, most: int) -> Claim:
         for name, rows in {
             "random direction": corridors(edits, "random_direction", 0, most).beyond,
             "no edit": corridors(edits, "none", 0, most).beyond,
+            "the blind walker": _walked(edits, "blind", own),
         }.items()
     ]
     return claim("C6a", statement, measure, _share(own), controls)
+
+
+def _walked(edits: Edits, name: str, like: pd.DataFrame) -> pd.DataFrame:
+    """How many of the ways in some rows a walker without a map takes."""
+    pairs = edits.walker("corridor", name).reset_index().set_index(["k", "pair"])
+    return pairs[pairs.index.isin(like.index)].sort_index()
 
 
 def _share(rows: pd.DataFrame) -> Interval:

@@ -100,7 +100,6 @@ class Trial:
         self.model, self.pairs, self.paths = model, pairs, paths_of(pairs)
         self.lists: Lists = lists_of(pairs, rng)
         self.read = ReadLists.of(model, self.lists.before, layers)
-        self._posed = self._pose(self.read, self.paths.expected, layers)
         first = min(layers)
         plain = self._pose(self.read, self.paths.before, {first}).compare(self.read.prefix, first)
         written = ReadLists.of(model, self.lists.after, {first})
@@ -108,18 +107,29 @@ class Trial:
         is_new = self.paths.is_new
         self.solved = plain.agrees & ~is_new  # in the prompt's maze
         self.told = told  # the answers when the edited maze is in the prompt
+        self.counts = self.counts_told & (is_new | told.agrees)
+        # after an edit only what is counted is asked
+        is_asked = self.counts | self.is_adjacent
+        self._posed = self._pose(self.read, self.paths.expected, layers, is_asked)
         self.plain = self._posed.compare(self.read.prefix, first)
-        self.counts = self.paths.is_unique & (is_new | (self.solved & told.agrees))
 
-    def _pose(self, lists: ReadLists, paths: np.ndarray, layers: set[int]) -> Posed:
+    def _pose(
+        self,
+        lists: ReadLists,
+        paths: np.ndarray,
+        layers: set[int],
+        is_asked: OfQuestions | None = None,
+    ) -> Posed:
         grid, (origin, target) = self.pairs.grid, self.paths[:2]
         # where there is no path the question is asked with its origin alone
         guess = np.where(paths[:, :, :1] < 0, -1, paths)
         guess[:, :, 0] = origin
-        return Posed.of(lists, ask_all(grid, self.pairs.before, origin, target, guess), layers)
+        questions = ask_all(grid, self.pairs.before, origin, target, guess)
+        return Posed.of(lists, questions, layers, is_asked)
 
     def compare(self, prefix: Prefix, layer: int) -> Compared:
-        """The answers when the lists were edited after block ``layer``."""
+        """The answers when the lists were edited after block ``layer``, to the questions that count
+        and to those between adjacent cells; those to others are empty."""
         return self._posed.compare(prefix, layer)
 
     def count(self, answers: Compared) -> Counts:
@@ -127,9 +137,9 @@ class Trial:
         return self._count(answers, self.counts)
 
     def count_told(self) -> Counts:
-        """The same with the edited maze in the prompt, over all questions that the model solves
-        without the edit: the most that an edit can be expected to do."""
-        return self._count(self.told, self.paths.is_unique & (self.paths.is_new | self.solved))
+        """The same with the edited maze in the prompt: the most that an edit can be expected to
+        do."""
+        return self._count(self.told, self.counts_told)
 
     def _count(self, answers: Compared, counted: OfQuestions) -> Counts:
         differs, agrees = self.paths.differs, answers.agrees
@@ -160,6 +170,12 @@ class Trial:
                 )
             )
         )
+
+    @property
+    def counts_told(self) -> OfQuestions:
+        """Which questions count for the edited maze in the prompt: all that the model solves
+        without the edit."""
+        return self.paths.is_unique & (self.paths.is_new | self.solved)
 
     @cached_property
     def is_first(self) -> OfQuestions:
@@ -192,6 +208,11 @@ class Trial:
         is_step = ~answers.agrees & (answers.n_right > 0) & (answers.instead >= 0) & (here >= 0)
         connection = np.where(is_step, self.pairs.grid.connection_of[here, answers.instead], -1)
         return (connection >= 0) & ~self.pairs.after[maze, connection]
+
+    @property
+    def is_adjacent(self) -> OfQuestions:
+        """Whether a question is about the belief in a connection."""
+        return self._connection >= 0
 
     @cached_property
     def _connection(self) -> Int[np.ndarray, "maze question"]:

@@ -8,7 +8,7 @@ from them. All other methods add or subtract ``dose`` times an arrow.
 
 Tokens (docs/science.md#where-an-edit-is-made): all of a writing site; the ``own`` token of a
 removed connection; ``one`` token, that of a random other connection; or all of a site ``dealt`` to
-several connections in turn.
+several connections in turn, each class of tokens by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,8 +84,7 @@ def target_of(
             drawn = np.argsort(rng.random((n_mazes, n)), axis=1)[:, : connections.shape[1]]
             return Target(of_class[drawn], connections)
     at = np.tile(site.positions(n), (n_mazes, 1))
-    turn = np.arange(at.shape[1]) % connections.shape[1]
-    return Target(at, connections[:, turn])
+    return Target(at, connections[:, site.turns(n) % connections.shape[1]])
 
 
 class Writer:

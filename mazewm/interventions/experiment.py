@@ -107,9 +107,9 @@ class _Study:
         trial = batch.trial
         self.ledger.add_pairs(batch)
         self.ledger.add(batch, UNEDITED, trial.count(trial.plain), 0.0)
-        self.ledger.add_answers(batch, UNEDITED, trial.plain)
+        self.ledger.add_answers(batch, UNEDITED, trial.plain, trial.counts)
         self.ledger.add(batch, IN_PROMPT, trial.count_told(), 0.0)
-        self.ledger.add_answers(batch, IN_PROMPT, trial.told)
+        self.ledger.add_answers(batch, IN_PROMPT, trial.told, trial.counts_told)
         if group.pairs.kind == "move":
             self._move(batch, doses)
             return
@@ -117,12 +117,18 @@ class _Study:
             best = doses[group.pairs.kind, group.k, condition]
             self._edit(batch, replace(condition, dose=best), is_reported=True)
             if design.has_curve(condition, group.pairs.kind, self.sites, self.params.set_sizes):
-                # from weaker doses on than those that are tried first, so that half of the effect
-                # lies between two of them
-                least = min(self.params.doses)
-                for dose in (least / 4, least / 2, *self.params.doses):
+                arrow = replace(condition, method=Method("mean_difference"))
+                for dose in self._curve(condition, doses[group.pairs.kind, group.k, arrow]):
                     if dose != best:
                         self._edit(batch, replace(condition, dose=dose))
+
+    def _curve(self, condition: Condition, like: float) -> list[float]:
+        """The doses of a curve, from weaker ones on than those that are tried first, so that half
+        of the effect lies between two of them. A random push is also tried as long as the mean
+        difference at its best dose ``like``."""
+        least = min(self.params.doses)
+        doses = {least / 4, least / 2, *self.params.doses}
+        return sorted(doses | {like} if condition.method == Method(RANDOM) else doses)
 
     def _move(self, batch: Batch, doses: Doses) -> None:
         """Add and remove at once, each at its own best dose; by the headline latents also with
@@ -180,7 +186,7 @@ class _Study:
         edit = batch.writer.edit(conditions)
         answers = batch.trial.compare(batch.trial.read.edited(edit), edit.place.layer)
         if is_reported:
-            self.ledger.add_answers(batch, label, answers)
+            self.ledger.add_answers(batch, label, answers, batch.trial.counts)
         counts = batch.trial.count(answers)
         self.ledger.add(batch, label, counts, batch.writer.length)
         return counts

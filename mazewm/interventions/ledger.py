@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from mazewm.inference.posed import Compared
 from mazewm.inference.trials import Counts, Trial
@@ -78,7 +79,8 @@ class PairRow:
 
 @dataclass(frozen=True)
 class EditedRow:
-    """The answer to one question about a pair under one reported setting."""
+    """The answer to one question about a pair under one reported setting; the question counts, or
+    is about the belief in a connection."""
 
     kind: tables.Text
     k: tables.Int
@@ -90,7 +92,7 @@ class EditedRow:
     dose: tables.Real
     origin: tables.Int
     target: tables.Int
-    counts: tables.Flag  # solved before, and with the edited maze in the prompt
+    counts: tables.Flag  # for hit and spill under this setting
     is_affected: tables.Flag  # the shortest path differs
     is_first: tables.Flag  # from the first step on
     is_telling: tables.Flag
@@ -187,14 +189,21 @@ class Ledger:
         }
         self.counts.append(pd.DataFrame(columns))
 
-    def add_answers(self, batch: Batch, label: Label, answers: Compared) -> None:
-        """Append every answer of a batch under one condition."""
+    def add_answers(
+        self,
+        batch: Batch,
+        label: Label,
+        answers: Compared,
+        counts: Bool[np.ndarray, "maze question"],
+    ) -> None:
+        """Append the answers of a batch under one condition to the questions that count, and to
+        those between adjacent cells."""
         trial = batch.trial
-        paths = trial.paths
+        paths, is_kept = trial.paths, counts | trial.is_adjacent
         of_questions = {
             "origin": paths.origin,
             "target": paths.target,
-            "counts": trial.counts,
+            "counts": counts,
             "is_affected": paths.differs,
             "is_first": trial.is_first,
             "is_telling": trial.is_telling,
@@ -204,8 +213,8 @@ class Ledger:
             "belief": answers.straight,
             "is_straight": answers.is_straight,
         }
-        flat = {name: np.ravel(values) for name, values in of_questions.items()}
-        pair = np.repeat(batch.numbers, paths.origin.shape[1])
+        flat = {name: values[is_kept] for name, values in of_questions.items()}
+        pair = np.repeat(batch.numbers, is_kept.sum(axis=1))
         of_all = {"kind": trial.pairs.kind, "k": batch.k, "pair": pair, **vars(label)}
         self.answers.append(pd.DataFrame(of_all | flat))
 

@@ -10,7 +10,13 @@ from jaxtyping import Int
 
 from mazewm.io import files
 from mazewm.io.errors import BadInput
-from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass, connection_positions, list_length
+from mazewm.maze.tokens import (
+    CONNECTION_CLASSES,
+    TOKENS_PER_CONNECTION,
+    TokenClass,
+    connection_positions,
+    list_length,
+)
 from mazewm.model.sites import Place, Site
 
 
@@ -96,6 +102,17 @@ class WritingSite:
             for name in self.tokens
         ]
         return np.sort(np.concatenate(parts))
+
+    def turns(self, n_connections: int) -> Int[np.ndarray, " pos"]:
+        """Whose turn it is at each of the positions, if they are given to many in turn. Each class
+        of tokens begins one later than that before it, so that nobody gets tokens of one class
+        only.
+
+        >>> WritingSite(0, ("c1", "<-->", LIST_END), TokenClass.C2).turns(3).tolist()
+        [0, 1, 1, 2, 2, 3, 3]
+        """
+        nth = (self.positions(n_connections) - 1) // TOKENS_PER_CONNECTION
+        return nth + np.arange(len(nth)) - np.searchsorted(nth, nth)
 
     def __str__(self) -> str:
         return f"{self.place} at {' and '.join(self.tokens)}"

@@ -34,7 +34,14 @@ def test_c6a_latents_beyond_training():
     assert (found.id, verdict(found)) == ("C6a", "supported")
     assert found.value.value == pytest.approx(0.8)
     values = {one.name: one.value.value for one in found.controls}
-    assert values == {"random direction": pytest.approx(0.1), "no edit": 0}
+    assert values == {
+        "random direction": pytest.approx(0.1),
+        "no edit": 0,
+        "the blind walker": pytest.approx(0.1),
+    }
+    book = corridors()
+    seeing = Edits(book, pairs(book, blind=0.9), WRITING)
+    assert verdict(capacity.holds_more(seeing, MOST)) == "not beyond the control"
     random = CORRIDORS | {("random_direction", 0): (0.95, 0.1)}
     assert verdict(capacity.holds_more(edits_of(corridors(random)), MOST)) == "refuted"
     book = corridors()

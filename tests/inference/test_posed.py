@@ -124,6 +124,24 @@ def test_how_many_questions_share_a_row_changes_nothing(monkeypatch, n_tokens):
         assert np.allclose(a, b, atol=1e-5), name
 
 
+def test_of_some_questions_only_theirs_are_answered():
+    """As if all were asked; a maze may have none."""
+    model = wanderer("rotary")
+    read = ReadLists.of(model, LISTS, {0, 1})
+    written = rollouts(model, read.prefix, asking(ORIGIN[:, :, None]))
+    path = some_of_each([written, np.full_like(written, -1)])
+    prefix = read.edited(edit_after(0))
+    usual = Posed.of(read, asking(path), {0}).compare(prefix, 0)
+    is_asked = np.random.default_rng(0).random((11, 72)) < 0.3
+    is_asked[4] = False
+    some = Posed.of(read, asking(path), {0}, is_asked).compare(prefix, 0)
+    for name, a, b in zip(Compared._fields, usual, some, strict=True):
+        assert np.allclose(a[is_asked], b[is_asked], atol=1e-5), name
+    assert not some.agrees[~is_asked].any() and not some.straight[~is_asked].any()
+    nothing = Posed.of(read, asking(path), {0}, np.zeros_like(is_asked)).compare(prefix, 0)
+    assert not nothing.agrees.any() and not nothing.is_straight.any()
+
+
 def test_a_model_that_always_ends_agrees_with_the_origin_alone_only():
     """Its answers after one cell are known: it repeats what it is given first, and ends."""
     model = tiny("none", len(Vocabulary(3)), Vocabulary(3).max_length)

@@ -13,7 +13,7 @@ from mazewm.interventions.directions import Dictionary, Directions, Units
 from mazewm.interventions.edits import Condition, Method, Writer, label_of, target_of
 from mazewm.interventions.labels import Label
 from mazewm.localize.locations import LIST_END, WritingSite
-from mazewm.maze.tokens import TokenClass
+from mazewm.maze.tokens import TokenClass, connection_positions
 
 RNG = np.random.default_rng
 MAZES = trees(101)
@@ -125,6 +125,15 @@ def test_dealt_by_hand():
     at, connection = target_of(condition("latents", 1, "dealt"), lists, SEVERAL.added, RNG(0))
     assert (at == WRITING.positions(lists.n_connections)).all()
     assert (connection[:, [0, 1, 2, 3]] == SEVERAL.added[:, [0, 1, 2, 0]]).all()
+
+
+@pytest.mark.parametrize("k", range(2, 9))
+def test_each_connection_is_dealt_tokens_of_every_class(k):
+    site = replace(WRITING, tokens=("c1", "<-->"))
+    of_class = {name: connection_positions(9, TokenClass(name)) for name in site.tokens}
+    for name, at in of_class.items():
+        turns = site.turns(9)[np.isin(site.positions(9), at)] % k
+        assert set(turns) == set(range(k)), name
 
 
 @pytest.mark.parametrize(("name", "usual"), [("latents", 1), ("frozen_decoder", 2)])

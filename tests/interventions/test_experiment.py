@@ -149,6 +149,8 @@ def test_doses_of_test_mazes_were_chosen_on_validation(written):
         if has_curve and is_main and key[4] == "0.resid_post":
             least = min(PARAMS.doses)
             expected |= {least / 4, least / 2, *PARAMS.doses}
+            if key[2] == "random_direction":
+                expected.add(best[*key[:2], "mean_difference", *key[3:]])
             n_curves += 1
         assert set(part.dose) == expected, key
         doses |= expected
@@ -175,8 +177,7 @@ def test_moves_take_the_doses_of_adding_and_removing(written):
 
 def test_answers_agree_with_the_counts(written):
     keys = [*KEYS, "dose", "pair"]
-    # with the edited maze in the prompt, more questions count
-    counted = written.edited[written.edited.counts & (written.edited.method != "tokens")]
+    counted = written.edited[written.edited.counts]
     of = counted.assign(
         n_affected=counted.is_affected,
         n_hit=counted.is_affected & counted.agrees,
@@ -189,14 +190,12 @@ def test_answers_agree_with_the_counts(written):
     )
     names = [name for name in of if name.startswith("n_") and name not in ("n_units", "n_right")]
     summed = of.groupby(keys)[names].sum()
-    test = written.ledger[written.ledger.split == "test"].query("method != 'tokens'")
-    test = test.set_index(keys)
+    test = written.ledger[written.ledger.split == "test"].set_index(keys)
     assert len(summed) > 300 and summed.index.isin(test.index).all()
     wrong = (test.loc[summed.index, names] != summed).any(axis=1)
     assert not wrong.any(), (test.loc[summed.index, names][wrong], summed[wrong])
     assert summed.n_hit.sum() > 3 and summed.n_spill.sum() > 100 < summed.n_unaffected.sum()
-    told = written.edited.method == "tokens"
-    every = written.edited[~told].drop_duplicates(keys).set_index(keys).index
+    every = written.edited.drop_duplicates(keys).set_index(keys).index
     rest = test.loc[every.difference(summed.index), names]
     assert (rest == 0).all(axis=None)
 
