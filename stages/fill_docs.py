@@ -108,6 +108,8 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
     scale = params["scales"][SCALE]
     trained = [connections(family) for family in scale["mazes"]["families"].values()]
     names = results(metrics) | {
+        # the same with later positions trained (docs/science.md#position-jitter)
+        "position_jitter": results(metrics / "position_jitter"),
         "measured": read_yaml(folder / "measured.yaml"),
         "params": params,
         "stages": list(read_yaml(root / "dvc.yaml")["stages"]),

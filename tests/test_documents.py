@@ -75,6 +75,7 @@ def renamed(folder: Path, names: dict[str, str]) -> Path:
     }
     (folder / "claims.json").write_text(json.dumps(claims))
     (folder / "summary.json").write_text(json.dumps(dict.fromkeys(names, summary[first])))
+    shutil.copytree(metrics / "position_jitter", folder / "position_jitter")
     return folder
 
 
