@@ -4,6 +4,7 @@ dictionary, made-up tables.
 Nothing here is computed by the code under test: a table is what its arguments say.
 """
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from circuits import planted_circuit
 from planted_edits import MOST, WRITING, ledger, pairs
+from planted_paths import binding_rows, circuit_rows, edge_rows
 
 from mazewm.claims.run import RunTables
 from mazewm.features.ranking import LatentRow
@@ -105,6 +107,7 @@ def feature_rows(
         | {
             "balanced_accuracy": 0.5 + value / 2 * (depth >= n_units),
             "mcc": value * depth / 3,
+            "mcc_chosen": value * (depth >= n_units),
             "n_positive": 7,
             "n_tokens": 101,
         }
@@ -122,7 +125,50 @@ READOUTS = {
     "shuffled_labels": 0.0,
     "neurons": 0.6,
 }
+SINGLES = tuple(READOUTS)
 READOUTS |= {"mean_difference": 0.95, "linear_probe": 0.99}
+
+
+def single_rows(mcc: dict[str, float], n_draws: int = 3) -> pd.DataFrame:
+    """The best single units of every readout, of SAEs of three seeds whose values lie around the
+    one given."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "site": str(SITE),
+            "readout": readout,
+            "draw": draw,
+            "connection": e,
+            "unit": e,
+            "mcc_chosen": value,
+            "mcc": value + 0.01 * (draw - 1) + noise,
+            "n_positive": 7,
+            "n_tokens": 101,
+        }
+        for readout, value in mcc.items()
+        for draw in range(n_draws)
+        for e, noise in enumerate(rng.uniform(-0.02, 0.02, N_CONNECTIONS))
+    ]
+    return pd.DataFrame(rows)
+
+
+def board_rows(readouts: Iterable[str], n_draws: int = 3) -> pd.DataFrame:
+    """Boards of every SAE."""
+    columns = {
+        "coverage": 0.9,
+        "n_precise": 12,
+        "precision": 0.8,
+        "recall": 0.7,
+        "f1": 0.75,
+        "n": 9,
+    }
+    return pd.DataFrame(
+        [
+            {"site": str(SITE), "readout": readout, "draw": draw} | columns
+            for readout in readouts
+            for draw in range(n_draws)
+        ]
+    )
 
 
 def attention_rows(
@@ -556,10 +602,15 @@ def run_tables(
             [feature_rows(READOUTS, site=here)]
             + [feature_rows(READOUTS | {"latents": 0.1}, site=paper)] * (here != paper)
         ),
+        "singles": single_rows({name: READOUTS[name] for name in SINGLES}),
+        "boards": board_rows(("latents", "frozen_decoder", "untrained_model")),
         "attention": attention_rows({(0, 0): 0.8, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}),
         "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
         "faithfulness": pd.DataFrame(circuits),
+        "binding": binding_rows({"binding": 0.9, "others": 0.1, "0.0": 0.9, "0.1": 0.1}, here),
+        "edges": edge_rows(),
+        "circuit": circuit_rows(),
         "ledger": book,
         "pairs": pairs(book),
         "frontier": frontier_rows(place),

@@ -211,7 +211,7 @@ def test_circuits(encoding):
         n_mazes=43,
         batch_size=17,
         connectivity_threshold=0.01,
-        binding_ratio=1.0,
+        n_binding_mazes=20,
         n_position_bins=3,
         n_swaps=7,
         n_threads=1,
@@ -220,7 +220,9 @@ def test_circuits(encoding):
 
     def traced(model, sae):
         known = [Readable(location, sae, best) for location in (SITE, PAPER_LOCATION)]
-        rows = tracing.trace_subject(subject(model, MAZES[:43]), known, params).rows
+        rows = tracing.trace_subject(
+            subject(model, MAZES[:43]), subject(model, MAZES[43:90]), known, params
+        ).rows
         return tuple(rows[name] for name in tracing.ROW_TYPES)
 
     found = agree(traced, walker(encoding), random_sae(30, 47))

@@ -57,7 +57,7 @@ class AttentionRow:
 
 
 class BindingHead(NamedTuple):
-    """A head and its mean own_mass."""
+    """A head and its mean own_mass at a site."""
 
     layer: int
     head: int
@@ -179,18 +179,15 @@ def _measure(
     return found
 
 
-def _own_mass(rows: list[AttentionRow], site: Location) -> dict[tuple[int, int], dict[str, float]]:
-    """Mean own_mass and its controls at the site's token class, for the heads of all blocks up to
-    the site's."""
-    found: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        if (
-            row.measure == "own_mass"
-            and row.layer <= site.layer
-            and row.token_class == site.token_class
-        ):
-            found[row.layer, row.head][row.control] = row.mean
-    return found
+def own_mass(rows: list[AttentionRow], site: Location) -> dict[tuple[int, int], float]:
+    """Mean own_mass at the site's token class, of the heads of all blocks up to the site's."""
+    return {
+        (row.layer, row.head): row.mean
+        for row in rows
+        if (row.measure, row.control) == ("own_mass", "none")
+        and row.layer <= site.layer
+        and row.token_class == site.token_class
+    }
 
 
 def connectivity_heads(
@@ -199,24 +196,7 @@ def connectivity_heads(
     """The heads of all blocks up to the site's whose mean own_mass at its token class exceeds
     ``threshold``; there may be none (docs/science.md#connectivity-head)."""
     return [
-        BindingHead(*place, mass["none"])
-        for place, mass in sorted(_own_mass(rows, site).items())
-        if mass["none"] > threshold
+        BindingHead(*place, mass)
+        for place, mass in sorted(own_mass(rows, site).items())
+        if mass > threshold
     ]
-
-
-def binding_heads(rows: list[AttentionRow], site: Location, ratio: float) -> list[BindingHead]:
-    """The heads of the site's own block whose mean own_mass exceeds ``ratio`` times the larger of
-    its controls, best first; there may be none (docs/science.md#binding-head).
-
-    Uniform attention alone would be too weak a control: a head that attends to all coordinates
-    equally, and to nothing else, has twice its own_mass. The shuffled control catches such a
-    head."""
-    found = []
-    for (layer, head), mass in _own_mass(rows, site).items():
-        control = max(mass["uniform"], mass.get("shuffled", 0.0))
-        if layer == site.layer and mass["none"] > ratio * control:
-            found.append(
-                (mass["none"] / max(control, 1e-9), BindingHead(layer, head, mass["none"]))
-            )
-    return [head for _, head in sorted(found, reverse=True)]

@@ -13,8 +13,8 @@ class CircuitParams(Params):
     n_mazes: Annotated[int, Field(gt=1)]  # test mazes
     batch_size: Annotated[int, Field(gt=0)]
     connectivity_threshold: Annotated[float, Field(gt=0, lt=1)]  # own_mass, a share of attention
-    # the own_mass that a binding head must exceed, in multiples of the larger control
-    binding_ratio: Annotated[float, Field(ge=1)]
+    # validation mazes on which binding heads are chosen, and test mazes on which they are measured
+    n_binding_mazes: Annotated[int, Field(gt=1)]
     n_position_bins: Annotated[int, Field(gt=0)]
     n_swaps: Annotated[int, Field(gt=0)]  # pairs of mazes for activation patching
     # affects the result: with another number of threads, sums are taken in another order

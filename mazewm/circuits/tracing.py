@@ -3,14 +3,17 @@
 * Of the whole model: attention by offset, position and parity; block 0's QK scores, from the
   weights; the ranks of all OV matrices, and what heads write for each cell, in block 0 and in the
   sites' blocks; activation patching between mazes that differ in one connection.
+* The path of a connection: the effect of every edge between tokens, and a circuit of few of them.
 * At each site (where connections are read, where they are written, and the paper's): its binding
   and connectivity heads; where latents of connections are known, whether the heads' directions
   agree with those of the SAE, and how much of a latent is lost without the heads.
+* Binding heads at ``<-->``, ``c2`` and ``;`` after the block where connections are read, so that
+  models are compared at the same tokens.
 * The faithfulness of each site's binding heads.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,17 @@ import numpy as np
 from jaxtyping import Int
 
 from mazewm import results
-from mazewm.circuits import consistency, faithfulness
+from mazewm.circuits import binding, consistency, edges, faithfulness
 from mazewm.circuits.attention import (
     AttentionRow,
     BindingHead,
     attention_profile,
-    binding_heads,
     connectivity_heads,
+    own_mass,
 )
+from mazewm.circuits.binding import BindingRow, Head
 from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
+from mazewm.circuits.edges import CircuitEdgeRow, EdgeRow
 from mazewm.circuits.faithfulness import FaithfulnessRow
 from mazewm.circuits.knockout import KnockoutRow, knock_out
 from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
@@ -41,10 +46,14 @@ from mazewm.io import tables
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.tokens import TokenClass
 from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
 from mazewm.sae.files import load_sae
+
+N_CHOOSING = 100  # swaps of validation mazes on which a circuit is chosen
+COMPARED = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,7 @@ class HeadRow:
     """One head that was chosen for a site."""
 
     site: tables.Text
-    # connectivity: own_mass above the threshold; binding: above its controls, and in the site's
-    # own block
+    # connectivity: own_mass above the threshold; binding: chosen by effect
     kind: tables.Text
     layer: tables.Int
     head: tables.Int
@@ -72,6 +80,9 @@ ROW_TYPES: dict[str, type] = {
     "qk": QkRow,
     "patch_pairs": PatchPairRow,
     "patches": PatchRow,
+    "binding": BindingRow,
+    "edges": EdgeRow,
+    "circuit": CircuitEdgeRow,
 }
 
 
@@ -92,17 +103,21 @@ class Traced:
 
 
 def trace(run: Run, params: CircuitParams) -> Traced:
-    """Trace the circuits of one run on its test mazes."""
+    """Trace the circuits of one run on its test mazes; heads and edges are chosen on validation
+    mazes."""
     model = Transformer.load(run.weights)
     locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
     ranked = results.table(run, "latents")
     saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
-    subject = Subject(model, run.mazes("test")[: params.n_mazes], run.seed, params.batch_size)
+    chosen_on, subject = (
+        Subject(model, run.mazes(split)[: params.n_mazes], run.seed, params.batch_size)
+        for split in (results.CHOOSING, "test")
+    )
     known = [
         Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
     ]
-    traced = trace_subject(subject, known, params)
+    traced = trace_subject(subject, chosen_on, known, params)
     for head in traced.rows["heads"]:
         console.print(
             f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}"
@@ -121,15 +136,23 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     return traced
 
 
-def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitParams) -> Traced:
-    """Make all measurements on the subject's mazes, at each of the ``known`` locations.
+def trace_subject(
+    subject: Subject, chosen_on: Subject, known: Sequence[Readable], params: CircuitParams
+) -> Traced:
+    """Make all measurements on the subject's mazes, at each of the ``known`` locations, of which
+    the first is the one where connections are read; what is chosen, on those of ``chosen_on``.
 
-    A location without known latents has no rows in the tables that need them. Activation patching
-    does not depend on the locations; it uses up to ``n_swaps`` swaps of the mazes.
+    A location without known latents has no rows in the tables that need them. Patching does not
+    depend on the locations; it uses up to ``n_swaps`` swaps of the mazes.
     """
     model, mazes, seed, traced = subject.model, subject.mazes, subject.seed, Traced()
     attention = attention_profile(subject, params.n_position_bins)
-    patched = patch(subject, swaps(mazes, subject.rng("swaps"), params.n_swaps))
+    swapped, others = (
+        swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
+    )
+    patched = patch(subject, swapped)
+    traced.add("circuit", circuit := edges.choose_circuit(chosen_on, others[:N_CHOOSING]))
+    traced.add("edges", edges.measure_edges(subject, swapped, edges.edges_of(circuit)))
     traced.add("attention", attention)
     traced.add("qk", qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes)))
     traced.add("patch_pairs", patched.pairs)
@@ -138,15 +161,17 @@ def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitPa
         "ov_norms", ov_norms(model, sorted({0, *(each.location.layer for each in known)}), mazes)
     )
     traced.add("ov_ranks", ov_ranks(model))
-    binding: dict[Location, list[BindingHead]] = {}
+    by_location: dict[Location, list[BindingHead]] = {}
+    bound = _bind(subject, chosen_on, [each.location for each in known], params, traced)
     for each in known:
+        mass = own_mass(attention, each.location)
         heads = {
-            "binding": binding_heads(attention, each.location, params.binding_ratio),
+            "binding": [BindingHead(*head, mass[head]) for head in bound[each.location]],
             "connectivity": connectivity_heads(
                 attention, each.location, params.connectivity_threshold
             ),
         }
-        binding[each.location] = heads["binding"]
+        by_location[each.location] = heads["binding"]
         traced.add(
             "heads",
             (
@@ -160,8 +185,29 @@ def trace_subject(subject: Subject, known: Sequence[Readable], params: CircuitPa
             traced.add("ov_consistency", agreement.rows)
             traced.add("ov_cosines", agreement.cosines)
             traced.add("knockouts", knock_out(subject, each, heads))
-    traced.add("faithfulness", faithfulness.measure(subject, binding))
+    traced.add("faithfulness", faithfulness.measure(subject, by_location))
     return traced
+
+
+def _bind(
+    subject: Subject,
+    chosen_on: Subject,
+    locations: Sequence[Location],
+    params: CircuitParams,
+    traced: Traced,
+) -> dict[Location, list[Head]]:
+    """The binding heads of every location, and of the other tokens after the block of the first;
+    what is lost without them is added to the table."""
+    n, found = params.n_binding_mazes, {}
+    alike = [Location(locations[0].layer, token_class) for token_class in COMPARED]
+    few, chosen = (replace(each, mazes=each.mazes[:n]) for each in (subject, chosen_on))
+    for location in dict.fromkeys([*locations, *alike]):
+        arrows = binding.arrows_at(chosen_on, location)
+        found[location] = binding.choose_heads(chosen, location, arrows)
+        if found[location]:
+            rows = binding.measure_heads(few, location, arrows, found[location])
+            traced.add("binding", rows)
+    return found
 
 
 def _mentioned(mazes: Mazes) -> Int[np.ndarray, " cell"]:

@@ -65,6 +65,15 @@ def _walked(edits: Edits, name: str, like: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs.index.isin(like.index)].sort_index()
 
 
+def by_walkers(edits: Edits, most: int) -> dict[str, dict[str, float]]:
+    """The share of the ways of C6a that walkers without a map take; the near-sighted one sees the
+    walls of the edited maze around him, so what he takes needs only single connections."""
+    own = corridors(edits, "latents", edits.sizes[-1], most).beyond
+    if own.empty:
+        return {}
+    return {name: _share(_walked(edits, name, own)).as_metrics() for name in ("blind", "near")}
+
+
 def _share(rows: pd.DataFrame) -> Interval:
     return contrast([hits(rows)], [], rows.connection_set).interval
 

@@ -158,7 +158,7 @@ def _permuted(groups: Sequence[Sequence[float]]) -> float:
 
 def code_table(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> pd.DataFrame:
     """What CODE compares, as a table with the columns id, measure, encoding, seed and value;
-    ``metrics`` are by (encoding, seed)."""
+    ``metrics`` are by (encoding, seed). A run of which nothing was measured has no row."""
     rows = [
         {
             "id": id,
@@ -169,6 +169,7 @@ def code_table(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> pd.DataF
         }
         for id, (_, place) in CODE.items()
         for (encoding, seed), one in metrics.items()
+        if _is_measured(one, place)
     ]
     return pd.DataFrame(rows)
 
@@ -183,6 +184,11 @@ def code_claims(metrics: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[Cl
 
 def _name(place: Sequence[str]) -> str:
     return next(part for part in reversed(place) if part != "value").replace("_", " ")
+
+
+def _is_measured(tree: Mapping[str, Any], place: Sequence[str]) -> bool:
+    """Whether any connection was detected, where a number is about those that are."""
+    return place[-1] != "value" or _at(tree, place[:-1]).get("n_detected", 1) > 0
 
 
 def _at(tree: Mapping[str, Any], place: Sequence[str]) -> Any:

@@ -10,6 +10,7 @@ from mazewm import results
 from mazewm.claims import (
     capacity,
     causal,
+    circuits,
     edit_tables,
     planning,
     robustness,
@@ -30,7 +31,7 @@ from mazewm.run import Run
 
 # tables about single mazes; those of stage measure_behaviour first
 ABOUT_MAZES = ("behaviour", "answers", "beliefs", "detours", "states", "spellings")
-WITH_SETS = (*ABOUT_MAZES, "ledger", "pairs", "steering")
+WITH_SETS = (*ABOUT_MAZES, "ledger", "pairs", "steering", "binding", "edges")
 AT_CONSOLIDATION, AT_SOURCE, AT_PAPER = "consolidation", "source", "paper"
 
 
@@ -47,10 +48,15 @@ class RunTables:
     descriptions: pd.DataFrame
     splices: pd.DataFrame
     features: pd.DataFrame
+    singles: pd.DataFrame
+    boards: pd.DataFrame
     attention: pd.DataFrame
     ov_consistency: pd.DataFrame
     knockouts: pd.DataFrame
     faithfulness: pd.DataFrame
+    binding: pd.DataFrame  # with connection_set, too
+    edges: pd.DataFrame  # with connection_set, too
+    circuit: pd.DataFrame
     ledger: pd.DataFrame
     pairs: pd.DataFrame
     frontier: pd.DataFrame
@@ -120,12 +126,14 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     is the own_mass that makes a connectivity head, which is in the metrics but in no claim."""
     found, most = str(tables.site), tables.most
     edits = Edits(tables.ledger, tables.pairs, tables.writing_site)
+    edges = circuits.Edges(tables.edges)
     effects = patch_effects(tables.patch_pairs, tables.patches)
     claims = [
         world.answers_need_a_map(tables.answers),
         world.answers_agree_with_the_list(tables.beliefs),
-        verdicts.encodes_connections(tables.features, found),
-        verdicts.has_connectivity_heads(tables.attention),
+        verdicts.encodes_connections(tables.singles),
+        circuits.binds_the_cells(tables.binding, found),
+        circuits.is_a_circuit(edges, tables.circuit),
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
         causal.is_causal("C4a", edits, "add"),
@@ -169,6 +177,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             | {"transfer": summary.transfer(tables.positions, site)}
             for name, site in tables.sites.items()
         },
+        "singles": summary.singles(tables.singles, tables.boards),
         "faithfulness": {
             row.circuit: {
                 "value": rounded(row.faithfulness),
@@ -178,6 +187,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             for row in tables.faithfulness[tables.faithfulness.site == found].itertuples()
         },
         "interventions": edit_tables.summary(edits, reported),
+        "corridors_by_walkers": capacity.by_walkers(edits, most),
         "patching": summary.patching(
             effects, attribution_agreement(tables.patch_pairs, tables.patches)
         ),
@@ -190,6 +200,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         "corridors": edit_tables.corridors(edits, most),
         "held": edit_tables.held(edits),
         "patching": effects,
+        "edges": circuits.edge_shares(edges, tables.circuit),
     }
     shown = [edits.setting(kind, "latents", edits.sizes[-1]) for kind in ("add", "remove")]
     return Scored(metrics, claims, curves, shown)
@@ -202,7 +213,10 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
     return {
         "consolidation": tables.consolidation,
         "features": tables.features[tables.features.site == found].drop(columns=["site", "units"]),
+        "singles": tables.singles.drop(columns="site"),
+        "boards": tables.boards.drop(columns="site"),
         "attention": own_mass.drop(columns=["measure", "bin"]),
+        "binding": circuits.binding_shares(tables.binding),
         "knockouts": tables.knockouts[tables.knockouts.site == found],
         "frontier": saes.frontier(tables.frontier),
         "taxonomy": saes.kinds(tables.taxonomy),

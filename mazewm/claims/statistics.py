@@ -238,11 +238,6 @@ class Sample(NamedTuple):
         return self.mean - half, self.mean + half
 
 
-def unpaired(one: Sample, other: Sample) -> Contrast:
-    """The mean of one sample less that of an independent one, from both standard errors."""
-    return _square_and_add([(1.0, one), (-1.0, other)], None)
-
-
 def _share_of_clusters(p: float, n_clusters: int) -> Sample:
     return Sample(min(1.0, max(0.0, p)), 0.0, n_clusters)
 

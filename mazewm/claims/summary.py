@@ -122,14 +122,34 @@ def patching(effects: pd.DataFrame, agreement: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def singles(rows: pd.DataFrame, boards: pd.DataFrame) -> dict[str, Any]:
+    """For each readout: the MCC of the best single unit, mean over connections and draws, the
+    lowest and the highest draw; and coverage and boards of its SAEs, mean over draws
+    (docs/science.md#single-latents)."""
+    result: dict[str, Any] = {}
+    for readout, part in rows.groupby("readout"):
+        by_draw = part.groupby("draw").mcc.mean()
+        result[str(readout)] = {
+            "mcc": rounded(by_draw.mean()),
+            "lowest": rounded(by_draw.min()),
+            "highest": rounded(by_draw.max()),
+            "n_draws": len(by_draw),
+        }
+    names = ["coverage", "precision", "recall", "f1"]
+    for readout, part in boards.groupby("readout"):
+        result[str(readout)] |= {f"board_{n}": rounded(part[n].mean()) for n in names[1:]}
+        result[str(readout)]["coverage"] = rounded(part.coverage.mean())
+    return result
+
+
 def feature_map(features: pd.DataFrame, site: str) -> dict[str, Any]:
     """The accuracy of each readout's deepest trees, mean over connections, and the number of
-    latents per connection."""
+    latents per connection, over those that are detected."""
     rows = features[features.site == site]
     result: dict[str, Any] = {}
     for readout, part in rows.groupby("readout"):
         best = deepest_trees(part).set_index("connection")[["balanced_accuracy", "mcc"]]
         result[str(readout)] = {name: mean(best[name]).as_metrics() for name in best.columns}
     needed = latents_per_connection(rows[rows.readout == "latents"])
-    result["latents_per_connection"] = mean(needed).as_metrics()
+    result["latents_per_connection"] = mean(needed).as_metrics() | {"n_detected": len(needed)}
     return result

@@ -9,16 +9,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from mazewm import results
+from mazewm.features import singles as of_singles
 from mazewm.features import taxonomy, trees
 from mazewm.features.ranking import Labelled, LatentRow, PositionRow, early_and_late
 from mazewm.features.trees import FeatureParams, SiteTokens
 from mazewm.io import tables
 from mazewm.io.progress import console, progress
+from mazewm.io.streams import stream
 from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.tokens import Vocabulary
 from mazewm.run import Run
-from mazewm.sae.files import TRAINED, load_sae
+from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, exist, frozen, load_sae, seeds
 from mazewm.sae.quality import latents_of
 
 
@@ -29,6 +31,7 @@ class Source(NamedTuple):
     sae: str  # the kind of SAE, such as "trained" or "frozen_decoder"
 
 
+MOST_DRAWS = 100  # of SAEs of one kind
 READOUTS = {
     "latents": Source("trained", TRAINED),
     "frozen_decoder": Source("trained", "frozen_decoder"),
@@ -39,12 +42,14 @@ CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untra
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """The tables of all locations (``features``, ``latents``, ``positions``) and of all places
-    (``kinds``)."""
+    """The tables of all locations (``features``, ``latents``, ``positions``), of all places
+    (``kinds``), and of the location where connections are read (``singles``, ``boards``)."""
 
     features: list[trees.FeatureRow] = field(default_factory=list)
     latents: list[LatentRow] = field(default_factory=list)
     positions: list[PositionRow] = field(default_factory=list)
+    singles: list[of_singles.SingleRow] = field(default_factory=list)
+    boards: list[of_singles.BoardRow] = field(default_factory=list)
     kinds: list[taxonomy.LatentKindRow] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
@@ -53,6 +58,8 @@ class FeatureMap:
         tables.write_rows(folder / "latents.parquet", LatentRow, self.latents)
         tables.write_rows(folder / "positions.parquet", PositionRow, self.positions)
         tables.write_rows(folder / "taxonomy.parquet", taxonomy.LatentKindRow, self.kinds)
+        tables.write_rows(folder / "singles.parquet", of_singles.SingleRow, self.singles)
+        tables.write_rows(folder / "boards.parquet", of_singles.BoardRow, self.boards)
 
 
 def map_features(run: Run, params: FeatureParams) -> FeatureMap:
@@ -60,13 +67,15 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
     classify every latent of every place (docs/science.md#feature-map)."""
     # read from a table, so that the model need not be loaded
     n_layers = int(results.table(run, "consolidation").layer.max()) + 1
-    locations = Locations.load(run.folder("activations"), n_layers).studied
+    known = Locations.load(run.folder("activations"), n_layers)
+    locations = known.studied
     places = cached_places(run.folder("activations") / "trained" / "test")
     vocabulary, found = Vocabulary(run.mazes("test").grid.n), FeatureMap()
     mapped = progress("feature maps", len(locations), share=0.9)
     for location in locations:
         _map_location(run, location, params, vocabulary.grid.n_connections, found)
         mapped.advance()
+    _map_singles(run, known.reading, vocabulary.grid.n_connections, found)
     classified = progress("kinds of latents", len(places) * len(CLASSIFIED))
     for place in places:
         for name, source in CLASSIFIED.items():
@@ -84,6 +93,48 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
             )
             classified.advance()
     return found
+
+
+def _map_singles(run: Run, location: Location, n_connections: int, found: FeatureMap) -> None:
+    """The best single units of every SAE that was trained where connections are read, and of the
+    residual stream; and the boards of every SAE."""
+    site, place = str(location), str(location.place)
+    read_at = {
+        model: [_tokens(run, Source(model, ""), split, place).at(location.token_class)
+                for split in ("validation", "test")]
+        for model in ("trained", "untrained")
+    }  # fmt: skip
+    kinds = {
+        "latents": exist(run, place, seeds(MOST_DRAWS)),
+        "frozen_decoder": exist(run, place, frozen(MOST_DRAWS)),
+        "untrained_model": [UNTRAINED_MODEL],
+    }
+
+    def add(readout: str, draw: int, fit: Labelled, test: Labelled) -> None:
+        for e, unit, chosen, mcc, n in of_singles.best_single(fit, test, n_connections):
+            columns = (site, readout, draw, e, unit, chosen, mcc, n, len(test.x))
+            found.singles.append(of_singles.SingleRow(*columns))
+
+    for readout, some in kinds.items():
+        parts = read_at["untrained" if readout == "untrained_model" else "trained"]
+        for draw, kind in enumerate(some):
+            sae = load_sae(run, place, kind)
+            fit, test = (Labelled(latents_of(sae, part.values), part.connection) for part in parts)
+            add(readout, draw, fit, test)
+            board = of_singles.boards(fit, test, parts[1].maze_id, n_connections)
+            found.boards.append(of_singles.BoardRow(site, readout, draw, *board))
+            if kind == TRAINED:
+                rng = stream("features: shuffled labels of singles", run.seed)
+                moved = (Labelled(each.x, rng.permutation(each.connection)) for each in (fit, test))
+                add("shuffled_labels", 0, *moved)
+    dimensions = (
+        of_singles.both_signs(Labelled(part.values.astype(np.float32), part.connection))
+        for part in read_at["trained"]
+    )
+    add("neurons", 0, *dimensions)
+    rows = tables.frame(found.singles, of_singles.SingleRow)
+    for readout, mcc in rows.groupby("readout", sort=False).mcc.mean().items():
+        console.print(f"{site}: {readout}: MCC of the best single unit {mcc:.3f}")
 
 
 def _tokens(run: Run, source: Source, split: str, place: str) -> Activations:

@@ -7,8 +7,8 @@ The label of a token is the connection that it helps to encode. For each connect
    largest |t| statistic between tokens that encode the connection and tokens that do not.
 2. Decision trees of depth 1, 2 and 3 on the candidates are fitted on validation mazes and measured
    on test mazes, by balanced accuracy and Matthews correlation (docs/science.md#feature-map).
-3. Latents per connection: the fewest units whose tree comes within 0.01 of the best tree's balanced
-   accuracy (``claims.trees``).
+3. Latents per connection: the fewest units whose tree comes within 0.01 of the best tree's MCC on
+   validation mazes (``claims.trees``).
 
 Readouts compared: the SAE's ``latents``; controls that should fail, ``shuffled_labels``,
 ``frozen_decoder`` (an SAE with random decoder directions) and ``untrained_model``; baselines that
@@ -60,6 +60,7 @@ class FeatureRow:
     units: tables.Cells  # the latents or dimensions that the tree splits on; empty for directions
     balanced_accuracy: tables.Real
     mcc: tables.Real
+    mcc_chosen: tables.Real  # on validation mazes, by which sizes are chosen
     n_positive: tables.Int  # test tokens that encode the connection
     n_tokens: tables.Int  # all test tokens of the site
 
@@ -104,6 +105,7 @@ class Tree(NamedTuple):
     units: list[int]
     balanced_accuracy: float
     mcc: float
+    mcc_chosen: float
     n_positive: int
     n_tokens: int
 
@@ -119,7 +121,8 @@ def map_connections(
         for depth in depths:
             tree = _fit_tree(depth, x_fit, label)
             asked = units[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])]
-            found.append(_judged(e, depth, asked, truth, tree.predict(x_test)))
+            chosen = agreement(label, tree.predict(x_fit))[1]
+            found.append(_judged(e, depth, asked, chosen, truth, tree.predict(x_test)))
     return found
 
 
@@ -132,7 +135,9 @@ def map_directions(
     for e, label, truth in _labels(tokens):
         along_fit, along_test = (part.x @ directions[e] for part in (tokens.fit, tokens.test))
         tree = _fit_tree(1, along_fit[:, None], label)
-        found.append(_judged(e, 1, np.empty(0, int), truth, tree.predict(along_test[:, None])))
+        chosen = agreement(label, tree.predict(along_fit[:, None]))[1]
+        said = tree.predict(along_test[:, None])
+        found.append(_judged(e, 1, np.empty(0, int), chosen, truth, said))
     return found
 
 
@@ -153,10 +158,12 @@ def _fit_tree(depth: int, x: np.ndarray, label: np.ndarray) -> "DecisionTreeClas
     )
 
 
-def _judged(e: int, depth: int, units: np.ndarray, truth: np.ndarray, said: np.ndarray) -> Tree:
+def _judged(
+    e: int, depth: int, units: np.ndarray, chosen: float, truth: np.ndarray, said: np.ndarray
+) -> Tree:
     accuracy, mcc = agreement(truth, said)
     n_positive, n_tokens = int(truth.sum()), len(truth)
-    return Tree(e, depth, [int(u) for u in units], accuracy, mcc, n_positive, n_tokens)
+    return Tree(e, depth, [int(u) for u in units], accuracy, mcc, chosen, n_positive, n_tokens)
 
 
 def agreement(

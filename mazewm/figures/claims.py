@@ -34,13 +34,20 @@ READOUTS = (
     "latents", "neurons", "mean_difference", "linear_probe",
     "frozen_decoder", "untrained_model", "shuffled_labels",
 )  # fmt: skip
+DIRECT = ("mean_difference", "linear_probe")
 
 
-def readouts(features: pd.DataFrame) -> Figure:
-    """C1: how well the deepest tree on each readout tells connections apart; a panel for each
-    recipe, a marker for each seed."""
-    deepest = features.groupby(["run", "readout", "connection"]).depth.transform("max")
-    best, parted = features[features.depth == deepest], recipes(features.run)
+def readouts(singles: pd.DataFrame, features: pd.DataFrame) -> Figure:
+    """C1: how well the best single unit of each readout tells connections apart, the mean over SAEs
+    of several seeds; of the SAEs with random decoders the one that does best. Beside them, the
+    supervised directions of ``features``. A panel for each recipe, a marker for each seed."""
+    by_draw = singles.groupby(["run", "readout", "draw"]).mcc.transform("mean")
+    is_best = by_draw == by_draw.groupby([singles.run, singles.readout]).transform("max")
+    counted = singles[is_best | (singles.readout != "frozen_decoder")]
+    keys = ["run", "readout", "connection"]
+    mean = counted.groupby(keys, sort=False).mcc.mean().reset_index()
+    best = pd.concat([mean, features[features.readout.isin(DIRECT)][mean.columns]])
+    parted = recipes(singles.run)
     shown = [readout for readout in READOUTS if readout in set(best.readout)]
     figure, axes = grid(len(parted), 3, 0.4 + 0.36 * len(shown), 0.9, sharex=True, sharey=True)
     for axis, (recipe, runs) in zip(axes, parted.items(), strict=True):
@@ -61,11 +68,13 @@ def readouts(features: pd.DataFrame) -> Figure:
     axes[0].set_ylim(len(shown) - 0.5, -0.5)
     x_label(
         figure,
-        f"Matthews correlation of a tree of depth {best.depth.max()} (1: always right, 0: chance)",
+        "Matthews correlation of the best single unit (1: always right, 0: chance)",
     )
     n = best.connection.nunique()
+    n_draws = int(singles[singles.readout == "frozen_decoder"].draw.max() + 1)
     figure.suptitle(
-        f"C1  Which connection is this?  Dots: {n} connections; with bars: mean, 95 % interval"
+        f"C1  Which connection is this?  Dots: {n} connections; with bars: mean, 95 % interval\n"
+        f"(of {n_draws} SAEs of random directions, the best)"
     )
     return figure
 

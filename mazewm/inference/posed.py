@@ -29,7 +29,8 @@ Slots = Int[np.ndarray, "row slot"]
 
 
 class Compared(NamedTuple):
-    """What the model writes in answer to each question, beside the expected path."""
+    """What the model writes in answer to each question, beside the expected path. Of questions
+    that were not asked, the numbers are 0, ``instead`` is -1, and nothing agrees."""
 
     agrees: Bool[np.ndarray, "maze question"]  # the rollout is the expected path
     n_right: Int[np.ndarray, "maze question"]  # cells of it before the first other token

@@ -4,7 +4,7 @@ an edit inside the model does to the answers (docs/science.md#hit-and-spill).
 A question *counts* if it has one shortest path before and one after the edit, the model takes the
 first when it is not edited, and the second when the edited maze is in the prompt. It is *affected*
 if these two paths differ. A question that could not be answered before (the end of a corridor)
-always counts.
+counts whenever its path after the edit is the only shortest one.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from them. All other methods add or subtract ``dose`` times an arrow.
 
 Tokens (docs/science.md#where-an-edit-is-made): all of a writing site; the ``own`` token of a
 removed connection; ``one`` token, that of a random other connection; or all of a site ``dealt`` to
-several connections in turn, each class of tokens by itself.
+several connections in turn, one class of tokens after the other.
 """
 
 from collections.abc import Mapping, Sequence

@@ -104,15 +104,16 @@ class WritingSite:
         return np.sort(np.concatenate(parts))
 
     def turns(self, n_connections: int) -> Int[np.ndarray, " pos"]:
-        """Whose turn it is at each of the positions, if they are given to many in turn. Each class
-        of tokens begins one later than that before it, so that nobody gets tokens of one class
-        only.
+        """Whose turn it is at each of the positions, if they are given to many in turn: first all
+        tokens of one class are dealt, then all of the next. So each of many gets tokens of every
+        class, and of any class if there are more of them than connections.
 
         >>> WritingSite(0, ("c1", "<-->", LIST_END), TokenClass.C2).turns(3).tolist()
-        [0, 1, 1, 2, 2, 3, 3]
+        [0, 3, 1, 4, 2, 5, 3]
         """
         nth = (self.positions(n_connections) - 1) // TOKENS_PER_CONNECTION
-        return nth + np.arange(len(nth)) - np.searchsorted(nth, nth)
+        which_class = np.arange(len(nth)) - np.searchsorted(nth, nth)
+        return nth + which_class * n_connections
 
     def __str__(self) -> str:
         return f"{self.place} at {' and '.join(self.tokens)}"

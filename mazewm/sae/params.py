@@ -35,6 +35,11 @@ class SaeParams(Params):
     n_sweep_samples: Count  # to train each point of the sweep
     n_samples: Count  # to train the SAE at the operating point, and its second seed
     n_control_samples: Count  # to train the SAEs that are controls
+    # where connections are read: SAEs with different seeds, the trained one and its second seed
+    # among them, and SAEs with random decoders, of which the first is the control elsewhere
+    n_seeds: Annotated[int, Field(ge=2)]
+    n_frozen: Count
+    n_frozen_samples: Count  # to train each of the latter but the first
     n_sweep_mazes: Count  # validation mazes on which each point is evaluated
     n_evaluated_mazes: Count  # test mazes for the splice of the chosen SAE
     rollout_batch_size: Count

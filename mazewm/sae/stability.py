@@ -4,8 +4,8 @@
 Living latents (active on some held-out token) of one SAE are matched one to one with those of the
 other, such that the sum of |cos| of their decoder directions is largest (the Hungarian algorithm).
 The control uses as many random directions as the other SAE has living latents: those of the SAE
-with a frozen decoder. It has a third seed, because with the trained SAE's seed its directions would
-be those from which the trained SAE started."""
+with a frozen decoder. It has a seed of its own, because with the trained SAE's seed its directions
+would be those from which the trained SAE started."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from mazewm.io import tables
 from mazewm.model.sites import Place
 from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import FROZEN, SECOND_SEED
 from mazewm.sae.quality import latents_of
-
-SECOND_SEED, RANDOM = "second_seed", "frozen_decoder"
-SEEDS = {SECOND_SEED: 1, RANDOM: 2}  # added to the trained SAE's seed
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def compare(
     Which latents are living is determined on the held-out activations ``values``."""
     own, theirs = (np.flatnonzero(latents_of(sae, values).any(axis=0)) for sae in (trained, second))
     rows = match(place, SECOND_SEED, trained, own, second, theirs)
-    return rows + match(place, RANDOM, trained, own, frozen, np.arange(len(theirs)))
+    return rows + match(place, FROZEN, trained, own, frozen, np.arange(len(theirs)))
 
 
 def match(

@@ -1,5 +1,6 @@
 """All sparse autoencoders of one run: at each cached place a sweep, the SAE at the operating point,
-one with another seed, and two controls.
+one with another seed, and two controls; where connections are read, more seeds and more draws of
+the random control.
 """
 
 from collections.abc import Callable
@@ -18,11 +19,21 @@ from mazewm.model.sites import Place
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
 from mazewm.sae import quality, sweep, training
-from mazewm.sae.files import TRAINED, file_name
+from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import (
+    FROZEN,
+    SECOND_SEED,
+    TRAINED,
+    UNTRAINED_MODEL,
+    file_name,
+    frozen,
+    seed_of,
+    seeds,
+)
 from mazewm.sae.operating_point import FrontierRow, choose, operating_point
 from mazewm.sae.params import Point, SaeParams
 from mazewm.sae.quality import DescriptionRow, SpliceRow
-from mazewm.sae.stability import RANDOM, SECOND_SEED, SEEDS, StabilityRow, compare
+from mazewm.sae.stability import StabilityRow, compare
 
 # Makes a Detector, which measures how well latents identify each connection, from validation tokens
 # of one class.
@@ -51,7 +62,7 @@ class _AtPlace:
 
     def __init__(self, run: Run, name: str, model: Transformer, params: SaeParams) -> None:
         cached = run.folder("activations")
-        self.name, self.model, self.params, self.seed = name, model, params, run.seed
+        self.name, self.model, self.params, self.run = name, model, params, run
         self.place = Place.parse(name, model.params.n_layers, str(cached))
         self.train = {
             kind: read(cached / kind / "train" / name).values for kind in ("trained", "untrained")
@@ -60,7 +71,7 @@ class _AtPlace:
         self.validation = read(cached / "trained" / "validation" / name)
         mean = self.train["trained"].mean(axis=0, dtype=np.float64)
         self.splicing = quality.Splicing(
-            model, self.place, mean, run.seed, params.rollout_batch_size
+            model, self.place, mean, seed_of("sweep", run), params.rollout_batch_size
         )
 
     def sweep(self, detect: sweep.Detector, mazes: Mazes, fits: Progress) -> list[FrontierRow]:
@@ -87,15 +98,16 @@ class _AtPlace:
         """Train, save and describe the SAE at the operating point, its second seed, and the two
         controls."""
         params, values = self.params, self.train["trained"]
-        second, third = (self.seed + SEEDS[kind] for kind in (SECOND_SEED, RANDOM))
         saes = {
-            TRAINED: training.train(values, params, point, self.seed, params.n_samples),
-            SECOND_SEED: training.train(values, params, point, second, params.n_samples),
-            RANDOM: training.train(
-                values, params, point, third, params.n_control_samples, frozen_decoder=True
-            ),
-            "untrained_model": training.train(
-                self.train["untrained"], params, point, self.seed, params.n_control_samples
+            TRAINED: self._train(TRAINED, point, params.n_samples),
+            SECOND_SEED: self._train(SECOND_SEED, point, params.n_samples),
+            FROZEN: self._train(FROZEN, point, params.n_control_samples, frozen_decoder=True),
+            UNTRAINED_MODEL: training.train(
+                self.train["untrained"],
+                params,
+                point,
+                seed_of(UNTRAINED_MODEL, self.run),
+                params.n_control_samples,
             ),
         }
         for kind, sae in saes.items():
@@ -104,7 +116,7 @@ class _AtPlace:
                 kind,
                 self.place,
                 sae,
-                self.test["untrained" if kind == "untrained_model" else "trained"],
+                self.test["untrained" if kind == UNTRAINED_MODEL else "trained"],
             )
             found.descriptions.extend(described)
             whole = described[0]
@@ -115,13 +127,30 @@ class _AtPlace:
             fits.advance()
         trained, values = saes[TRAINED], self.test["trained"].values
         found.stability.extend(
-            compare(self.place, trained, saes[SECOND_SEED], saes[RANDOM], values)
+            compare(self.place, trained, saes[SECOND_SEED], saes[FROZEN], values)
         )
         found.splices.append(splice := self.splicing.quality(trained, mazes))
         console.print(
             f"{self.name}: solved {splice.solved_clean:.1%} clean, {splice.solved_spliced:.1%} "
             "spliced"
         )
+
+    def more(self, point: Point, folder: Path, fits: Progress) -> None:
+        """Train and save more seeds of the SAE at the operating point, and of the control with a
+        random decoder."""
+        params = self.params
+        fits_left = dict.fromkeys(seeds(params.n_seeds)[2:], params.n_samples)
+        fits_left |= dict.fromkeys(frozen(params.n_frozen)[1:], params.n_frozen_samples)
+        for kind, n_samples in fits_left.items():
+            sae = self._train(kind, point, n_samples, frozen_decoder=kind.startswith(FROZEN))
+            sae.save(folder / file_name(self.name, kind))
+            fits.advance()
+
+    def _train(
+        self, kind: str, point: Point, n_samples: int, frozen_decoder: bool = False
+    ) -> SparseAutoencoder:
+        values, seed = self.train["trained"], seed_of(kind, self.run)
+        return training.train(values, self.params, point, seed, n_samples, frozen_decoder)
 
 
 def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
@@ -132,18 +161,19 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         Transformer.load(run.weights),
         cached_places(run.folder("activations") / "trained" / "train"),
     )
-    locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
+    locations = Locations.load(run.folder("activations"), model.params.n_layers)
     judged_on, held_out = (
         run.mazes("validation")[: params.n_sweep_mazes],
         run.mazes("test")[: params.n_evaluated_mazes],
     )
-    # four SAEs at the operating point
-    fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4))
+    # four SAEs at the operating point of each place, and the others where connections are read
+    n_more = params.n_seeds - 2 + params.n_frozen - 1
+    fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4) + n_more)
     found = Studied()
     for name in names:
         here = _AtPlace(run, name, model, params)
         token_class = next(
-            (each.token_class for each in locations if each.place == here.place),
+            (each.token_class for each in locations.studied if each.place == here.place),
             PAPER_LOCATION.token_class,
         )
         rows = here.sweep(detector_of(here.validation, token_class), judged_on, fits)
@@ -151,4 +181,6 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         point = operating_point(rows)
         console.print(f"{name}: {point.width} latents and sparsity {point.sparsity:g} are chosen")
         here.at_point(point, folder, fits, held_out, found)
+        if here.place == locations.reading.place:
+            here.more(point, folder, fits)
     return found

@@ -9,9 +9,9 @@ from mazewm.circuits.attention import (
     AttentionRow,
     BindingHead,
     attention_profile,
-    binding_heads,
     connectivity_heads,
     earlier,
+    own_mass,
     position_bins,
 )
 from mazewm.circuits.params import CircuitParams
@@ -25,7 +25,7 @@ PARAMS = CircuitParams(
     n_swaps=7,
     batch_size=11,
     connectivity_threshold=0.5,
-    binding_ratio=2.0,
+    n_binding_mazes=41,
     n_position_bins=3,
     n_threads=1,
 )
@@ -130,16 +130,14 @@ def test_heads_are_chosen_by_what_they_do(rows):
     (found,) = connectivity_heads(rows, C2, 0.5)
     assert found[:2] == (0, 0)
     assert found.own_mass == pytest.approx(1, abs=1e-4)
-    assert [head[:2] for head in binding_heads(rows, C2, 2.0)] == [(0, 0)]
 
 
 def test_no_head_is_no_head(rows):
     assert connectivity_heads(rows, PAPER_LOCATION, 0.5) == []
-    assert binding_heads(rows, PAPER_LOCATION, 2.0) == []
-    assert binding_heads(rows, Location(0, TokenClass.C1), 2.0) == []
+    assert connectivity_heads(rows, Location(0, TokenClass.C1), 0.5) == []
 
 
-def test_binding_heads_are_of_the_sites_block_and_connectivity_heads_of_all_before():
+def test_connectivity_heads_are_of_all_blocks_up_to_the_sites():
     rows = [
         AttentionRow(layer, head, "c2", "own_mass", 0, control, mean, 0.0, 3)
         for layer, head, own in ((0, 0, 0.9), (1, 0, 0.3), (1, 1, 0.7), (1, 2, 0.15), (2, 0, 0.9))
@@ -147,4 +145,4 @@ def test_binding_heads_are_of_the_sites_block_and_connectivity_heads_of_all_befo
     ]
     site = Location(1, TokenClass.C2)
     assert connectivity_heads(rows, site, 0.5) == [BindingHead(0, 0, 0.9), BindingHead(1, 1, 0.7)]
-    assert binding_heads(rows, site, 2.0) == [BindingHead(1, 1, 0.7), BindingHead(1, 0, 0.3)]
+    assert own_mass(rows, site) == {(0, 0): 0.9, (1, 0): 0.3, (1, 1): 0.7, (1, 2): 0.15}

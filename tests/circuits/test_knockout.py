@@ -25,7 +25,7 @@ PARAMS = CircuitParams(
     n_swaps=7,
     batch_size=13,
     connectivity_threshold=0.5,
-    binding_ratio=2.0,
+    n_binding_mazes=41,
     n_position_bins=3,
     n_threads=1,
 )
@@ -153,12 +153,18 @@ def test_block_that_does_nothing_has_no_circuit():
     )
 
 
+def subjects() -> tuple[Subject, Subject]:
+    """Test mazes, and those on which heads and edges are chosen."""
+    return tuple(Subject(toy.planted(), some, 0, 13) for some in (MAZES[:61], MAZES[61:150]))
+
+
 def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
     known = [Readable(location, toy.planted_sae(), toy.BEST) for location in (C2, PAPER_LOCATION)]
-    traced = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, PARAMS)
+    traced = tracing.trace_subject(*subjects(), known, PARAMS)
     assert {(row.site, row.kind) for row in traced.rows["heads"]} == {
         (str(C2), "binding"),
         (str(C2), "connectivity"),
+        (str(PAPER_LOCATION), "binding"),  # the head that reads everything
     }
     assert {row.site for row in traced.rows["faithfulness"]} == {str(C2), str(PAPER_LOCATION)}
     assert {row.site for row in traced.rows["ov_consistency"]} == {str(C2), str(PAPER_LOCATION)}
@@ -167,16 +173,17 @@ def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
     traced.write(tmp_path)
     for name, rows in traced.rows.items():
         assert len(tables.read(tmp_path / f"{name}.parquet", tracing.ROW_TYPES[name])) == len(rows)
-    again = tracing.trace_subject(Subject(toy.planted(), MAZES[:61], 0, 13), known, PARAMS)
+    again = tracing.trace_subject(*subjects(), known, PARAMS)
     assert again == traced
 
 
 def test_paper_site_is_measured_once_if_it_is_the_consolidation_site():
     traced = tracing.trace_subject(
-        Subject(toy.planted(), MAZES[:61], 0, 13),
+        *subjects(),
         [Readable(PAPER_LOCATION, toy.planted_sae(), {})],
         PARAMS,
     )
-    assert [row.circuit for row in traced.rows["faithfulness"]] == ["binding", "complement"]
+    names = ["binding", "complement", "random"]
+    assert [row.circuit for row in traced.rows["faithfulness"]] == names
     assert traced.rows["knockouts"] == [] and traced.rows["ov_consistency"] == []
     assert isinstance(traced.rows["faithfulness"][0], FaithfulnessRow)

@@ -24,7 +24,7 @@ scale: toy
 circuits: {}
 scales:
   toy:
-    circuits: {n_mazes: 43, batch_size: 17, connectivity_threshold: 0.5, binding_ratio: 2.0,
+    circuits: {n_mazes: 43, batch_size: 17, connectivity_threshold: 0.5, n_binding_mazes: 40,
       n_position_bins: 3, n_swaps: 7, n_threads: 1}
 """
 
@@ -37,6 +37,7 @@ def traced(tmp_path, monkeypatch):
         run.folder(kind).mkdir(parents=True)
     (tmp_path / "params.yaml").write_text(PARAMS)
     mazes.write(run.maze_file("test"), toy.trees(47))
+    mazes.write(run.maze_file("validation"), toy.trees(97, seed=3))
     toy.planted().save(run.weights)
     toy.planted_sae().save(run.folder("saes") / "0.resid_post.safetensors")
     Locations(C2, WritingSite(0, (";",), TokenClass.C2)).save(run.folder("activations"))
@@ -57,7 +58,16 @@ def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):
     from mazewm.figures import circuits
 
     binding = traced["heads"][traced["heads"].kind == "binding"]
-    assert binding[["site", "layer", "head"]].values.tolist() == [[str(C2), 0, 0]]
+    assert binding[["site", "layer", "head"]].values.tolist() == [
+        [str(C2), 0, 0],
+        [str(PAPER_LOCATION), 0, 1],  # which reads everything
+    ]
+    assert set(traced["binding"].site) == {f"0.resid_post at {c}" for c in ("<-->", "c2", ";")}
+    assert len(traced["edges"]) > 7 * 60
+    assert set(traced["circuit"].source + " > " + traced["circuit"].to) == {
+        "own c1 > last path",
+        "own c2 > last path",
+    }, "head 1 reads everything"
     knocked = traced["knockouts"].query("heads == 'binding' and ablation == 'mean'")
     assert np.allclose(knocked.effect_own, 1)
     assert len(traced["patch_pairs"]) == 7 and set(traced["patches"].pair) == set(range(7))
@@ -69,7 +79,7 @@ def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):
         circuits.own_mass(traced["attention"]),
         circuits.ov_norms(traced["ov_norms"]),
         circuits.consistency(consistency, cosines, str(C2)),
-        circuits.consistency(consistency, cosines, str(PAPER_LOCATION)),
+        circuits.consistency(consistency.query("heads != 'binding'"), cosines[:0], str(C2)),
         circuits.knockouts(traced["knockouts"], [str(C2), str(PAPER_LOCATION)]),
     ]
     for number, figure in enumerate(figures):

@@ -51,7 +51,11 @@ def test_c6a_latents_beyond_training():
     alike.loc[changed, "n_hit"] += np.where(own[changed].pair % 5 == 0, 1, -1)
     as_good = edits_of(book[book.method != "random_direction"], alike)
     assert verdict(capacity.holds_more(as_good, MOST)) == "not beyond the control"
+    found = capacity.by_walkers(Edits(book, pairs(book, blind=0.1, near=0.4), WRITING), MOST)
+    assert found["blind"]["value"] == pytest.approx(0.1)
+    assert found["near"]["value"] == pytest.approx(0.4)
     only_short = corridors(ks=(1,))
+    assert capacity.by_walkers(edits_of(only_short), MOST) == {}
     found = capacity.holds_more(edits_of(only_short), MOST)
     assert verdict(found) == "unmeasured" and found.reason == capacity.NOT_FOUND
 

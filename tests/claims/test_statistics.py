@@ -12,6 +12,7 @@ from mazewm.claims.statistics import (
     Interval,
     Ratio,
     Sample,
+    _square_and_add,
     contrast,
     estimate,
     holm,
@@ -19,7 +20,6 @@ from mazewm.claims.statistics import (
     paired,
     rounded,
     share,
-    unpaired,
     wilson,
 )
 from mazewm.results import for_choosing
@@ -211,14 +211,9 @@ def test_values_that_are_all_alike_are_no_point():
     [(56, 70, 48, 80, 0.0524, 0.3339), (9, 10, 3, 10, 0.1705, 0.8090), (10, 10, 0, 10, 0.6075, 1)],
 )
 def test_newcombes_examples(x1, n1, x2, n2, low, high):
-    found = unpaired(Sample(x1 / n1, 0, n1), Sample(x2 / n2, 0, n2))
+    parts = [(1.0, Sample(x1 / n1, 0, n1)), (-1.0, Sample(x2 / n2, 0, n2))]
+    found = _square_and_add(parts, None)
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_unpaired_means_have_both_errors():
-    found = unpaired(Sample(0.6, 0.3, 100), Sample(0.5, 0.4, 100))
-    assert found.value == pytest.approx(0.1) and found.p_above == pytest.approx(stats.norm.sf(2))
-    assert found.high - found.value == pytest.approx(1.959964 * 0.05)
 
 
 def test_few_clusters_of_shares_have_wilsons_interval_and_of_others_none():

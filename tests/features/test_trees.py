@@ -165,10 +165,13 @@ def test_latents_per_connection_takes_the_fewest_within_a_hundredth():
         (1, 2, 0.94, [1, 2]),
         (1, 3, 0.945, [1, 2, 9]),
     ]
-    frame = pd.DataFrame(rows, columns=["connection", "depth", "balanced_accuracy", "units"])
+    frame = pd.DataFrame(rows, columns=["connection", "depth", "mcc_chosen", "units"])
     assert latents_per_connection(frame).to_dict() == {0: 1, 1: 2}
-    frame.loc[0, "balanced_accuracy"] = 0.983
+    frame.loc[0, "mcc_chosen"] = 0.983
     assert latents_per_connection(frame).to_dict() == {0: 2, 1: 2}
+    hardly = frame.assign(mcc_chosen=frame.mcc_chosen - 0.25)
+    assert latents_per_connection(hardly).to_dict() == {0: 2}, "the other is not detected"
+    assert latents_per_connection(frame.assign(mcc_chosen=0.0)).empty
 
 
 def test_mean_differences_by_hand():

@@ -29,7 +29,17 @@ from planted import (
     knockout_rows,
 )
 
-from mazewm.figures import capacity, circuits, claims, comparison, edits, runs, verdicts, world
+from mazewm.figures import (
+    capacity,
+    circuits,
+    claims,
+    comparison,
+    edits,
+    paths,
+    runs,
+    verdicts,
+    world,
+)
 from mazewm.figures.style import DPI, WIDTH, save
 from mazewm.localize.locations import PAPER_LOCATION
 
@@ -83,7 +93,11 @@ FIGURES = {
     "training": lambda: runs.training(history()),
     "consolidation": lambda: runs.consolidation(of_both_runs(consolidation_rows())),
     "formation": lambda: runs.formation(formation(), history()),
-    "readouts": lambda: claims.readouts(of_both_runs(feature_rows(READOUTS))),
+    "readouts": lambda: claims.readouts(curve("singles"), of_both_runs(feature_rows(READOUTS))),
+    "C2 binding": lambda: paths.binding(curve("binding")),
+    "C2 path": lambda: paths.graph(curve("edges")),
+    "C2 path of no pair": lambda: paths.graph(curve("edges").head(0)),
+    "C2 binding of no head": lambda: paths.binding(curve("binding").head(0)),
     "claims": lambda: verdicts.claims(claims_table()),
 }
 

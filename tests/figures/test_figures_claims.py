@@ -55,7 +55,7 @@ def test_a_method_has_one_colour_in_every_figure():
     drawn = [
         claims.own_mass(compared().curves["attention"], 0.5),
         claims.knock_outs(of_both_runs(knockout_rows(KNOCKED))),
-        claims.readouts(of_both_runs(feature_rows(READOUTS))),
+        claims.readouts(curve("singles"), of_both_runs(feature_rows(READOUTS))),
         circuits.knockouts(knockout_rows(KNOCKED), [str(SITE)]),
         edits.asymmetry(curve("doses")),
         capacity.capacity(curve("corridors"), curve("held")),
@@ -97,7 +97,7 @@ def test_claims_are_coloured_by_verdict_and_said_in_words():
     table = claims_table()
     [axis, _] = verdicts.claims(table).axes
     labels = [text.get_text() for text in axis.get_yticklabels()]
-    assert [label.split()[0] for label in labels][:5] == ["W1a", "W1b", "C1", "C2", "C3a"]
+    assert [label.split()[0] for label in labels][:5] == ["W1a", "W1b", "C1", "C2", "C2b"]
     rows = table[(table.run == "learned-0") & (table.n > 0)].set_index("id")
     points = {
         labels[round(float(box.lines[0].get_ydata()[0]))].split()[0]: box for box in axis.containers

@@ -127,13 +127,18 @@ def test_dealt_by_hand():
     assert (connection[:, [0, 1, 2, 3]] == SEVERAL.added[:, [0, 1, 2, 0]]).all()
 
 
+@pytest.mark.parametrize("tokens", [("c1", "<-->"), ("c1", "<-->", ";", LIST_END), ("c2",)])
 @pytest.mark.parametrize("k", range(2, 9))
-def test_each_connection_is_dealt_tokens_of_every_class(k):
-    site = replace(WRITING, tokens=("c1", "<-->"))
-    of_class = {name: connection_positions(9, TokenClass(name)) for name in site.tokens}
-    for name, at in of_class.items():
-        turns = site.turns(9)[np.isin(site.positions(9), at)] % k
-        assert set(turns) == set(range(k)), name
+@pytest.mark.parametrize("n", [5, 6, 9, 10])
+def test_each_connection_is_dealt_tokens_of_every_class(n, k, tokens):
+    """If there are more of them than connections in the prompt, at least some of any class."""
+    site = replace(WRITING, tokens=tokens)
+    at, turns = site.positions(n), site.turns(n) % k
+    if len(at) >= k:
+        assert set(turns) == set(range(k))
+    for name in set(tokens) - {LIST_END}:
+        mine = turns[np.isin(at, connection_positions(n, TokenClass(name)))]
+        assert len(set(mine)) == min(n, k), name
 
 
 @pytest.mark.parametrize(("name", "usual"), [("latents", 1), ("frozen_decoder", 2)])

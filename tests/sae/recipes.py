@@ -21,6 +21,9 @@ def recipe(**changes: object) -> SaeParams:
         "n_sweep_samples": 1_000,
         "n_samples": 50_000,
         "n_control_samples": 10_000,
+        "n_seeds": 2,
+        "n_frozen": 1,
+        "n_frozen_samples": 1_000,
     }
     values |= {
         "n_sweep_mazes": 7,

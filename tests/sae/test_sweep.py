@@ -14,11 +14,15 @@ from toys import tiny
 from mazewm.localize.activations import Activations
 from mazewm.maze.tokens import Vocabulary
 from mazewm.model.sites import Place, Site
+from mazewm.run import Run
 from mazewm.sae import operating_point, quality, stability, sweep
+from mazewm.sae.files import FROZEN, SECOND_SEED, seed_of
+from mazewm.sae.files import TRAINED as TRAINED_KIND
 from mazewm.sae.params import Point
 from mazewm.sae.training import train
 
 PLACE = Place(0, Site.RESID_POST)
+KINDS = (TRAINED_KIND, SECOND_SEED, FROZEN)
 
 
 def point(width, sparsity, n_lost, n_gained=0, n_mazes=700):
@@ -191,7 +195,7 @@ def test_the_control_does_not_know_where_the_trained_sae_started():
     must not have them."""
     began, second, control = (
         train(TOKENS, recipe(batch_size=101), Point(7, 2.0), nth, 101, frozen_decoder=True)
-        for nth in (0, stability.SEEDS["second_seed"], stability.SEEDS["frozen_decoder"])
+        for nth in (seed_of(kind, Run.named("rotary-all-0")) for kind in KINDS)
     )
     for one, other in ((began, second), (began, control), (second, control)):
         rows = stability.match(PLACE, "frozen_decoder", one, np.arange(7), other, np.arange(7))

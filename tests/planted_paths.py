@@ -1,0 +1,76 @@
+"""Tables of binding heads and of edges in which the truth is planted."""
+
+import numpy as np
+import pandas as pd
+
+from mazewm.circuits.edges import EDGES, LAST, N_RANDOM, NODES, name_of
+from mazewm.claims.circuits import RANDOM
+
+PATH = (("own c1", "own c2"), ("own c2", "last path"))
+N_PAIRS = 40
+
+
+def binding_rows(
+    lost: dict[str, float], site: str, n: int = 60, noise: float = 0.05
+) -> pd.DataFrame:
+    """Projections of ``n`` mazes, of which two each have equal connections; ``lost`` by set of
+    heads, of what falls from 1 to 0.4."""
+    rng = np.random.default_rng(0)
+    lost = {"none": 0.0, "all": 1.0} | dict.fromkeys(RANDOM, 0.5) | lost
+    parts = [
+        pd.DataFrame(
+            {
+                "site": site,
+                "split": "test",
+                "heads": heads,
+                "maze_id": np.arange(n),
+                "connection_set": np.arange(n) // 2,
+                "connection": 0,
+                "projection": 1 - 0.6 * share + noise * rng.standard_normal(n),
+            }
+        )
+        for heads, share in lost.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def edge_rows(
+    effects: dict[str, float] | None = None, n_wrong: int = 3, noise: float = 0.1
+) -> pd.DataFrame:
+    """The metric falls from 4 to -4 along PATH; ``effects`` are those of the circuit, of its
+    complement and of as many random edges."""
+    rng = np.random.default_rng(1)
+    sums = {"circuit": 0.95, "complement": 0.05, "random": 0.1} | (effects or {})
+    effect = {("none", ""): 0.0, ("all", ""): 1.0}
+    effect |= {("cut", name_of(edge)): 0.1 if named(edge) in PATH else 1.0 for edge in EDGES}
+    effect |= {(kind, NODES[a]): 1.0 for kind in ("from", "direct") for a in range(LAST)}
+    effect |= {("head", f"{layer}.{head}"): 0.8 for layer in (0, 1) for head in (0, 1)}
+    effect |= {(kind, ""): sums[kind] for kind in ("circuit", "complement")}
+    effect |= {("random", str(nth)): sums["random"] for nth in range(N_RANDOM)}
+    is_wrong = np.arange(N_PAIRS + n_wrong) >= N_PAIRS
+    parts = [
+        pd.DataFrame(
+            {
+                "split": "test",
+                "maze_id": np.arange(len(is_wrong)),
+                "connection_set": np.arange(len(is_wrong)),
+                "pair": np.arange(len(is_wrong)),
+                "kind": kind,
+                "of": of,
+                "metric": np.where(is_wrong, -9.0, 4 - 8 * share)
+                + noise * rng.standard_normal(len(is_wrong)),
+            }
+        )
+        for (kind, of), share in effect.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def named(edge: tuple[int, int]) -> tuple[str, str]:
+    """An edge as names of nodes."""
+    return NODES[edge[0]], NODES[edge[1]]
+
+
+def circuit_rows(path: tuple[tuple[str, str], ...] = PATH) -> pd.DataFrame:
+    """The circuit as chosen."""
+    return pd.DataFrame([(a, b, 0.9) for a, b in path], columns=["source", "to", "lost"])
