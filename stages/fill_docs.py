@@ -109,7 +109,8 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
     trained = [connections(family) for family in scale["mazes"]["families"].values()]
     names = results(metrics) | {
         # the same with later positions trained (docs/science.md#position-jitter)
-        "position_jitter": results(metrics / "position_jitter"),
+        "position_jitter": results(metrics / "position_jitter")
+        | {"params": read_yaml(metrics / "position_jitter" / "params.yaml")},
         "measured": read_yaml(folder / "measured.yaml"),
         "params": params,
         "stages": list(read_yaml(root / "dvc.yaml")["stages"]),

@@ -2,6 +2,7 @@
 first page is short.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
 from stages import fill_docs
 from stages.imports import ROOT
 
@@ -172,3 +174,23 @@ def test_every_quantity_has_an_anchor_of_its_own():
                 f"{file.relative_to(ROOT)} points to docs/science.md#{anchor}, which has no such "
                 "heading"
             )
+
+
+def test_the_run_with_jitter_differs_from_the_others_in_nothing_else():
+    """Its results are not those of this pipeline's stages, so they would go stale unseen."""
+    params = read_yaml(ROOT / "params.yaml")
+    jittered = read_yaml(ROOT / "metrics" / "position_jitter" / "params.yaml")
+    assert jittered["training"].pop("position_jitter") > 0
+    assert params["training"].pop("position_jitter") == 0
+    assert jittered.pop("encodings") == ["learned"] and params.pop("encodings")
+    assert jittered.pop("results") != params.pop("results")
+    assert jittered == params
+
+
+def test_a_table_begins_after_a_blank_line():
+    """Otherwise it would be text of the paragraph or list above it."""
+    for name in ("README.md", "docs/claims.md"):
+        lines = (ROOT / name).read_text().splitlines()
+        for before, line in itertools.pairwise(lines):
+            if line.startswith("| ") and not before.startswith("|"):
+                assert before == "", f"{name}: {line}"

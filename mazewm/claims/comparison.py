@@ -31,6 +31,7 @@ TABLES = (
     "boards",
     "attention",
     "binding",
+    "connections",
     "edges",
     "knockouts",
     "patching",

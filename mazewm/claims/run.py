@@ -11,6 +11,7 @@ from mazewm.claims import (
     capacity,
     causal,
     circuits,
+    connections,
     edit_tables,
     planning,
     robustness,
@@ -201,6 +202,12 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         "held": edit_tables.held(edits),
         "patching": effects,
         "edges": circuits.edge_shares(edges, tables.circuit),
+        "connections": connections.by_connection(
+            tables.features[tables.features.site == found],
+            tables.singles,
+            tables.ov_consistency[tables.ov_consistency.site == found],
+            edits,
+        ),
     }
     shown = [edits.setting(kind, "latents", edits.sizes[-1]) for kind in ("add", "remove")]
     return Scored(metrics, claims, curves, shown)

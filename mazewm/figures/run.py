@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mazewm import results
 from mazewm.claims.run import RunTables, Scored
-from mazewm.figures import attention, believed, circuits, patching
+from mazewm.figures import attention, believed, circuits, connections, patching
 from mazewm.figures.style import save, use_style
 from mazewm.run import Run
 
@@ -43,6 +43,9 @@ def draw_run(folder: Path, run: Run, tables: RunTables, scored: Scored) -> None:
         "attribution": lambda: patching.attribution(pairs, patches),
         "edited_mazes": lambda: believed.edited_mazes(
             tables.pairs, results.table(run, "edited"), scored.shown
+        ),
+        "connections": lambda: connections.connections(
+            scored.curves["connections"], run.mazes("test").grid, name
         ),
         "believed_mazes": lambda: believed.believed_mazes(run.mazes("test"), tables.beliefs),
     }

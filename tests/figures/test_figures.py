@@ -17,6 +17,7 @@ from figures.made_up import (
     history,
     of_both_runs,
     ov_norms,
+    scored,
     writing,
 )
 from planted import (
@@ -34,6 +35,7 @@ from mazewm.figures import (
     circuits,
     claims,
     comparison,
+    connections,
     edits,
     paths,
     runs,
@@ -42,6 +44,7 @@ from mazewm.figures import (
 )
 from mazewm.figures.style import DPI, WIDTH, save
 from mazewm.localize.locations import PAPER_LOCATION
+from mazewm.maze.lattice import lattice
 
 HERE, PAPER = str(SITE), str(PAPER_LOCATION)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -96,6 +99,12 @@ FIGURES = {
     "readouts": lambda: claims.readouts(curve("singles"), of_both_runs(feature_rows(READOUTS))),
     "C2 binding": lambda: paths.binding(curve("binding")),
     "C2 path": lambda: paths.graph(curve("edges")),
+    "connections": lambda: connections.connections(
+        scored().curves["connections"], lattice(3), "learned-0"
+    ),
+    "no connections": lambda: connections.connections(
+        scored().curves["connections"].head(0), lattice(3), "learned-0"
+    ),
     "C2 path of no pair": lambda: paths.graph(curve("edges").head(0)),
     "C2 binding of no head": lambda: paths.binding(curve("binding").head(0)),
     "claims": lambda: verdicts.claims(claims_table()),
