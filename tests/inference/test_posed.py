@@ -17,6 +17,7 @@ from mazewm.maze.lattice import lattice
 from mazewm.maze.routes import routes
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode
 from mazewm.model.positions import ENCODINGS
+from mazewm.model.reading import Prefix
 from mazewm.model.sites import Place, Site
 
 MAZES = trees(97)
@@ -110,14 +111,20 @@ def test_answers_are_those_of_rollouts(encoding):
     assert not np.array_equal(written[0], written[None])
 
 
-@pytest.mark.parametrize("n_tokens", [1, 1000])
-def test_how_many_questions_share_a_row_changes_nothing(monkeypatch, n_tokens):
+def of_rotary() -> tuple[ReadLists, np.ndarray, Prefix, Compared]:
+    """Lists that a model has read, the paths expected, the edited prefix, and all answers."""
     model = wanderer("rotary")
     read = ReadLists.of(model, LISTS, {0, 1})
     written = rollouts(model, read.prefix, asking(ORIGIN[:, :, None]))
     path = some_of_each([written, np.full_like(written, -1)])
     prefix = read.edited(edit_after(0))
     usual = Posed.of(read, asking(path), {0}).compare(prefix, 0)
+    return read, path, prefix, usual
+
+
+@pytest.mark.parametrize("n_tokens", [1, 1000])
+def test_how_many_questions_share_a_row_changes_nothing(monkeypatch, n_tokens):
+    read, path, prefix, usual = of_rotary()
     monkeypatch.setattr(posed, "MOST_TOKENS", n_tokens)
     other = Posed.of(read, asking(path), {0}).compare(prefix, 0)
     for name, a, b in zip(Compared._fields, usual, other, strict=True):
@@ -126,12 +133,7 @@ def test_how_many_questions_share_a_row_changes_nothing(monkeypatch, n_tokens):
 
 def test_of_some_questions_only_theirs_are_answered():
     """As if all were asked; a maze may have none."""
-    model = wanderer("rotary")
-    read = ReadLists.of(model, LISTS, {0, 1})
-    written = rollouts(model, read.prefix, asking(ORIGIN[:, :, None]))
-    path = some_of_each([written, np.full_like(written, -1)])
-    prefix = read.edited(edit_after(0))
-    usual = Posed.of(read, asking(path), {0}).compare(prefix, 0)
+    read, path, prefix, usual = of_rotary()
     is_asked = np.random.default_rng(0).random((11, 72)) < 0.3
     is_asked[4] = False
     some = Posed.of(read, asking(path), {0}, is_asked).compare(prefix, 0)
