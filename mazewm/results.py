@@ -53,6 +53,8 @@ TABLES: dict[str, tuple[str, str]] = {
     "units": ("interventions", "UnitRow"),
     "probes": ("planning", "ProbeRow"),
     "steering": ("planning", "SteerRow"),
+    "whole": ("planning", "WholeRow"),
+    "frame": ("planning", "FrameRow"),
 }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from circuits import planted_circuit
 from planted_edits import MOST, WRITING, ledger, pairs
+from planted_frame import holding, writing
 from planted_paths import binding_rows, circuit_rows, edge_rows
 
 from mazewm.claims.run import RunTables
@@ -633,6 +634,8 @@ def run_tables(
             }
         ),
         **patch_rows(),
+        "whole": holding(0.9, 0.6, 0.3),
+        "frame": writing(0.3, 0.8),
         "probes": probe_rows({("target", 0): 0.5, ("target", 2): 0.9}),
         "steering": steer_rows(STEERED),
         "writing": writing_rows(),

@@ -33,6 +33,8 @@ TABLES = (
     "binding",
     "connections",
     "edges",
+    "whole",
+    "frame",
     "knockouts",
     "patching",
     "frontier",

@@ -13,6 +13,7 @@ from mazewm.claims import (
     circuits,
     connections,
     edit_tables,
+    frame,
     planning,
     robustness,
     saes,
@@ -32,7 +33,7 @@ from mazewm.run import Run
 
 # tables about single mazes; those of stage measure_behaviour first
 ABOUT_MAZES = ("behaviour", "answers", "beliefs", "detours", "states", "spellings")
-WITH_SETS = (*ABOUT_MAZES, "ledger", "pairs", "steering", "binding", "edges")
+WITH_SETS = (*ABOUT_MAZES, *["ledger", "pairs", "steering", "binding", "edges", "whole", "frame"])
 AT_CONSOLIDATION, AT_SOURCE, AT_PAPER = "consolidation", "source", "paper"
 
 
@@ -68,6 +69,8 @@ class RunTables:
     patches: pd.DataFrame
     probes: pd.DataFrame
     steering: pd.DataFrame
+    whole: pd.DataFrame  # with connection_set, too
+    frame: pd.DataFrame  # with connection_set, too
     writing: pd.DataFrame
     history: pd.DataFrame
     formation: pd.DataFrame
@@ -135,6 +138,8 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         verdicts.encodes_connections(tables.singles),
         circuits.binds_the_cells(tables.binding, found),
         circuits.is_a_circuit(edges, tables.circuit),
+        frame.holds_the_maze(tables.whole),
+        frame.writes_there(tables.frame),
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
         causal.is_causal("C4a", edits, "add"),
@@ -193,6 +198,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             effects, attribution_agreement(tables.patch_pairs, tables.patches)
         ),
         "beyond": planning.summary(tables.probes),
+        "after_the_list": frame.summary(tables.whole, tables.frame),
         "claims": {one.id: _figures(one) for one in claims},
     }
     curves = curves_of(tables) | {
@@ -230,6 +236,8 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "positions": tables.positions[tables.positions.site == found],
         "beyond": planning.probe_curves(tables.probes),
         "steering": planning.steering_curves(tables.steering),
+        "whole": frame.whole_curve(tables.whole),
+        "frame": frame.written_curve(tables.frame),
         "writing": tables.writing,
         "history": tables.history,
         "formation": tables.formation,

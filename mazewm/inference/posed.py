@@ -6,7 +6,7 @@ the path after those before it. Up to the last block that an edit leaves alone, 
 read only once for all edits. Questions from one origin share the tokens that state it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ OPENING = Asking.TARGET  # tokens before the first that depends on the target
 
 Row = Int[np.ndarray, " row"]
 Slots = Int[np.ndarray, "row slot"]
+# what is added to the residual stream at tokens of the question, for each maze
+Pushes = Mapping[Asking, Float[Tensor, "maze d_model"]]
 
 
 class Compared(NamedTuple):
@@ -56,6 +58,24 @@ class _Pack:
     reading: Reading  # without the prefix
     resid: dict[int, Tensor]  # the residual stream after a block, by its layer
 
+    def pushed(self, layer: int, pushes: Pushes) -> Tensor:
+        """The residual stream after a block with something added at tokens of the questions."""
+        if not pushes:
+            return self.resid[layer]
+        resid = self.resid[layer].clone()
+        maze = torch.from_numpy(self.maze).to(resid.device)
+        for token, push in pushes.items():
+            resid[:, self._positions(token)] += push.to(resid)[maze][:, None]
+        return resid
+
+    def _positions(self, token: Asking) -> Int[np.ndarray, " pos"]:
+        """Where a token of the question stands in a row: once, or once for each question."""
+        if token < OPENING:
+            return np.array([int(token)])
+        if token == Asking.PATH_START:
+            return self.since + self.at[:, 0]
+        return np.arange(int(token), self.since, ASKING - 1 - OPENING)
+
 
 @dataclass(frozen=True)
 class Posed:
@@ -84,8 +104,9 @@ class Posed:
         )
 
     @torch.inference_mode()
-    def compare(self, prefix: Prefix, layer: int) -> Compared:
-        """The answers behind the lists, which were edited after block ``layer``."""
+    def compare(self, prefix: Prefix, layer: int, pushes: Pushes | None = None) -> Compared:
+        """The answers behind the lists, which were edited after block ``layer``; with ``pushes``
+        the questions are edited there, too."""
         shape = self.questions.target.shape
         n_right, instead = np.zeros(shape, int), np.full(shape, -1)
         straight, is_straight = np.zeros(shape), np.zeros(shape, bool)
@@ -94,7 +115,7 @@ class Posed:
         first_cell = Vocabulary(self.questions.grid.n).first_cell
         for pack in self.packs:
             resid = model.run_blocks(
-                pack.resid[layer],
+                pack.pushed(layer, pushes or {}),
                 pack.reading._replace(after=_of_mazes(prefix, pack.maze)),
                 layer + 1,
                 since=pack.since,

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from mazewm.counterfactuals.pairs import Pairs
 from mazewm.counterfactuals.spelling import Lists, lists_of
-from mazewm.inference.posed import Compared, Posed
+from mazewm.inference.posed import Compared, Posed, Pushes
 from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import ask_all
 from mazewm.inference.walkers import TELLING, blind_chance, near_sighted_chance
@@ -127,10 +127,11 @@ class Trial:
         questions = ask_all(grid, self.pairs.before, origin, target, guess)
         return Posed.of(lists, questions, layers, is_asked)
 
-    def compare(self, prefix: Prefix, layer: int) -> Compared:
-        """The answers when the lists were edited after block ``layer``, to the questions that count
-        and to those between adjacent cells; those to others are empty."""
-        return self._posed.compare(prefix, layer)
+    def compare(self, prefix: Prefix, layer: int, pushes: Pushes | None = None) -> Compared:
+        """The answers when the lists, or with ``pushes`` the questions, were edited after block
+        ``layer``, to the questions that count and to those between adjacent cells; those to others
+        are empty."""
+        return self._posed.compare(prefix, layer, pushes)
 
     def count(self, answers: Compared) -> Counts:
         """What an edit did, from its answers (``compare``)."""

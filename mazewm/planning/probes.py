@@ -61,6 +61,11 @@ class PlanningParams(Params):
     n_steered_validation: Count  # the same of validation mazes, where depth and dose are chosen
     # in multiples of the length of the mean difference's edit
     doses: Annotated[list[Positive], Field(min_length=1)]
+    # pairs of mazes for each connection, made from test and from validation mazes, and how strongly
+    # connections are written at the tokens after the list: multiples of the mean difference
+    n_twins: Count
+    n_twins_validation: Count
+    twin_doses: Annotated[list[Positive], Field(min_length=1)]
     batch_size: Count
     n_threads: Count
 

@@ -37,6 +37,7 @@ from mazewm.figures import (
     comparison,
     connections,
     edits,
+    frame,
     paths,
     runs,
     verdicts,
@@ -106,6 +107,8 @@ FIGURES = {
         scored().curves["connections"].head(0), lattice(3), "learned-0"
     ),
     "C2 path of no pair": lambda: paths.graph(curve("edges").head(0)),
+    "C2 frame": lambda: frame.frame(curve("whole"), curve("frame")),
+    "C2 frame of no maze": lambda: frame.frame(curve("whole").head(0), curve("frame").head(0)),
     "C2 binding of no head": lambda: paths.binding(curve("binding").head(0)),
     "claims": lambda: verdicts.claims(claims_table()),
 }

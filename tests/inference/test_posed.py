@@ -15,7 +15,7 @@ from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import Questions, ask_all, rollouts
 from mazewm.maze.lattice import lattice
 from mazewm.maze.routes import routes
-from mazewm.maze.tokens import PATH_END, Vocabulary, encode
+from mazewm.maze.tokens import PATH_END, Asking, Vocabulary, encode
 from mazewm.model.positions import ENCODINGS
 from mazewm.model.reading import Prefix
 from mazewm.model.sites import Place, Site
@@ -161,3 +161,25 @@ def test_a_model_that_always_ends_agrees_with_the_origin_alone_only():
     assert found.n_right.tolist() == [[0, 0]] and found.instead.tolist() == [[-1, -1]]
     assert not found.agrees.any() and not found.is_straight.any()
     assert found.straight[0, 0] == found.straight[0, 1] < 0.05
+
+
+@pytest.mark.parametrize("token", [Asking.ORIGIN, Asking.TARGET, Asking.TARGET_END, Asking(6)])
+def test_what_is_added_at_tokens_of_the_question_reaches_every_answer(token):
+    """As in a forward pass over each prompt alone with the same added."""
+    read, path, prefix, _ = of_rotary()
+    push = 3 * torch.randn(11, 30, generator=torch.Generator().manual_seed(3))
+    found = Posed.of(read, asking(path), {0}).compare(read.prefix, 0, {token: push})
+    rows, asked = np.repeat(np.arange(11), 72), asking(ORIGIN[:, :, None]).asked
+    tokens = np.concatenate(
+        [LISTS[rows], asked.reshape(len(rows), -1), ORIGIN.reshape(-1, 1) + CELL], axis=1
+    )
+    at = torch.full((len(rows), 1), LISTS.shape[1] + int(token))
+    edit = add_at(Place(0, Site.RESID_POST), at, lambda here: push[rows][:, None])
+    with torch.inference_mode():
+        logits = read.model(torch.from_numpy(tokens), Taps([edit]))[:, -1]
+        plain = read.model(torch.from_numpy(tokens))[:, -1]
+    target = torch.from_numpy(TARGET + CELL).reshape(-1, 1)
+    share, usual = (x.softmax(dim=-1).gather(1, target).reshape(11, 72) for x in (logits, plain))
+    at_origin = path[:, :, 0] == ORIGIN
+    assert np.allclose(found.straight[at_origin], share.numpy()[at_origin], atol=1e-5)
+    assert not np.allclose(usual, share, atol=1e-3)

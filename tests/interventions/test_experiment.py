@@ -69,7 +69,7 @@ def on_disk(folder, some, reading=READING, n_layers=LAYERS):
     return run
 
 
-def drawn(posed, prefix, layer):
+def drawn(posed, prefix, layer, pushes=None):
     """Random answers: four of five questions are answered as expected."""
     shape = posed.questions.target.shape
     sums = [float(x.double().sum()) for x in (*prefix.keys, *prefix.values)]

@@ -73,11 +73,11 @@ def test_it_finds_the_one_place_that_can_be_written_to(monkeypatch, source, toke
         wrote["now"] = edit.place, edit.function(torch.zeros_like(self.resid[edit.place]))
         return self.prefix
 
-    def solves_all(self, prefix, layer):
+    def solves_all(self, prefix, layer, pushes=None):
         found = compare(self, prefix, layer)
         return found._replace(agrees=np.ones_like(found.agrees))
 
-    def follows(self, prefix, layer):
+    def follows(self, prefix, layer, pushes=None):
         place, value = wrote.pop("now")
         assert layer == place.layer
         n, added = self.lists.n_connections, self.pairs.added[:, 0]

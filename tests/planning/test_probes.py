@@ -34,6 +34,9 @@ PARAMS = PlanningParams(
     n_steered=7,
     n_steered_validation=5,
     doses=[1.0],
+    n_twins=1,
+    n_twins_validation=1,
+    twin_doses=[1.0],
     batch_size=83,
     n_threads=1,
 )

@@ -1,4 +1,4 @@
-"""The stage on small generated mazes: both tables are written, with every readout, fact and
+"""The stage on small generated mazes: all tables are written, with every readout, fact and
 method.
 """
 
@@ -12,6 +12,7 @@ from mazewm.maze import mazes
 from mazewm.maze.tokens import Vocabulary
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.planning.steering import METHODS
+from mazewm.planning.whole import FRAME
 from mazewm.results import table
 from mazewm.run import Run
 from stages.probe_planning import main
@@ -23,7 +24,8 @@ planning: {}
 scales:
   toy:
     planning: {n_fit_mazes: 211, n_held_out_mazes: 97, penalties: [0.1], n_steered: 5,
-      n_steered_validation: 3, doses: [3.0], batch_size: 53, n_threads: 1}
+      n_steered_validation: 3, doses: [3.0], n_twins: 2, n_twins_validation: 1,
+      twin_doses: [1.0, 3.0], batch_size: 53, n_threads: 1}
 """
 
 
@@ -76,3 +78,15 @@ def test_stage_writes_both_tables(written):
     ) < set(METHODS)
     later = steered[steered.situation == "later"]
     assert set(later.depth) == {1} and set(steered[steered.situation == "first"].depth) == {1, 2}
+
+
+def test_the_tokens_after_the_list_are_read_and_written(written):
+    read = table(written, "whole")
+    assert set(read.split) == {"validation", "test"} and (read.sst >= 0).all()
+    places = read[read.readout != "mentions"].groupby(["token", "depth"]).ngroups
+    assert places == len(FRAME) * 3 and len(read[read.readout == "mentions"]) == 2 * 97
+    frame = table(written, "frame")
+    tried = frame[frame.split == "validation"][["tokens", "method", "depth", "dose"]]
+    assert len(tried.drop_duplicates()) == 3 * 2 * 1 * 2
+    reported = frame[frame.split == "test"][["tokens", "method", "depth", "dose"]]
+    assert len(reported.drop_duplicates()) == 3 * 2, "one depth and dose for each"

@@ -1,0 +1,134 @@
+"""Claims C2c and C2d: whether a token after the list holds the whole maze, and whether a connection
+can be written there (docs/science.md#whole-maze).
+
+Tokens, depth and dose are chosen on validation mazes and reported on test mazes.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.edits import gap, hits, selectivity, spills
+from mazewm.claims.statistics import Ratio, contrast, rounded
+from mazewm.results import CHOOSING, for_choosing
+
+PLACE = ["token", "depth"]
+OWN, RANDOM = "mean_difference", "random_direction"
+
+
+def explained(rows: pd.DataFrame) -> Ratio:
+    """The explained variance, from sums over each maze."""
+    return Ratio(rows.sst - rows.sse, rows.sst)
+
+
+def _best_place(rows: pd.DataFrame) -> tuple[str, int]:
+    """Where a model is read best, on validation mazes."""
+    mine = for_choosing(rows[rows.split == CHOOSING])
+    sums = mine.groupby(PLACE)[["sse", "sst"]].sum()
+    token, depth = (sums.sse / sums.sst).idxmin()
+    return str(token), int(depth)
+
+
+def _at(rows: pd.DataFrame, token: str, depth: int) -> pd.DataFrame:
+    here = rows[(rows.split == "test") & (rows.token == token) & (rows.depth == depth)]
+    return here.set_index("maze_id").sort_index()
+
+
+def holds_the_maze(whole: pd.DataFrame) -> Claim:
+    """C2c: at one token after the list a linear probe tells which cells are connected better than
+    from how often the list mentions each cell, than in an untrained model (read where that is read
+    best), and than in the token's embedding."""
+    statement = "one token after the list holds which cells are connected"
+    measure = "explained variance of a linear probe for each connection"
+    by_readout = {str(name): rows for name, rows in whole.groupby("readout")}
+    if not (whole.split == "test").any() or not (whole[whole.split == CHOOSING].sst > 0).any():
+        return unmeasured("C2c", statement, measure, "too few mazes to fit a probe")
+    inside = {
+        name: _best_place(rows[rows.depth > 0])
+        for name, rows in by_readout.items()
+        if name != "mentions"
+    }
+    token, depth = inside["model"]
+    own = _at(by_readout["model"], token, depth)
+    others = {
+        "how often each cell is mentioned": _at(by_readout["mentions"], "none", 0),
+        "untrained model": _at(by_readout["untrained_model"], *inside["untrained_model"]),
+        "embedding": _at(by_readout["model"], token, 0),
+    }
+    controls = []
+    for name, rows in others.items():
+        value = contrast([explained(rows)], [], rows.connection_set).interval
+        found = contrast([explained(own)], [explained(rows)], own.connection_set)
+        controls.append(Control(name, value, found))
+    value = contrast([explained(own)], [], own.connection_set).interval
+    return claim("C2c", statement, f"{measure}: at {token}, depth {depth}", value, controls)
+
+
+def _written(frame: pd.DataFrame, tokens: str, method: str) -> pd.DataFrame:
+    """What was written on test mazes, a row for each pair."""
+    mine = frame[(frame.split == "test") & (frame.tokens == tokens) & (frame.method == method)]
+    return mine.set_index(["maze_id", "connection"]).sort_index()
+
+
+def writes_there(frame: pd.DataFrame) -> Claim:
+    """C2d: a connection written at tokens after the list changes the answers as predicted more than
+    a random push there, and than a walker who ignores walls would seem to."""
+    statement = "a connection can be written at the tokens after the list"
+    measure = "selectivity of the mean difference"
+    mine = frame[(frame.split == CHOOSING) & (frame.method == OWN)]
+    if mine.empty or not (frame.split == "test").any() or not mine.n_affected.sum():
+        return unmeasured("C2d", statement, measure, "no question tells the twins apart")
+    names = ["n_affected", "n_hit", "n_unaffected", "n_spill"]
+    sums = for_choosing(mine).groupby(["tokens", "depth", "dose"], sort=False)[names].sum()
+    score = sums.n_hit / sums.n_affected - sums.n_spill / sums.n_unaffected.clip(lower=1)
+    tokens = str(score.idxmax()[0])
+    own = _written(frame, tokens, OWN)
+    walker = own.assign(n_hit=own.blind, n_unaffected=1, n_spill=0)
+    others = {
+        "random direction": _written(frame, tokens, RANDOM),
+        "the blind walker": walker,
+    }
+    controls = [
+        Control(name, selectivity(rows).interval, gap(own, rows)) for name, rows in others.items()
+    ]
+    depth, dose = int(own.depth.iloc[0]), float(own.dose.iloc[0])
+    measure += f": at {tokens}, depth {depth}, dose {dose:g}"
+    return claim("C2d", statement, measure, selectivity(own).interval, controls)
+
+
+def whole_curve(whole: pd.DataFrame) -> pd.DataFrame:
+    """The explained variance on test mazes of every readout at every token and depth, with
+    intervals."""
+    rows = list[dict[str, Any]]()
+    for key, mine in whole[whole.split == "test"].groupby(["readout", *PLACE], sort=False):
+        found = contrast([explained(mine)], [], mine.connection_set, n_resamples=1000).interval
+        rows.append(dict(zip(["readout", *PLACE], key, strict=True)) | found._asdict())
+    return pd.DataFrame(rows, columns=["readout", *PLACE, "value", "low", "high", "n"])
+
+
+def written_curve(frame: pd.DataFrame) -> pd.DataFrame:
+    """What every write did on test mazes: hit and spill, and the selectivity with its interval."""
+    keys, rows = ["tokens", "method", "depth", "dose"], list[dict[str, Any]]()
+    for key, mine in frame[frame.split == "test"].groupby(keys, sort=False):
+        found = selectivity(mine).interval
+        parts = {
+            name: contrast([of(mine)], [], mine.connection_set).value
+            for name, of in {"hit": hits, "spill": spills}.items()
+        }
+        rows.append(dict(zip(keys, key, strict=True)) | parts | found._asdict())
+    return pd.DataFrame(rows, columns=[*keys, "hit", "spill", "value", "low", "high", "n"])
+
+
+def summary(whole: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
+    """The explained variance at the best place of each token (chosen on test mazes, as a
+    description), of what the mentions give, and the selectivity of each set of tokens."""
+    curve = whole_curve(whole)
+    tokens = curve[(curve.readout == "model") & (curve.depth > 0)].groupby("token", sort=False)
+    read = {str(name): rounded(rows.value.max()) for name, rows in tokens}
+    told = curve[curve.readout == "mentions"].value
+    written = written_curve(frame[frame.method == OWN])
+    return {
+        "read": read | {"mentions": rounded(told.iloc[0]) if len(told) else 0.0},
+        "written": {str(row.tokens): rounded(row.value) for row in written.itertuples()},
+    }

@@ -1,0 +1,80 @@
+"""What a sum over tokens tells of a maze, and probes of models whose content is known."""
+
+import numpy as np
+import pytest
+import torch
+from counterfactuals.small_trees import small_trees
+from toys import batch, draw, wanderer
+
+from mazewm.inference.subject import Subject
+from mazewm.maze.tokens import Vocabulary
+from mazewm.model.transformer import Transformer, TransformerParams
+from mazewm.planning.whole import FRAME, connected, mentions, read_frame, read_whole
+
+# the lower walls are open in one and closed in the other; all cells are mentioned as often
+RING = batch(draw("O-o-o\n|   |\no-T o\n  | |\no-o-o"))
+
+
+def test_connected_counts_where_both_cells_are_mentioned():
+    fact = connected(batch(draw("O-o o\n|   .\nT o o\n.    \no o o")))
+    edge = RING.grid.connection_of
+    assert np.flatnonzero(fact.counts[0]).tolist() == sorted([edge[0, 1], edge[0, 3]])
+    assert fact.value[0, edge[0, 1]] == 1 and fact.value.sum() == 2
+    around = connected(RING)
+    assert around.counts.sum() == 12 and around.value.sum() == 9
+
+
+def test_mentions_are_the_number_of_connections_of_each_cell():
+    times = mentions(RING).reshape(9, 5).argmax(axis=1)
+    assert times.tolist() == [2, 2, 2, 2, 2, 2, 1, 3, 2]
+
+
+@pytest.fixture(scope="module")
+def trees():
+    mazes = small_trees(600, smallest=8, largest=13)
+    return mazes[: len(mazes) * 2 // 3], mazes[len(mazes) * 2 // 3 :]
+
+
+def sums_the_list() -> Transformer:
+    """Attention is uniform and writes the embedding that it reads, so that every token holds the
+    mean of what came before; each token has a dimension of its own."""
+    vocabulary = Vocabulary(4)
+    torch.manual_seed(0)
+    d = len(vocabulary) + 1
+    shape = TransformerParams(n_layers=1, d_model=d, n_heads=1, d_mlp=1)
+    model = Transformer(shape, "none", len(vocabulary), vocabulary.max_length)
+    model.silence()
+    with torch.no_grad():
+        model.W_E.copy_(torch.eye(len(vocabulary), d))
+        attention = model.layers[0].attn
+        attention.V.copy_(torch.eye(d))
+        attention.O.copy_(torch.eye(d))
+    return model
+
+
+def test_a_sum_over_the_list_tells_what_the_mentions_tell(trees):
+    fit_on, test = trees
+    subject = Subject(sums_the_list(), fit_on, 0, 100)
+    found = read_whole(subject, {"test": test}, [1e-6, 1e-3]).rows
+    sums = found.groupby(["readout", "token", "depth"])[["sse", "sst", "n"]].sum()
+    explained = 1 - sums.sse / sums.sst
+    told = explained["mentions", "none", 0]
+    assert 0.1 < told < 1
+    # the mean of the list is linear in the number of mentions, which one-hot says more finely
+    assert 0.1 < explained["model", "<ADJLIST_END>", 1] < told + 0.1
+    assert abs(explained["model", "<ADJLIST_END>", 0]) < 0.05, "the marker is always the same"
+    assert (sums.n == connected(test).counts.sum()).all()
+
+
+def test_the_frame_is_what_follows_the_list(trees):
+    mazes = RING
+    model = wanderer("learned")
+    resid = read_frame(Subject(model, mazes, 0, 10))
+    assert resid.shape[:3] == (len(FRAME), 3, 1)
+    names = {"<ADJLIST_END>": 2, "<ORIGIN_START>": 3, "<PATH_START>": 7}
+    place = model.W_E + 0
+    for name, token in names.items():
+        embedded = resid[FRAME.index(name), 0, 0] - place[token].detach().numpy()
+        assert np.abs(embedded).max() < np.abs(resid[FRAME.index(name), 0, 0]).max()
+    assert FRAME[1:] == ("<ORIGIN_START>", "origin", "<ORIGIN_END>", "<TARGET_START>", "target",
+                         "<TARGET_END>", "<PATH_START>")  # fmt: skip
