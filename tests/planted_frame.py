@@ -25,7 +25,8 @@ def holding(model: float, mentions: float, untrained: float) -> pd.DataFrame:
     """A model that is read best at ``<ORIGIN_START>`` after two blocks."""
     return whole_rows(
         {
-            ("mentions", "none", 0): mentions,
+            ("mentions", "none", 0): mentions - 0.1,
+            ("mentions_boosted", "none", 0): mentions,
             ("model", "<ADJLIST_END>", 0): 0.0,
             ("model", "<ADJLIST_END>", 2): model - 0.1,
             ("model", "<ORIGIN_START>", 0): 0.0,

@@ -15,6 +15,10 @@ from mazewm.results import CHOOSING, for_choosing
 
 PLACE = ["token", "depth"]
 OWN, RANDOM = "mean_difference", "random_direction"
+WITHOUT_MODEL = {
+    "mentions": "mentions of each cell",
+    "mentions_boosted": "mentions of each cell, by boosted trees",
+}
 
 
 def explained(rows: pd.DataFrame) -> Ratio:
@@ -37,9 +41,9 @@ def _at(rows: pd.DataFrame, token: str, depth: int) -> pd.DataFrame:
 
 def holds_the_maze(whole: pd.DataFrame) -> Claim:
     """C2c: at one token after the list a linear probe tells which cells are connected better than
-    from how often the list mentions each cell, than in an untrained model (read where that is read
-    best), and than in the token's embedding."""
-    statement = "one token after the list holds which cells are connected"
+    a linear or a boosted reader does from how often the list mentions each cell, than a probe of an
+    untrained model (where that is read best), and than one of the token's embedding."""
+    statement = "one token after the list tells more than how often it mentions each cell"
     measure = "explained variance of a linear probe for each connection"
     by_readout = {str(name): rows for name, rows in whole.groupby("readout")}
     if not (whole.split == "test").any() or not (whole[whole.split == CHOOSING].sst > 0).any():
@@ -47,12 +51,12 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
     inside = {
         name: _best_place(rows[rows.depth > 0])
         for name, rows in by_readout.items()
-        if name != "mentions"
+        if name not in WITHOUT_MODEL
     }
     token, depth = inside["model"]
     own = _at(by_readout["model"], token, depth)
     others = {
-        "how often each cell is mentioned": _at(by_readout["mentions"], "none", 0),
+        **{name: _at(by_readout[readout], "none", 0) for readout, name in WITHOUT_MODEL.items()},
         "untrained model": _at(by_readout["untrained_model"], *inside["untrained_model"]),
         "embedding": _at(by_readout["model"], token, 0),
     }
@@ -121,14 +125,14 @@ def written_curve(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(whole: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
-    """The explained variance at the best place of each token (chosen on test mazes, as a
-    description), of what the mentions give, and the selectivity of each set of tokens."""
+    """For a description, the explained variance at each token where it is largest, that of the
+    readers of mentions, and the selectivity of each set of tokens."""
     curve = whole_curve(whole)
     tokens = curve[(curve.readout == "model") & (curve.depth > 0)].groupby("token", sort=False)
     read = {str(name): rounded(rows.value.max()) for name, rows in tokens}
-    told = curve[curve.readout == "mentions"].value
+    told = curve[curve.readout.isin(WITHOUT_MODEL)].set_index("readout").value
     written = written_curve(frame[frame.method == OWN])
     return {
-        "read": read | {"mentions": rounded(told.iloc[0]) if len(told) else 0.0},
+        "read": read | {str(name): rounded(value) for name, value in told.items()},
         "written": {str(row.tokens): rounded(row.value) for row in written.itertuples()},
     }

@@ -7,19 +7,20 @@ is the embedding, depth l the residual stream after l blocks.
 
 The score is the explained variance over all connections and mazes, 1 - SSE / SST, with SST around
 the connection's share among the mazes for fitting. Beside it stand an untrained model of the same
-architecture, and ``mentions``: a probe of how often the list mentions each cell, which is all that
-a sum over its tokens, without binding, can give. In a small maze this says much: a cell mentioned
-once is a dead end, and has one connection only.
+architecture, and two readers of how often the list mentions each cell, which is all that a sum over
+its tokens, without binding, can give: ``mentions``, a linear probe, and ``mentions_boosted``,
+gradient-boosted trees. In a small maze mentions say much: a cell mentioned once is a dead end, and
+if one of its neighbours is mentioned, too, the two are connected.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
@@ -28,7 +29,7 @@ from mazewm.maze.tokens import ASKING, Asking
 from mazewm.maze.truths import touched_cells
 from mazewm.model.sites import Place, Site
 from mazewm.planning.facts import Fact
-from mazewm.planning.fitting import Probe, fit, mean_differences
+from mazewm.planning.fitting import Probe, fit, mean_differences, units
 
 LIST_END = "<ADJLIST_END>"
 CELLS = (Asking.ORIGIN, Asking.TARGET)
@@ -36,7 +37,8 @@ NAMES = {
     token: token.name.lower() if token in CELLS else f"<{token.name}>" for token in Asking
 }  # as they are written, but for the cells
 FRAME = (LIST_END, *NAMES.values())
-MENTIONS, NOWHERE = "mentions", "none"
+MENTIONS, BOOSTED, NOWHERE = "mentions", "mentions_boosted", "none"
+N_TREES = 200  # of the boosted reader of a connection
 MOST_MENTIONS = 4  # a cell has at most four neighbours
 
 Resid = Float[np.ndarray, "token depth maze d_model"]
@@ -47,7 +49,7 @@ class WholeRow:
     """How well one probe tells the connections of one maze."""
 
     split: tables.Text
-    readout: tables.Text  # model, untrained_model or mentions
+    readout: tables.Text  # model, untrained_model, mentions or mentions_boosted
     token: tables.Text  # one of FRAME; none for mentions
     depth: tables.Int  # blocks passed; 0 is the embedding, and stands for mentions, too
     maze_id: tables.Int
@@ -70,19 +72,42 @@ def connected(mazes: Mazes) -> Fact:
     return Fact("connected", mazes.connections.astype(float), both)
 
 
-def mentions(mazes: Mazes) -> Float[np.ndarray, "maze count"]:
-    """How often the list mentions each cell, one-hot.
+def mentions(mazes: Mazes) -> Int[np.ndarray, "maze cell"]:
+    """How often the list mentions each cell.
 
     >>> from mazewm.maze.maze import Maze
     >>> corner = Maze.of(2, [((0, 0), (0, 1)), ((0, 1), (1, 1))], (0, 0), (1, 1))
-    >>> mentions(Mazes.of([corner])).reshape(4, 5).argmax(axis=1).tolist()
-    [1, 2, 0, 1]
+    >>> mentions(Mazes.of([corner])).tolist()
+    [[1, 2, 0, 1]]
     """
     times = np.zeros((len(mazes), mazes.grid.n_cells), int)
     for end in mazes.grid.ends.T:
         np.add.at(times.T, end, mazes.connections.T)
-    one_hot = times[:, :, None] == np.arange(MOST_MENTIONS + 1)
-    return one_hot.reshape(len(mazes), -1).astype(np.float32)
+    return times
+
+
+def _one_hot(times: Int[np.ndarray, "maze cell"]) -> Float[np.ndarray, "maze count"]:
+    is_so_often = times[:, :, None] == np.arange(MOST_MENTIONS + 1)
+    return is_so_often.reshape(len(times), -1).astype(np.float32)
+
+
+def _boosted(
+    times: Int[np.ndarray, "maze cell"], known: Fact, held_out: Mapping[str, np.ndarray]
+) -> dict[str, Float[np.ndarray, "another connection"]]:
+    """What gradient-boosted trees, fitted for each connection, predict from the mentions."""
+    # imported here because it is slow, and most users of this module fit nothing
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    found = {split: np.zeros((len(x), known.value.shape[1])) for split, x in held_out.items()}
+    with threadpool_limits(1):
+        for unit in units(known):
+            counts = known.counts[:, unit]
+            trees = HistGradientBoostingRegressor(max_iter=N_TREES, random_state=0)
+            trees.fit(times[counts], known.value[counts, unit])
+            for split, x in held_out.items():
+                found[split][:, unit] = trees.predict(x)
+    return found
 
 
 def read_frame(subject: Subject) -> Resid:
@@ -111,44 +136,61 @@ class Frame:
 
 
 def read_whole(fit_on: Subject, held_out: Mapping[str, Mazes], penalties: list[float]) -> Frame:
-    """Fit all probes on the mazes of ``fit_on``, and score them on each of the held-out splits."""
-    known, parts = connected(fit_on.mazes), list[pd.DataFrame]()
-    asked = {split: connected(mazes) for split, mazes in held_out.items()}
-    share = known.value.sum(axis=0, where=known.counts) / np.maximum(1, known.counts.sum(axis=0))
-
-    def score(x: Mapping[str, np.ndarray], probe: Probe, at: Mapping[str, Any]) -> None:
-        for split, values in x.items():
-            fact, predicted = asked[split], values @ probe.weight.T + probe.bias
-            # of a connection that was not fitted, the probe says what is usual
-            predicted = np.where(probe.is_fitted, predicted, share)
-            error, spread = ((fact.value - each) ** 2 for each in (predicted, share))
-            sums = {"sse": error, "sst": spread}
-            columns = {name: (of * fact.counts).sum(axis=1) for name, of in sums.items()}
-            columns |= {"n": fact.counts.sum(axis=1), "maze_id": held_out[split].maze_id}
-            parts.append(pd.DataFrame(columns).assign(split=split, **at))
-
-    at = {"readout": MENTIONS, "token": NOWHERE, "depth": 0}
-    probe = fit(mentions(fit_on.mazes), known, penalties)
-    score({split: mentions(mazes) for split, mazes in held_out.items()}, probe, at)
+    """Fit all readers on the mazes of ``fit_on``, and score them on each of the held-out splits."""
+    known, scores = connected(fit_on.mazes), _Scores(connected(fit_on.mazes), held_out)
+    times = {split: mentions(mazes) for split, mazes in held_out.items()}
+    probe = fit(_one_hot(own := mentions(fit_on.mazes)), known, penalties)
+    scores.of_probe(probe, {split: _one_hot(x) for split, x in times.items()}, MENTIONS)
+    scores.add(_boosted(own, known, times), BOOSTED)
     arrows = {}
     models = {"model": fit_on.model, "untrained_model": fit_on.model.untrained(fit_on.seed)}
     for readout, model in models.items():
-        own = replace(fit_on, model=model)
-        seen = read_frame(own)
-        new = {split: read_frame(replace(own, mazes=mazes)) for split, mazes in held_out.items()}
-        for token, depth in _places(seen):
-            at = {"readout": readout, "token": FRAME[token], "depth": depth}
-            x = seen[token, depth]
-            score({split: values[token, depth] for split, values in new.items()},
-                  fit(x, known, penalties), at)  # fmt: skip
+        reader = replace(fit_on, model=model)
+        seen = read_frame(reader)
+        new = {split: read_frame(replace(reader, mazes=mazes)) for split, mazes in held_out.items()}
+        for token, depth in product(range(seen.shape[0]), range(seen.shape[1])):
+            x, name = seen[token, depth], FRAME[token]
+            there = {split: values[token, depth] for split, values in new.items()}
+            scores.of_probe(fit(x, known, penalties), there, readout, name, depth)
             if readout == "model":
-                arrows[FRAME[token], depth] = mean_differences(x, known)
-    return Frame(pd.concat(parts, ignore_index=True), arrows)
+                arrows[name, depth] = mean_differences(x, known)
+    return Frame(pd.concat(scores.parts, ignore_index=True), arrows)
 
 
-def _places(resid: Resid) -> Iterator[tuple[int, int]]:
-    """Every token and depth. The embedding is that of a marker, or of a cell of the question."""
-    return ((token, depth) for token in range(resid.shape[0]) for depth in range(resid.shape[1]))
+class _Scores:
+    """The scores of every reader so far."""
+
+    def __init__(self, known: Fact, held_out: Mapping[str, Mazes]) -> None:
+        self.held_out, self.parts = held_out, list[pd.DataFrame]()
+        self.asked = {split: connected(mazes) for split, mazes in held_out.items()}
+        n = np.maximum(1, known.counts.sum(axis=0))
+        self.share = known.value.sum(axis=0, where=known.counts) / n
+        self.is_fitted = np.isin(np.arange(len(self.share)), units(known))
+
+    def of_probe(
+        self, probe: Probe, x: Mapping[str, np.ndarray], readout: str, token: str = NOWHERE,
+        depth: int = 0,
+    ) -> None:  # fmt: skip
+        """Score a probe; ``x`` has what it reads, by split."""
+        predicted = {split: each @ probe.weight.T + probe.bias for split, each in x.items()}
+        self.add(predicted, readout, token, depth)
+
+    def add(
+        self, predicted: Mapping[str, np.ndarray], readout: str, token: str = NOWHERE,
+        depth: int = 0,
+    ) -> None:  # fmt: skip
+        """Score predictions, by split."""
+        for split, said in predicted.items():
+            fact, mazes = self.asked[split], self.held_out[split]
+            # of a connection that was not fitted, what is usual is said
+            said = np.where(self.is_fitted, said, self.share)
+            sums = {
+                name: (((fact.value - each) ** 2) * fact.counts).sum(axis=1)
+                for name, each in {"sse": said, "sst": self.share}.items()
+            }
+            columns = {"split": split, "readout": readout, "token": token, "depth": depth}
+            columns |= {"maze_id": mazes.maze_id, "n": fact.counts.sum(axis=1)} | sums
+            self.parts.append(pd.DataFrame(columns))
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> None:
