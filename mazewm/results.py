@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "binding": ("circuits", "BindingRow"),
     "edges": ("circuits", "EdgeRow"),
     "circuit": ("circuits", "CircuitEdgeRow"),
+    "readers": ("circuits", "ReaderRow"),
     "ledger": ("interventions", "LedgerRow"),
     "pairs": ("interventions", "PairRow"),
     "edited": ("interventions", "EditedRow"),

@@ -74,3 +74,22 @@ def named(edge: tuple[int, int]) -> tuple[str, str]:
 def circuit_rows(path: tuple[tuple[str, str], ...] = PATH) -> pd.DataFrame:
     """The circuit as chosen."""
     return pd.DataFrame([(a, b, 0.9) for a, b in path], columns=["source", "to", "lost"])
+
+
+def reader_rows(
+    agree: dict[str, float], site: str, n: int = 60, heads: tuple[str, ...] = ("1.0", "1.1")
+) -> pd.DataFrame:
+    """The metric of ``n`` pairs when every head reads the change: it falls from 3 to -3. The first
+    head reads more than the second, and by pair as much as it reads of the token with the
+    correlation ``agree``, by way to change the run."""
+    rng, parts = np.random.default_rng(2), []
+    token = rng.standard_normal((n, len(heads)))
+    for way, r in ({"token": 1.0, "prompt": 1.0} | agree).items():
+        own = r * token + np.sqrt(1 - r * r) * rng.standard_normal(token.shape)
+        metrics = {"none": np.full(n, 3.0), "all": np.full(n, -3.0)}
+        metrics |= {head: -3 + 1.5 + 0.3 * own[:, nth] for nth, head in enumerate(heads)}
+        for name, metric in metrics.items():
+            columns = {"site": site, "split": "test", "written": way, "dose": 1.0, "heads": name}
+            columns |= {"maze_id": np.arange(n), "connection_set": np.arange(n) // 2}
+            parts.append(pd.DataFrame(columns | {"pair": np.arange(n), "metric": metric}))
+    return pd.concat(parts, ignore_index=True)

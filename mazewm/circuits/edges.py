@@ -32,7 +32,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mazewm.circuits.groups import FRAME, JOINT, OWN, TOKEN_GROUPS
-from mazewm.circuits.patching import Pairs, read_pairs
+from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
 from mazewm.circuits.streams import Streams
 from mazewm.counterfactuals.swaps import Swaps
 from mazewm.inference.subject import Subject
@@ -121,15 +121,12 @@ class PairStreams:
             for tokens in (pairs.clean, pairs.corrupted)
         )
         self.since = 1 + TOKENS_PER_CONNECTION * int(pairs.nth.min())
-        self.model = model
+        self.model, self.pairs = model, pairs
         self.streams = Streams(model, clean, corrupted, range(len(model.layers)), self.since)
         of_nodes = pairs.groups[:, [TOKEN_GROUPS.index(name) for name in NODES]]
         # no node: tokens before the slot, which do not change
         node = np.where(of_nodes.any(axis=1), of_nodes.argmax(axis=1), -1)
         self.node: Int[Tensor, "pair pos"] = torch.from_numpy(node).to(model.device)
-        self.last, self.towards = (
-            torch.from_numpy(each).to(model.device) for each in (pairs.last, pairs.towards)
-        )
 
     @torch.inference_mode()
     def metric(self, cut: Cut) -> Float[np.ndarray, " pair"]:
@@ -147,10 +144,7 @@ class PairStreams:
             return is_open | ~only.to(is_open.device)
 
         resid = self.streams.run(of_layer)
-        rows = torch.arange(len(resid), device=resid.device)
-        last = resid[rows, self.last - self.since]
-        logits = self.model.unembed(last[:, None])[:, 0].gather(1, self.towards)
-        return (logits[:, 0] - logits[:, 1]).cpu().numpy()
+        return logit_difference(self.model, resid, self.pairs, self.since).cpu().numpy()
 
     def _open(self, edges: frozenset[Edge]) -> Bool[Tensor, "pair 1 query key"]:
         """Which paths are open: those of the edges, and all within a node or from none."""

@@ -94,6 +94,7 @@ class Pairs(NamedTuple):
     last: Int[np.ndarray, " pair"]  # the position of the last common cell
     # the tokens of the next cell of the original and of the swapped path
     towards: Int[np.ndarray, "pair 2"]
+    n_connections: int  # of every list
 
 
 def encode_alike(swaps: Swaps, rng: np.random.Generator) -> tuple[Encoded, Encoded, np.ndarray]:
@@ -127,7 +128,30 @@ def read_pairs(swaps: Swaps, rng: np.random.Generator) -> Pairs:
         np.int64
     ) + len(SPECIALS)
     groups = token_groups(original.n_connections, nth, n_common, length)
-    return Pairs(clean, corrupted, nth, n_common, groups, start + n_common - 1, towards)
+    return Pairs(
+        clean,
+        corrupted,
+        nth,
+        n_common,
+        groups,
+        start + n_common - 1,
+        towards,
+        original.n_connections,
+    )
+
+
+@torch.inference_mode()
+def logit_difference(
+    model: Transformer, resid: Resid, pairs: Pairs, since: int = 0
+) -> Float[Tensor, " pair"]:
+    """The metric, from the residual stream after the last block at the positions from ``since``
+    on."""
+    last, towards = (
+        torch.from_numpy(each).to(resid.device) for each in (pairs.last - since, pairs.towards)
+    )
+    rows = torch.arange(len(resid), device=resid.device)
+    logits = model.unembed(resid[rows, last][:, None])[:, 0].gather(1, towards)
+    return logits[:, 0] - logits[:, 1]
 
 
 def measured_groups(layer: int, site: Site, n_layers: int) -> list[int]:

@@ -10,6 +10,7 @@
 * Binding heads at ``<-->``, ``c2`` and ``;`` after the block where connections are read, so that
   models are compared at the same tokens.
 * The faithfulness of each site's binding heads.
+* Which heads of later blocks read a connection that is in the prompt, or that latents write.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,7 @@ from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
 from mazewm.circuits.qk import QkRow, qk_by_offset
 from mazewm.circuits.readable import Readable
+from mazewm.circuits.readers import ReaderRow, Writable, measure_readers
 from mazewm.counterfactuals.swaps import swaps
 from mazewm.features.ranking import best_latents
 from mazewm.inference.subject import Subject
@@ -83,6 +85,7 @@ ROW_TYPES: dict[str, type] = {
     "binding": BindingRow,
     "edges": EdgeRow,
     "circuit": CircuitEdgeRow,
+    "readers": ReaderRow,
 }
 
 
@@ -106,7 +109,8 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     """Trace the circuits of one run on its test mazes; heads and edges are chosen on validation
     mazes."""
     model = Transformer.load(run.weights)
-    locations = Locations.load(run.folder("activations"), model.params.n_layers).studied
+    found = Locations.load(run.folder("activations"), model.params.n_layers)
+    locations = found.studied
     ranked = results.table(run, "latents")
     saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
@@ -118,6 +122,16 @@ def trace(run: Run, params: CircuitParams) -> Traced:
         Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
     ]
     traced = trace_subject(subject, chosen_on, known, params)
+    writable = [
+        Writable.of(
+            each, saes[each.place], ranked, binding.arrows_at(chosen_on, each), found.writing
+        )
+        for each in dict.fromkeys([found.reading, found.writing.source])
+    ]
+    drawn, others = (
+        swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
+    )
+    traced.add("readers", measure_readers(subject, drawn, chosen_on, others[:N_CHOOSING], writable))
     for head in traced.rows["heads"]:
         console.print(
             f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}"

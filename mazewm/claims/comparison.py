@@ -33,6 +33,7 @@ TABLES = (
     "binding",
     "connections",
     "edges",
+    "readers",
     "whole",
     "frame",
     "knockouts",

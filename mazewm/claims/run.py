@@ -15,6 +15,7 @@ from mazewm.claims import (
     edit_tables,
     frame,
     planning,
+    readers,
     robustness,
     saes,
     summary,
@@ -59,6 +60,7 @@ class RunTables:
     binding: pd.DataFrame  # with connection_set, too
     edges: pd.DataFrame  # with connection_set, too
     circuit: pd.DataFrame
+    readers: pd.DataFrame  # with connection_set, too
     ledger: pd.DataFrame
     pairs: pd.DataFrame
     frontier: pd.DataFrame
@@ -142,6 +144,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         frame.writes_there(tables.frame),
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
+        readers.reads_alike(tables.readers, str(tables.writing_site.source)),
         causal.is_causal("C4a", edits, "add"),
         causal.is_causal("C4b", edits, "remove"),
         causal.is_moved(edits),
@@ -230,6 +233,7 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "boards": tables.boards.drop(columns="site"),
         "attention": own_mass.drop(columns=["measure", "bin"]),
         "binding": circuits.binding_shares(tables.binding),
+        "readers": readers.reader_shares(tables.readers),
         "knockouts": tables.knockouts[tables.knockouts.site == found],
         "frontier": saes.frontier(tables.frontier),
         "taxonomy": saes.kinds(tables.taxonomy),

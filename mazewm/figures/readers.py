@@ -1,0 +1,87 @@
+"""Figure of the heads of later blocks that read a connection."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mazewm.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    NAVY,
+    ORANGE,
+    SKY,
+    WIDTH,
+    empty,
+    legend_below,
+)
+
+WAYS = {
+    "prompt": ("*", BLACK, "the other connection is in the prompt"),
+    "token": ("s", ORANGE, "its token is patched"),
+    "mean_difference": ("D", GREEN, "mean differences exchanged at the token"),
+    "latents": ("o", BLUE, "latents exchanged at the token"),
+    "latents_1": ("^", SKY, "one latent each exchanged at the token"),
+    "site_latents": ("P", NAVY, "latents written at the writing site"),
+    "random_direction": (">", GREY, "control: random push at the token"),
+}
+
+
+def look_of(way: str) -> tuple[str, str, str]:
+    """Marker, colour and name of a way to change the run.
+
+    >>> look_of("latents_16")[2], look_of("latents_1")[2]
+    ('latents exchanged at the token', 'one latent each exchanged at the token')
+    """
+    return WAYS[way] if way in WAYS else WAYS[way.rpartition("_")[0]]
+
+
+def readers(shares: pd.DataFrame) -> Figure:
+    """C3c: what each head of a later block reads of a change; a panel for each run and site.
+    ``shares`` has the rows of ``claims.readers.reader_shares`` of all runs."""
+    panels = list(dict.fromkeys(zip(shares.run, shares.site, strict=True))) if len(shares) else []
+    if not panels:
+        return empty("connections are read after the last block, or no pair of mazes is read right")
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(WIDTH, 1.4 + 2.6 * len(panels)), layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    for axis, (run, site) in zip(axes[:, 0], panels, strict=True):
+        _panel(axis, shares[(shares.run == run) & (shares.site == site)], f"{run}, {site}")
+    axes[-1, 0].set_xlabel("head of a later block (block.head)")
+    legend_below(figure, list(axes[:, 0]), 2)
+    figure.suptitle(
+        "C3c  Do later heads read what latents write as they read the connection's token?\n"
+        "Effect: of the prompt's; r: correlation with the token over heads and pairs"
+    )
+    return figure
+
+
+def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
+    single = rows[rows.heads.str.contains(".", regex=False)]
+    heads, ways = list(dict.fromkeys(single.heads)), list(dict.fromkeys(single.written))
+    found = rows.set_index(["written", "heads"]).value
+    for nth, way in enumerate(ways):
+        marker, colour, label = look_of(way)
+        mine = single[single.written == way].set_index("heads").loc[heads]
+        x = np.arange(len(heads)) + 0.7 * ((nth + 0.5) / len(ways) - 0.5)
+        sides = np.maximum([mine.value - mine.low, mine.high - mine.value], 0)
+        axis.errorbar(x, mine.value, yerr=sides, fmt=marker, color=colour, markersize=4.5,
+                      linewidth=1, label=label)  # fmt: skip
+    axis.axhline(0, color="black", linewidth=0.6)
+    for between in range(1, len(heads)):
+        axis.axvline(between - 0.5, color="#D8D8D8", linewidth=0.6)
+    axis.set_xticks(range(len(heads)), heads)
+    axis.set_xlim(-0.5, len(heads) - 0.5)
+    axis.set_ylabel("share of the effect\nlost without the head")
+    said = [
+        f"{way}: effect {found[way, 'all']:.2f}"
+        + (f", r {found[way, 'agreement']:.2f}" if (way, "agreement") in found.index else "")
+        for way in ways
+        if way != "prompt"
+    ]
+    lines = ["; ".join(said[:3]), "; ".join(said[3:])]
+    axis.set_title(f"{title} (n = {int(rows.n.max())} pairs)\n" + "\n".join(lines), fontsize=8.5)

@@ -1,0 +1,122 @@
+"""Which heads read a change, in a model in which one is known to, and against ordinary forward
+passes with the same change.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from circuits.test_patching import EIGHT, MIXED, reads_c2
+from toys import wanderer
+
+from mazewm.circuits.patching import read_pairs
+from mazewm.circuits.readers import DOSES, ReaderRow, Writable, measure_readers
+from mazewm.inference.edits import Edit, run
+from mazewm.inference.subject import Subject
+from mazewm.io import tables
+from mazewm.localize.locations import Location, WritingSite
+from mazewm.maze.tokens import TOKENS_PER_CONNECTION, TokenClass
+from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
+
+HERE = Location(0, TokenClass.C2)
+SITE = WritingSite(0, ("c1", "<-->"), TokenClass.C2)
+ELSEWHERE = WritingSite(1, ("c1",), TokenClass.C2)
+BACK = {"c1": 0, "<-->": 1, "c2": 2}  # of a token in its connection
+
+
+def writable(d_model: int, writing: WritingSite = SITE, location: Location = HERE) -> Writable:
+    """Two latents of every connection, and directions, all drawn at random."""
+    torch.manual_seed(0)
+    shape = SaeShape(activation="relu", d_model=d_model, n_latents=40, k=40)
+    sae = SparseAutoencoder(shape).requires_grad_(False)
+    rng = np.random.default_rng(0)
+    rows = [
+        (str(location), e, rank, int(latent), float(rng.uniform(0.5, 1)))
+        for e in range(12)
+        for rank, latent in enumerate(rng.permutation(40)[:2])
+    ]
+    ranked = pd.DataFrame(rows, columns=["site", "connection", "rank", "latent", "mean_on"])
+    return Writable.of(location, sae, ranked, rng.standard_normal((12, d_model)), writing)
+
+
+def measured(model, swaps, known) -> pd.DataFrame:
+    subject = Subject(model, swaps.mazes, 0, 100)
+    return tables.frame(measure_readers(subject, swaps, subject, swaps, [known]), ReaderRow)
+
+
+def test_the_head_that_reads_the_token_reads_all_of_it():
+    model = reads_c2()
+    rows = measured(model, EIGHT, writable(model.params.d_model, ELSEWHERE))
+    assert set(rows.split) == {"test"} and not rows.written.str.startswith("site").any()
+    sums = rows.pivot(index="pair", columns=["written", "heads"], values="metric")
+    for way in ("prompt", "token"):
+        assert (sums[way, "none"] - sums[way, "all"]).abs().max() > 0.1
+        assert np.allclose(sums[way, "2.0"], sums[way, "none"], atol=1e-4)
+        assert np.allclose(sums[way, "1.0"], sums[way, "all"], atol=1e-4)
+    assert np.allclose(sums["token", "all"], sums["prompt", "all"], atol=1e-4)
+    assert set(rows.heads) == {"none", "all", "1.0", "2.0"}, "of later blocks only"
+
+
+def expected(model, known: Writable, way: str, dose: float) -> np.ndarray:
+    """The metric of every pair by an ordinary forward pass, token by token; in order of pairs."""
+    rng, found = Subject(model, MIXED.mazes, 0, 100).rng("patching"), {}
+    for part in MIXED.mazes.batches(100):
+        pairs, some = read_pairs(MIXED[part], rng), MIXED[part]
+        for row, nth in enumerate(part):
+            e, f = int(some.removed[row]), int(some.added[row])
+            slot = 1 + TOKENS_PER_CONNECTION * int(pairs.nth[row])
+
+            def change(resid, e=e, f=f, slot=slot, n=pairs.n_connections):
+                sae, after = known.sae, resid.clone()
+                own = after[0, slot + 2]
+                if way == "mean_difference":
+                    after[0, slot + 2] += torch.from_numpy(
+                        known.arrows[f] - known.arrows[e]
+                    ).float()
+                    return after
+                z = sae.encode(own)
+                for latent in known.ids[e]:
+                    own -= z[latent] * sae.W_dec[latent]
+                starts = [1 + 4 * k for k in range(n) if 1 + 4 * k != slot]
+                at = [s + back for s in starts for back in (0, 1)]
+                for position in at if way.startswith("site") else [slot + 2]:
+                    z = sae.encode(after[0, position])
+                    for latent, usual in zip(known.ids[f], known.mean_on[f], strict=True):
+                        more = max(0.0, dose * usual - float(z[latent]))
+                        after[0, position] += more * sae.W_dec[latent]
+                return after
+
+            tokens = torch.from_numpy(pairs.clean[row : row + 1, : pairs.last[row] + 1])
+            logits = run(model, tokens, [Edit(HERE.place, change)]).logits[0, -1]
+            first, second = pairs.towards[row]
+            found[int(nth)] = float(logits[first] - logits[second])
+    return np.array([found[nth] for nth in sorted(found)])
+
+
+@pytest.mark.parametrize("way", ["mean_difference", "latents_2", "site_latents_2"])
+def test_a_change_is_read_as_in_a_forward_pass(way):
+    model = wanderer("rotary")
+    known = writable(model.params.d_model)
+    rows = measured(model, MIXED, known)
+    mine = rows[(rows.written == way) & (rows.heads == "all") & (rows.split == "test")]
+    [dose] = mine.dose.unique()
+    with torch.inference_mode():
+        values = expected(model, known, way, dose)
+    assert np.allclose(mine.sort_values("pair").metric, values, atol=1e-3)
+    none = rows[(rows.written == way) & (rows.heads == "none")].sort_values("pair").metric
+    assert (none - values).abs().max() > 0.01
+
+
+def test_the_dose_is_the_one_that_does_most_on_the_mazes_for_choosing():
+    model = wanderer("rotary")
+    rows = measured(model, MIXED, writable(model.params.d_model))
+    tried = rows[rows.split == "validation"].groupby("dose").metric.sum()
+    assert sorted(tried.index) == list(DOSES)
+    [dose] = rows[(rows.split == "test") & rows.written.str.startswith("site")].dose.unique()
+    assert dose == tried.idxmin() and tried.nunique() == len(DOSES)
+
+
+def test_nothing_is_read_after_the_last_block():
+    model = wanderer("rotary")
+    last = Location(1, TokenClass.C2)
+    assert measured(model, MIXED, writable(model.params.d_model, location=last)).empty
