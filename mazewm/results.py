@@ -48,6 +48,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "edges": ("circuits", "EdgeRow"),
     "circuit": ("circuits", "CircuitEdgeRow"),
     "readers": ("circuits", "ReaderRow"),
+    "predictions": ("circuits", "PredictionRow"),
     "ledger": ("interventions", "LedgerRow"),
     "pairs": ("interventions", "PairRow"),
     "edited": ("interventions", "EditedRow"),

@@ -13,7 +13,13 @@ import torch
 from circuits import planted_circuit
 from planted_edits import MOST, WRITING, ledger, pairs
 from planted_frame import holding, writing
-from planted_paths import binding_rows, circuit_rows, edge_rows, reader_rows
+from planted_paths import (
+    binding_rows,
+    circuit_rows,
+    edge_rows,
+    prediction_rows,
+    reader_rows,
+)
 
 from mazewm.claims.run import RunTables
 from mazewm.features.ranking import LatentRow
@@ -612,6 +618,7 @@ def run_tables(
         "binding": binding_rows({"binding": 0.9, "others": 0.1, "0.0": 0.9, "0.1": 0.1}, here),
         "edges": edge_rows(),
         "circuit": circuit_rows(),
+        "predictions": prediction_rows({"binding": 0.9, "others": 0.5, "token": 0.1}, here),
         "readers": reader_rows({"latents_16": 0.9, "random_direction": 0.3}, here),
         "ledger": book,
         "pairs": pairs(book),

@@ -93,3 +93,17 @@ def reader_rows(
             columns |= {"maze_id": np.arange(n), "connection_set": np.arange(n) // 2}
             parts.append(pd.DataFrame(columns | {"pair": np.arange(n), "metric": metric}))
     return pd.concat(parts, ignore_index=True)
+
+
+def prediction_rows(explained: dict[str, float], site: str, n: int = 60) -> pd.DataFrame:
+    """Values of latents at a connection's token in each of ``n`` mazes, of which each circuit
+    explains the given share of the variance."""
+    rng, parts = np.random.default_rng(3), []
+    value, sst = rng.uniform(3, 5, n), rng.uniform(8, 12, n)
+    for circuit, share in ({"connection": 0.95} | explained).items():
+        columns = {"site": site, "split": "test", "circuit": circuit, "maze_id": np.arange(n)}
+        columns |= {"connection_set": np.arange(n) // 2, "connection": np.arange(n) % 12}
+        sums = {"value": value, "predicted": share * value, "sst": sst}
+        sums |= {"sse": sst * (1 - share) * rng.uniform(0.9, 1.1, n)}
+        parts.append(pd.DataFrame(columns | sums))
+    return pd.concat(parts, ignore_index=True)

@@ -184,12 +184,31 @@ class Knockout:
     def ablated(self, heads: HeadSet, ablation: str) -> Iterator[Float[Tensor, "maze nth"]]:
         """The latents of every batch with ``heads`` ablated at the token of each maze's drawn
         connection; ``ablation`` is ``mean`` or ``resample``."""
+        for batch, resid in self._resid(heads, ablation):
+            yield best_latents_at(self.known, resid, batch.encoded)
+
+    def values(self, heads: HeadSet) -> Float[np.ndarray, "maze latent"]:
+        """The activations of the best latents of all known connections at the token of each maze's
+        drawn connection, with ``heads`` replaced by their means there."""
+        latents = torch.tensor([self.known.best_latent[e] for e in self.known.connections])
+        found = list[np.ndarray]()
+        for batch, resid in self._resid(heads, "mean"):
+            rows = torch.arange(len(resid), device=resid.device)
+            z = self.known.sae.encode(resid[rows, self._at(batch)])
+            found.append(z[:, latents.to(z.device)].cpu().double().numpy())
+        return np.concatenate(found)
+
+    def _at(self, batch: Batch) -> Int[Tensor, " maze"]:
+        """The position of each maze's drawn connection."""
+        positions = connection_positions(
+            batch.encoded.n_connections, self.known.location.token_class
+        )
+        return torch.from_numpy(positions[batch.nth]).to(batch.tokens.device)
+
+    def _resid(self, heads: HeadSet, ablation: str) -> Iterator[tuple[Batch, Resid]]:
+        """The residual stream after the location's block, with ``heads`` ablated."""
         layers = range(self.known.location.layer + 1)
         for batch, donor in zip(self.batches, self.instead.donors, strict=True):
-            positions = connection_positions(
-                batch.encoded.n_connections, self.known.location.token_class
-            )
-            at = torch.from_numpy(positions[batch.nth])[:, None].to(batch.tokens.device)
             edits: list[Edit] = []
             for layer in sorted({layer for layer, _ in heads}):
                 chosen = [head for at_layer, head in heads if at_layer == layer]
@@ -198,9 +217,12 @@ class Knockout:
                     if ablation == "mean"
                     else self.instead.z[layer][donor][:, chosen]
                 )
-                edits.append(replace_heads(Place(layer, Site.Z), chosen, at, values[:, :, None]))
-            resid = run_blocks(self.model, self.model.embed(batch.tokens), layers, Taps(edits))
-            yield best_latents_at(self.known, resid, batch.encoded)
+                place, at = Place(layer, Site.Z), self._at(batch)[:, None]
+                edits.append(replace_heads(place, chosen, at, values[:, :, None]))
+            yield (
+                batch,
+                run_blocks(self.model, self.model.embed(batch.tokens), layers, Taps(edits)),
+            )
 
     def counts(self) -> Int[np.ndarray, " connection"]:
         """From how many mazes each connection is drawn."""

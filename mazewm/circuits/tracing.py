@@ -6,7 +6,8 @@
 * The path of a connection: the effect of every edge between tokens, and a circuit of few of them.
 * At each site (where connections are read, where they are written, and the paper's): its binding
   and connectivity heads; where latents of connections are known, whether the heads' directions
-  agree with those of the SAE, and how much of a latent is lost without the heads.
+  agree with those of the SAE, how much of a latent is lost without the heads, and how well they
+  predict its value.
 * Binding heads at ``<-->``, ``c2`` and ``;`` after the block where connections are read, so that
   models are compared at the same tokens.
 * The faithfulness of each site's binding heads.
@@ -38,6 +39,7 @@ from mazewm.circuits.knockout import KnockoutRow, knock_out
 from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
 from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
+from mazewm.circuits.prediction import PredictionRow, predict
 from mazewm.circuits.qk import QkRow, qk_by_offset
 from mazewm.circuits.readable import Readable
 from mazewm.circuits.readers import ReaderRow, Writable, measure_readers
@@ -86,6 +88,7 @@ ROW_TYPES: dict[str, type] = {
     "edges": EdgeRow,
     "circuit": CircuitEdgeRow,
     "readers": ReaderRow,
+    "predictions": PredictionRow,
 }
 
 
@@ -199,6 +202,7 @@ def trace_subject(
             traced.add("ov_consistency", agreement.rows)
             traced.add("ov_cosines", agreement.cosines)
             traced.add("knockouts", knock_out(subject, each, heads))
+            traced.add("predictions", predict(subject, each, bound[each.location]))
     traced.add("faithfulness", faithfulness.measure(subject, by_location))
     return traced
 

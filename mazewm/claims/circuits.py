@@ -134,3 +134,52 @@ def is_a_circuit(edges: Edges, circuit: pd.DataFrame) -> Claim:
         value = edges.contrast(other).interval
         controls.append(Control(name, value, edges.contrast(own, other)))
     return claim("C2b", statement, measure, edges.contrast(own).interval, controls)
+
+
+CIRCUITS = {"others": "all other heads", "token": "no head: the token itself"}
+KEYS = ["maze_id", "connection_set"]
+
+
+def _explained(rows: pd.DataFrame) -> Ratio:
+    return Ratio(rows.sst - rows.sse, rows.sst)
+
+
+def predicts_latents(predictions: pd.DataFrame, site: str) -> Claim:
+    """C3d: with all heads but the binding heads replaced by their means at a connection's token,
+    the values of the best latents of all connections are closer to those of the whole model than
+    with the binding heads replaced, and than with all of them."""
+    statement = "the binding heads predict the values of latents"
+    measure = f"explained variance of the best latents at {site} with the binding heads only"
+    here = predictions[predictions.site == site]
+    parts = {str(name): rows.set_index(KEYS) for name, rows in here.groupby("circuit")}
+    if not parts:
+        return unmeasured("C3d", statement, measure, "no latent of a connection is known")
+    own = parts["binding"]
+    clusters = own.index.get_level_values("connection_set")
+    controls = []
+    for circuit, name in CIRCUITS.items():
+        other = parts[circuit].loc[own.index]
+        value = contrast([_explained(other)], [], clusters).interval
+        gap = contrast([_explained(own)], [_explained(other)], clusters)
+        controls.append(Control(name, value, gap))
+    value = contrast([_explained(own)], [], clusters).interval
+    return claim("C3d", statement, measure, value, controls)
+
+
+def predicted_values(predictions: pd.DataFrame) -> pd.DataFrame:
+    """For every site, circuit and connection the mean value of its latent and the mean that the
+    circuit predicts; and for every site and circuit (``connection`` -1) the explained variance of
+    all latents."""
+    rows = list[dict[str, object]]()
+    for (site, circuit), mine in predictions.groupby(["site", "circuit"], sort=False):
+        found = contrast([_explained(mine)], [], mine.connection_set).interval
+        columns = {"site": site, "circuit": circuit}
+        ends = {"explained": found.value} | _ends(found)
+        rows.append(columns | {"connection": -1, "value": 0.0, "predicted": 0.0} | ends)
+        means = mine.groupby("connection").agg(
+            value=("value", "mean"), predicted=("predicted", "mean"), n=("value", "size")
+        )
+        nothing = {"explained": 0.0, "low": 0.0, "high": 0.0}
+        rows += [columns | nothing | row for row in means.reset_index().to_dict("records")]
+    names = ["site", "circuit", "connection", "value", "predicted", "explained", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=names)

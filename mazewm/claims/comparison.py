@@ -34,6 +34,7 @@ TABLES = (
     "connections",
     "edges",
     "readers",
+    "predictions",
     "whole",
     "frame",
     "knockouts",

@@ -61,6 +61,7 @@ class RunTables:
     edges: pd.DataFrame  # with connection_set, too
     circuit: pd.DataFrame
     readers: pd.DataFrame  # with connection_set, too
+    predictions: pd.DataFrame  # with connection_set, too
     ledger: pd.DataFrame
     pairs: pd.DataFrame
     frontier: pd.DataFrame
@@ -145,6 +146,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         verdicts.directions_agree(tables.ov_consistency, found),
         verdicts.knockout_is_specific(tables.knockouts, found),
         readers.reads_alike(tables.readers, str(tables.writing_site.source)),
+        circuits.predicts_latents(tables.predictions, found),
         causal.is_causal("C4a", edits, "add"),
         causal.is_causal("C4b", edits, "remove"),
         causal.is_moved(edits),
@@ -234,6 +236,7 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "attention": own_mass.drop(columns=["measure", "bin"]),
         "binding": circuits.binding_shares(tables.binding),
         "readers": readers.reader_shares(tables.readers),
+        "predictions": circuits.predicted_values(tables.predictions),
         "knockouts": tables.knockouts[tables.knockouts.site == found],
         "frontier": saes.frontier(tables.frontier),
         "taxonomy": saes.kinds(tables.taxonomy),

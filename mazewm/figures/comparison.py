@@ -56,6 +56,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "C2_frame": lambda: frame.frame(curves["whole"], curves["frame"]),
         "C2_own_mass": lambda: claims.own_mass(curves["attention"], compared.threshold),
         "C3_readers": lambda: readers.readers(curves["readers"]),
+        "C3_predictions": lambda: readers.predictions(curves["predictions"]),
         "C3_knock_outs": lambda: claims.knock_outs(curves["knockouts"]),
         "C4_edits": lambda: edits.edits(curves["edits"]),
         "C5_asymmetry": lambda: edits.asymmetry(curves["doses"]),

@@ -1,4 +1,5 @@
-"""Figure of the heads of later blocks that read a connection."""
+"""Figures of the heads of later blocks that read a connection, and of the latents that binding
+heads predict."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,7 @@ from mazewm.figures.style import (
     SKY,
     WIDTH,
     empty,
+    grid,
     legend_below,
 )
 
@@ -85,3 +87,40 @@ def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     ]
     lines = ["; ".join(said[:3]), "; ".join(said[3:])]
     axis.set_title(f"{title} (n = {int(rows.n.max())} pairs)\n" + "\n".join(lines), fontsize=8.5)
+
+
+CIRCUITS = {
+    "binding": (BLUE, "o", "binding heads only"),
+    "others": (BLACK, "s", "control: all other heads"),
+    "token": (GREY, ">", "control: no head, the token itself"),
+}
+
+
+def predictions(values: pd.DataFrame) -> Figure:
+    """C3d: the mean value of every connection's latent, and the one that circuits predict; a panel
+    for each run and site. ``values`` has the rows of ``claims.circuits.predicted_values`` of all
+    runs."""
+    panels = list(dict.fromkeys(zip(values.run, values.site, strict=True))) if len(values) else []
+    if not panels:
+        return empty("no latent of a connection is known")
+    figure, axes = grid(len(panels), 2, 3.2, 1.3)
+    for axis, (run, site) in zip(axes, panels, strict=True):
+        here = values[(values.run == run) & (values.site == site)]
+        said = here[here.connection < 0].set_index("circuit").explained
+        mine = here[here.connection >= 0]
+        most = float(mine[["value", "predicted"]].max().max()) * 1.05
+        axis.plot([0, most], [0, most], color=GREY, linewidth=0.7)
+        for circuit, (colour, marker, label) in CIRCUITS.items():
+            one = mine[mine.circuit == circuit]
+            axis.plot(one.value, one.predicted, marker, color=colour, markersize=4, label=label)
+        n = int(here[here.connection < 0].n.max())
+        axis.set_title(
+            f"{run}, {site} (n = {n:,} mazes)\n"
+            "explained: " + ", ".join(f"{name} {said[name]:.2f}" for name in CIRCUITS)
+            + f"; table {said['connection']:.2f}"
+        )  # fmt: skip
+        axis.set_ylabel("predicted by the circuit")
+        axis.set_xlabel("value of a connection's latent, mean")
+    legend_below(figure, axes, 3)
+    figure.suptitle("C3d  Do the binding heads predict the values of latents?")
+    return figure

@@ -1,7 +1,7 @@
 """C2 and C2b on made-up tables in which the truth is planted."""
 
 import pytest
-from planted_paths import N_PAIRS, binding_rows, circuit_rows, edge_rows
+from planted_paths import N_PAIRS, binding_rows, circuit_rows, edge_rows, prediction_rows
 
 from mazewm.claims import circuits
 from mazewm.claims.claim import decided
@@ -74,3 +74,31 @@ def test_the_table_of_edges():
     heads = table[table.kind == "head"]
     assert len(heads) == 4 and heads.value.mean() == pytest.approx(0.2, abs=0.01)
     assert table.set_index("kind").value["complement"] == pytest.approx(0.05, abs=0.01)
+
+
+def test_c3d_the_binding_heads_predict_latents():
+    rows = prediction_rows({"binding": 0.9, "others": 0.5, "token": 0.1}, HERE)
+    found = circuits.predicts_latents(rows, HERE)
+    assert (found.id, verdict(found)) == ("C3d", "supported")
+    assert found.value.value == pytest.approx(0.9, abs=0.02) and found.value.n == 60
+    values = {one.name: one.value.value for one in found.controls}
+    assert values == {
+        "all other heads": pytest.approx(0.5, abs=0.03),
+        "no head: the token itself": pytest.approx(0.1, abs=0.05),
+    }
+    assert found.controls[0].gap.n_clusters == 30
+    as_well = prediction_rows({"binding": 0.9, "others": 0.9, "token": 0.1}, HERE)
+    assert verdict(circuits.predicts_latents(as_well, HERE)) == "not beyond the control"
+    worse = prediction_rows({"binding": 0.3, "others": 0.5, "token": 0.6}, HERE)
+    assert verdict(circuits.predicts_latents(worse, HERE)) == "refuted"
+    assert verdict(circuits.predicts_latents(rows, "0.resid_post at ;")) == "unmeasured"
+
+
+def test_predicted_values_by_connection():
+    rows = prediction_rows({"binding": 0.9, "others": 0.5, "token": 0.1}, HERE)
+    table = circuits.predicted_values(rows).set_index(["circuit", "connection"])
+    assert table.explained["binding", -1] == pytest.approx(0.9, abs=0.02)
+    mine = rows[(rows.circuit == "others") & (rows.connection == 4)]
+    one = table.loc["others", 4]
+    assert one.value == pytest.approx(mine.value.mean()) and one.n == len(mine) == 5
+    assert one.predicted == pytest.approx(0.5 * mine.value.mean())

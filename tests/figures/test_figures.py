@@ -110,6 +110,8 @@ FIGURES = {
     "C2 path of no pair": lambda: paths.graph(curve("edges").head(0)),
     "C2 frame": lambda: frame.frame(curve("whole"), curve("frame")),
     "C3 readers": lambda: readers.readers(curve("readers")),
+    "C3 predictions": lambda: readers.predictions(curve("predictions")),
+    "C3 predictions of nothing": lambda: readers.predictions(curve("predictions").head(0)),
     "C3 readers of no pair": lambda: readers.readers(curve("readers").head(0)),
     "C2 frame of no maze": lambda: frame.frame(curve("whole").head(0), curve("frame").head(0)),
     "C2 binding of no head": lambda: paths.binding(curve("binding").head(0)),
