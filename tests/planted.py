@@ -269,6 +269,7 @@ def consolidation_rows() -> pd.DataFrame:
             "layer": layer,
             "token_class": c,
             "probe_accuracy": accuracy.get((layer, c), 0.2),
+            "identity_accuracy": 0.1,
             "own_mass": 0.3,
             "own_mass_uniform": 0.1,
         }

@@ -400,7 +400,9 @@ def test_a_location_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys
     (folder / "trained" / "train" / "0.resid_post").mkdir(parents=True)
     (folder / "trained" / "test" / "0.resid_post").mkdir(parents=True)
     tables.write_rows(
-        folder / "consolidation.parquet", FormationRow, [FormationRow(1, "c2", 1.0, 1.0, 0.1, 60)]
+        folder / "consolidation.parquet",
+        FormationRow,
+        [FormationRow(1, "c2", 1.0, 0.3, 1.0, 0.1, 60)],
     )
     Locations(PAPER_LOCATION, WritingSite(2, ("c2",), TokenClass.C2)).save(folder)
     assert_refused(

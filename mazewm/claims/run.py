@@ -178,6 +178,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             "layer": tables.site.layer,
             "token_class": str(tables.site.token_class),
             "probe_accuracy": rounded(here.probe_accuracy),
+            "identity_accuracy": rounded(here.identity_accuracy),
         },
         "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention),
         "sae": summary.saes(tables.descriptions, tables.splices),

@@ -19,6 +19,7 @@ from mazewm.figures.style import (
     run_looks,
     x_label,
 )
+from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.selectivity import selectivities
 from mazewm.maze.tokens import CONNECTION_CLASSES
 
@@ -54,18 +55,20 @@ def training(history: pd.DataFrame) -> Figure:
 
 
 def consolidation(looks: pd.DataFrame) -> Figure:
-    """Probe accuracy by layer and token class; a heat map for each run."""
+    """Net probe accuracy by layer and token class; a heat map for each run."""
+    looks = looks.assign(net=net_accuracy(looks))
     tables = {
-        run: looks[looks.run == run].pivot(
-            index="layer", columns="token_class", values="probe_accuracy"
-        )[CLASSES]
+        run: looks[looks.run == run].pivot(index="layer", columns="token_class", values="net")[
+            CLASSES
+        ]
         for run in dict.fromkeys(looks.run)
     }
-    figure = _heat_maps(tables, {run: run for run in tables}, "balanced accuracy")
+    figure = _heat_maps(tables, {run: run for run in tables}, "net accuracy")
     x_label(figure, "token of the connection, spelled c1 <--> c2 ;")
     n = int(looks.n_mazes.max())
     figure.suptitle(
-        f"After which block does a probe tell which connection this is?  ({n:,} validation mazes)"
+        f"After which block does a probe tell which connection this is?  ({n:,} validation mazes)\n"
+        "Of what the token itself leaves open"
     )
     return figure
 

@@ -32,6 +32,7 @@ from mazewm.inference.trials import Counts, Trial
 from mazewm.io import tables
 from mazewm.io.params import Params
 from mazewm.io.progress import progress
+from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.directions import mean_differences
 from mazewm.localize.locations import LIST_END, Location, WritingSite
 from mazewm.localize.selectivity import selectivities
@@ -102,10 +103,10 @@ def arrows_of(subject: Subject, sources: list[Location]) -> Arrows:
 
 def sources_of(formed: pd.DataFrame, n_layers: int) -> list[Location]:
     """For each layer but the last, after which nothing more is read, the token class at which the
-    probe reads connections best there; from a table of ``FormationRow``. A model of one layer has
-    that one."""
+    probe reads connections best there, net of the token's identity; from a table of
+    ``FormationRow``. A model of one layer has that one."""
     here = formed[formed.layer < max(1, n_layers - 1)]
-    best = here.loc[here.groupby("layer").probe_accuracy.idxmax()]
+    best = here.loc[net_accuracy(here).groupby(here.layer).idxmax()]
     return [Location(int(row.layer), TokenClass(row.token_class)) for row in best.itertuples()]
 
 

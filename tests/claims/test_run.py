@@ -96,7 +96,12 @@ def test_metrics_by_hand(scored):
     assert metrics["behaviour"]["test"]["solved"] == wilson(7, 11).as_metrics()
     assert metrics["behaviour"]["overload"]["valid"]["value"] == pytest.approx(2 / 11, abs=1e-6)
     assert metrics["behaviour"]["solved_by_path_length"]["3"]["n"] == 6
-    assert metrics["consolidation"] == {"layer": 0, "token_class": "c2", "probe_accuracy": 0.97}
+    assert metrics["consolidation"] == {
+        "layer": 0,
+        "token_class": "c2",
+        "probe_accuracy": 0.97,
+        "identity_accuracy": 0.1,
+    }
     assert metrics["sae"]["0_resid_post"]["trained"] == {
         "explained_variance": 0.9,
         "l0": 5.0,

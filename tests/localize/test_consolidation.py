@@ -46,6 +46,13 @@ def test_the_connection_is_read_at_c2_and_nowhere_else(rows):
     assert accuracy[TokenClass.DELIMITER] < 0.3
 
 
+def test_identity_is_what_the_token_says_by_itself(rows):
+    """A cell leaves two to four of twelve connections; ``<-->`` and ``;`` leave all of them."""
+    identity = {row.token_class: row.identity_accuracy for row in rows}
+    assert 0.3 < identity[TokenClass.C1] < 0.7 and 0.3 < identity[TokenClass.C2] < 0.7
+    assert identity[TokenClass.CONNECTOR] < 0.2 and identity[TokenClass.DELIMITER] < 0.2
+
+
 def test_the_site_is_c2_of_layer_0(rows):
     frame = tables.frame(rows, FormationRow)
     assert consolidation.consolidation_site(frame, 0.02) == Location(0, TokenClass.C2)
@@ -90,13 +97,15 @@ def test_recording_whole_sequences_adds_the_path():
 
 
 def frame_of(**accuracies):
-    """Probe accuracies by ``L<layer>_<class>``; the other sites have 0.1."""
+    """Probe accuracies by ``L<layer>_<class>``; the other sites have 0.1. Identity tells nothing,
+    unless it is given by ``at_<class>``."""
     names = dict(zip(("c1", "connector", "c2", "delimiter"), CONNECTION_CLASSES, strict=True))
     rows = [
         {
             "layer": layer,
             "token_class": str(c),
             "probe_accuracy": accuracies.get(f"L{layer}_{name}", 0.1),
+            "identity_accuracy": accuracies.get(f"at_{name}", 0.0),
         }
         for layer in (1, 0)
         for name, c in reversed(names.items())
@@ -112,6 +121,9 @@ def frame_of(**accuracies):
         ({"L1_delimiter": 0.99, "L1_c2": 0.98}, 1, "c2"),  # an earlier token of one layer
         ({"L0_delimiter": 0.99, "L0_connector": 0.98, "L1_c1": 1.0}, 0, "<-->"),
         ({"L1_delimiter": 0.6}, 1, ";"),
+        # what a cell says by itself does not count
+        ({"L0_c2": 0.5, "at_c2": 0.5, "L1_delimiter": 0.4}, 1, ";"),
+        ({"L0_c2": 0.8, "at_c2": 0.5, "L1_delimiter": 0.59}, 0, "c2"),
     ],
 )
 def test_the_first_site_within_the_tolerance_is_chosen(accuracies, layer, token_class):

@@ -118,7 +118,8 @@ def test_arrows_are_the_mean_differences_of_what_flows():
 
 
 def formed(*accuracies: tuple[int, str, float]) -> pd.DataFrame:
-    return pd.DataFrame(accuracies, columns=["layer", "token_class", "probe_accuracy"])
+    rows = pd.DataFrame(accuracies, columns=["layer", "token_class", "probe_accuracy"])
+    return rows.assign(identity_accuracy=0.0)
 
 
 def test_directions_are_from_the_best_token_of_every_layer_but_the_last():
