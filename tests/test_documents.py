@@ -103,7 +103,10 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-1",
     ]
     assert all(f"`{name}` solves" in readme for name in ("rotary-all-0", "rotary-path-1"))
-    assert "one seed of each" not in readme and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
+    assert (
+        "one seed of each" not in readme
+        and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
+    )
 
 
 def test_a_sentence_that_results_no_longer_carry_is_refused(study):

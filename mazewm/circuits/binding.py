@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.circuits.choosing import few_enough
 from mazewm.circuits.streams import Streams
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
@@ -44,6 +45,11 @@ N_RANDOM = 5  # sets of heads drawn at random
 
 Head = tuple[int, int]  # layer, head
 Arrows = Float[np.ndarray, "connection d_model"]
+
+
+def heads_of(layers: range, model: Transformer) -> list[Head]:
+    """All heads of some blocks."""
+    return [(layer, head) for layer in layers for head in range(model.params.n_heads)]
 
 
 @dataclass(frozen=True)
@@ -151,17 +157,13 @@ def arrows_at(subject: Subject, site: Location) -> Arrows:
     return mean_differences(np.concatenate(values), np.concatenate(labels), n_connections)
 
 
-def heads_up_to(model: Transformer, site: Location) -> list[Head]:
-    """All heads of the blocks up to a site's."""
-    return [
-        (layer, head) for layer in range(site.layer + 1) for head in range(model.params.n_heads)
-    ]
-
-
 def choose_heads(subject: Subject, site: Location, arrows: Arrows) -> list[Head]:
     """The binding heads of a site, from validation mazes, the one that loses most first; none where
     the change does not reach the site, as at c1."""
-    study, every = _Site(subject, site, arrows, "validation"), heads_up_to(subject.model, site)
+    study, every = (
+        _Site(subject, site, arrows, "validation"),
+        heads_of(range(site.layer + 1), subject.model),
+    )
     none, whole = study.total([]), study.total(every)
     n_rows = sum(len(batch.maze) for batch in study.batches)
     if none - whole < 1e-6 * max(1, n_rows):
@@ -172,20 +174,17 @@ def choose_heads(subject: Subject, site: Location, arrows: Arrows) -> list[Head]
 
     without = {head: lost([other for other in every if other != head]) for head in every}
     by_loss = sorted(every, key=lambda head: without[head])[: len(every) // 2]
-    n = next((n for n in range(1, len(by_loss)) if lost(by_loss[:n]) >= ENOUGH), len(by_loss))
-    chosen = by_loss[:n]
-    for head in reversed(chosen):
-        rest = [other for other in chosen if other != head]
-        if lost(rest) >= ENOUGH:
-            chosen = rest
-    return chosen
+    return few_enough(by_loss, lambda heads: lost(heads) >= ENOUGH)
 
 
 def measure_heads(
     subject: Subject, site: Location, arrows: Arrows, binding: Sequence[Head]
 ) -> list[BindingRow]:
     """The metric of every test maze with the change read by each set of heads."""
-    study, every = _Site(subject, site, arrows, "test"), heads_up_to(subject.model, site)
+    study, every = (
+        _Site(subject, site, arrows, "test"),
+        heads_of(range(site.layer + 1), subject.model),
+    )
     rng, n = subject.rng(f"binding: random heads, {site}"), len(binding)
     sets: dict[str, list[Head]] = {"none": [], "all": every, "binding": list(binding)}
     sets["others"] = [head for head in every if head not in binding]

@@ -31,6 +31,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mazewm.circuits.binding import heads_of
+from mazewm.circuits.choosing import few_enough
 from mazewm.circuits.groups import FRAME, JOINT, OWN, TOKEN_GROUPS
 from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
 from mazewm.circuits.streams import Streams
@@ -91,7 +93,6 @@ def name_of(edge: Edge) -> str:
 def cuts(model: Transformer, circuit: Sequence[Edge], rng: np.random.Generator) -> list[Cut]:
     """All sets of edges that are measured on test mazes."""
     every, chosen = frozenset(EDGES), frozenset(circuit)
-    n_layers, n_heads = model.params.n_layers, model.params.n_heads
     to_last = frozenset((node, LAST) for node in range(LAST))
     found = [Cut("none", "", frozenset()), Cut("all", "", every)]
     found += [Cut("cut", name_of(edge), every - {edge}) for edge in EDGES]
@@ -101,8 +102,7 @@ def cuts(model: Transformer, circuit: Sequence[Edge], rng: np.random.Generator) 
         found.append(Cut("direct", NODES[node], every - {(node, LAST)}))
     found += [
         Cut("head", f"{layer}.{head}", every - to_last, (layer, head))
-        for layer in range(n_layers)
-        for head in range(n_heads)
+        for layer, head in heads_of(range(model.params.n_layers), model)
     ]
     found += [Cut("circuit", "", chosen), Cut("complement", "", every - chosen)]
     drawn = [rng.permutation(len(EDGES))[: len(chosen)] for _ in range(N_RANDOM)]
@@ -180,18 +180,9 @@ def choose_circuit(subject: Subject, swaps: Swaps) -> list[CircuitEdgeRow]:
         return (none - total(edges)) / (none - whole)
 
     lost = {edge: 1 - effect(every - {edge}) for edge in EDGES}
-    kept, by_loss = frozenset[Edge](), sorted(EDGES, key=lambda edge: -abs(lost[edge]))
-    for edge in by_loss:
-        kept |= {edge}
-        if effect(kept) >= FAITHFUL:
-            break
-    for edge in reversed(by_loss):
-        if edge in kept and effect(kept - {edge}) >= FAITHFUL:
-            kept -= {edge}
-    return [
-        CircuitEdgeRow(NODES[edge[0]], NODES[edge[1]], lost[edge])
-        for edge in sorted(kept, key=lambda edge: -abs(lost[edge]))
-    ]
+    by_loss = sorted(EDGES, key=lambda edge: -abs(lost[edge]))
+    kept = few_enough(by_loss, lambda edges: effect(frozenset(edges)) >= FAITHFUL)
+    return [CircuitEdgeRow(NODES[edge[0]], NODES[edge[1]], lost[edge]) for edge in kept]
 
 
 def edges_of(circuit: Sequence[CircuitEdgeRow]) -> list[Edge]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mazewm.circuits.binding import Head
+from mazewm.circuits.binding import Head, heads_of
 from mazewm.circuits.knockout import Knockout, read_clean, replacements
 from mazewm.circuits.readable import Readable
 from mazewm.inference.subject import Subject
@@ -60,7 +60,7 @@ class _Read(NamedTuple):
 def predict(subject: Subject, known: Readable, binding: Sequence[Head]) -> list[PredictionRow]:
     """What every circuit predicts at a connection's token in each of the mazes. Connections without
     a latent are not asked for."""
-    rng, shape = subject.rng("knock-outs"), subject.model.params
+    rng = subject.rng("knock-outs")
     batches = list(read_clean(subject, known, rng))
     study = Knockout(
         subject.model,
@@ -69,8 +69,7 @@ def predict(subject: Subject, known: Readable, binding: Sequence[Head]) -> list[
         replacements(batches, rng),
         subject.mazes.grid.n_connections,
     )
-    every = [(layer, head) for layer in range(known.location.layer + 1)
-             for head in range(shape.n_heads)]  # fmt: skip
+    every = heads_of(range(known.location.layer + 1), subject.model)
     ablated = {
         "binding": [head for head in every if head not in binding],
         "others": list(binding),
