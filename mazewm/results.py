@@ -60,6 +60,9 @@ TABLES: dict[str, tuple[str, str]] = {
 }
 
 
+# the folder of what readers of the maze alone tell, which all runs share
+INPUTS = "inputs"
+
 CHOOSING = "validation"  # the split on which heads, places, doses and sizes are chosen
 # Values of the column ``model``, where a table has one.
 TRAINED, UNTRAINED = "trained", "untrained"
@@ -91,6 +94,13 @@ def table(run: Run, name: str) -> pd.DataFrame:
     """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
     type, or if TABLES has no such name."""
     return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()
+
+
+def inputs(run: Run) -> pd.DataFrame:
+    """What readers of the maze alone tell of facts, in the form of the table ``probes``. BadInput
+    as for ``table``."""
+    file = run.artifacts / INPUTS / "probes.parquet"
+    return tables.read_arrow(file, TABLES["probes"][1]).to_pandas()
 
 
 def for_choosing(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ dictionary, made-up tables.
 Nothing here is computed by the code under test: a table is what its arguments say.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import fields
 
@@ -368,44 +369,41 @@ def patch_rows() -> dict[str, pd.DataFrame]:
     return {"patch_pairs": pairs.assign(is_right=pairs.pair < 7), "patches": pd.DataFrame(patches)}
 
 
+N_SETS = 40  # connection sets in the tables of answers, beliefs and probes
+
+
 def probe_rows(
     model: dict[tuple[str, int], float],
     other: float = 0.5,
     pairs: float = 0.6,
     validation: dict[tuple[str, int], float] | None = None,
-    facts: tuple[str, ...] = ("distance", "on_path", "toward_target"),
+    facts: tuple[str, ...] = ("distance", "on_path", "toward_target", "step_1", "step_2"),
 ) -> pd.DataFrame:
-    """Scores of seven units for each fact, by (token, depth); every other readout scores the same
-    everywhere."""
-    rows = []
-    for fact in facts:
-        for split, scores in (("test", model), ("validation", validation or model)):
-            for (token, depth), score in scores.items():
-                for readout, value in (
-                    ("model", score),
-                    ("untrained_model", other),
-                    ("shuffled_labels", 0.4),
-                ):
-                    rows += [
-                        (split, fact, token, depth, readout, unit, value + 0.01 * unit, 101)
-                        for unit in range(7)
-                    ]
-            for readout, value in (("input", 0.55), ("input_pairs", pairs)):
-                rows += [
-                    (split, fact, "none", -1, readout, unit, value + 0.01 * unit, 101)
-                    for unit in range(7)
-                ]
-    return pd.DataFrame(
-        rows, columns=["split", "fact", "token", "depth", "readout", "unit", "score", "n"]
-    )
+    """Errors on forty connection sets for each fact, such that readouts explain the given share, by
+    (token, depth); every other readout explains the same everywhere."""
+    rng, parts = np.random.default_rng(0), []
+    of_split = {"test": model, "validation": validation or model}
+    for fact, (split, scores) in itertools.product(facts, of_split.items()):
+        wanted = {("input", "none", -1): 0.55, ("input_pairs", "none", -1): pairs}
+        for (token, depth), score in scores.items():
+            wanted["model", token, depth] = score
+            wanted["untrained_model", token, depth] = other
+            wanted["shuffled_labels", token, depth] = 0.4
+        sst = rng.uniform(3, 5, N_SETS)
+        for (readout, token, depth), share in wanted.items():
+            sse = sst * (1 - share) * rng.uniform(0.95, 1.05, N_SETS)
+            columns = {"split": split, "fact": fact, "token": token, "depth": depth}
+            columns |= {"readout": readout, "maze_id": np.arange(N_SETS), "n": 7}
+            columns |= {"sse": sse, "sst": sst, "connection_set": np.arange(N_SETS)}
+            parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
 
 
 STEERED = {("validation", "given_target", 2.0): 3, ("validation", "given_target", 4.0): 8}
-STEERED |= {("test", "given_target", 2.0): 10, ("test", "given_target", 4.0): 9}
+STEERED |= {("test", "given_target", 4.0): 9}
 STEERED |= {
-    ("test", name, dose): n
+    ("test", name, 2.0): n
     for name, n in (("random_direction", 1), ("other_units", 2), ("shuffled_labels", 0))
-    for dose in (2.0, 4.0)
 }
 
 
@@ -421,9 +419,6 @@ def steer_rows(went: dict[tuple[str, str, float], int], situation: str = "later"
         for nth in range(11)
     ]
     return pd.DataFrame(rows)
-
-
-N_SETS = 40  # connection sets in the tables of answers and beliefs
 
 
 def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, near=0.2, seed=0):

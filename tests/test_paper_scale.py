@@ -79,6 +79,9 @@ SECTIONS: dict[str, dict[str, object]] = {
     },
     "planning": {
         "n_fit_mazes": 8,
+        "n_input_mazes": 8,
+        "n_twins": 1,
+        "n_twins_validation": 1,
         "n_held_out_mazes": 4,
         "n_steered": 1,
         "n_steered_validation": 1,
@@ -91,6 +94,7 @@ ALL_SCALES = {
     "interventions.set_sizes": [1],
     "interventions.doses": [4.0],
     "writing.doses": [4.0],
+    "planning.twin_doses": [4.0],
     "encodings": ["learned"],
     "objectives": ["all"],
     "results": "metrics/paper",

@@ -309,8 +309,8 @@ def test_beyond_the_input():
     assert len(chosen) == 7
 
     def steered(model):
-        doses = steering.every_dose(2, [3.0])
-        rows = Steering(model, known, 0, 5).steer(chosen, "test", doses, lambda: None)
+        wanted = steering.conditions(steering.places("first", 2), steering.METHODS, [3.0])
+        rows = Steering(model, known, 0, 5).steer(chosen, "test", wanted)
         return rows.drop(columns="measured").values.tolist(), [
             list(cells) for cells in rows.measured
         ]

@@ -43,6 +43,7 @@ TABLES = (
     "taxonomy",
     "positions",
     "beyond",
+    "steps",
     "steering",
     "answers",
     "beliefs",

@@ -10,7 +10,17 @@ from typing import Any
 import pandas as pd
 
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
-from mazewm.claims.statistics import mean, paired, rounded, share
+from mazewm.claims.statistics import (
+    Contrast,
+    Interval,
+    Ratio,
+    contrast,
+    mean,
+    paired,
+    rounded,
+    share,
+)
+from mazewm.planning.facts import STEPS
 from mazewm.results import CHOOSING, for_choosing
 
 FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
@@ -25,56 +35,69 @@ STEERED, CONTROLS = "given_target", ("shuffled_labels", "other_units", "random_d
 HARD = "later"  # forks after the next step, which no edit of the next token's logits can reach
 
 
+def explained(rows: pd.DataFrame) -> Ratio:
+    """The explained variance, from sums over the mazes of each connection set."""
+    return Ratio(rows.sst - rows.sse, rows.sst)
+
+
+def _gap(own: pd.DataFrame, other: pd.DataFrame) -> Contrast:
+    """The explained variance of one readout less that of another, on the same mazes."""
+    other = other.loc[own.index]
+    return contrast([explained(own)], [explained(other)], own.connection_set)
+
+
 def represents(probes: pd.DataFrame, fact: str) -> Claim:
     """C8a to C8c: at the token and depth where the probe does best on validation mazes, it beats
-    every control, compared by unit: an untrained model, shuffled labels, the embedding at that
-    token, and linear readouts of the maze itself."""
+    every control on the same mazes: an untrained model, shuffled labels, the embedding at that
+    token, and linear readers of the maze itself, which were fitted on more mazes."""
     rows = probes[probes.fact == fact]
     own = rows[(rows.readout == "model") & (rows.depth > 0)]
-    measure = f"{'R²' if fact == 'distance' else 'AUROC'} of a linear probe, mean over units"
+    measure = "explained variance of a linear probe"
     validation = own[own.split == CHOOSING]
     if validation.empty or not (own.split == "test").any():
         return unmeasured(FACTS[fact], STATEMENTS[fact], measure, "too few mazes to fit a probe")
-    token, depth = _best_place(validation)
-    test = rows[rows.split == "test"]
+    token, depth = best_place(validation)
+    test = rows[rows.split == "test"].set_index("maze_id")
     here = test[(test.token == token) & (test.depth == depth)]
-    scores = {str(name): part.set_index("unit").score for name, part in here.groupby("readout")}
-    scores |= {name: test[test.readout == name].set_index("unit").score for name in MODEL_FREE}
-    embedding = test[(test.readout == "model") & (test.token == token) & (test.depth == 0)]
-    scores |= {"embedding": embedding.set_index("unit").score}
-    model = scores.pop("model")
+    readouts = {str(name): part for name, part in here.groupby("readout")}
+    readouts |= {name: test[test.readout == name] for name in MODEL_FREE}
+    embedded = (test.readout == "model") & (test.token == token) & (test.depth == 0)
+    readouts |= {"embedding": test[embedded]}
+    model = readouts.pop("model")
     controls = [
-        Control(name, mean(score), paired(model, score))
-        for name, score in scores.items()
-        if len(score)
+        Control(name, _value(part), _gap(model, part))
+        for name, part in readouts.items()
+        if len(part)
     ]
     measure += f": at {token}, depth {depth}"
-    return claim(FACTS[fact], STATEMENTS[fact], measure, mean(model), controls)
+    return claim(FACTS[fact], STATEMENTS[fact], measure, _value(model), controls)
 
 
-def _best_place(validation: pd.DataFrame) -> tuple[str, int]:
-    """The token and depth with the highest mean score over units."""
-    scores = for_choosing(validation).groupby(["token", "depth"]).score.mean()
-    token, depth = scores.idxmax()
+def _value(rows: pd.DataFrame) -> Interval:
+    return contrast([explained(rows)], [], rows.connection_set).interval
+
+
+def best_place(validation: pd.DataFrame) -> tuple[str, int]:
+    """The token and depth with the highest explained variance, from rows of validation mazes."""
+    sums = for_choosing(validation).groupby(["token", "depth"])[["sse", "sst"]].sum()
+    token, depth = (sums.sse / sums.sst).idxmin()
     return str(token), int(depth)
 
 
 def uses(steering: pd.DataFrame) -> Claim:
     """C8d: steered along a fact's mean difference among mazes with equal targets (which carries no
     information about the target), rollouts turn the other way at a later fork more often than under
-    any control of equal length at the same place, among mazes that are solved unedited."""
+    any control of equal length per dose at the same place, each at its own best dose, among mazes
+    that are solved unedited. The fact is the one that does best on validation mazes."""
     rows = steering[(steering.situation == HARD) & steering.solved_before]
-    keys = ["fact", "where", "depth", "dose"]
     validation = rows[(rows.split == CHOOSING) & (rows.method == STEERED)]
     statement = "pushing along a fact's direction turns the path at a later fork"
     measure = "rollouts that turn as predicted"
     if validation.empty:
         return unmeasured("C8d", statement, measure, "no fork to steer at")
-    best = for_choosing(validation).groupby(keys).goes_as_predicted.mean().idxmax()
-    test = rows[
-        (rows.split == "test")
-        & (rows[keys] == pd.Series(dict(zip(keys, best, strict=True)))).all(axis=1)
-    ]
+    keys = ["fact", "where", "depth", "dose"]
+    fact = for_choosing(validation).groupby(keys).goes_as_predicted.mean().idxmax()[0]
+    test = rows[(rows.split == "test") & (rows.fact == fact)]
     by_method = {str(name): part.set_index("example") for name, part in test.groupby("method")}
     if STEERED not in by_method:
         return unmeasured("C8d", statement, measure, "no test fork that is solved unedited")
@@ -88,69 +111,69 @@ def uses(steering: pd.DataFrame) -> Claim:
         for name, other in by_method.items()
         if name in CONTROLS
     ]
-    fact, where, depth, dose = best
-    measure += f": {fact} written at {where}, depth {depth}, dose {dose:g}"
+    place = own.iloc[0]
+    measure += f": {fact} written at {place['where']}, depth {place.depth}, dose {place.dose:g}"
     value = mean(own.goes_as_predicted, own.connection_set)
     return claim("C8d", statement, measure, value, controls)
 
 
 def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
-    """Mean score over units on test mazes, with its interval, by fact, token, depth and
-    readout; ``n`` is the median number of mazes of a unit."""
+    """Explained variance on test mazes, with its interval, by fact, token, depth and readout; ``n``
+    is the number of connection sets."""
     rows = []
     keys = ["fact", "token", "depth", "readout"]
-    for key, units in probes[probes.split == "test"].groupby(keys, sort=False):
-        found = mean(units.score)
-        more = {
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "n_units": found.n,
-            "n": int(units.n.median()),
-        }
-        rows.append(dict(zip(keys, key, strict=True)) | more)
-    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n_units", "n"])
+    for key, mine in probes[probes.split == "test"].groupby(keys, sort=False):
+        found = contrast([explained(mine)], [], mine.connection_set, n_resamples=500).interval
+        rows.append(dict(zip(keys, key, strict=True)) | found._asdict())
+    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n"])
+
+
+def step_curve(probes: pd.DataFrame) -> pd.DataFrame:
+    """Explained variance on test mazes of every step k of a search from the target, by readout and
+    depth, at the token where that readout does best at this depth on validation mazes."""
+    rows = []
+    steps = probes[probes.fact.isin(STEPS)]
+    for (fact, readout, depth), mine in steps.groupby(["fact", "readout", "depth"], sort=False):
+        validation = mine[mine.split == CHOOSING]
+        if len(validation):
+            token, _ = best_place(validation)
+            test = mine[(mine.split == "test") & (mine.token == token)]
+            found = contrast([explained(test)], [], test.connection_set, n_resamples=1000).interval
+            columns = {"k": STEPS.index(fact) + 1, "readout": readout, "depth": depth}
+            rows.append(columns | {"token": token} | found._asdict())
+    names = ["k", "readout", "depth", "token", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The share of rollouts that go as predicted, on test forks solved before the edit, by
-    situation, fact, where, depth and method.
-
-    A method that was run on validation forks is shown at its best dose there (the smallest of
-    equally good ones). A control is shown at the dose at which it does best on test forks, which
-    favours the control."""
+    """The share of rollouts that go as predicted, among forks solved before the edit, by split,
+    situation, fact, where, depth and method. On validation forks at the best dose there; on test
+    forks only where, and at the dose, that was chosen there."""
     solved = ledger[ledger.solved_before]
-    keys = ["situation", "fact", "where", "depth", "method"]
+    keys = ["split", "situation", "fact", "where", "depth", "method"]
     rows = []
     for key, mine in solved.groupby(keys):
-        judged = mine[mine.split == CHOOSING]
-        rates = (
-            (for_choosing(judged) if len(judged) else mine[mine.split == "test"])
-            .groupby("dose")
-            .goes_as_predicted.mean()
-        )
-        test = mine[(mine.split == "test") & (mine.dose == rates.idxmax())]
-        found = share(test.goes_as_predicted, test.connection_set)
-        more = {
-            "dose": rates.idxmax(),
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "n": found.n,
-        }
-        rows.append(dict(zip(keys, key, strict=True)) | more)
+        best = mine.groupby("dose").goes_as_predicted.mean().idxmax()
+        here = mine[mine.dose == best]
+        found = share(here.goes_as_predicted, here.connection_set)
+        rows.append(dict(zip(keys, key, strict=True)) | {"dose": best} | found._asdict())
     return pd.DataFrame(rows, columns=[*keys, "dose", "value", "low", "high", "n"])
 
 
 def summary(probes: pd.DataFrame) -> dict[str, Any]:
-    """The mean score over units of every readout on test mazes, by fact and readout, at the token
-    and depth where the readout does best on validation mazes."""
+    """The explained variance of every readout on test mazes, by fact and readout, at the token and
+    depth where the readout does best on validation mazes; of steps as in ``step_curve``, the
+    largest over depths."""
     found: dict[str, Any] = {}
-    test = probes[probes.split == "test"]
-    for (fact, readout), rows in probes[probes.split == CHOOSING].groupby(["fact", "readout"]):
-        token, depth = _best_place(rows)
+    facts = probes[probes.fact.isin(FACTS)]
+    test = facts[facts.split == "test"]
+    for (fact, readout), rows in facts[facts.split == CHOOSING].groupby(["fact", "readout"]):
+        token, depth = best_place(rows)
         mine = test[(test.fact == fact) & (test.readout == readout)]
         there = mine[(mine.token == token) & (mine.depth == depth)]
         if len(there):
-            found.setdefault(str(fact), {})[str(readout)] = rounded(there.score.mean())
+            value = 1 - there.sse.sum() / there.sst.sum()
+            found.setdefault(str(fact), {})[str(readout)] = rounded(value)
+    for (k, readout), rows in step_curve(probes).groupby(["k", "readout"], sort=False):
+        found.setdefault(STEPS[int(k) - 1], {})[str(readout)] = rounded(rows.value.max())
     return found

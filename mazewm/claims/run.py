@@ -94,6 +94,7 @@ class RunTables:
             for each in fields(cls)
             if each.name in results.TABLES
         }
+        read["probes"] = pd.concat([read["probes"], results.inputs(run)], ignore_index=True)
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
         for name in WITH_SETS:
@@ -243,6 +244,7 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "taxonomy": saes.kinds(tables.taxonomy),
         "positions": tables.positions[tables.positions.site == found],
         "beyond": planning.probe_curves(tables.probes),
+        "steps": planning.step_curve(tables.probes),
         "steering": planning.steering_curves(tables.steering),
         "whole": frame.whole_curve(tables.whole),
         "frame": frame.written_curve(tables.frame),

@@ -11,13 +11,14 @@ The shortest path goes from the fork to the cell ``exit``; ``other`` is another 
 the cell before the fork. Forks whose exit is the target are left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
 from mazewm.maze.mazes import Mazes
+from mazewm.maze.truths import shortest_paths, touched_cells
 
 Situation = Literal["first", "later"]
 SITUATIONS: tuple[Situation, ...] = ("first", "later")
@@ -55,6 +56,20 @@ class Forks:
     def fork(self) -> Int[np.ndarray, " maze"]:
         """The cell of the fork."""
         return self.mazes.path[np.arange(len(self)), self.step].astype(int)
+
+
+def asked_anew(mazes: Mazes, rng: np.random.Generator, n: int) -> Mazes:
+    """Each connection set of some mazes with up to ``n`` other questions, drawn at random, which
+    have one shortest path. A maze's own question seldom passes a fork."""
+    _, first = np.unique(mazes.connections, axis=0, return_index=True)
+    every = mazes[np.repeat(np.sort(first), n)]
+    keys = rng.random((len(every), every.grid.n_cells))
+    keys *= touched_cells(every.grid, every.connections)
+    two = np.argsort(-keys, axis=1)[:, :2].astype(every.origin.dtype)
+    ways = shortest_paths(every.grid, every.connections, two[:, 0], two[:, 1])
+    kept = np.flatnonzero(ways.is_unique)
+    asked = replace(every, origin=two[:, 0], target=two[:, 1], path=ways.cells)
+    return asked[kept]
 
 
 def forks(mazes: Mazes, situation: Situation, rng: np.random.Generator, n: int) -> Forks:

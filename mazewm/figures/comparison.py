@@ -63,11 +63,8 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "C6_capacity": lambda: capacity.capacity(curves["corridors"], curves["held"]),
         "C7_code": lambda: claims.code(compared.code),
         "C8abc_probes": lambda: planning.probes(curves["beyond"]),
-        "C8d_steering_distance": lambda: planning.steering(curves["steering"], "distance"),
-        "C8d_steering_on_path": lambda: planning.steering(curves["steering"], "on_path"),
-        "C8d_steering_toward_target": lambda: planning.steering(
-            curves["steering"], "toward_target"
-        ),
+        "C8_steps": lambda: planning.steps(curves["steps"]),
+        "C8d_steering": lambda: planning.steering(curves["steering"]),
     }
     for name, draw in figures.items():
         save(draw(), folder / f"{name}.png")

@@ -4,6 +4,7 @@ whether steering along them turns its path."""
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,9 +17,8 @@ from mazewm.figures.style import (
     Look,
     Style,
     empty,
-    is_control,
+    grid,
     legend_below,
-    recipes,
     run_looks,
     x_label,
 )
@@ -34,11 +34,6 @@ FACTS = {
     "on_path": "is a cell on the path?",
     "toward_target": "which way from a fork?",
 }
-SCORES = {
-    "distance": "distance to the target\nof every cell: R²",
-    "on_path": "is a cell on the path?\nArea under ROC curve",
-    "toward_target": "which way from a fork?\nArea under ROC curve",
-}
 MODEL_FREE, UNTAUGHT = ("input", "input_pairs"), ("untrained_model", "shuffled_labels")
 STEERED = (
     "given_target",
@@ -48,12 +43,7 @@ STEERED = (
     "shuffled_labels",
     "random_direction",
 )
-PANELS = {
-    ("first", "origin"): "next step, edited at\n<PATH_START>, first path token",
-    ("first", "target"): "next step, edited at\nthe target, <TARGET_END>",
-    ("later", "origin"): "later fork, edited at\n<PATH_START>, first path token",
-    ("later", "target"): "later fork, edited at\nthe target, <TARGET_END>",
-}
+SITUATIONS = {"first": "the next step", "later": "a later fork"}
 
 
 def probes(rows: pd.DataFrame) -> Figure:
@@ -72,13 +62,9 @@ def probes(rows: pd.DataFrame) -> Figure:
             for run, look in looks.items():
                 _scores(axis, of_fact[(of_fact.run == run) & (of_fact.token == token)], look)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        units = "connections" if fact == "toward_target" else "cells"
-        n = (
-            f"{of_fact.n_units.max()} {units}, {of_fact.n.median():,.0f} mazes each"
-            if len(of_fact)
-            else "no data"
-        )
-        line[0].set_ylabel(f"{SCORES[fact]}\n{n}", fontsize=SMALL)
+        n = f"{int(of_fact.n.max()):,} connection sets" if len(of_fact) else "no data"
+        line[0].set_ylabel(f"{FACTS[fact]}\n{n}", fontsize=SMALL)
+        line[0].set_ylim(-0.1, 1.02)
         for axis in line[1:]:
             axis.spines["left"].set_color(RULE)
             axis.tick_params(axis="y", length=0)
@@ -87,7 +73,8 @@ def probes(rows: pd.DataFrame) -> Figure:
     x_label(figure, "blocks passed (0: the embedding)")
     legend_below(figure, list(axes.flat), 4)
     figure.suptitle(
-        "C8a–c  What a linear probe reads that no token states.  Test mazes, mean; bands: 95 %"
+        "C8a–c  What a linear probe reads that no token states: explained variance, test mazes.  "
+        "Bands: 95 %"
     )
     return figure
 
@@ -115,66 +102,80 @@ def _baselines(axis: Axes, rows: pd.DataFrame) -> None:
             axis.axhline(value, color=look.colour, linestyle=look.line, linewidth=1.0, label=label)
 
 
-def steering(curve: pd.DataFrame, fact: str) -> Figure:
-    """Share of rollouts that turn at the fork as predicted when steered along one fact, by depth of
-    the edit; a row for each recipe."""
-    curve = curve[curve.fact == fact]
-    if curve.empty:
-        return empty(f"no fork at which the model could be steered by “{FACTS[fact]}”")
-    parted = recipes(curve.run)
-    size = (WIDTH, 1.5 + 2.1 * len(parted))
+def steps(curve: pd.DataFrame) -> Figure:
+    """Explained variance of each step of a search from the target, by depth; a panel for each run.
+    Does one more block read one more step?"""
+    runs = list(dict.fromkeys(curve.run)) if len(curve) else []
+    if not runs:
+        return empty("no cell has mazes enough for a probe")
+    figure, axes = grid(len(runs), 2, 3.0, 1.3, sharey=True)
+    for axis, run in zip(axes, runs, strict=True):
+        mine = curve[curve.run == run]
+        depths = sorted(int(d) for d in mine[mine.readout == "model"].depth.unique())
+        shades = sns.color_palette("viridis_r", len(depths))
+        for depth, colour in zip(depths, shades, strict=True):
+            here = mine[(mine.readout == "model") & (mine.depth == depth)].sort_values("k")
+            label = "embedding" if depth == 0 else f"after {depth} block{'s' * (depth > 1)}"
+            style: Style = {"color": colour, "markersize": 4, "linewidth": 1.6, "label": label}
+            axis.plot(here.k, here.value, "o-", **style)
+            axis.fill_between(here.k, here.low, here.high, color=colour, alpha=0.2, linewidth=0)
+        untrained = mine[mine.readout == "untrained_model"].groupby("k").value.max()
+        lines = {"untrained_model": untrained}
+        lines |= {name: mine[mine.readout == name].groupby("k").value.max() for name in MODEL_FREE}
+        for name, values in lines.items():
+            look = METHODS[name]
+            control: Style = {"color": look.colour, "linewidth": 1.0, "label": look.label}
+            axis.plot(values.index, values, look.line, **control)
+        axis.set_xticks(sorted(mine.k.unique()))
+        axis.set_title(f"{run} ({int(mine.n.max()):,} connection sets)")
+    axes[0].set_ylabel("explained variance")
+    axes[0].set_ylim(-0.1, 1.05)
+    x_label(figure, "k: is a cell k steps from the target, or farther?")
+    legend_below(figure, axes, 4)
+    figure.suptitle("C8  Does one more block read one more step from the target?")
+    return figure
+
+
+def steering(curve: pd.DataFrame) -> Figure:
+    """C8d: the share of rollouts that turn at a fork as predicted when steered along a fact, on
+    test forks; a panel for each run and situation, a row for each fact."""
+    runs = list(dict.fromkeys(curve.run)) if len(curve) else []
+    if not runs:
+        return empty("no fork at which the model could be steered")
+    size = (WIDTH, 1.4 + 2.7 * len(runs))
     figure, axes = plt.subplots(
-        len(parted),
-        len(PANELS),
-        figsize=size,
-        layout="constrained",
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-    )
-    for line, (recipe, runs) in zip(axes, parted.items(), strict=True):
-        for axis, (situation, where) in zip(line, PANELS, strict=True):
-            here = curve[
-                curve.run.isin(runs) & (curve.situation == situation) & (curve["where"] == where)
-            ]
-            _steered(axis, here)
-            n = here.n.max() if len(here) else 0
-            axis.text(
-                0.97,
-                0.98,
-                f"n = {n:,.0f}",
-                transform=axis.transAxes,
-                ha="right",
-                va="top",
-                fontsize=SMALL,
-            )
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        line[0].set_ylabel(
-            f"{runs[0] if len(runs) == 1 else recipe}\nshare that turns as predicted",
-            fontsize=SMALL,
-        )
-    axes[0, 0].set_ylim(-0.03, min(1.03, 1.12 * curve.high.max() + 0.02))
-    for axis, title in zip(axes[0], PANELS.values(), strict=True):
-        axis.set_title(title, fontsize=8.5)
-    x_label(figure, "edited after so many blocks")
+        len(runs), len(SITUATIONS), figsize=size, layout="constrained", squeeze=False, sharex=True,
+    )  # fmt: skip
+    for line, run in zip(axes, runs, strict=True):
+        for axis, (situation, title) in zip(line, SITUATIONS.items(), strict=True):
+            here = curve[(curve.run == run) & (curve.situation == situation)]
+            _steered(axis, here[here.split == "test"])
+            n = int(here[here.split == "test"].n.max()) if len(here) else 0
+            axis.set_title(f"{run}: {title} (n ≤ {n:,} forks)")
+    x_label(figure, "share that turns as predicted")
     legend_below(figure, list(axes.flat), 3)
-    figure.suptitle(f"C8d  Does steering along “{FACTS[fact]}” turn the path?  Bands: 95 %")
+    figure.suptitle(
+        "C8d  Does pushing along a fact's direction turn the path?\n"
+        "Place by the validation forks; each method at its own best dose there"
+    )
     return figure
 
 
 def _steered(axis: Axes, rows: pd.DataFrame) -> None:
-    """A line for each method and run."""
-    for method in STEERED:
-        look = METHODS[method]
-        for _, part in rows[rows.method == method].sort_values("depth").groupby("run", sort=False):
-            width = 1.0 if is_control(method) else 1.6
-            style: Style = {
-                "color": look.colour,
-                "marker": look.marker,
-                "markersize": 4,
-                "linewidth": width,
-            }
-            axis.plot(part.depth, part.value, look.line, label=look.label, **style)
-            axis.fill_between(
-                part.depth, part.low, part.high, color=look.colour, alpha=0.1, linewidth=0
-            )
+    """One run in one situation: all methods of every fact at the place that was chosen."""
+    facts = [fact for fact in FACTS if (rows.fact == fact).any()]
+    labels = []
+    for y, fact in enumerate(facts):
+        mine = rows[rows.fact == fact]
+        for nth, method in enumerate(STEERED):
+            look = METHODS[method]
+            for row in mine[mine.method == method].itertuples():
+                at = y + 0.8 * ((nth + 0.5) / len(STEERED) - 0.5)
+                sides = np.maximum([[row.value - row.low], [row.high - row.value]], 0)
+                style: Style = {"color": look.colour, "markersize": 5, "label": look.label}
+                axis.errorbar(row.value, at, xerr=sides, fmt=look.marker, **style)
+        place = mine.iloc[0]
+        labels.append(f"{fact.replace('_', ' ')}\nat {place['where']},\nblock {place.depth}")
+    axis.set_yticks(range(len(facts)), labels)
+    axis.set_ylim(len(facts) - 0.4, -0.6)
+    axis.set_xlim(-0.03, 1.03)

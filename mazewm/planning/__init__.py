@@ -2,4 +2,6 @@
 
 from mazewm.io.lazy import offer
 
-__getattr__ = offer(__name__, probe_and_steer="study", PlanningParams="probes")
+__getattr__ = offer(
+    __name__, probe_and_steer="study", read_inputs="inputs", PlanningParams="params"
+)

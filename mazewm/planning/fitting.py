@@ -1,21 +1,23 @@
-"""Ridge probes for facts, one for each cell or connection; their scores; and mean differences, the
+"""Ridge probes for facts, one for each cell or connection; their errors; and mean differences, the
 directions that probes are compared with.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy import linalg
+from scipy import linalg, sparse
 
 from mazewm.planning.facts import Fact
 
-N_LEAST = 5  # mazes with and without the fact that a unit needs to be fitted or scored
-
-
+N_LEAST = 5  # mazes with and without the fact that a unit needs to be fitted
+CHOICE_UNITS = 8
 HELD_EVERY = 5  # every fifth of the mazes for fitting is held out to choose the penalty
+
+
+# what a probe reads: a row for each maze; sparse, zeros and ones only
+Readable: TypeAlias = Float[np.ndarray, "maze d"] | sparse.csr_array
 
 
 class Probe(NamedTuple):
@@ -24,6 +26,15 @@ class Probe(NamedTuple):
     weight: Float[np.ndarray, "unit d"]
     bias: Float[np.ndarray, " unit"]
     is_fitted: Bool[np.ndarray, " unit"]
+    usual: Float[np.ndarray, " unit"]  # the mean of the fact among the mazes for fitting
+
+
+class Errors(NamedTuple):
+    """How well a probe does on each maze, over the units that count and were fitted."""
+
+    n: Int[np.ndarray, " maze"]  # units
+    sse: Float[np.ndarray, " maze"]  # sum of squared errors
+    sst: Float[np.ndarray, " maze"]  # the same of what is usual
 
 
 def shuffled(fact: Fact, rng: np.random.Generator) -> Fact:
@@ -43,26 +54,29 @@ def units(fact: Fact) -> np.ndarray:
     )
 
 
-def fit(x: Float[np.ndarray, "maze d"], fact: Fact, penalties: Sequence[float]) -> Probe:
+def fit(x: Readable, fact: Fact, penalties: Sequence[float]) -> Probe:
     """Ridge regressions of a fact on ``x``, one for each unit, all with the same penalty.
 
     It is the one of ``penalties`` (multiples of the mean eigenvalue of X'X) with the least error on
-    every fifth maze when the others are fitted; then all mazes are fitted."""
-    is_held = np.arange(len(x)) % HELD_EVERY == HELD_EVERY - 1
-    errors, solved = np.zeros(len(penalties)), []
-    for unit in units(fact):
+    every fifth maze when the others are fitted; then all mazes are fitted. To save time, at most
+    CHOICE_UNITS units are asked for the choice."""
+    is_held = np.arange(len(fact.value)) % HELD_EVERY == HELD_EVERY - 1
+    errors, solved = np.zeros(len(penalties)), units(fact)
+    every = -(-len(solved) // CHOICE_UNITS)
+    for unit in solved[:: max(1, every)] if len(penalties) > 1 else []:
         known = fact.counts[:, unit]
         y = fact.value[:, unit]
         part, held = known & ~is_held, known & is_held
         tried = _ridge(x[part], y[part], penalties)
         predicted = np.stack([x[held] @ weight + bias for weight, bias in tried])
         errors += ((predicted - y[held]) ** 2).sum(axis=1) / y[known].var()
-        solved.append(unit)
     best = [penalties[int(errors.argmin())]]
+    n_units = fact.value.shape[1]
     probe = Probe(
-        np.zeros((fact.value.shape[1], x.shape[1])),
-        np.zeros(fact.value.shape[1]),
-        np.zeros(fact.value.shape[1], bool),
+        np.zeros((n_units, x.shape[1]), np.float32),
+        np.zeros(n_units),
+        np.zeros(n_units, bool),
+        fact.value.sum(axis=0, where=fact.counts) / np.maximum(1, fact.counts.sum(axis=0)),
     )
     for unit in solved:
         known = fact.counts[:, unit]
@@ -72,59 +86,46 @@ def fit(x: Float[np.ndarray, "maze d"], fact: Fact, penalties: Sequence[float]) 
 
 
 def _ridge(
-    x: np.ndarray, y: np.ndarray, penalties: Sequence[float]
+    x: Readable, y: np.ndarray, penalties: Sequence[float]
 ) -> list[tuple[np.ndarray, float]]:
-    """Weight and bias for each penalty. With fewer mazes than dimensions the dual problem is solved
-    (Saunders et al. 1998), which is smaller and has the same solution."""
-    mean = x.mean(axis=0, dtype=np.float64)
-    # among the mazes of one unit, only about half of the ``input_pairs`` vary
-    varies = (x != x[0]).any(axis=0)
-    centred, wanted = x[:, varies] - mean[varies], y - y.mean()
-    is_dual = centred.shape[0] < centred.shape[1]
-    gram = centred @ centred.T if is_dual else centred.T @ centred
-    # not zero, even where x is constant and so has nothing to read
-    size = max(float(np.trace(gram)) / x.shape[1], 1e-9)
-    right = wanted if is_dual else centred.T @ wanted
-    weights = np.zeros((len(penalties), x.shape[1]))
+    """Weight and bias for each penalty."""
+    n, (mean, varies) = len(y), _columns(x)
+    weights, biases = np.zeros((len(penalties), x.shape[1]), np.float32), list[float]()
+    if not varies.any():  # nothing to read
+        return [(weight, float(y.mean())) for weight in weights]
+    kept, mean, wanted = x[:, varies], mean[varies], y - y.mean()
+    if isinstance(kept, np.ndarray):
+        centred = kept - mean
+        gram, right = centred.T @ centred, centred.T @ wanted
+    else:
+        gram = (kept.T @ kept).toarray() - n * np.outer(mean, mean)
+        right = kept.T @ wanted
+    size = float(np.trace(gram)) / x.shape[1]
     for weight, penalty in zip(weights, penalties, strict=True):
-        ridge = linalg.solve(gram + penalty * size * np.eye(len(gram)), right, assume_a="sym")
-        weight[varies] = ridge @ centred if is_dual else ridge
-    return [(weight, float(y.mean() - mean @ weight)) for weight in weights]
+        of_penalty = gram + penalty * size * np.eye(len(gram))
+        solved = linalg.solve(of_penalty, right, assume_a="pos", overwrite_a=True)
+        weight[varies] = solved
+        biases.append(float(y.mean() - mean @ solved))
+    return list(zip(weights, biases, strict=True))
 
 
-def score(x: Float[np.ndarray, "maze d"], fact: Fact, probe: Probe) -> dict[int, tuple[float, int]]:
-    """For each unit that is fitted and for which enough of these mazes count: its score (R² of a
-    distance, AUROC otherwise) and its number of mazes."""
-    scores = {}
-    for unit in np.intersect1d(units(fact), np.flatnonzero(probe.is_fitted)):
-        known = fact.counts[:, unit]
-        y, predicted = fact.value[known, unit], x[known] @ probe.weight[unit] + probe.bias[unit]
-        scores[int(unit)] = (
-            r_squared(y, predicted) if fact.is_number else auroc(y > 0.5, predicted),
-            int(known.sum()),
-        )
-    return scores
+def _columns(x: Readable) -> tuple[Float[np.ndarray, " d"], Bool[np.ndarray, " d"]]:
+    """The mean of each column, and whether it varies: among the mazes of one unit, only about half
+    of the ``input_pairs`` do."""
+    if isinstance(x, np.ndarray):
+        return x.mean(axis=0, dtype=np.float64), (x != x[0]).any(axis=0)
+    mean = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel() / x.shape[0]
+    return mean, (mean > 0) & (mean < 1)  # of zeros and ones
 
 
-def r_squared(y: np.ndarray, predicted: np.ndarray) -> float:
-    """Coefficient of determination: 1 less the sum of squared errors over that of the mean.
-
-    >>> y = np.array([1.0, 2.0, 3.0])
-    >>> r_squared(y, y), r_squared(y, np.full(3, 2.0))
-    (1.0, 0.0)
-    """
-    return float(1 - ((predicted - y) ** 2).sum() / ((y - y.mean()) ** 2).sum())
-
-
-def auroc(is_yes: np.ndarray, predicted: np.ndarray) -> float:
-    """Area under the ROC curve: the share of pairs of a yes and a no in which the yes has the
-    higher prediction; ties count half.
-
-    >>> auroc(np.array([True, True, False]), np.array([0.9, 0.4, 0.5]))
-    0.5
-    """
-    ranks, n_yes = pd.Series(predicted).rank().to_numpy(), int(is_yes.sum())
-    return float((ranks[is_yes].sum() - n_yes * (n_yes + 1) / 2) / (n_yes * (len(is_yes) - n_yes)))
+def errors(x: Readable, fact: Fact, probe: Probe) -> Errors:
+    """The errors of a probe on other mazes."""
+    counts = fact.counts & probe.is_fitted
+    predicted = x @ probe.weight.T + probe.bias
+    sse, sst = (
+        (((fact.value - each) ** 2) * counts).sum(axis=1) for each in (predicted, probe.usual)
+    )
+    return Errors(counts.sum(axis=1), sse, sst)
 
 
 def mean_differences(x: Float[np.ndarray, "maze d"], fact: Fact) -> Float[np.ndarray, "unit d"]:

@@ -8,89 +8,36 @@ depth l the residual stream after l blocks.
 
 A probe is a ridge regression for each cell or connection, fitted on the training mazes that count
 for it. One penalty is chosen for all units together, on every fifth of these mazes. Probes are
-scored on validation mazes, where token and depth are chosen, and on test mazes. The score of a unit
-is R² for a distance (predicting the unit's mean scores 0) and the area under the ROC curve for yes
-or no (chance: 0.5).
+scored on validation mazes, where token and depth are chosen, and on test mazes. The score is the
+explained variance over all units and mazes, 1 - SSE / SST, with SST around each unit's mean among
+the mazes for fitting (of yes and no: the skill of Brier's score).
 
 Readouts of a residual stream: ``model``; ``untrained_model``, of the same architecture;
-``shuffled_labels``, the trained model with the labels of other mazes. Readouts without a model, and
-so without token and depth: ``input``, the connections, origin and target as bits, for what is
-linear in the input; ``input_pairs``, these bits and the products of connection and target,
-connection and origin, and origin and target, for what a single lookup of the input from the origin
-or from the target could give.
+``shuffled_labels``, the trained model with the labels of other mazes (but not of the steps of a
+search, module ``facts``). Readers without a model are in module ``inputs``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import product
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
 
 from mazewm.inference.edits import run
-from mazewm.io import tables
-from mazewm.io.errors import BadInput
-from mazewm.io.params import Params
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import encode, encoding_rng, prompt_length
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
-from mazewm.planning.facts import Fact, facts
-from mazewm.planning.fitting import Probe, fit, given_target, mean_differences, score, shuffled
-
-Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0)]
+from mazewm.planning.errors import Held, Readout, check_apart
+from mazewm.planning.facts import FACTS, Fact, facts, steps
+from mazewm.planning.fitting import Probe, fit, given_target, mean_differences, shuffled
+from mazewm.planning.params import PlanningParams
 
 TOKENS = ("target", "<TARGET_END>", "<PATH_START>", "origin")
-NO_DEPTH = -1
-NO_TOKEN = "none"
-
-
-class PlanningParams(Params):
-    """Settings of probes and steering: ``planning`` in params.yaml."""
-
-    n_fit_mazes: Count  # training mazes
-    n_held_out_mazes: Count  # validation mazes, and as many test mazes
-    # of the ridge, in multiples of the mean eigenvalue of X'X
-    penalties: Annotated[list[Positive], Field(min_length=1)]
-    n_steered: Count  # test mazes in each situation
-    n_steered_validation: Count  # the same of validation mazes, where depth and dose are chosen
-    # in multiples of the length of the mean difference's edit
-    doses: Annotated[list[Positive], Field(min_length=1)]
-    # pairs of mazes for each connection, made from test and from validation mazes, and how strongly
-    # connections are written at the tokens after the list: multiples of the mean difference
-    n_twins: Count
-    n_twins_validation: Count
-    twin_doses: Annotated[list[Positive], Field(min_length=1)]
-    batch_size: Count
-    n_threads: Count
-
-
-@dataclass(frozen=True)
-class ProbeRow:
-    """The score of one unit under one readout."""
-
-    split: tables.Text
-    fact: tables.Text
-    token: tables.Text  # one of TOKENS; none for the input's bits
-    depth: tables.Int  # blocks passed; 0 is the embedding, -1 the input's bits
-    readout: tables.Text
-    unit: tables.Int  # the number of a cell or of a connection
-    score: tables.Real  # R^2 of a distance, area under the ROC curve otherwise
-    n: tables.Int  # mazes
-
-
-class Readout(NamedTuple):
-    """What a probe predicts, and from what (the columns of ProbeRow)."""
-
-    fact: str
-    token: str
-    depth: int
-    readout: str
 
 
 class Directions(NamedTuple):
@@ -104,18 +51,6 @@ class Directions(NamedTuple):
     # the same among mazes with equal targets; its length has no meaning
     given_target: Float[np.ndarray, "unit d_model"]
     is_known: Bool[np.ndarray, " unit"]  # whether a probe was fitted
-
-
-def check_apart(fit: Mazes, test: Mazes) -> None:
-    """BadInput if some connection set is in both batches."""
-    shared = {row.tobytes() for row in fit.connections} & {
-        row.tobytes() for row in test.connections
-    }
-    if shared:
-        raise BadInput(
-            "mazes: expected no connection set both where probes are fitted and where they are "
-            f"measured, found {len(shared)}."
-        )
 
 
 def depths(model: Transformer) -> list[Place]:
@@ -144,34 +79,11 @@ def read(
     return values
 
 
-def bits(mazes: Mazes) -> Float[np.ndarray, "maze bit"]:
-    """The maze itself as ones and zeros: its connections, then origin and target, one-hot."""
-    one_hot = np.eye(mazes.grid.n_cells, dtype=np.float32)
-    return np.concatenate(
-        [mazes.connections, one_hot[mazes.origin], one_hot[mazes.target]], axis=1, dtype=np.float32
-    )
-
-
-def pairs(mazes: Mazes) -> Float[np.ndarray, "maze pair"]:
-    """The bits, and the products of each connection and target, of each connection and origin, and
-    of each origin and target."""
-    cells = np.arange(mazes.grid.n_cells)
-    origin, target = mazes.origin[:, None] == cells, mazes.target[:, None] == cells
-    both = [
-        a[:, :, None] & b[:, None]
-        for a, b in ((mazes.connections, target), (mazes.connections, origin), (origin, target))
-    ]
-    return np.concatenate(
-        [bits(mazes), *(products.reshape(len(mazes), -1) for products in both)],
-        axis=1,
-        dtype=np.float32,
-    )
-
-
 class Measured(NamedTuple):
-    """The scores of every readout, and the directions by fact, token and depth."""
+    """The errors of every readout, rows of ProbeRow, and the directions by fact, token and
+    depth."""
 
-    rows: list[ProbeRow]
+    rows: pd.DataFrame
     directions: dict[tuple[str, str, int], Directions]
 
 
@@ -182,49 +94,32 @@ def measure(
     params: PlanningParams,
     seed: int,
 ) -> Measured:
-    """Fit every probe (of the input, of the model, and of an untrained model) on ``fit_mazes``, and
-    score it on each of the ``held_out`` splits.
+    """Fit every probe (of the model, and of an untrained model) on ``fit_mazes``, and score it on
+    each of the ``held_out`` splits.
 
     BadInput if a held-out split shares a connection set with ``fit_mazes``."""
     for mazes in held_out.values():
         check_apart(fit_mazes, mazes)
     study = _Study(fit_mazes, held_out, params, seed)
-    study.read_input("input", bits)
-    study.read_input("input_pairs", pairs)
     directions = study.read_model("model", model)
     study.read_model("untrained_model", model.untrained(seed))
-    return Measured(study.rows, directions)
+    return Measured(pd.concat(study.parts, ignore_index=True), directions)
 
 
 class _Study:
-    """The mazes on which probes are fitted and scored, their facts, and the scores so far."""
+    """The mazes on which probes are fitted and scored, their facts, and the errors so far."""
 
     def __init__(
         self, fit_mazes: Mazes, held_out: Mapping[str, Mazes], params: PlanningParams, seed: int
     ) -> None:
-        self.fit_mazes, self.held_out, self.params, self.seed = fit_mazes, held_out, params, seed
-        self.known, self.asked = (
-            facts(fit_mazes),
-            {split: facts(mazes) for split, mazes in held_out.items()},
-        )
+        self.fit_mazes, self.params, self.seed = fit_mazes, params, seed
+        self.known = facts(fit_mazes) | steps(fit_mazes)
+        self.held_out = {split: Held(split, mazes) for split, mazes in held_out.items()}
         self.dealt = {
-            name: shuffled(fact, stream("probes: shuffled labels", seed))
-            for name, fact in self.known.items()
+            name: shuffled(self.known[name], stream("probes: shuffled labels", seed))
+            for name in FACTS
         }
-        self.rows: list[ProbeRow] = []
-
-    def read_input(self, readout: str, explicit: Callable[[Mazes], np.ndarray]) -> None:
-        """Fit and score probes of a model-free readout; ``explicit`` turns mazes into numbers."""
-        fitted, x = (
-            explicit(self.fit_mazes),
-            {split: explicit(mazes) for split, mazes in self.held_out.items()},
-        )
-        for name, fact in self.known.items():
-            self._score(
-                Readout(name, NO_TOKEN, NO_DEPTH, readout),
-                x,
-                fit(fitted, fact, self.params.penalties),
-            )
+        self.parts = list[pd.DataFrame]()
 
     def read_model(
         self, readout: str, model: Transformer
@@ -233,16 +128,14 @@ class _Study:
         (``readout`` "model") this includes shuffled labels, and the directions are returned."""
         rng, batch, found = encoding_rng(self.seed), self.params.batch_size, {}
         seen = read(model, self.fit_mazes, rng, batch)
-        new = {split: read(model, mazes, rng, batch) for split, mazes in self.held_out.items()}
+        new = {split: read(model, each.mazes, rng, batch) for split, each in self.held_out.items()}
         for (nth, token), depth in product(enumerate(TOKENS), range(len(depths(model)))):
-            resid, x = (
-                seen[nth, depth],
-                {split: values[nth, depth] for split, values in new.items()},
-            )
+            resid = seen[nth, depth]
+            x = {split: values[nth, depth] for split, values in new.items()}
             for name, fact in self.known.items():
                 probe = fit(resid, fact, self.params.penalties)
                 self._score(Readout(name, token, depth, readout), x, probe)
-                if readout == "model":
+                if readout == "model" and name in FACTS:
                     control = fit(resid, self.dealt[name], self.params.penalties)
                     self._score(Readout(name, token, depth, "shuffled_labels"), x, control)
                     found[name, token, depth] = self._directions(resid, fact, probe, control)
@@ -261,6 +154,6 @@ class _Study:
         )
 
     def _score(self, at: Readout, x: Mapping[str, np.ndarray], probe: Probe) -> None:
-        for split, values in x.items():
-            for unit, (value, n) in score(values, self.asked[split][at.fact], probe).items():
-                self.rows.append(ProbeRow(split, *at, unit, value, n))
+        for split, each in self.held_out.items():
+            rows = each.rows(x[split], at.fact, probe)
+            self.parts.append(rows.assign(split=split, **at._asdict()))

@@ -18,11 +18,13 @@ Where: ``target`` (the tokens ``target <TARGET_END>``) or ``origin`` (``<PATH_ST
 token of the path). Only an edit at the first token of the path can affect the next token without
 attention, and no edit can affect a later fork without it.
 
-On validation forks the methods ``CHOOSING`` are run at every dose. On test forks all methods are
-run, for each fact, place and depth at the best dose of each of ``CHOOSING`` on validation forks.
+On validation forks the methods ``CHOOSING`` are run everywhere at every dose. For each fact the
+place and depth are taken at which ``given_target`` does best, since its direction says nothing
+about where the target is. There all other methods are run on validation forks, too; and on test
+forks all methods, each at its own best dose.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
@@ -46,10 +48,13 @@ from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import TOKENS, Directions
+from mazewm.results import for_choosing
 
 WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into TOKENS
 CHOOSING = ("probe", "mean_difference", "given_target")
-METHODS = (*CHOOSING, "shuffled_labels", "other_units", "random_direction")
+CONTROLS = ("shuffled_labels", "other_units", "random_direction")
+METHODS = (*CHOOSING, *CONTROLS)
+STEERED = "given_target"
 
 
 @dataclass(frozen=True)
@@ -86,44 +91,55 @@ class Condition(NamedTuple):
     dose: float
 
 
-Chosen = Mapping[tuple[str, str, int], list[float]]  # doses by fact, where and depth
+Where = tuple[str, str, int]  # fact, where and depth
 
 
-def conditions(
-    situation: str, n_layers: int, methods: tuple[str, ...], doses: Chosen
-) -> list[Condition]:
-    """The conditions for a situation. After the last block an edit affects only the next token, and
-    only at the last position: it is made for first forks at the origin's tokens only."""
-    steered = [
+def places(situation: str, n_layers: int) -> list[Where]:
+    """Where is steered in a situation. After the last block an edit affects only the next token,
+    and only at the last position: it is made for first forks at the origin's tokens only."""
+    return [
         (fact, where, depth)
         for fact, where, depth in product(FACTS, WHERE, range(1, n_layers + 1))
         if depth < n_layers or (situation == "first" and where == "origin")
     ]
+
+
+def conditions(
+    some: Iterable[Where], methods: tuple[str, ...], doses: Sequence[float]
+) -> list[Condition]:
+    """Methods at every dose in some places."""
     return [
-        Condition(*place, method, dose)
-        for place in steered
-        for method in methods
-        for dose in doses[place]
+        Condition(*place, method, dose) for place in some for method in methods for dose in doses
     ]
 
 
-def every_dose(n_layers: int, doses: list[float]) -> Chosen:
-    """The same doses everywhere."""
-    return {place: doses for place in product(FACTS, WHERE, range(1, n_layers + 1))}
+def best_places(ledger: pd.DataFrame) -> list[Where]:
+    """For each fact, the place and depth at which STEERED does best on validation forks, at its
+    best dose there; the first of equal ones."""
+    rates, found = _rates(ledger[ledger.method == STEERED]), list[Where]()
+    for fact, some in rates.groupby("fact", sort=False):
+        _, where, depth, *_ = some.idxmax()
+        found.append((str(fact), str(where), int(depth)))
+    return found
 
 
-def best_doses(ledger: pd.DataFrame, situation: str, n_layers: int, doses: list[float]) -> Chosen:
-    """For each fact, where and depth, the dose of each of CHOOSING at which most rollouts went as
-    predicted on validation forks solved before the edit: the smallest of equally good ones, and the
-    smallest of ``doses`` where nothing was run."""
-    rows = ledger[
-        (ledger.split == "validation") & (ledger.situation == situation) & ledger.solved_before
-    ]
-    rates = rows.groupby(["fact", "where", "depth", "method", "dose"]).goes_as_predicted.mean()
-    chosen = {place: {min(doses)} for place in product(FACTS, WHERE, range(1, n_layers + 1))}
-    for (fact, where, depth), group in rates.groupby(["fact", "where", "depth"]):
-        chosen[fact, where, depth] = {float(one.idxmax()[-1]) for _, one in group.groupby("method")}
-    return {place: sorted(values) for place, values in chosen.items()}
+def best_doses(ledger: pd.DataFrame, some: Iterable[Where]) -> list[Condition]:
+    """Every method in some places, at its own best dose on validation forks; the smallest of
+    equally good ones."""
+    rates, found = _rates(ledger), list[Condition]()
+    for place in some:
+        if place in rates.index.droplevel(["method", "dose"]):
+            for method, doses in rates.loc[place].groupby("method", sort=False):
+                found.append(Condition(*place, str(method), float(doses.idxmax()[1])))
+    return found
+
+
+def _rates(ledger: pd.DataFrame) -> pd.Series:
+    """How often rollouts went as predicted, by place, method and dose, on validation forks that are
+    solved before the edit."""
+    rows = for_choosing(ledger)
+    keys = ["fact", "where", "depth", "method", "dose"]
+    return rows[rows.solved_before].groupby(keys).goes_as_predicted.mean()
 
 
 def _taps(
@@ -149,16 +165,10 @@ class Steering:
     seed: int
     batch: int
 
-    def n_steps(self, forks: Forks, split: str, doses: Chosen) -> int:
-        """The number of times that ``steer`` will call ``advance``."""
-        return len(list(forks.mazes.batches(self.batch))) * len(self._wanted(forks, split, doses))
-
-    def steer(
-        self, forks: Forks, split: str, doses: Chosen, advance: Callable[[], None]
-    ) -> pd.DataFrame:
+    def steer(self, forks: Forks, split: str, wanted: Sequence[Condition]) -> pd.DataFrame:
         """Steer at every fork under every condition, as rows of SteerRow; a fork whose units have
         no direction for a fact has no rows for it."""
-        wanted, parts = self._wanted(forks, split, doses), list[pd.DataFrame]()
+        parts = list[pd.DataFrame]()
         for index in forks.mazes.batches(self.batch):
             part, rng = forks[index], stream("steering", self.seed, int(index[0]), len(forks))
             reader = Reader(self.model, part, rng)
@@ -169,13 +179,12 @@ class Steering:
                 measured = reader.walk(partial(_taps, place, WHERE[condition.where], delta))
                 rows = pd.DataFrame(known | condition._asdict() | _outcome(part, measured))
                 parts.append(rows[is_known])
-                advance()
         names = [field.name for field in fields(SteerRow)]
-        return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
+        return pd.concat(parts, ignore_index=True)[names] if parts else _no_rows()
 
-    def _wanted(self, forks: Forks, split: str, doses: Chosen) -> list[Condition]:
-        methods = CHOOSING if split == "validation" else METHODS
-        return conditions(forks.situation, self.model.params.n_layers, methods, doses)
+
+def _no_rows() -> pd.DataFrame:
+    return tables.frame([], SteerRow).astype({"solved_before": bool, "goes_as_predicted": bool})
 
 
 def _columns(forks: Forks, index: np.ndarray, split: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import pytest
 from toys import looks_two_back
 
 from mazewm.io.errors import BadInput
-from mazewm.io.tables import frame
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import solve
-from mazewm.planning import fitting, probes
+from mazewm.maze.mazes import write as write_mazes
+from mazewm.planning import errors, fitting, inputs, probes
 from mazewm.planning.facts import Fact, facts
-from mazewm.planning.probes import PlanningParams
+from mazewm.planning.params import PlanningParams
 
 GRID = lattice(4)
 SNAKE = [(0, 1), (1, 2), (2, 3), (3, 7), (7, 6), (6, 5), (5, 4)]  # the two upper rows
@@ -29,6 +29,7 @@ ISLAND = [
 ]
 PARAMS = PlanningParams(
     n_fit_mazes=307,
+    n_input_mazes=307,
     n_held_out_mazes=151,
     penalties=[1e-6, 1.0],
     n_steered=7,
@@ -59,26 +60,51 @@ def measured():
     return probes.measure(looks_two_back(4), snakes(307, 0, [0, 1, 2, 3]), held_out, PARAMS, 3)
 
 
+def explained(rows):
+    sums = rows.groupby(["split", "readout", "token", "depth"])[["sse", "sst"]].sum()
+    return 1 - sums.sse / sums.sst
+
+
 def test_distances_are_read_where_the_target_is_seen(measured):
-    rows = frame(measured.rows, probes.ProbeRow).query("fact == 'distance'")
-    mean = rows.groupby(["split", "readout", "token", "depth"]).score.mean()
+    rows = measured.rows.query("fact == 'distance'")
+    found = explained(rows)
     for split in ("validation", "test"):
-        assert mean[split, "model", "<PATH_START>", 1] > 0.999
-        assert mean[split, "input", "none", -1] > 0.999  # on a snake the target says everything
-        assert abs(mean[split, "model", "<PATH_START>", 0]) < 0.1
-        assert mean[split, "model", "origin", 1] < 0.5
-        assert mean[split, "model", "target", 0] > 0.999
-        assert abs(mean[split, "shuffled_labels", "<PATH_START>", 1]) < 0.1
+        assert found[split, "model", "<PATH_START>", 1] > 0.999
+        assert abs(found[split, "model", "<PATH_START>", 0]) < 0.1
+        assert found[split, "model", "origin", 1] < 0.5
+        assert found[split, "model", "target", 0] > 0.999
+        assert found[split, "shuffled_labels", "<PATH_START>", 1] < 0.1
     test = rows[
         (rows.split == "test")
         & (rows.readout == "model")
         & (rows.depth == 1)
         & (rows.token == "<PATH_START>")
     ]
-    asked = facts(snakes(151, 2, [6, 7]))["distance"]
-    assert test.set_index("unit").n.to_dict() == {
-        unit: int(asked.counts[:, unit].sum()) for unit in fitting.units(asked)
-    }
+    mazes = snakes(151, 2, [6, 7])
+    asked = facts(mazes)["distance"]
+    assert test.n.sum() == asked.counts[:, fitting.units(asked)].sum()
+    assert len(test) == len(np.unique(mazes.connections, axis=0)), "a row for each connection set"
+    assert len(rows[rows.split == "validation"].groupby("maze_id")) == 1
+
+
+def test_readers_of_the_maze_know_what_the_target_says(tmp_path):
+    """On a snake the target says how far every cell is."""
+    folder = tmp_path / "mazes"
+    splits = {"train": snakes(307, 0, [0, 1, 2, 3]), "validation": snakes(149, 1, [4, 5])}
+    for split, some in (splits | {"test": snakes(151, 2, [6, 7])}).items():
+        write_mazes(folder / f"{split}.parquet", some)
+    found = explained(inputs.read_inputs(tmp_path, PARAMS).query("fact == 'distance'"))
+    assert (found > 0.99).all() and len(found) == 2 * 2
+
+
+@pytest.mark.parametrize("penalty", [0.01, 1.0])
+def test_a_sparse_reader_is_fitted_as_a_dense_one(penalty):
+    mazes = snakes(307, 0, [0, 1, 2, 3])
+    fact, x = facts(mazes)["distance"], inputs.pairs(mazes)
+    thin = fitting.fit(x, fact, [penalty])
+    thick = fitting.fit(x.toarray(), fact, [penalty])
+    assert np.allclose(thin.weight, thick.weight, atol=1e-4)
+    assert np.allclose(thin.bias, thick.bias, atol=1e-3) and thin.is_fitted.any()
 
 
 def test_directions_point_to_the_target_that_is_near(measured):
@@ -130,8 +156,17 @@ def test_fit_finds_the_plane_and_leaves_out_what_does_not_count():
     assert np.allclose(
         x[:, 0:1] / 3 @ np.ones((1, 1)), (x @ probe.weight[0] + probe.bias[0])[:, None], atol=0.05
     )
-    scores = fitting.score(x, fact, probe)
-    assert set(scores) == {0, 2} and scores[0] == (1.0, 997) and scores[2][1] == 499
+    found = fitting.errors(x, fact, probe)
+    assert found.n.tolist() == [1] * (997 // 2) + [2] * (997 - 997 // 2)
+    assert found.sse.sum() < 1e-3 * found.sst.sum()
+    assert found.sst.sum() == pytest.approx(
+        sum(((fact.value[k, u] - fact.value[k, u].mean()) ** 2).sum() for u, k in of_units(fact))
+    )
+
+
+def of_units(fact):
+    """The fitted units with the mazes that count."""
+    return ((unit, fact.counts[:, unit]) for unit in fitting.units(fact))
 
 
 def test_fit_chooses_the_penalty_on_mazes_that_are_held_out():
@@ -160,16 +195,6 @@ def test_the_ridge_is_the_librarys_with_more_mazes_than_dimensions_and_with_fewe
         assert bias == pytest.approx(library.intercept_, rel=1e-3)
 
 
-def test_scores_by_hand():
-    assert fitting.r_squared(np.array([1.0, 2, 3, 6]), np.array([3.0, 3, 3, 3])) == 0
-    assert fitting.r_squared(np.array([1.0, 2, 3, 6]), np.array([1.0, 2, 3, 5])) == pytest.approx(
-        1 - 1 / 14
-    )
-    yes = np.array([True, False, True, False, False])
-    assert fitting.auroc(yes, np.array([3.0, 1, 2, 2, 0])) == pytest.approx(5.5 / 6)
-    assert fitting.auroc(yes, np.zeros(5)) == 0.5
-
-
 def test_shuffling_deals_values_among_those_that_count():
     _, fact, _ = planted()
     dealt = fitting.shuffled(fact, np.random.default_rng(0))
@@ -181,16 +206,17 @@ def test_shuffling_deals_values_among_those_that_count():
 
 def test_pairs_are_bits_and_their_products():
     mazes = snakes(3, 0, [0])
-    both = probes.pairs(mazes)
+    both = inputs.pairs(mazes).toarray()
     assert (
         both.shape == (3, 24 + 16 + 16 + 2 * 24 * 16 + 16 * 16)
         and both.sum(axis=1).tolist() == [8 + 2 + 8 + 8 + 1] * 3
     )
     e, target, origin = GRID.connection_of[0, 1], mazes.target[0], mazes.origin[0]
-    assert both[0, 56 + 16 * e + target] == 1 and both[0, 56 + 16 * e + (target + 1) % 16] == 0
-    assert both[0, 56 + 384 + 16 * e + origin] == both[0, 56 + 768 + 16 * origin + target] == 1
+    assert np.array_equal(both[:, :56], inputs.bits(mazes))
+    assert both[0, 56 + 16 * e + origin] == 1 and both[0, 56 + 16 * e + (origin + 1) % 16] == 0
+    assert both[0, 56 + 384 + 16 * e + target] == both[0, 56 + 768 + 16 * origin + target] == 1
 
 
 def test_a_connection_set_on_both_sides_is_refused():
     with pytest.raises(BadInput, match="no connection set both where"):
-        probes.check_apart(snakes(5, 0, [0]), snakes(5, 1, [0, 1]))
+        errors.check_apart(snakes(5, 0, [0]), snakes(5, 1, [0, 1]))

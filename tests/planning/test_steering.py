@@ -63,11 +63,9 @@ def planted_directions() -> dict[tuple[str, str, int], Directions]:
 def steered(situation: str, split: str = "test", dose: float = 1.5) -> pd.DataFrame:
     mazes = batch(*[CROSSROADS] * 7)
     chosen = forks(mazes, situation, np.random.default_rng(0), 5)
-    doses, done = steering.every_dose(2, [dose]), list[None]()
-    study = Steering(walker(), planted_directions(), 0, 3)
-    rows = study.steer(chosen, split, doses, lambda: done.append(None))
-    assert len(done) == study.n_steps(chosen, split, doses)
-    return rows
+    methods = steering.CHOOSING if split == "validation" else steering.METHODS
+    wanted = steering.conditions(steering.places(situation, 2), methods, [dose])
+    return Steering(walker(), planted_directions(), 0, 3).steer(chosen, split, wanted)
 
 
 def test_the_next_cell_follows_its_direction_and_no_control():
@@ -99,10 +97,6 @@ def test_without_attention_nothing_reaches_a_later_fork():
     assert at_target.keeps_original.all() and [list(cells) for cells in at_target.measured] == [
         [4, 5]
     ] * len(at_target)
-
-
-def test_on_validation_only_what_is_chosen_from():
-    assert set(steered("first", "validation").method) == set(steering.CHOOSING)
 
 
 def test_outcomes_by_hand():
@@ -212,7 +206,7 @@ def test_an_edit_after_a_block_that_is_not_there_is_an_error():
         reader.walk(partial(steering._taps, Place(2, Site.RESID_POST), (2, 3), np.zeros((3, 2, D))))
 
 
-def test_doses_are_chosen_on_validation_forks_that_were_solved():
+def test_place_and_doses_are_chosen_on_validation_forks_that_were_solved():
     # Of the fork that was not solved, the last, nothing is made: with it the probe would go for 2.
     rates = {
         ("probe", 1.0): [1, 1, 0, 0],
@@ -242,13 +236,21 @@ def test_doses_are_chosen_on_validation_forks_that_were_solved():
     ledger = pd.concat(
         [
             table,
-            table.assign(split="test", goes_as_predicted=True, dose=4.0),
-            table.assign(situation="later", dose=8.0),
+            table.assign(depth=2, goes_as_predicted=table.method == "probe"),
+            table.assign(where="target", goes_as_predicted=False),
         ]
     )
-    chosen = steering.best_doses(ledger, "first", 2, [1.0, 2.0, 4.0])
-    assert chosen["on_path", "origin", 1] == [1.0, 2.0]  # 1 for the probe, 2 for both others
-    assert chosen["distance", "target", 2] == [1.0]
+    best = steering.best_places(ledger)
+    assert best == [("on_path", "origin", 1)], "where given_target does best"
+    chosen = {one.method: one for one in steering.best_doses(ledger, best)}
+    assert {method: one.dose for method, one in chosen.items()} == {
+        "probe": 1.0,
+        "mean_difference": 2.0,
+        "given_target": 2.0,
+    }
+    assert all(one[:3] == best[0] for one in chosen.values())
+    with pytest.raises(RuntimeError, match="split test"):
+        steering.best_places(ledger.assign(split="test"))
 
 
 def test_rows_go_to_disk_and_back(tmp_path):

@@ -1,0 +1,23 @@
+"""Stage probe_inputs: mazes -> what linear readers of the maze alone tell of the facts that
+probe_planning looks for in a model.
+"""
+
+from mazewm.io import files
+from mazewm.io.params import load
+from stages.command import command
+
+
+def main() -> None:
+    """Fit the readers on training mazes, and score them on validation and test mazes."""
+    from mazewm.planning import PlanningParams, read_inputs
+    from mazewm.planning.errors import write_rows
+    from mazewm.results import INPUTS
+    from mazewm.run import ARTIFACTS
+
+    rows = read_inputs(ARTIFACTS, load(PlanningParams, "planning"))
+    with files.replacing(ARTIFACTS / INPUTS) as folder:
+        write_rows(folder / "probes.parquet", rows)
+
+
+if __name__ == "__main__":
+    command(main)()
