@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "spellings": ("behaviour", "SpellingRow"),
     "consolidation": ("activations", "FormationRow"),
     "writing": ("activations", "WritingRow"),
+    "saes": ("saes", "SaeRow"),
     "frontier": ("saes", "FrontierRow"),
     "descriptions": ("saes", "DescriptionRow"),
     "splices": ("saes", "SpliceRow"),

@@ -20,7 +20,7 @@ from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.tokens import Vocabulary
 from mazewm.run import Run
-from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, exist, frozen, load_sae, seeds
+from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, listed, load_sae
 from mazewm.sae.quality import latents_of
 
 
@@ -31,12 +31,12 @@ class Source(NamedTuple):
     sae: str  # the kind of SAE, such as "trained" or "frozen_decoder"
 
 
-MOST_DRAWS = 100  # of SAEs of one kind
 READOUTS = {
     "latents": Source("trained", TRAINED),
     "frozen_decoder": Source("trained", "frozen_decoder"),
     "untrained_model": Source("untrained", "untrained_model"),
 }
+READOUT_OF = {TRAINED: "latents"}  # of a family of SAEs; others have the family's name
 CLASSIFIED = {"trained": READOUTS["latents"], "untrained_model": READOUTS["untrained_model"]}
 
 
@@ -104,29 +104,24 @@ def _map_singles(run: Run, location: Location, n_connections: int, found: Featur
                 for split in ("validation", "test")]
         for model in ("trained", "untrained")
     }  # fmt: skip
-    kinds = {
-        "latents": exist(run, place, seeds(MOST_DRAWS)),
-        "frozen_decoder": exist(run, place, frozen(MOST_DRAWS)),
-        "untrained_model": [UNTRAINED_MODEL],
-    }
 
     def add(readout: str, draw: int, fit: Labelled, test: Labelled) -> None:
         for e, unit, chosen, mcc, n in of_singles.best_single(fit, test, n_connections):
             columns = (site, readout, draw, e, unit, chosen, mcc, n, len(test.x))
             found.singles.append(of_singles.SingleRow(*columns))
 
-    for readout, some in kinds.items():
-        parts = read_at["untrained" if readout == "untrained_model" else "trained"]
-        for draw, kind in enumerate(some):
-            sae = load_sae(run, place, kind)
-            fit, test = (Labelled(latents_of(sae, part.values), part.connection) for part in parts)
-            add(readout, draw, fit, test)
-            board = of_singles.boards(fit, test, parts[1].maze_id, n_connections)
-            found.boards.append(of_singles.BoardRow(site, readout, draw, *board))
-            if kind == TRAINED:
-                rng = stream("features: shuffled labels of singles", run.seed)
-                moved = (Labelled(each.x, rng.permutation(each.connection)) for each in (fit, test))
-                add("shuffled_labels", 0, *moved)
+    for sae in listed(run, place).itertuples():
+        readout, draw = READOUT_OF.get(sae.family, sae.family), int(sae.draw)
+        parts = read_at["untrained" if sae.family == UNTRAINED_MODEL else "trained"]
+        encoded = load_sae(run, place, sae.kind)
+        fit, test = (Labelled(latents_of(encoded, part.values), part.connection) for part in parts)
+        add(readout, draw, fit, test)
+        board = of_singles.boards(fit, test, parts[1].maze_id, n_connections)
+        found.boards.append(of_singles.BoardRow(site, readout, draw, *board))
+        if sae.kind == TRAINED:
+            rng = stream("features: shuffled labels of singles", run.seed)
+            moved = (Labelled(each.x, rng.permutation(each.connection)) for each in (fit, test))
+            add("shuffled_labels", 0, *moved)
     dimensions = (
         of_singles.both_signs(Labelled(part.values.astype(np.float32), part.connection))
         for part in read_at["trained"]

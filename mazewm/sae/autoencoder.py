@@ -1,11 +1,13 @@
 """The sparse autoencoder: ``z = act((x - b_dec) W_enc + b_enc)``, ``x_hat = z W_dec + b_dec``.
 
-There are three activation functions:
+There are four architectures, which differ in activation function and loss:
 
 * ``relu``: trained with an L1 penalty, as in the paper (Bricken et al. 2023).
 * ``topk``: keeps the k largest latents of each token (Gao et al. 2024, eq. 3).
 * ``batch_topk``: in training keeps the k n largest latents of a batch of n tokens; afterwards those
   above a threshold (Bussmann et al. 2024).
+* ``matryoshka``: as ``batch_topk``, and trained such that prefixes of the dictionary reconstruct,
+  each by itself (Bussmann et al. 2025, arXiv 2503.17547).
 
 Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is the length of
 what it adds to the residual stream.
@@ -25,6 +27,7 @@ from mazewm.model import devices
 from mazewm.sae.params import Activation
 
 KIND = "sparse autoencoder"
+THRESHOLDED = ("batch_topk", "matryoshka")  # after training, latents above a threshold are active
 
 Acts = Float[Tensor, "*any d_model"]
 LatentActs = Float[Tensor, "*any latent"]
@@ -40,7 +43,7 @@ class SaeShape(Params):
 
 
 class SparseAutoencoder(nn.Module):
-    """A sparse autoencoder. After training, ``batch_topk`` keeps the latents above ``threshold``.
+    """A sparse autoencoder. After training, THRESHOLDED ones keep the latents above ``threshold``.
 
     >>> shape = SaeShape(activation="topk", d_model=16, n_latents=64, k=4)
     >>> sae, x = SparseAutoencoder(shape), torch.randn(10, 16)
@@ -79,7 +82,7 @@ class SparseAutoencoder(nn.Module):
         if self.shape.activation == "topk":
             kept = pre.topk(self.shape.k, dim=-1)
             return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
-        if self.shape.activation == "batch_topk":
+        if self.shape.activation in THRESHOLDED:
             return pre * (pre > self.threshold)
         return pre
 

@@ -3,14 +3,25 @@
 The kinds: ``trained``, the SAE at the operating point; ``second_seed``, the same with another seed;
 and two controls that should fail: ``frozen_decoder``, whose decoder directions stay random, and
 ``untrained_model``, the SAE of an untrained transformer's activations. Where connections are read,
-there are more seeds (``seed_3`` and so on) and more draws of random directions
-(``frozen_decoder_2`` and so on).
+there are more seeds (``seed_3`` and so on), more draws of random directions (``frozen_decoder_2``
+and so on), and an SAE of each other architecture, named by its activation function. The table
+``saes`` lists them all.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
+import pandas as pd
+import pyarrow as pa
+
+from mazewm import results
+from mazewm.io import tables
+from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
 from mazewm.model.sites import Place
 from mazewm.run import Run
 from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.params import Activation
 
 TRAINED, SECOND_SEED, UNTRAINED_MODEL = "trained", "second_seed", "untrained_model"
 FROZEN = "frozen_decoder"
@@ -32,9 +43,33 @@ def seed_of(kind: str, run: Run) -> int:
     return int(stream(f"sae: {kind}", run.seed).integers(2**62))
 
 
-def exist(run: Run, place: Place | str, kinds: list[str]) -> list[str]:
-    """Those of some kinds that were trained at a place."""
-    return [kind for kind in kinds if (run.folder("saes") / file_name(place, kind)).exists()]
+@dataclass(frozen=True)
+class SaeRow:
+    """One SAE of a run."""
+
+    place: tables.Text
+    kind: tables.Text  # which gives the file's name
+    # SAEs of one family differ in their draw only: trained (with the second seed and those after
+    # it), frozen_decoder, untrained_model, and each other architecture
+    family: tables.Text
+    draw: tables.Int  # 0, 1, ...
+    activation: Annotated[Activation, pa.string()]
+    width: tables.Int
+    sparsity: tables.Real  # as in Point
+    n_samples: tables.Int  # on which it was trained
+
+
+def listed(run: Run, place: Place | str) -> pd.DataFrame:
+    """The rows of SaeRow of all SAEs that were trained at a place. BadInput if the table is missing
+    or has none of them."""
+    rows = results.table(run, "saes")
+    rows = rows[rows.place == str(place)]
+    if rows.empty:
+        raise BadInput(
+            f"{results.table_file(run, 'saes')}: no SAE at {place}; expected those of every place "
+            "whose activations are cached."
+        )
+    return rows
 
 
 def file_name(place: Place | str, kind: str = TRAINED) -> str:

@@ -42,6 +42,11 @@ class FrontierRow:
     mcc: Reals  # Matthews correlation of the deepest tree, for each connection
     is_chosen: tables.Flag
 
+    @property
+    def point(self) -> Point:
+        """What the sweep varied."""
+        return Point(self.width, self.sparsity)
+
 
 def choose(rows: Sequence[FrontierRow], activation: Activation) -> list[FrontierRow]:
     """The rows of one place, with ``is_chosen`` set for the operating point."""
@@ -55,7 +60,7 @@ def choose(rows: Sequence[FrontierRow], activation: Activation) -> list[Frontier
     return [replace(row, is_chosen=row is best) for row in rows]
 
 
-def operating_point(rows: Sequence[FrontierRow]) -> Point:
-    """The point for which ``choose`` set ``is_chosen``."""
+def operating_point(rows: Sequence[FrontierRow]) -> FrontierRow:
+    """The row for which ``choose`` set ``is_chosen``."""
     [row] = [row for row in rows if row.is_chosen]
-    return Point(row.width, row.sparsity)
+    return row

@@ -31,7 +31,7 @@ class DescriptionRow:
     """How well one SAE describes the activations at the tokens of one class (or at all)."""
 
     place: tables.Text
-    sae: tables.Text  # trained, frozen_decoder or untrained_model
+    sae: tables.Text  # its kind, as in ``files``
     token_class: tables.Text
     explained_variance: tables.Real
     l0: tables.Real  # active latents per token
@@ -74,6 +74,11 @@ def explained_variance(
     )
 
 
+def l0(z: Float[np.ndarray, "token latent"]) -> float:
+    """The mean number of active latents per token (docs/science.md#l0)."""
+    return float((z > 0).sum(axis=1).mean())
+
+
 @torch.inference_mode()
 def latents_of(
     sae: SparseAutoencoder, values: Float[np.ndarray, "token d_model"], batch: int = 8192
@@ -99,13 +104,12 @@ def description(
     x_hat = sae.decode(torch.from_numpy(z).to(sae.device)).cpu().numpy()
     is_active = z > 0
     n_dead = int((~is_active.any(axis=0)).sum())
-    l0 = float(is_active.sum(axis=1).mean())
     return DescriptionRow(
         place=str(place),
         sae=name,
         token_class=token_class,
         explained_variance=explained_variance(x.astype(np.float32), x_hat),
-        l0=l0,
+        l0=l0(z),
         n_dead=n_dead,
         n_tokens=len(z),
     )

@@ -1,11 +1,12 @@
 """All sparse autoencoders of one run: at each cached place a sweep, the SAE at the operating point,
-one with another seed, and two controls; where connections are read, more seeds and more draws of
-the random control.
+one with another seed, and two controls; where connections are read, more seeds, more draws of the
+random control, and an SAE of each other architecture.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,13 +26,15 @@ from mazewm.sae.files import (
     SECOND_SEED,
     TRAINED,
     UNTRAINED_MODEL,
+    SaeRow,
     file_name,
     frozen,
     seed_of,
     seeds,
 )
 from mazewm.sae.operating_point import FrontierRow, choose, operating_point
-from mazewm.sae.params import Point, SaeParams
+from mazewm.sae.params import Activation, Point, SaeParams
+from mazewm.sae.penalty import penalty_for
 from mazewm.sae.quality import DescriptionRow, SpliceRow
 from mazewm.sae.stability import StabilityRow, compare
 
@@ -44,6 +47,7 @@ DetectorOf = Callable[[Activations, TokenClass], sweep.Detector]
 class Studied:
     """The resulting tables, over all places."""
 
+    saes: list[SaeRow] = field(default_factory=list)
     frontier: list[FrontierRow] = field(default_factory=list)
     descriptions: list[DescriptionRow] = field(default_factory=list)
     splices: list[SpliceRow] = field(default_factory=list)
@@ -51,10 +55,25 @@ class Studied:
 
     def write(self, folder: Path) -> None:
         """Write each table to a file of its name."""
+        tables.write_rows(folder / "saes.parquet", SaeRow, self.saes)
         tables.write_rows(folder / "frontier.parquet", FrontierRow, self.frontier)
         tables.write_rows(folder / "descriptions.parquet", DescriptionRow, self.descriptions)
         tables.write_rows(folder / "splices.parquet", SpliceRow, self.splices)
         tables.write_rows(folder / "stability.parquet", StabilityRow, self.stability)
+
+
+class _Output(NamedTuple):
+    """Where SAEs are saved, and what was found."""
+
+    folder: Path
+    fits: Progress
+    found: Studied
+
+    def save(self, row: SaeRow, sae: SparseAutoencoder) -> None:
+        """Write an SAE's file, and list it."""
+        sae.save(self.folder / file_name(row.place, row.kind))
+        self.found.saes.append(row)
+        self.fits.advance()
 
 
 class _AtPlace:
@@ -92,65 +111,83 @@ class _AtPlace:
             )
         return choose(rows, self.params.activation)
 
-    def at_point(
-        self, point: Point, folder: Path, fits: Progress, mazes: Mazes, found: Studied
-    ) -> None:
+    def at_point(self, chosen: FrontierRow, mazes: Mazes, to: _Output) -> None:
         """Train, save and describe the SAE at the operating point, its second seed, and the two
         controls."""
-        params, values = self.params, self.train["trained"]
-        saes = {
-            TRAINED: self._train(TRAINED, point, params.n_samples),
-            SECOND_SEED: self._train(SECOND_SEED, point, params.n_samples),
-            FROZEN: self._train(FROZEN, point, params.n_control_samples, frozen_decoder=True),
-            UNTRAINED_MODEL: training.train(
-                self.train["untrained"],
-                params,
-                point,
-                seed_of(UNTRAINED_MODEL, self.run),
-                params.n_control_samples,
-            ),
-        }
+        one, n_control = self._study(chosen), self.params.n_control_samples
+        trained = self._train(one, to)
+        second = self._train(replace(one, kind=SECOND_SEED, draw=1), to)
+        control = self._train(replace(one, kind=FROZEN, family=FROZEN, n_samples=n_control), to)
+        untrained = replace(one, kind=UNTRAINED_MODEL, family=UNTRAINED_MODEL, n_samples=n_control)
+        saes = {TRAINED: trained, SECOND_SEED: second, FROZEN: control}
+        saes[UNTRAINED_MODEL] = self._train(untrained, to)
         for kind, sae in saes.items():
-            sae.save(folder / file_name(self.name, kind))
-            described = quality.describe(
-                kind,
-                self.place,
-                sae,
-                self.test["untrained" if kind == UNTRAINED_MODEL else "trained"],
-            )
-            found.descriptions.extend(described)
-            whole = described[0]
-            console.print(
-                f"{self.name} {kind}: explained variance {whole.explained_variance:.3f}, L0 "
-                f"{whole.l0:.1f}, dead {whole.n_dead}"
-            )
-            fits.advance()
-        trained, values = saes[TRAINED], self.test["trained"].values
-        found.stability.extend(
-            compare(self.place, trained, saes[SECOND_SEED], saes[FROZEN], values)
-        )
-        found.splices.append(splice := self.splicing.quality(trained, mazes))
+            self._describe(kind, sae, to)
+        values = self.test["trained"].values
+        to.found.stability.extend(compare(self.place, trained, second, control, values))
+        to.found.splices.append(splice := self.splicing.quality(trained, mazes))
         console.print(
             f"{self.name}: solved {splice.solved_clean:.1%} clean, {splice.solved_spliced:.1%} "
             "spliced"
         )
 
-    def more(self, point: Point, folder: Path, fits: Progress) -> None:
-        """Train and save more seeds of the SAE at the operating point, and of the control with a
-        random decoder."""
-        params = self.params
-        fits_left = dict.fromkeys(seeds(params.n_seeds)[2:], params.n_samples)
-        fits_left |= dict.fromkeys(frozen(params.n_frozen)[1:], params.n_frozen_samples)
-        for kind, n_samples in fits_left.items():
-            sae = self._train(kind, point, n_samples, frozen_decoder=kind.startswith(FROZEN))
-            sae.save(folder / file_name(self.name, kind))
-            fits.advance()
+    def more(self, chosen: FrontierRow, to: _Output) -> None:
+        """Train and save more seeds of the SAE at the operating point, more draws of the control
+        with a random decoder, and an SAE of each other architecture."""
+        one, params = self._study(chosen), self.params
+        for draw, kind in list(enumerate(seeds(params.n_seeds)))[2:]:
+            self._train(replace(one, kind=kind, draw=draw), to)
+        random = replace(one, family=FROZEN, n_samples=params.n_frozen_samples)
+        for draw, kind in list(enumerate(frozen(params.n_frozen)))[1:]:
+            self._train(replace(random, kind=kind, draw=draw), to)
+        for activation in params.other_activations():
+            sparsity = self._alike(activation, chosen)
+            other = replace(one, kind=activation, family=activation, activation=activation)
+            self._describe(activation, self._train(replace(other, sparsity=sparsity), to), to)
 
-    def _train(
-        self, kind: str, point: Point, n_samples: int, frozen_decoder: bool = False
-    ) -> SparseAutoencoder:
-        values, seed = self.train["trained"], seed_of(kind, self.run)
-        return training.train(values, self.params, point, seed, n_samples, frozen_decoder)
+    def _study(self, chosen: FrontierRow) -> SaeRow:
+        """The SAE at the operating point."""
+        params, point = self.params, chosen.point
+        return SaeRow(self.name, TRAINED, TRAINED, 0, params.activation, *point, params.n_samples)
+
+    def _train(self, row: SaeRow, to: _Output) -> SparseAutoencoder:
+        """Train the SAE that the row is about, and save it."""
+        values = self.train["untrained" if row.family == UNTRAINED_MODEL else "trained"]
+        recipe = self.params.with_activation(row.activation)
+        point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
+        sae = training.train(values, recipe, point, seed, row.n_samples, row.family == FROZEN)
+        to.save(row, sae)
+        return sae
+
+    def _describe(self, kind: str, sae: SparseAutoencoder, to: _Output) -> None:
+        tokens = self.test["untrained" if kind == UNTRAINED_MODEL else "trained"]
+        described = quality.describe(kind, self.place, sae, tokens)
+        to.found.descriptions.extend(described)
+        whole = described[0]
+        console.print(
+            f"{self.name} {kind}: explained variance {whole.explained_variance:.3f}, L0 "
+            f"{whole.l0:.1f}, dead {whole.n_dead}"
+        )
+
+    def _alike(self, activation: Activation, chosen: FrontierRow) -> float:
+        """The sparsity at which another architecture has, as nearly as it can, the L0 of the chosen
+        SAE (docs/science.md#architectures). It is chosen on validation mazes."""
+        if self.params.activation == "relu":
+            return max(1, round(chosen.l0))
+        if activation != "relu":
+            return chosen.sparsity
+        params, seed = self.params, seed_of(activation, self.run)
+        recipe, values = params.with_activation(activation), self.train["trained"]
+
+        def l0_of(penalty: float) -> float:
+            # As the SAE itself will be trained: in a shorter training, more latents stay active.
+            point = Point(chosen.width, penalty)
+            sae = training.train(values, recipe, point, seed, params.n_samples)
+            found = quality.l0(quality.latents_of(sae, self.validation.values))
+            console.print(f"{self.name} {activation}: penalty {penalty:.3g}: L0 {found:.2f}")
+            return found
+
+        return penalty_for(l0_of, chosen.sparsity, params.n_penalties)
 
 
 def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
@@ -167,9 +204,9 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         run.mazes("test")[: params.n_evaluated_mazes],
     )
     # four SAEs at the operating point of each place, and the others where connections are read
-    n_more = params.n_seeds - 2 + params.n_frozen - 1
+    n_more = params.n_seeds - 2 + params.n_frozen - 1 + len(params.other_activations())
     fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4) + n_more)
-    found = Studied()
+    to = _Output(folder, fits, found := Studied())
     for name in names:
         here = _AtPlace(run, name, model, params)
         token_class = next(
@@ -178,9 +215,9 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
         )
         rows = here.sweep(detector_of(here.validation, token_class), judged_on, fits)
         found.frontier.extend(rows)
-        point = operating_point(rows)
-        console.print(f"{name}: {point.width} latents and sparsity {point.sparsity:g} are chosen")
-        here.at_point(point, folder, fits, held_out, found)
+        chosen = operating_point(rows)
+        console.print(f"{name}: {chosen.width} latents and sparsity {chosen.sparsity:g} are chosen")
+        here.at_point(chosen, held_out, to)
         if here.place == locations.reading.place:
-            here.more(point, folder, fits)
+            here.more(chosen, to)
     return found

@@ -3,8 +3,9 @@
 1. Activations are centred on ``b_dec``, which starts as their mean and is trained. They are scaled
    such that E|x - mean|^2 = d_model; at the end the scale is folded into the weights. Mean and
    scale are those of the first 20,000 activations.
-2. The loss is the mean squared error. With ``relu`` an L1 penalty on the latents is added. With
-   ``topk`` and ``batch_topk``, ``aux_weight`` times the AuxK loss is added (Gao et al. 2024,
+2. The loss is the mean squared error, with ``matryoshka`` the mean of those of its nested
+   dictionaries (``prefixes``). With ``relu`` an L1 penalty on the latents is added. With
+   the others, ``aux_weight`` times the AuxK loss is added (Gao et al. 2024,
    section 2.4): there the d_model / 2 largest dead latents predict the reconstruction error. A
    latent is dead if it was inactive for ``dead_share`` of the samples of the whole training; a
    fixed window of millions of tokens would be longer than a short training. To save time, dead
@@ -13,16 +14,16 @@
    the second half. Module ``gradients`` has explicit formulas for the gradients: with k of many
    latents active they are sums over few rows, where autograd would use whole matrices.
 4. With ``relu``, decoder rows are scaled to unit norm after each step, since longer rows would
-   evade the penalty. With ``topk`` and ``batch_topk``, encoder and decoder rows start with norm
+   evade the penalty. With the others, encoder and decoder rows start with norm
    START, as in SAELens, and decoder rows get unit norm only at the end, with the encoder rescaled
    to match. Short rows turn quickly towards the data, and a latent that is rarely active stays
    short and does not take tokens from others.
-5. ``batch_topk`` keeps a running mean of the smallest value that stays active in a batch: its
-   threshold after training.
+5. ``batch_topk`` and ``matryoshka`` keep a running mean of the smallest value that stays active in
+   a batch: their threshold after training.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ DEAD_EVERY = 8  # steps
 START = 0.1  # initial norm of the rows of encoder and decoder
 AUXK_SHARE = 4  # AuxK uses one in so many tokens
 THRESHOLD_MEMORY = 0.99  # decay of the running mean per step
+
+Activated = Callable[[Weights, gradients.Batch, int], gradients.Found]
 
 
 def batches(
@@ -88,6 +91,7 @@ def train(
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
     sae, scale = sae.to(device), scale.to(device)
     is_relu = params.activation == "relu"
+    activated = _activation(sae, params, point)
     start = 1.0 if is_relu else START
     weights = Weights(
         start * sae.W_enc.T.contiguous(),
@@ -103,7 +107,7 @@ def train(
     for step, batch in enumerate(batches(values, params.batch_size, n_steps, device)):
         opt.param_groups[0]["lr"] = params.lr * _share_of_lr(step, n_steps)
         encoded = gradients.encode(weights, batch * scale)
-        found = _activated(sae, weights, encoded, point, step)
+        found = activated(weights, encoded, step)
         silent_for += len(batch)
         silent_for.masked_fill_(found.total > 0, 0)
         if step % DEAD_EVERY == 0 and params.aux_weight and not is_relu:
@@ -132,15 +136,21 @@ def _share_of_lr(step: int, n_steps: int) -> float:
     return min(1.0, (step + 1) / (0.05 * n_steps), 2 * (n_steps - step) / n_steps)
 
 
-def _activated(
-    sae: SparseAutoencoder, weights: Weights, batch: gradients.Batch, point: Point, step: int
-) -> gradients.Found:
-    """The gradient, with the latents that are active in training."""
-    if sae.shape.activation == "topk":
-        return gradients.topk(weights, batch, sae.shape.k)
-    if sae.shape.activation == "batch_topk":
-        return gradients.dense(weights, batch, batch.pre * _batch_topk(sae, batch.length, step))
-    return gradients.dense(weights, batch, batch.pre, l1=point.sparsity)
+def _activation(sae: SparseAutoencoder, params: SaeParams, point: Point) -> Activated:
+    """The gradient at a step, with the latents that are active in training."""
+    ends = params.prefix_ends(point.width)
+
+    def activated(weights: Weights, batch: gradients.Batch, step: int) -> gradients.Found:
+        if params.activation == "topk":
+            return gradients.topk(weights, batch, sae.shape.k)
+        if params.activation == "relu":
+            return gradients.dense(weights, batch, batch.pre, l1=point.sparsity)
+        z = batch.pre * _batch_topk(sae, batch.length, step)
+        if params.activation == "matryoshka":
+            return gradients.matryoshka(weights, batch, z, ends)
+        return gradients.dense(weights, batch, z)
+
+    return activated
 
 
 def _batch_topk(

@@ -13,11 +13,13 @@ def recipe(**changes: object) -> SaeParams:
         "activation": "topk",
         "widths": [N_ATOMS],
         "sparsities": [float(N_ACTIVE)],
+        "prefixes": [0.25, 0.5, 1.0],
         "lr": 0.01,
     }
     values |= {
         "aux_weight": 0.03125,
         "dead_share": 0.05,
+        "n_penalties": 3,
         "n_sweep_samples": 1_000,
         "n_samples": 50_000,
         "n_control_samples": 10_000,

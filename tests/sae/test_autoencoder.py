@@ -1,4 +1,4 @@
-"""The three activations, by hand, and an SAE's way to disk and back."""
+"""The activations, by hand, and an SAE's way to disk and back."""
 
 import pytest
 import torch
@@ -43,8 +43,9 @@ def test_topk_keeps_no_negative():
     assert (z >= 0).all() and ((z > 0).sum(dim=1) == (pre > 0).sum(dim=1).clamp(max=23)).all()
 
 
-def test_batch_topk_goes_by_its_threshold():
-    sae = random_sae(11, 29, "batch_topk")
+@pytest.mark.parametrize("activation", ["batch_topk", "matryoshka"])
+def test_a_threshold_decides(activation):
+    sae = random_sae(11, 29, activation)
     assert torch.equal(sae.encode(X), sae.pre_activation(X)), "a threshold of zero lets all through"
     sae.threshold.fill_(1.25)
     pre, z = sae.pre_activation(X), sae.encode(X)
@@ -55,7 +56,7 @@ def test_batch_topk_goes_by_its_threshold():
 
 
 def test_tokens_are_encoded_one_by_one():
-    for activation in ("relu", "topk", "batch_topk"):
+    for activation in ("relu", "topk", "batch_topk", "matryoshka"):
         sae = random_sae(11, 29, activation)
         sae.threshold.fill_(0.5)
         together = sae.encode(X[:30].reshape(2, 3, 5, 11))
@@ -71,8 +72,9 @@ def test_directions_begin_with_unit_norm_and_a_tied_encoder():
     assert torch.equal(sae.W_enc, sae.W_dec.T)
 
 
-def test_round_trip(tmp_path):
-    sae = random_sae(11, 29, "batch_topk")
+@pytest.mark.parametrize("activation", ["batch_topk", "matryoshka"])
+def test_round_trip(tmp_path, activation):
+    sae = random_sae(11, 29, activation)
     sae.threshold.fill_(0.75)
     for name in ("a", "b"):
         sae.save(tmp_path / name)

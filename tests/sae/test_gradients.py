@@ -83,6 +83,32 @@ def test_the_gradient_of_latents_that_may_all_be_on():
     assert torch.allclose(found.total, (batch.pre * (batch.pre > threshold)).sum(dim=0))
 
 
+@pytest.mark.parametrize("ends", [[5, 9, 20, N_LATENTS], [1, N_LATENTS]])
+def test_the_gradient_of_nested_dictionaries(ends):
+    batch = gradients.encode(weights(), X)
+    z = batch.pre * (batch.pre > 2.5)
+    found = gradients.matryoshka(weights(), batch, z, ends)
+
+    def loss(free, pre):
+        z = pre * (pre > 2.5)
+        errors = [z[:, :end] @ free.decoder[:end] + free.b_dec - X for end in ends]
+        return torch.stack([error.pow(2).mean() for error in errors]).mean()
+
+    same(found, by_autograd(loss))
+    assert torch.allclose(found.error, z @ weights().decoder + weights().b_dec - X)
+    assert torch.allclose(found.total, z.sum(dim=0))
+
+
+def test_one_dictionary_is_nested_in_nothing():
+    batch = gradients.encode(weights(), X)
+    found, plain = (
+        gradients.matryoshka(weights(), batch, batch.pre, [N_LATENTS]),
+        gradients.dense(weights(), batch, batch.pre),
+    )
+    for one, other in zip(found.gradient, plain.gradient, strict=True):
+        assert torch.allclose(one, other)
+
+
 @pytest.mark.parametrize(
     "dead", [[3, 4, 11, 12, 13, 20, 21, 22, 30, 36], [5, 17]], ids=["more than d_model / 2", "few"]
 )

@@ -46,7 +46,7 @@ def chosen(*rows, activation="topk"):
         "the whole frontier is kept, in order"
     )
     assert sum(row.is_chosen for row in marked) == 1
-    return operating_point.operating_point(marked)
+    return operating_point.operating_point(marked).point
 
 
 def test_the_sparsest_point_that_loses_at_most_a_hundredth():

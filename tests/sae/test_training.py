@@ -43,6 +43,7 @@ def unexplained(sae):
         ("topk", POINT, {}),
         ("relu", Point(N_ATOMS, 0.3), {"lr": 0.003}),
         ("batch_topk", Point(47, N_ACTIVE), {}),
+        ("matryoshka", Point(47, N_ACTIVE), {}),
     ],
 )
 def test_a_planted_dictionary_is_recovered(activation, point, changes):
@@ -55,7 +56,7 @@ def test_a_planted_dictionary_is_recovered(activation, point, changes):
     )
 
 
-@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk", "matryoshka"])
 def test_decoder_rows_have_unit_norm(activation):
     sae = training.train(VALUES, recipe(activation=activation), of(activation), 0, 5_000)
     assert torch.allclose(sae.W_dec.norm(dim=1), torch.ones(N_ATOMS), atol=1e-6)
@@ -79,7 +80,7 @@ def test_a_frozen_decoder_stays_as_it_began():
     assert unexplained(free) < unexplained(frozen)
 
 
-@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk"])
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk", "matryoshka"])
 def test_the_scale_is_folded_away(activation):
     plain, large = (
         training.train(values, recipe(activation=activation), of(activation), 0, 2_000)
@@ -200,6 +201,41 @@ def test_k_is_never_more_than_there_are_latents():
 def test_the_points_are_every_width_with_every_sparsity():
     params = recipe(widths=[7, 11], sparsities=[2.0, 3.0])
     assert params.points() == [(7, 2), (7, 3), (11, 2), (11, 3)]
+
+
+def test_the_first_latents_reconstruct_by_themselves():
+    """Of a nested dictionary, the first half has the strongest atoms; of another, any."""
+    strengths = np.where(np.arange(N_ATOMS) % 2 == 0, 3.0, 0.3)
+    atoms = ATOMS * strengths[:, None]
+    values = sparse_sums(atoms, 20011)
+    held_out = torch.from_numpy(sparse_sums(atoms, 1009, seed=1))
+
+    def by_half(activation):
+        params = recipe(activation=activation, prefixes=[0.5, 1.0])
+        sae = training.train(values, params, Point(48, N_ACTIVE), 0, 60_000)
+        z = sae.encode(held_out)
+        z[:, 24:] = 0
+        return float((held_out - sae.decode(z)).pow(2).sum() / held_out.pow(2).sum())
+
+    assert by_half("matryoshka") < 0.5 * by_half("batch_topk")
+
+
+def test_nested_dictionaries_end_with_the_whole():
+    params = recipe(prefixes=[0.125, 0.25, 0.5, 1.0])
+    assert params.prefix_ends(512) == [64, 128, 256, 512]
+    assert params.prefix_ends(3) == [1, 2, 3], "equal ones count once"
+    for wrong in ([0.5], [0.5, 0.25, 1.0], [0.5, 0.5, 1.0]):
+        with pytest.raises(BadInput, match="prefixes must increase and end with 1"):
+            check(SaeParams, recipe().model_dump() | {"prefixes": wrong}, "params.yaml: sae")
+
+
+def test_the_other_architectures():
+    params = recipe(activation="batch_topk")
+    assert params.other_activations() == ["relu", "topk", "matryoshka"]
+    assert params.with_activation("relu").activation == "relu"
+    assert params.with_activation("relu").model_dump() == params.model_dump() | {
+        "activation": "relu"
+    }
 
 
 def test_k_must_be_whole():
