@@ -99,6 +99,11 @@ def results(folder: Path) -> dict[str, Any]:
     }
 
 
+def further(folder: Path) -> dict[str, Any]:
+    """The results of a run outside the study, with its parameters."""
+    return results(folder) | {"params": read_yaml(folder / "params.yaml")}
+
+
 def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, str]:
     """The text of every document, by its path below ``root``; BadInput if a template is wrong or if
     a condition fails."""
@@ -108,9 +113,9 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
     scale = params["scales"][SCALE]
     trained = [connections(family) for family in scale["mazes"]["families"].values()]
     names = results(metrics) | {
-        # the same with later positions trained (docs/science.md#position-jitter)
-        "position_jitter": results(metrics / "position_jitter")
-        | {"params": read_yaml(metrics / "position_jitter" / "params.yaml")},
+        # the same with later positions trained (docs/science.md#position-jitter), and of a model
+        # with fewer dimensions than there are connections
+        **{name: further(metrics / name) for name in ("position_jitter", "narrow")},
         "measured": read_yaml(folder / "measured.yaml"),
         "params": params,
         "stages": list(read_yaml(root / "dvc.yaml")["stages"]),

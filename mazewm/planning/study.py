@@ -63,8 +63,8 @@ def probe_and_steer(run: Run, params: PlanningParams) -> Planning:
 def steer(
     run: Run, model: Transformer, directions: Mapping[Where, Directions], params: PlanningParams
 ) -> pd.DataFrame:
-    """Steer at forks of held-out mazes, as rows of SteerRow: on validation mazes everywhere and with
-    every dose, on test mazes where and with the doses that did best there."""
+    """Steer at forks of held-out mazes, as rows of SteerRow: on validation mazes everywhere and
+    with every dose, on test mazes where and with the doses that did best there."""
     study = Steering(model, directions, run.seed, params.batch_size)
     numbers = {"validation": params.n_steered_validation, "test": params.n_steered}
     asked = {
