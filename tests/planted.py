@@ -134,6 +134,7 @@ READOUTS = {
     "neurons": 0.6,
 }
 SINGLES = tuple(READOUTS)
+ARCHITECTURES = {"relu": 0.8, "batch_topk": 0.85, "matryoshka": 0.7}
 READOUTS |= {"mean_difference": 0.95, "linear_probe": 0.99}
 
 
@@ -156,6 +157,27 @@ def single_rows(mcc: dict[str, float], n_draws: int = 3) -> pd.DataFrame:
         for readout, value in mcc.items()
         for draw in range(n_draws)
         for e, noise in enumerate(rng.uniform(-0.02, 0.02, N_CONNECTIONS))
+    ]
+    return pd.DataFrame(rows)
+
+
+def sae_rows(place: str) -> pd.DataFrame:
+    """The SAEs of a place: three of the study's, three of random directions, and one of each other
+    kind."""
+    families = {"trained": 3, "frozen_decoder": 3, "untrained_model": 1}
+    rows = [
+        {
+            "place": place,
+            "kind": family if draw == 0 else f"{family}_{draw + 1}",
+            "family": family,
+            "draw": draw,
+            "activation": family if family in ARCHITECTURES else "topk",
+            "width": 16,
+            "sparsity": 0.3 if family == "relu" else 5.0,
+            "n_samples": 700,
+        }
+        for family, n in (families | dict.fromkeys(ARCHITECTURES, 1)).items()
+        for draw in range(n)
     ]
     return pd.DataFrame(rows)
 
@@ -566,7 +588,12 @@ def run_tables(
             "n_dead": 3,
             "n_tokens": 101,
         }
-        for name, value in (("trained", 0.9), ("frozen_decoder", 0.5), ("untrained_model", 0.7))
+        for name, value in {
+            "trained": 0.9,
+            "frozen_decoder": 0.5,
+            "untrained_model": 0.7,
+            **ARCHITECTURES,
+        }.items()
         for c in ("all", "c2")
     ]
     splice = {
@@ -605,8 +632,16 @@ def run_tables(
             [feature_rows(READOUTS, site=here)]
             + [feature_rows(READOUTS | {"latents": 0.1}, site=paper)] * (here != paper)
         ),
-        "singles": single_rows({name: READOUTS[name] for name in SINGLES}),
-        "boards": board_rows(("latents", "frozen_decoder", "untrained_model")),
+        "singles": pd.concat(
+            [single_rows({name: READOUTS[name] for name in SINGLES}), single_rows(ARCHITECTURES, 1)]
+        ),
+        "boards": pd.concat(
+            [
+                board_rows(("latents", "frozen_decoder", "untrained_model")),
+                board_rows(ARCHITECTURES, 1),
+            ]
+        ),
+        "saes": sae_rows(place),
         "attention": attention_rows({(0, 0): 0.8, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}),
         "ov_consistency": consistency_rows({"binding": 0.9, "other": 0.2}, site=here),
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),

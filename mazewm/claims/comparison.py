@@ -29,6 +29,7 @@ TABLES = (
     "features",
     "singles",
     "boards",
+    "architectures",
     "attention",
     "binding",
     "connections",

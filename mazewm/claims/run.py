@@ -8,6 +8,7 @@ import pandas as pd
 
 from mazewm import results
 from mazewm.claims import (
+    architectures,
     capacity,
     causal,
     circuits,
@@ -48,6 +49,7 @@ class RunTables:
     most: int  # connections of the largest training maze
     behaviour: pd.DataFrame
     consolidation: pd.DataFrame
+    saes: pd.DataFrame
     descriptions: pd.DataFrame
     splices: pd.DataFrame
     features: pd.DataFrame
@@ -228,13 +230,19 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
 
 def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
     """The tables by which runs are compared, without those of interventions."""
-    found = str(tables.site)
+    found, place = str(tables.site), str(tables.site.place)
     own_mass = tables.attention[tables.attention.measure == "own_mass"]
     return {
         "consolidation": tables.consolidation,
         "features": tables.features[tables.features.site == found].drop(columns=["site", "units"]),
         "singles": tables.singles.drop(columns="site"),
         "boards": tables.boards.drop(columns="site"),
+        "architectures": architectures.architectures(
+            tables.saes[tables.saes.place == place],
+            tables.descriptions[tables.descriptions.place == place],
+            tables.singles,
+            tables.boards,
+        ),
         "attention": own_mass.drop(columns=["measure", "bin"]),
         "binding": circuits.binding_shares(tables.binding),
         "readers": readers.reader_shares(tables.readers),

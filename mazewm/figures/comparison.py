@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mazewm.claims.comparison import Compared
 from mazewm.figures import (
+    architectures,
     capacity,
     claims,
     edits,
@@ -45,6 +46,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "patching": lambda: patching.patching(curves["patching"]),
         "frontier": lambda: saes.frontier(curves["frontier"]),
         "taxonomy": lambda: saes.taxonomy(curves["taxonomy"]),
+        "architectures": lambda: architectures.architectures(curves["architectures"]),
         "early_late": lambda: saes.early_late(curves["positions"]),
         "edits_by_dose": lambda: edits.by_dose(curves["doses"]),
         "claims": lambda: verdicts.claims(table),

@@ -31,6 +31,7 @@ from planted import (
 )
 
 from mazewm.figures import (
+    architectures,
     capacity,
     circuits,
     claims,
@@ -98,6 +99,10 @@ FIGURES = {
     "training": lambda: runs.training(history()),
     "consolidation": lambda: runs.consolidation(of_both_runs(consolidation_rows())),
     "formation": lambda: runs.formation(formation(), history()),
+    "architectures": lambda: architectures.architectures(curve("architectures")),
+    "architectures of one run": lambda: architectures.architectures(
+        curve("architectures", RUNS[:1])
+    ),
     "readouts": lambda: claims.readouts(curve("singles"), of_both_runs(feature_rows(READOUTS))),
     "C2 binding": lambda: paths.binding(curve("binding")),
     "C2 path": lambda: paths.graph(curve("edges")),
@@ -199,5 +204,6 @@ def test_all_pictures_of_runs(drawn, names):
         "writing.png",
         "frontier.png",
         "taxonomy.png",
+        "architectures.png",
         "edits_by_dose.png",
     } <= drawn
