@@ -27,8 +27,8 @@ scale: toy
 planning: {}
 scales:
   toy:
-    planning: {n_fit_mazes: 211, n_input_mazes: 211, n_held_out_mazes: 97, penalties: [0.1], n_steered: 5,
-      n_steered_validation: 3, doses: [3.0], n_twins: 2, n_twins_validation: 1,
+    planning: {n_fit_mazes: 211, n_input_mazes: 211, n_held_out_mazes: 97, penalties: [0.1],
+      n_steered: 5, n_steered_validation: 3, doses: [3.0], n_twins: 2, n_twins_validation: 1,
       twin_doses: [1.0, 3.0], batch_size: 53, n_threads: 1}
 """
 
