@@ -27,6 +27,7 @@ PANELS = {
     "l0": ("active latents\nper token", ".1f"),
     "n_dead": ("dead latents", ".0f"),
 }
+COUNTS = ("l0", "n_dead")
 
 
 def architectures(rows: pd.DataFrame) -> Figure:
@@ -76,5 +77,9 @@ def _panel(axis: Axes, rows: pd.DataFrame, measure: str, shown_as: str) -> None:
         axis.annotate(format(value, shown_as), (value, y), (0, 5), **above)
     axis.set_ylim(len(rows) - 0.5, -0.8)
     axis.set_yticks([])
-    axis.margins(x=0.25)
+    values = rows[measure]
+    if measure in COUNTS:  # from zero, so that small differences look small
+        axis.set_xlim(-0.15 * values.max(), max(1.0, 1.3 * values.max()))
+    else:
+        axis.margins(x=0.25)
     axis.xaxis.set_major_locator(MaxNLocator(3))
