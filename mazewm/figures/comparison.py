@@ -11,6 +11,7 @@ from mazewm.claims.comparison import Compared
 from mazewm.figures import (
     capacity,
     claims,
+    code,
     edits,
     frame,
     patching,
@@ -61,7 +62,9 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "C4_edits": lambda: edits.edits(curves["edits"]),
         "C5_asymmetry": lambda: edits.asymmetry(curves["doses"]),
         "C6_capacity": lambda: capacity.capacity(curves["corridors"], curves["held"]),
-        "C7_code": lambda: claims.code(compared.code),
+        "C7_code": lambda: code.code(compared.code),
+        "C7_geometry": lambda: code.geometry(compared.similarities, compared.code),
+        "C10_objectives": lambda: code.objectives(compared.code),
         "C8abc_probes": lambda: planning.probes(curves["beyond"]),
         "C8d_steering_distance": lambda: planning.steering(curves["steering"], "distance"),
         "C8d_steering_on_path": lambda: planning.steering(curves["steering"], "on_path"),
