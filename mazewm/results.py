@@ -50,6 +50,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "circuit": ("circuits", "CircuitEdgeRow"),
     "readers": ("circuits", "ReaderRow"),
     "predictions": ("circuits", "PredictionRow"),
+    "directions": ("circuits", "DirectionRow"),
     "ledger": ("interventions", "LedgerRow"),
     "pairs": ("interventions", "PairRow"),
     "edited": ("interventions", "EditedRow"),

@@ -48,8 +48,9 @@ def main(results: Folder) -> None:
             )
     progress("comparing runs", 1, share=0.6)
     compared = compare(wanted, results)
+    between = {"code": compared.code, "similarities": compared.similarities}
     with files.replacing(results / "curves") as folder:
-        for name, frame in compared.curves.items():
+        for name, frame in (compared.curves | between).items():
             frame.to_csv(folder / f"{name}.csv", index=False)
     progress("pictures", 1)
     with files.replacing(results / "figures" / "comparison") as folder:

@@ -17,7 +17,9 @@ from planted_frame import holding, writing
 from planted_paths import (
     binding_rows,
     circuit_rows,
+    direction_rows,
     edge_rows,
+    head_rows,
     prediction_rows,
     reader_rows,
 )
@@ -647,6 +649,8 @@ def run_tables(
         "knockouts": knockout_rows({"binding": (0.9, 0.1), "others": (0.2, 0.0)}, site=here),
         "faithfulness": pd.DataFrame(circuits),
         "binding": binding_rows({"binding": 0.9, "others": 0.1, "0.0": 0.9, "0.1": 0.1}, here),
+        "heads": head_rows({here: [(0, 0)]}),
+        "directions": direction_rows(dictionary(N_CONNECTIONS), here),
         "edges": edge_rows(),
         "circuit": circuit_rows(),
         "predictions": prediction_rows({"binding": 0.9, "others": 0.5, "token": 0.1}, here),

@@ -107,3 +107,36 @@ def prediction_rows(explained: dict[str, float], site: str, n: int = 60) -> pd.D
         sums |= {"sse": sst * (1 - share) * rng.uniform(0.9, 1.1, n)}
         parts.append(pd.DataFrame(columns | sums))
     return pd.concat(parts, ignore_index=True)
+
+
+def head_rows(heads: dict[str, list[tuple[int, int]]]) -> pd.DataFrame:
+    """Binding heads by site."""
+    rows = [
+        {"site": site, "kind": "binding", "layer": layer, "head": head, "own_mass": 0.5}
+        for site, some in heads.items()
+        for layer, head in some
+    ]
+    return pd.DataFrame(rows, columns=["site", "kind", "layer", "head", "own_mass"])
+
+
+def direction_rows(
+    arrows: np.ndarray, site: str, turned: float = 0.0, noise: float = 0.1, seed: int = 0
+) -> pd.DataFrame:
+    """Directions of connections, a row of ``arrows`` each: those of the halves of mazes with noise,
+    as long as a share of an arrow; those of early tokens alike, and those of late tokens the same
+    turned by an angle in a plane that no other direction has. Embeddings are half of the arrows."""
+    rng, (n, d) = np.random.default_rng(seed), arrows.shape
+    padded = np.concatenate([arrows, np.zeros((n, n))], axis=1)
+    length = np.linalg.norm(arrows, axis=1, keepdims=True)
+    away = np.concatenate([np.zeros((n, d)), length * np.eye(n)], axis=1)
+    late = np.cos(turned) * padded + np.sin(turned) * away
+    sources = {"whole": padded, "early": padded, "late": late, "embedding": padded / 2}
+    for half in ("first half", "second half"):
+        drawn = rng.standard_normal(padded.shape) / (d + n) ** 0.5
+        sources[half] = padded + noise * length * drawn
+    rows = [
+        {"site": site, "split": "validation", "source": source, "connection": e, "direction": arrow}
+        for source, vectors in sources.items()
+        for e, arrow in enumerate(vectors)
+    ]
+    return pd.DataFrame(rows)

@@ -35,6 +35,7 @@ from mazewm.maze.tokens import (
     CONNECTION_CLASSES,
     TOKENS_PER_CONNECTION,
     Encoded,
+    TokenClass,
     Vocabulary,
     connection_positions,
 )
@@ -42,6 +43,8 @@ from mazewm.model.transformer import Transformer
 
 ENOUGH = 0.9  # share of the loss that the binding heads have together
 N_RANDOM = 5  # sets of heads drawn at random
+# tokens at which all models are compared
+COMPARED = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
 
 Head = tuple[int, int]  # layer, head
 Arrows = Float[np.ndarray, "connection d_model"]

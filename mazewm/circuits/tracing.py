@@ -9,7 +9,7 @@
   agree with those of the SAE, how much of a latent is lost without the heads, and how well they
   predict its value.
 * Binding heads at ``<-->``, ``c2`` and ``;`` after the block where connections are read, so that
-  models are compared at the same tokens.
+  models are compared at the same tokens; and the directions of all connections where they are read.
 * The faithfulness of each site's binding heads.
 * Which heads of later blocks read a connection that is in the prompt, or that latents write.
 """
@@ -31,8 +31,9 @@ from mazewm.circuits.attention import (
     connectivity_heads,
     own_mass,
 )
-from mazewm.circuits.binding import BindingRow, Head
+from mazewm.circuits.binding import COMPARED, BindingRow, Head
 from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
+from mazewm.circuits.directions import DirectionRow, directions_at
 from mazewm.circuits.edges import CircuitEdgeRow, EdgeRow
 from mazewm.circuits.faithfulness import FaithfulnessRow
 from mazewm.circuits.knockout import KnockoutRow, knock_out
@@ -50,14 +51,12 @@ from mazewm.io import tables
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import TokenClass
 from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
 from mazewm.run import Run
 from mazewm.sae.files import load_sae
 
 N_CHOOSING = 100  # swaps of validation mazes on which a circuit is chosen
-COMPARED = (TokenClass.CONNECTOR, TokenClass.C2, TokenClass.DELIMITER)
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,7 @@ ROW_TYPES: dict[str, type] = {
     "circuit": CircuitEdgeRow,
     "readers": ReaderRow,
     "predictions": PredictionRow,
+    "directions": DirectionRow,
 }
 
 
@@ -179,32 +179,38 @@ def trace_subject(
     )
     traced.add("ov_ranks", ov_ranks(model))
     by_location: dict[Location, list[BindingHead]] = {}
+    traced.add("directions", directions_at(chosen_on, known[0].location, results.CHOOSING))
     bound = _bind(subject, chosen_on, [each.location for each in known], params, traced)
     for each in known:
-        mass = own_mass(attention, each.location)
         heads = {
-            "binding": [BindingHead(*head, mass[head]) for head in bound[each.location]],
+            "binding": _with_mass(bound[each.location], attention, each.location),
             "connectivity": connectivity_heads(
                 attention, each.location, params.connectivity_threshold
             ),
         }
         by_location[each.location] = heads["binding"]
-        traced.add(
-            "heads",
-            (
-                HeadRow(str(each.location), kind, *head)
-                for kind, some in heads.items()
-                for head in some
-            ),
-        )
+        for kind, some in heads.items():
+            traced.add("heads", (HeadRow(str(each.location), kind, *head) for head in some))
         if each.best_latent:
             agreement = consistency.compare(model, each, heads, mazes, seed)
             traced.add("ov_consistency", agreement.rows)
             traced.add("ov_cosines", agreement.cosines)
             traced.add("knockouts", knock_out(subject, each, heads))
             traced.add("predictions", predict(subject, each, bound[each.location]))
+    for location in bound:
+        if location not in by_location:
+            heads_there = _with_mass(bound[location], attention, location)
+            traced.add("heads", (HeadRow(str(location), "binding", *one) for one in heads_there))
     traced.add("faithfulness", faithfulness.measure(subject, by_location))
     return traced
+
+
+def _with_mass(
+    heads: Sequence[Head], attention: list[AttentionRow], location: Location
+) -> list[BindingHead]:
+    """Heads with their own_mass at a location."""
+    mass = own_mass(attention, location)
+    return [BindingHead(*head, mass[head]) for head in heads]
 
 
 def _bind(

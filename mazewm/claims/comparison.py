@@ -1,5 +1,5 @@
 """Comparison of runs: the summary that ``dvc metrics diff`` shows, the claims of every run and of
-every encoding, and claim C7, which compares encodings.
+every encoding, and the claims C7 and C10, which compare encodings and objectives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.claim import decided
+from mazewm.claims import objectives
+from mazewm.claims.code import AT_DELIMITER
 from mazewm.claims.curves import read_curve
-from mazewm.claims.pooling import code_claims, code_table, pool
+from mazewm.claims.encodings import CODE, encodings_differ, geometry_differs
+from mazewm.claims.geometry import similarities
+from mazewm.claims.pooling import over_seeds, pool
+from mazewm.claims.statistics import rounded
+from mazewm.claims.tested import Tested, decided_together
 from mazewm.io import files
 from mazewm.run import Run
 
@@ -51,7 +56,12 @@ TABLES = (
     "detours",
     "states",
     "spellings",
+    "geometry",
 )
+BETWEEN_RUNS = "geometry"  # the table that is read for what it says of two runs
+# every number that is compared between runs: its claim, and its name
+COMPARED = {key: (id, name) for id, (_, names) in CODE.items() for key, name in names.items()}
+COMPARED |= {AT_DELIMITER: (objectives.ID, objectives.NAME)}
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,9 @@ class Compared:
     claims: dict[str, dict[str, Any]]
     curves: dict[str, pd.DataFrame]  # long tables with a column ``run``
     threshold: float  # own_mass of a connectivity head
-    code: pd.DataFrame  # what C7 compares: id, measure, encoding (the recipe), seed, value
+    # what C7 and C10 compare: id, key, measure, encoding, objective, seed, value, low, high
+    code: pd.DataFrame
+    similarities: pd.DataFrame  # of the geometry of every two runs: run, other, source, rsa, cka
 
 
 def compare(runs: Sequence[Run], results: Path) -> Compared:
@@ -79,15 +91,11 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
         for run, folder in tables.items()
     }
     recipes = dict.fromkeys(run.recipe for run in runs)
-    curves = {
-        name: _together(
-            [
-                read_curve(folder / f"{name}.csv").assign(run=run.name)
-                for run, folder in tables.items()
-            ]
-        )
+    read = {
+        name: {run.name: read_curve(folder / f"{name}.csv") for run, folder in tables.items()}
         for name in TABLES
     }
+    code, alike = code_table(metrics), similarities(read.pop(BETWEEN_RUNS))
     return Compared(
         summary={run.name: headline(one) for run, one in metrics.items()},
         claims={
@@ -96,28 +104,85 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
                 recipe: pool([one for run, one in claims.items() if run.recipe == recipe])
                 for recipe in recipes
             },
-            "comparison": _of_code(metrics),
+            "comparison": between_runs(code, alike),
         },
-        curves=curves,
+        curves={
+            name: _together([rows.assign(run=run) for run, rows in parts.items()])
+            for name, parts in read.items()
+        },
         threshold=next(iter(metrics.values()))["attention"]["connectivity_threshold"],
-        code=code_table({(run.recipe, run.seed): one for run, one in metrics.items()}),
+        code=code,
+        similarities=alike,
     )
 
 
-def _of_code(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """C7, between the encodings of each objective, decided together; with several objectives, the
-    objective is appended to the claim's id."""
-    objectives = list(dict.fromkeys(run.objective for run in metrics))
-    claims = []
-    for objective in objectives:
-        same: dict[tuple[str, int], Mapping[str, Any]] = {
-            (run.encoding, run.seed): one
-            for run, one in metrics.items()
-            if run.objective == objective
+def code_table(metrics: Mapping[Run, Mapping[str, Any]]) -> pd.DataFrame:
+    """What C7 and C10 compare, from the metrics of all runs; a run that lacks a number has no row
+    for it. A number without an interval of its own has equal ends."""
+    rows = [
+        {
+            "id": id,
+            "key": key,
+            "measure": name,
+            "encoding": run.encoding,
+            "objective": run.objective,
+            "seed": run.seed,
+            "run": run.name,
         }
-        suffix = "" if len(objectives) == 1 else f" {objective}"
-        claims += [replace(one, id=one.id + suffix) for one in code_claims(same)]
-    return {one.id: one.as_json() for one in decided(claims)}
+        | {end: float(one["code"][key].get(end, one["code"][key]["value"])) for end in ENDS}
+        for key, (id, name) in COMPARED.items()
+        for run, one in metrics.items()
+        if key in one["code"]
+    ]
+    columns = ["id", "key", "measure", "encoding", "objective", "seed", "run", *ENDS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+ENDS = ("value", "low", "high")
+
+
+def between_runs(code: pd.DataFrame, alike: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """C7 between the encodings of each objective, and C10 between objectives, decided together,
+    with the values of all seeds. With several objectives, the objective is appended to the id of
+    C7."""
+    all_objectives = list(dict.fromkeys(code.objective))
+    tested, values = list[Tested](), dict[str, dict[str, Any]]()
+    for objective in all_objectives:
+        mine = code[code.objective == objective]
+        suffix = "" if len(all_objectives) == 1 else f" {objective}"
+        found = [encodings_differ(id, _wide(mine[mine.id == id])) for id in CODE]
+        runs = mine[["run", "encoding"]].drop_duplicates().itertuples(index=False, name=None)
+        found.append(geometry_differs(alike, list(runs)))
+        for one in found:
+            named = replace(one.claim, id=one.claim.id + suffix)
+            tested.append(Tested(named, one.smallest_p))
+            values[named.id] = by_encoding(mine[mine.id == one.claim.id], "encoding")
+    tested.append(objectives.objective_decides(shares := code[code.id == objectives.ID]))
+    shares = shares.assign(recipe=shares.encoding + "-" + shares.objective)
+    values[objectives.ID] = by_encoding(shares, "recipe")
+    return {one.id: one.as_json() | {"values": values[one.id]} for one in decided_together(tested)}
+
+
+def _wide(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each run, by encoding and seed in order of appearance, a column for each number."""
+    order = rows.set_index(["encoding", "seed"]).index.unique()
+    wide = rows.pivot(index=["encoding", "seed"], columns="key", values="value")
+    return wide.reindex(order)
+
+
+def by_encoding(rows: pd.DataFrame, group: str) -> dict[str, dict[str, Any]]:
+    """For each number and group of runs the mean, Student's interval over seeds and the value of
+    every seed; without an interval where no seed has one and all are equal."""
+    found: dict[str, dict[str, Any]] = {}
+    for (measure, name), part in rows.groupby(["measure", group], sort=False):
+        value, low, high = over_seeds(*(part[end].tolist() for end in ENDS))
+        one: dict[str, Any] = {"value": rounded(value), "n_seeds": len(part)}
+        if low < high:
+            one |= {"low": rounded(low), "high": rounded(high)}
+        seeds = zip(part.seed, part.value, strict=True)
+        one["seeds"] = {str(seed): rounded(each) for seed, each in seeds}
+        found.setdefault(str(measure), {})[str(name)] = one
+    return found
 
 
 def _together(parts: list[pd.DataFrame]) -> pd.DataFrame:

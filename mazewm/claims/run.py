@@ -12,9 +12,11 @@ from mazewm.claims import (
     capacity,
     causal,
     circuits,
+    code,
     connections,
     edit_tables,
     frame,
+    geometry,
     planning,
     readers,
     robustness,
@@ -64,6 +66,8 @@ class RunTables:
     circuit: pd.DataFrame
     readers: pd.DataFrame  # with connection_set, too
     predictions: pd.DataFrame  # with connection_set, too
+    heads: pd.DataFrame
+    directions: pd.DataFrame
     ledger: pd.DataFrame
     pairs: pd.DataFrame
     frontier: pd.DataFrame
@@ -132,8 +136,9 @@ class Scored(NamedTuple):
 
 
 def score_run(tables: RunTables, threshold: float) -> Scored:
-    """Metrics, claims (all but C7, which needs several runs) and curves of one run; ``threshold``
-    is the own_mass that makes a connectivity head, which is in the metrics but in no claim."""
+    """Metrics, claims (all but C7 and C10, which need several runs) and curves of one run;
+    ``threshold`` is the own_mass that makes a connectivity head, which is in the metrics but in no
+    claim."""
     found, most = str(tables.site), tables.most
     edits = Edits(tables.ledger, tables.pairs, tables.writing_site)
     edges = circuits.Edges(tables.edges)
@@ -183,7 +188,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
             "probe_accuracy": rounded(here.probe_accuracy),
             "identity_accuracy": rounded(here.identity_accuracy),
         },
-        "attention": {"connectivity_threshold": threshold} | summary.attention(tables.attention),
+        "attention": {"connectivity_threshold": threshold},
         "sae": summary.saes(tables.descriptions, tables.splices),
         "seeds_of_saes": summary.seed_stability(tables.stability),
         "latents": summary.taxonomy(saes.kinds(tables.taxonomy)),
@@ -208,6 +213,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         ),
         "beyond": planning.summary(tables.probes),
         "after_the_list": frame.summary(tables.whole, tables.frame),
+        "code": code_of(tables),
         "claims": {one.id: _figures(one) for one in claims},
     }
     curves = curves_of(tables) | {
@@ -264,6 +270,21 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "detours": robustness.detour_curve(tables.detours),
         "states": robustness.state_curve(tables.states),
         "spellings": robustness.spelling_curve(tables.spellings),
+        "geometry": geometry.table(tables.directions),
+    }
+
+
+def code_of(tables: RunTables) -> code.Numbers:
+    """The numbers by which encodings and objectives are compared."""
+    found, layer = str(tables.site), tables.site.layer
+    trees = tables.features[tables.features.site == found]
+    return {
+        **code.where_bound(tables.binding, layer),
+        **code.which_heads(tables.heads, layer),
+        **code.where_written(tables.writing, layer),
+        **code.carried(tables.positions, found),
+        **code.latents_needed(trees[trees.readout == "latents"]),
+        **code.geometry_of(tables.directions),
     }
 
 

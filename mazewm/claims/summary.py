@@ -8,7 +8,6 @@ import pandas as pd
 
 from mazewm.claims.statistics import mean, rounded, share
 from mazewm.claims.trees import deepest_trees, latents_per_connection
-from mazewm.claims.verdicts import top_head
 
 
 def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
@@ -31,28 +30,6 @@ def behaviour(rows: pd.DataFrame) -> dict[str, Any]:
         "solved_by_path_length": {
             str(length): rate(part, "solved") for length, part in test.groupby("path_length")
         },
-    }
-
-
-def attention(rows: pd.DataFrame) -> dict[str, Any]:
-    """The head of block 0 with the largest own_mass at ``c2`` or ``;``: its own_mass, its parity
-    gap (docs/science.md#parity-gap), and by how much its own_mass is lower at the last connections
-    of the list than at the first."""
-    top = top_head(rows)
-    head = int(top["head"])
-    mine = rows[
-        (rows.layer == 0) & (rows.token_class == top.token_class) & (rows.control == "none")
-    ]
-    parity, position = (
-        mine[(mine["head"] == head) & (mine.measure == name)].sort_values("bin")["mean"]
-        for name in ("parity", "position")
-    )
-    return {
-        "head_block_0": head,
-        "token_class": str(top.token_class),
-        "own_mass_block_0": {"value": rounded(top["mean"]), "n": int(top.n)},
-        "parity_gap": rounded(parity.max() - parity.min()) if len(parity) else 0.0,
-        "late_loss": rounded(position.iloc[0] - position.iloc[-1]) if len(position) else 0.0,
     }
 
 

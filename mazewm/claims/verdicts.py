@@ -11,7 +11,6 @@ import pandas as pd
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.statistics import fixed, mean, paired
 
-BOTH_KNOWN = ("c2", ";")  # tokens from which both cells of the connection are visible
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model", "neurons")
 
 
@@ -37,17 +36,6 @@ def encodes_connections(singles: pd.DataFrame) -> Claim:
         mean(own.dropna()),
         controls,
     )
-
-
-def top_head(attention: pd.DataFrame) -> pd.Series:
-    """The own_mass row of the head of block 0 with the largest own_mass at ``c2`` or ``;``."""
-    rows = attention[
-        (attention.layer == 0)
-        & attention.token_class.isin(BOTH_KNOWN)
-        & (attention.measure == "own_mass")
-    ]
-    own = rows[rows.control == "none"]
-    return own.loc[own["mean"].idxmax()]
 
 
 def directions_agree(consistency: pd.DataFrame, site: str) -> Claim:

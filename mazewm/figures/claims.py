@@ -1,7 +1,6 @@
-"""Figures of the claims C1 to C3 and C7. Those of C4 and C5 are in ``edits``, of C6 in ``overload``
-and of C8 in ``planning``."""
+"""Figures of the claims C1 to C3. Those of C4 and C5 are in ``edits``, of C6 in ``capacity``, of C7
+and C10 in ``code``, and of C8 in ``planning``."""
 
-import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from mazewm.claims.statistics import mean
 from mazewm.figures.style import (
@@ -25,7 +23,6 @@ from mazewm.figures.style import (
     grid,
     legend_below,
     recipes,
-    span,
     spread_seeds,
     x_label,
 )
@@ -198,31 +195,3 @@ def _means(axis: Axes, groups: Sequence[np.ndarray], shift: float, method: str, 
         "linestyle": "none",
     }
     axis.errorbar(value, np.arange(len(groups)) + shift, xerr=spread, label=label, **style)
-
-
-def code(measures: pd.DataFrame) -> Figure:
-    """C7: each measure that it compares, by encoding; a dot for each seed, a bar for their mean."""
-    ids, encodings = list(dict.fromkeys(measures.id)), list(dict.fromkeys(measures.encoding))
-    size = (WIDTH, 1.3 + 0.36 * len(encodings))
-    figure, axes = plt.subplots(
-        1, len(ids), figsize=size, layout="constrained", squeeze=False, sharey=True
-    )
-    for axis, id in zip(axes[0], ids, strict=True):
-        here = measures[measures.id == id]
-        for y, encoding in enumerate(encodings):
-            values = here[here.encoding == encoding].value
-            at, colour = np.full(len(values), float(y)), SERIES[y % len(SERIES)]
-            axis.scatter(values, at, s=28, color=colour, zorder=3)
-            axis.plot(values.mean(), y, "|", color="black", markersize=15, mew=1.4, zorder=2)
-        axis.set_title(f"{id}\n" + textwrap.fill(here.measure.iloc[0], 18))
-        axis.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-        axis.margins(x=0.15)
-        axis.xaxis.set_major_locator(MaxNLocator(3))
-        axis.grid(axis="y", color=RULE, linewidth=0.6)
-    axes[0, 0].set_yticks(range(len(encodings)), encodings)
-    axes[0, 0].set_ylim(len(encodings) - 0.5, -0.5)
-    n = measures.groupby("encoding").seed.nunique()
-    figure.suptitle(
-        f"C7  Does the encoding change the code?  Dots: seeds ({span(n)} for each); bars: mean"
-    )
-    return figure

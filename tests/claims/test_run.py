@@ -154,9 +154,9 @@ def folders(tmp_path, scored):
     runs, tables = tmp_path / "runs", tmp_path / "tables"
     for name in (*NEEDED, "none-all-7"):
         metrics = json.loads(json.dumps(scored.metrics))
-        metrics["features"]["consolidation"]["latents_per_connection"]["value"] = NEEDED.get(
-            name, 99.0
-        )
+        needed = NEEDED.get(name, 99.0)
+        metrics["features"]["consolidation"]["latents_per_connection"]["value"] = needed
+        metrics["code"]["latents_per_connection"]["value"] = needed
         (tables / name).mkdir(parents=True)
         runs.mkdir(exist_ok=True)
         (runs / f"{name}.json").write_text(json.dumps(metrics) if name in NEEDED else "spoilt")
@@ -164,9 +164,10 @@ def folders(tmp_path, scored):
             json.dumps({one.id: one.as_json() for one in scored.claims})
         )
         for table in comparison.TABLES:
-            pd.DataFrame({"value": [NEEDED.get(name, 99.0), 0.5]}).to_csv(
+            pd.DataFrame({"value": [needed, 0.5]}).to_csv(
                 tables / name / f"{table}.csv", index=False
             )
+        scored.curves["geometry"].to_csv(tables / name / "geometry.csv", index=False)
     return tmp_path
 
 
@@ -177,7 +178,7 @@ def test_only_the_configured_runs_are_read(folders):
         "learned-all",
         "rotary-all",
     ]
-    assert set(found.curves) == set(comparison.TABLES)
+    assert set(found.curves) == set(comparison.TABLES) - {"geometry"}
     for curve in found.curves.values():
         assert curve.run.tolist() == [name for name in NEEDED for _ in range(2)]
         assert curve.value.tolist() == [
@@ -194,29 +195,33 @@ def test_a_run_without_rows_does_not_spoil_the_others(folders):
 
 def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folders):
     found = comparison.compare(RUNS, folders)
-    assert (
-        list(found.claims["runs"]["rotary-all-1"])
-        == list(found.claims["encodings"]["learned-all"])
-        == IDS
-    )
-    assert found.claims["encodings"]["learned-all"]["C1"]["n_seeds"] == 2
-    seven = found.claims["comparison"]["C7a"]
-    assert list(found.claims["comparison"]) == ["C7a", "C7b", "C7c", "C7d", "C7e"]
-    assert (
-        seven["verdict"] == "undecided" and seven["value"] == pytest.approx(1.0) and seven["n"] == 2
-    )
-    assert seven["gap_low"] > 0, "two seeds of each can be parted in six ways only"
-    alone = comparison.compare(RUNS[1:3], folders).claims["comparison"]["C7a"]
-    assert alone["verdict"] == "unmeasured" and "one seed" in alone["reason"]
+    by_recipe = found.claims["encodings"]["learned-all"]
+    assert list(found.claims["runs"]["rotary-all-1"]) == list(by_recipe) == IDS
+    assert by_recipe["C1"]["n_seeds"] == 2
+    between = found.claims["comparison"]
+    assert list(between) == [*SEVEN, "C10"]
+    assert {one["verdict"] for one in between.values()} == {"unmeasured"}
+    assert "the smallest p that 2 and 2 runs can give is 0.33" in between["C7e"]["reason"]
+    assert "only one objective, all" in between["C10"]["reason"]
+    shown = between["C7e"]["values"]["latents per connection"]
+    assert shown["learned"]["value"] == pytest.approx(2.05) and shown["learned"]["n_seeds"] == 2
+    assert shown["rotary"]["seeds"] == {"0": 1.0, "1": 1.1}
+    assert shown["learned"]["low"] < 2.05 < shown["learned"]["high"]
     json.dumps(found.claims, allow_nan=False)
     json.dumps(found.summary, allow_nan=False)
 
 
+SEVEN = ["C7a", "C7b", "C7c", "C7d", "C7e", "C7f"]
+
+
 def test_what_is_compared_of_all_runs(folders):
     found = comparison.compare(RUNS, folders)
-    assert (
-        found.code[found.code.id == "C7a"].value.tolist() == list(NEEDED.values())
-        and found.threshold == 0.5
+    needed = found.code[found.code.key == "latents_per_connection"]
+    assert needed.value.tolist() == list(NEEDED.values()) and found.threshold == 0.5
+    assert set(found.code.id) == {*SEVEN[:-1], "C10"}
+    assert set(found.code.key) == set(comparison.COMPARED), "a run has every number"
+    assert len(found.similarities) == 2 * 6 and found.similarities.rsa.to_numpy() == pytest.approx(
+        1
     )
 
 
@@ -263,10 +268,11 @@ def test_encodings_are_compared_within_an_objective(folders):
         [*RUNS, Run.named("learned-path-0"), Run.named("rotary-path-0")], folders
     ).claims
     assert list(found["encodings"]) == ["learned-all", "rotary-all", "learned-path", "rotary-path"]
-    ids = ["C7a", "C7b", "C7c", "C7d", "C7e"]
-    assert list(found["comparison"]) == [f"{id} all" for id in ids] + [f"{id} path" for id in ids]
-    assert (
-        found["comparison"]["C7a all"]["verdict"] == "undecided"
-        and found["comparison"]["C7a all"]["n"] == 2
-    )
-    assert found["comparison"]["C7a path"]["verdict"] == "unmeasured"
+    of_seven = [f"{id} {objective}" for objective in ("all", "path") for id in SEVEN]
+    assert list(found["comparison"]) == [*of_seven, "C10"]
+    shown = found["comparison"]["C7e all"]["values"]["latents per connection"]
+    assert shown["learned"]["n_seeds"] == 2, "and not the run with another objective"
+    ten = found["comparison"]["C10"]
+    assert "too few pairs: the smallest p that 2 can give is 0.5" in ten["reason"]
+    recipes = ["learned-all", "rotary-all", "learned-path", "rotary-path"]
+    assert list(ten["values"]["share of binding at ;"]) == recipes
