@@ -50,7 +50,6 @@ TABLES: dict[str, tuple[str, str]] = {
     "circuit": ("circuits", "CircuitEdgeRow"),
     "readers": ("circuits", "ReaderRow"),
     "predictions": ("circuits", "PredictionRow"),
-    "directions": ("circuits", "DirectionRow"),
     "ledger": ("interventions", "LedgerRow"),
     "pairs": ("interventions", "PairRow"),
     "edited": ("interventions", "EditedRow"),
