@@ -26,10 +26,13 @@ Numbers = dict[str, dict[str, float]]
 
 def where_bound(binding: pd.DataFrame, layer: int) -> Numbers:
     """At each of COMPARED after a block: what heads bring there of a connection's projection on its
-    mean difference, as a share of the whole projection, which stands beside it; of what they bring
-    to all of them, the share at ``;``; and of the same, what is lost without the binding heads.
+    mean difference, in units of the latter's length, with the whole projection beside it; of what
+    they bring to all of them, the share at ``;``; and what all but the binding heads bring, as a
+    share of the same.
 
-    Nothing is brought to a token without rows: the change does not reach it."""
+    The whole projection is near 1 where the token holds the connection. Where it does not, it is
+    noise around 0, so that a share of it would say nothing. Nothing is brought to a token without
+    rows: the change does not reach it."""
     wide = {token: by_heads(binding, str(Location(layer, token))) for token in COMPARED}
     known = {token: rows for token, rows in wide.items() if len(rows)}
     if not known:
@@ -47,7 +50,7 @@ def where_bound(binding: pd.DataFrame, layer: int) -> Numbers:
     found = Numbers()
     for token, key in BOUND.items():
         if token in known:
-            one = contrast([Ratio(brought[token], full[token])], [], clusters)
+            one = contrast([Ratio(brought[token], np.ones(len(index)))], [], clusters)
             found[key] = one.interval.as_metrics()
             found[f"projection_{KEYS[token]}"] = {"value": rounded(full[token].mean())}
         else:

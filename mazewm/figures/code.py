@@ -103,7 +103,7 @@ def objectives(numbers: pd.DataFrame) -> Figure:
     low, high = min(0.0, rows.value.min()), max(1.0, rows.value.max())
     axes[0].set_ylim(low - 0.03, high + 0.03)
     x_label(figure, "training objective")
-    figure.suptitle("C10  Of what heads bring to <-->, c2 and ;, the share at ;  Lines: seeds")
+    figure.suptitle("C10  Share at ; of what heads bring to <-->, c2 and ;  Lines: seeds")
     return figure
 
 

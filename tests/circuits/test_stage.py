@@ -62,7 +62,10 @@ def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):
     assert binding[["site", "layer", "head"]].values.tolist() == [
         [str(C2), 0, 0],
         [str(PAPER_LOCATION), 0, 1],  # which reads everything
+        ["0.resid_post at <-->", 0, 1],
     ]
+    assert set(traced["directions"].split) == {"validation"}
+    assert set(traced["directions"].site) == {str(C2)}
     assert set(traced["binding"].site) == {f"0.resid_post at {c}" for c in ("<-->", "c2", ";")}
     assert len(traced["edges"]) > 7 * 60
     assert set(traced["circuit"].source + " > " + traced["circuit"].to) == {

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 from planted import SITE, knockout_rows, run_tables, writing_rows
+from planted_runs import geometries, numbers
 
 from mazewm.claims.comparison import Compared
-from mazewm.claims.pooling import code_table
 from mazewm.claims.run import score_run
 
 RUNS = ("learned-0", "rotary-0")
@@ -79,8 +79,9 @@ def compared(names=RUNS):
     curves |= {"history": history(), "formation": formation(), "writing": writing()}
     curves = {name: rows[rows.run.isin(names)] for name, rows in curves.items()}
     own = {claim.id: claim.as_json() for claim in one.claims}
-    metrics = {(name.split("-")[0], 0): one.metrics for name in names}
-    return Compared({}, {"runs": dict.fromkeys(names, own)}, curves, 0.5, code_table(metrics))
+    found = numbers(objectives=("all", "path"))
+    alike = geometries(found, 0.5)
+    return Compared({}, {"runs": dict.fromkeys(names, own)}, curves, 0.5, found, alike)
 
 
 HEADS = {(0, 0): 0.9, (0, 1): 0.1, (1, 0): 0.2, (1, 1): 0.2}

@@ -29,12 +29,14 @@ from planted import (
     feature_rows,
     knockout_rows,
 )
+from planted_runs import numbers
 
 from mazewm.figures import (
     architectures,
     capacity,
     circuits,
     claims,
+    code,
     comparison,
     connections,
     edits,
@@ -94,7 +96,15 @@ FIGURES = {
     "C5": lambda: edits.asymmetry(curve("doses")),
     "C6": lambda: capacity.capacity(curve("corridors"), curve("held")),
     "edits by dose": lambda: edits.by_dose(curve("doses")),
-    "C7": lambda: claims.code(compared().code),
+    "C7": lambda: code.code(compared().code),
+    "C7 of nothing": lambda: code.code(compared().code.head(0)),
+    "C7 geometry": lambda: code.geometry(compared().similarities, compared().code),
+    "C7 geometry of one run": lambda: code.geometry(
+        compared().similarities.head(0), compared().code.head(1)
+    ),
+    "C10": lambda: code.objectives(compared().code),
+    "C10 of one objective": lambda: code.objectives(numbers()),
+    "C10 of nothing": lambda: code.objectives(compared().code.head(0)),
     "writing": lambda: runs.writing(writing()),
     "training": lambda: runs.training(history()),
     "consolidation": lambda: runs.consolidation(of_both_runs(consolidation_rows())),

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from figures.made_up import HEADS, KNOCKED, claims_table, compared, curve, of_both_runs
 from planted import READOUTS, SITE, attention_rows, feature_rows, knockout_rows
+from planted_runs import geometries, numbers, of_ten
 
-from mazewm.figures import capacity, circuits, claims, edits, verdicts
+from mazewm.figures import capacity, circuits, claims, code, edits, verdicts
 from mazewm.figures.style import BLACK, METHODS, SERIES, VERDICTS
 
 pytestmark = pytest.mark.usefixtures("style")
@@ -78,19 +79,35 @@ def test_methods_that_share_a_figure_can_be_told_apart():
         assert is_control == (look.line != "-") or look.colour == BLACK
 
 
-def test_a_dot_for_every_seed_of_each_measure_of_the_code():
-    measures = pd.DataFrame(
-        {
-            "id": "C7a",
-            "measure": "m",
-            "encoding": ["a", "a", "b"],
-            "seed": [0, 1, 0],
-            "value": [1.0, 2.0, 4.0],
-        }
-    )
-    [axis] = claims.code(measures).axes
+def test_a_point_for_every_run_of_each_number_that_is_compared():
+    found = numbers({"brought_to_c2": {"rotary": 9.0}}, ("learned", "rotary"))
+    axes = [axis for axis in code.code(found).axes if axis.get_title()]
+    assert len(axes) == found[found.id != "C10"].key.nunique()
+    [axis] = [one for one in axes if one.get_title() == "C7a  brought to c2"]
     dots = np.concatenate([points.get_offsets() for points in axis.collections])
-    assert sorted(dots.tolist()) == [[1.0, 0.0], [2.0, 0.0], [4.0, 1.0]]
+    mine = found[found.key == "brought_to_c2"]
+    assert sorted(dots[:, 0].tolist()) == sorted(mine.value.tolist())
+    assert set(dots[dots[:, 0] > 5, 1]) == {1.0}, "rotary is the second row"
+
+
+def test_a_line_joins_the_two_objectives_of_a_seed():
+    found = numbers(encodings=("learned",), objectives=("all", "path"), n_seeds=3)
+    [axis] = code.objectives(found).axes
+    ten = of_ten(found).pivot(index="seed", columns="objective", values="value")
+    assert [line.get_ydata().tolist() for line in axis.lines] == ten.to_numpy().tolist()
+
+
+def test_pairs_of_runs_are_parted_by_what_they_have_in_common():
+    found = numbers(encodings=("learned", "rotary"), n_seeds=3)
+    alike = geometries(found, 0.7)
+    _, axis = [one for one in code.geometry(alike, found).axes if one.get_label() != "<colorbar>"]
+    names = [text.get_text() for text in axis.get_yticklabels()]
+    assert names == ["same encoding,\nsame objective", "other encoding,\nsame objective"]
+    drawn = [line for line in axis.lines if len(line.get_xdata()) > 1]
+    assert [len(line.get_xdata()) for line in drawn] == [6, 6, 9, 9]
+    own, embedding = drawn[0], drawn[1]
+    assert own.get_xdata().mean() > drawn[2].get_xdata().mean() + 0.2
+    assert embedding.get_color() != own.get_color()
 
 
 def test_claims_are_coloured_by_verdict_and_said_in_words():
