@@ -64,7 +64,8 @@ def encodings_differ(id: str, runs: pd.DataFrame) -> Tested:
 
     >>> seeds = [("rotary", 0), ("rotary", 1), ("rotary", 2), ("rotary", 3), ("rotary", 4)]
     >>> seeds += [("learned", seed) for _, seed in seeds]
-    >>> needed = pd.DataFrame({"latents_per_connection": [1, 1, 2, 1, 1, 4, 5, 4, 4, 4]}, seeds)
+    >>> needed = pd.DataFrame({"latents_per_connection": [1, 1, 2, 1, 1, 4, 5, 4, 4, 4]})
+    >>> needed.index = pd.MultiIndex.from_tuples(seeds)
     >>> p = encodings_differ("C7e", needed).claim.p_above  # times two: 2 of the 252 ways
     >>> round(2 * p, 4)
     0.0079
