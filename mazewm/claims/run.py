@@ -38,7 +38,12 @@ from mazewm.run import Run
 
 # tables about single mazes; those of stage measure_behaviour first
 ABOUT_MAZES = ("behaviour", "answers", "beliefs", "detours", "states", "spellings")
-WITH_SETS = (*ABOUT_MAZES, *["ledger", "pairs", "steering", "binding", "edges", "whole", "frame"])
+WITH_SETS = (
+    *ABOUT_MAZES,
+    *("ledger", "pairs"),
+    *("binding", "edges", "readers", "predictions"),
+    *("probes", "steering", "whole", "frame"),
+)
 AT_CONSOLIDATION, AT_SOURCE, AT_PAPER = "consolidation", "source", "paper"
 
 
