@@ -47,6 +47,8 @@ class Claim:
     value: Interval
     controls: tuple[Control, ...] = ()
     by_convention: bool = False  # the controls are conventions of one comparison, and must agree
+    # a control may be a better reader of the same, so to be below it refutes nothing
+    is_of_reading: bool = False
     verdict: Verdict = "undecided"
     reason: str = ""  # why it is unmeasured
 
@@ -64,7 +66,9 @@ class Claim:
     @property
     def p_below(self) -> float:
         """p of "worse than no control": the smallest, times their number, as one is enough. With
-        conventions the largest, as all must agree."""
+        conventions the largest, as all must agree; 1 for claims of reading."""
+        if self.is_of_reading:
+            return 1.0
         below = [one.gap.p_below for one in self.controls] or [1.0]
         return max(below) if self.by_convention else min(1.0, len(below) * min(below))
 
@@ -120,7 +124,8 @@ def claim(
     id: str, statement: str, measure: str, value: Interval, controls: Sequence[Control]
 ) -> Claim:
     """A claim that the value exceeds every control; unmeasured if the value has no interval, if
-    there is no control, or one whose difference has no interval."""
+    there is no control, or one whose difference has no interval. (``of_reading`` makes it one that
+    cannot be refuted by a better reader.)"""
     if not controls:
         return unmeasured(id, statement, measure, "there is no control to compare with")
     if value.n == 0:
@@ -130,6 +135,12 @@ def claim(
             reason = f"too little data to compare with {one.name}"
             return unmeasured(id, statement, measure, reason)
     return Claim(id, statement, measure, value, tuple(controls))
+
+
+def of_reading(one: Claim) -> Claim:
+    """The claim that something can be read from a model, beside other readers, some without one. If
+    one of them does better it is not beyond this control, which does not show that it is absent."""
+    return replace(one, is_of_reading=True)
 
 
 def unmeasured(id: str, statement: str, measure: str, reason: str) -> Claim:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
 from mazewm.claims.statistics import Ratio, contrast, rounded
 from mazewm.results import CHOOSING, for_choosing
@@ -66,7 +66,8 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
         found = contrast([explained(own)], [explained(rows)], own.connection_set)
         controls.append(Control(name, value, found))
     value = contrast([explained(own)], [], own.connection_set).interval
-    return claim("C2c", statement, f"{measure}: at {token}, depth {depth}", value, controls)
+    measure += f": at {token}, depth {depth}"
+    return of_reading(claim("C2c", statement, measure, value, controls))
 
 
 def _written(frame: pd.DataFrame, tokens: str, method: str) -> pd.DataFrame:

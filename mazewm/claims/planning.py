@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.statistics import (
     Contrast,
     Interval,
@@ -70,7 +70,7 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
         if len(part)
     ]
     measure += f": at {token}, depth {depth}"
-    return claim(FACTS[fact], STATEMENTS[fact], measure, _value(model), controls)
+    return of_reading(claim(FACTS[fact], STATEMENTS[fact], measure, _value(model), controls))
 
 
 def _value(rows: pd.DataFrame) -> Interval:
