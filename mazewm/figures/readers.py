@@ -117,7 +117,7 @@ def predictions(values: pd.DataFrame) -> Figure:
         axis.set_title(
             f"{run}, {site} (n = {n:,} mazes)\n"
             "explained: " + ", ".join(f"{name} {said[name]:.2f}" for name in CIRCUITS)
-            + f"; table {said['connection']:.2f}"
+            + f"; table {said['connection']:.2f}", fontsize=8.5
         )  # fmt: skip
         axis.set_ylabel("predicted by the circuit")
         axis.set_xlabel("value of a connection's latent, mean")
