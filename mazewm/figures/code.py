@@ -64,7 +64,7 @@ def code(numbers: pd.DataFrame) -> Figure:
     legend_below(figure, axes[:1], 2)
     n = shown.groupby(["encoding", "objective"]).seed.nunique()
     figure.suptitle(
-        f"C7  Does the encoding change the code?  Points: runs ({span(n)} seeds of each kind); "
+        f"C7  Does the encoding change the code?  Points: runs (seeds of each kind: {span(n)}); "
         "bars: mean, 95 %"
     )
     return figure
