@@ -9,12 +9,16 @@ from stages.command import command
 
 def main() -> None:
     """Fit the readers on training mazes, and score them on validation and test mazes."""
+    import torch
+
     from mazewm.planning import PlanningParams, read_inputs
     from mazewm.planning.errors import write_rows
     from mazewm.results import INPUTS
     from mazewm.run import ARTIFACTS
 
-    rows = read_inputs(ARTIFACTS, load(PlanningParams, "planning"))
+    params = load(PlanningParams, "planning")
+    torch.set_num_threads(params.n_threads)
+    rows = read_inputs(ARTIFACTS, params)
     with files.replacing(ARTIFACTS / INPUTS) as folder:
         write_rows(folder / "probes.parquet", rows)
 

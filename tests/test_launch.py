@@ -322,7 +322,9 @@ def test_stages_have_the_names_that_dvc_gives_them(tmp_path):
     ]
     assert sorted(names) == sorted(expected)
     assert set(found.runs) == {"learned-all-0", "learned-all-1", "rotary-all-0", "rotary-all-1"}
-    assert found.shared == ["digest_code", "generate_mazes"] and found.together == ["compare"]
+    assert found.shared == ["digest_code", "generate_mazes", "probe_inputs"] and found.together == [
+        "compare"
+    ]
 
 
 @pytest.mark.parametrize("encodings", ["learned", [], None])

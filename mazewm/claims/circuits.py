@@ -9,7 +9,6 @@ from mazewm.claims.statistics import Contrast, Interval, Ratio, contrast
 
 RANDOM = [f"random {nth}" for nth in range(N_RANDOM)]
 SHOWN = ("binding", "others")
-AGAINST = {"all other edges": "complement", "as many edges at random": "random"}
 
 
 def _lost(one: pd.DataFrame, sets: list[str]) -> Ratio:

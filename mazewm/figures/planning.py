@@ -149,8 +149,9 @@ def steering(curve: pd.DataFrame) -> Figure:
     for line, run in zip(axes, runs, strict=True):
         for axis, (situation, title) in zip(line, SITUATIONS.items(), strict=True):
             here = curve[(curve.run == run) & (curve.situation == situation)]
-            _steered(axis, here[here.split == "test"])
-            n = int(here[here.split == "test"].n.max()) if len(here) else 0
+            test = here[here.split == "test"]  # none where no validation fork was solved
+            _steered(axis, test)
+            n = int(test.n.max()) if len(test) else 0
             axis.set_title(f"{run}: {title} (n ≤ {n:,} forks)")
     x_label(figure, "share that turns as predicted")
     legend_below(figure, list(axes.flat), 3)

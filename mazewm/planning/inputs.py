@@ -4,8 +4,8 @@ controls of probes of a model, which depend on no model.
 ``input`` reads the connections, origin and target as bits, for what is linear in the input;
 ``input_pairs`` these bits and the products of connection and target, connection and origin, and
 origin and target, for what a single lookup of the input from the origin or from the target could
-give. The latter has thousands of inputs, so it is fitted on many more mazes than probes of a model,
-with which it levels off; no probe has more chance than this.
+give. The latter has thousands of inputs and goes on improving with the mazes that it is fitted on,
+so it is fitted on many more than probes of a model, and is a lower bound of what it can tell.
 """
 
 from pathlib import Path

@@ -165,6 +165,7 @@ def test_trace_covers_both_sites_and_copes_without_heads(tmp_path):
         (str(C2), "binding"),
         (str(C2), "connectivity"),
         (str(PAPER_LOCATION), "binding"),  # the head that reads everything
+        ("0.resid_post at <-->", "binding"),
     }
     assert {row.site for row in traced.rows["faithfulness"]} == {str(C2), str(PAPER_LOCATION)}
     assert {row.site for row in traced.rows["ov_consistency"]} == {str(C2), str(PAPER_LOCATION)}

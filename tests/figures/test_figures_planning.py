@@ -39,6 +39,7 @@ def test_figures_draw_the_same_bytes(tmp_path):
         lambda: planning.steps(steps(runs)),
         lambda: planning.steps(steps(runs).head(0)),
         lambda: planning.steering(steer_curve(runs).head(0)),
+        lambda: planning.steering(steer_curve(runs).query("split == 'validation'")),
     ]
     for nth, draw in enumerate(draws):
         contents = []
