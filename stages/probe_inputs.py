@@ -12,7 +12,7 @@ def main() -> None:
     import torch
 
     from mazewm.planning import PlanningParams, read_inputs
-    from mazewm.planning.errors import write_rows
+    from mazewm.planning.errors import ProbeRow, write_rows
     from mazewm.results import INPUTS
     from mazewm.run import ARTIFACTS
 
@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(params.n_threads)
     rows = read_inputs(ARTIFACTS, params)
     with files.replacing(ARTIFACTS / INPUTS) as folder:
-        write_rows(folder / "probes.parquet", rows)
+        write_rows(folder / "probes.parquet", ProbeRow, rows)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from planted_paths import (
     reader_rows,
 )
 
+from mazewm.claims.claim import Claim, decided
 from mazewm.claims.run import RunTables
 from mazewm.features.ranking import LatentRow
 from mazewm.localize.locations import PAPER_LOCATION, Location, WritingSite
@@ -699,3 +700,9 @@ def run_tables(
         "spellings": spellings({"order and directions": [8] * 9 + [4], "order": [8] * 5}),
     }
     return RunTables(site=site, writing_site=writing_site, most=MOST, **(values | changes))
+
+
+def verdict(one: Claim) -> str:
+    """The verdict of a claim that is decided alone."""
+    [found] = decided([one])
+    return found.verdict

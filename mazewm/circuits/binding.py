@@ -28,7 +28,6 @@ from mazewm.circuits.choosing import few_enough
 from mazewm.circuits.streams import Streams
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
-from mazewm.localize.directions import mean_differences
 from mazewm.localize.locations import Location
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import (
@@ -37,7 +36,6 @@ from mazewm.maze.tokens import (
     Encoded,
     TokenClass,
     Vocabulary,
-    connection_positions,
 )
 from mazewm.model.transformer import Transformer
 
@@ -147,17 +145,6 @@ class _Site:
     def total(self, heads: Sequence[Head]) -> float:
         """The metric, summed over rows."""
         return float(sum(each.astype(np.float64).sum() for each in self.projections(heads)))
-
-
-def arrows_at(subject: Subject, site: Location) -> Arrows:
-    """The mean difference of every connection at a site, on the subject's mazes."""
-    values, labels = [], []
-    for recorded in subject.record([site.place]):
-        at = connection_positions(recorded.encoded.n_connections, site.token_class)
-        values.append(recorded.values[site.place][:, at].flatten(0, 1).cpu().numpy())
-        labels.append(recorded.encoded.order.ravel())
-    n_connections = subject.mazes.grid.n_connections
-    return mean_differences(np.concatenate(values), np.concatenate(labels), n_connections)
 
 
 def choose_heads(subject: Subject, site: Location, arrows: Arrows) -> list[Head]:

@@ -35,7 +35,6 @@ from mazewm.io import tables
 from mazewm.maze.tokens import Encoded, connection_positions
 from mazewm.model.shapes import Resid, Tokens
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 
 HeadSet = Sequence[tuple[int, int]]  # (layer, head)
 
@@ -150,31 +149,29 @@ def _draw_donors(rng: np.random.Generator, maze: np.ndarray, owner: np.ndarray) 
     return donors
 
 
+@dataclass(frozen=True)
 class Knockout:
     """The clean runs at one location, ready to be repeated with heads ablated."""
 
-    def __init__(
-        self,
-        model: Transformer,
-        known: Readable,
-        batches: Sequence[Batch],
-        instead: Replacements,
-        n_connections: int,
-    ) -> None:
-        self.model, self.known, self.batches, self.instead, self.n_connections = (
-            model,
-            known,
-            batches,
-            instead,
-            n_connections,
-        )
+    subject: Subject
+    known: Readable
+    batches: list[Batch]
+    instead: Replacements
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, subject: Subject, known: Readable) -> "Knockout":
+        """Read the mazes, draw a connection from each, and what replaces its heads' outputs."""
+        rng = subject.rng("knock-outs")
+        batches = list(read_clean(subject, known, rng))
+        return cls(subject, known, batches, replacements(batches, rng))
 
     def sums(
         self, latents: Iterable[Float[Tensor, "maze nth"]]
     ) -> Float[np.ndarray, "connection 2"]:
         """Summed activations for each drawn connection: of its own latent, and of the latents of
         the other connections in the same mazes."""
-        total = np.zeros((self.n_connections, 2))
+        total = np.zeros((self.subject.mazes.grid.n_connections, 2))
         for batch, each in zip(self.batches, latents, strict=True):
             values = each.cpu().double().numpy()
             own = values[np.arange(len(values)), batch.nth]
@@ -207,7 +204,7 @@ class Knockout:
 
     def _resid(self, heads: HeadSet, ablation: str) -> Iterator[tuple[Batch, Resid]]:
         """The residual stream after the location's block, with ``heads`` ablated."""
-        layers = range(self.known.location.layer + 1)
+        model, layers = self.subject.model, range(self.known.location.layer + 1)
         for batch, donor in zip(self.batches, self.instead.donors, strict=True):
             edits: list[Edit] = []
             for layer in sorted({layer for layer, _ in heads}):
@@ -219,30 +216,20 @@ class Knockout:
                 )
                 place, at = Place(layer, Site.Z), self._at(batch)[:, None]
                 edits.append(replace_heads(place, chosen, at, values[:, :, None]))
-            yield (
-                batch,
-                run_blocks(self.model, self.model.embed(batch.tokens), layers, Taps(edits)),
-            )
+            yield batch, run_blocks(model, model.embed(batch.tokens), layers, Taps(edits))
 
     def counts(self) -> Int[np.ndarray, " connection"]:
         """From how many mazes each connection is drawn."""
-        return np.bincount(
-            np.concatenate([batch.given for batch in self.batches]), minlength=self.n_connections
-        )
+        given = np.concatenate([batch.given for batch in self.batches])
+        return np.bincount(given, minlength=self.subject.mazes.grid.n_connections)
 
 
 @torch.inference_mode()
-def knock_out(
-    subject: Subject, known: Readable, named: Mapping[str, Sequence[BindingHead]]
-) -> list[KnockoutRow]:
+def knock_out(study: Knockout, named: Mapping[str, Sequence[BindingHead]]) -> list[KnockoutRow]:
     """Effects for every set of heads, both kinds of ablation and every connection whose latent is
     active without ablation."""
-    rng, model = subject.rng("knock-outs"), subject.model
-    batches = list(read_clean(subject, known, rng))
-    study = Knockout(
-        model, known, batches, replacements(batches, rng), subject.mazes.grid.n_connections
-    )
-    clean, n = study.sums(batch.latents for batch in batches), study.counts()
+    known, model = study.known, study.subject.model
+    clean, n = study.sums(batch.latents for batch in study.batches), study.counts()
     measured = [e for e in known.connections if (clean[e] > 0).all()]
     rows = []
     # a named set may be a single head, or all of them

@@ -22,9 +22,7 @@ import torch
 from jaxtyping import Float, Int
 
 from mazewm.circuits.binding import Head, heads_of
-from mazewm.circuits.knockout import Knockout, read_clean, replacements
-from mazewm.circuits.readable import Readable
-from mazewm.inference.subject import Subject
+from mazewm.circuits.knockout import Knockout
 from mazewm.io import tables
 
 TABLE = "connection"
@@ -57,18 +55,10 @@ class _Read(NamedTuple):
 
 
 @torch.inference_mode()
-def predict(subject: Subject, known: Readable, binding: Sequence[Head]) -> list[PredictionRow]:
+def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
     """What every circuit predicts at a connection's token in each of the mazes. Connections without
     a latent are not asked for."""
-    rng = subject.rng("knock-outs")
-    batches = list(read_clean(subject, known, rng))
-    study = Knockout(
-        subject.model,
-        known,
-        batches,
-        replacements(batches, rng),
-        subject.mazes.grid.n_connections,
-    )
+    known, subject, batches = study.known, study.subject, study.batches
     every = heads_of(range(known.location.layer + 1), subject.model)
     ablated = {
         "binding": [head for head in every if head not in binding],

@@ -36,7 +36,7 @@ from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
 from mazewm.circuits.directions import DirectionRow, directions_at
 from mazewm.circuits.edges import CircuitEdgeRow, EdgeRow
 from mazewm.circuits.faithfulness import FaithfulnessRow
-from mazewm.circuits.knockout import KnockoutRow, knock_out
+from mazewm.circuits.knockout import Knockout, KnockoutRow, knock_out
 from mazewm.circuits.ov import OvNormRow, OvRankRow, ov_norms, ov_ranks
 from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
@@ -50,6 +50,7 @@ from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Location, Locations
+from mazewm.localize.writing import arrows_of
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.truths import touched_cells
 from mazewm.model.transformer import Transformer
@@ -125,11 +126,10 @@ def trace(run: Run, params: CircuitParams) -> Traced:
         Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
     ]
     traced = trace_subject(subject, chosen_on, known, params)
+    sources = list(dict.fromkeys([found.reading, found.writing.source]))
     writable = [
-        Writable.of(
-            each, saes[each.place], ranked, binding.arrows_at(chosen_on, each), found.writing
-        )
-        for each in dict.fromkeys([found.reading, found.writing.source])
+        Writable.of(each, saes[each.place], ranked, arrows, found.writing)
+        for each, arrows in arrows_of(chosen_on, sources).items()
     ]
     drawn, others = (
         swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
@@ -195,8 +195,9 @@ def trace_subject(
             agreement = consistency.compare(model, each, heads, mazes, seed)
             traced.add("ov_consistency", agreement.rows)
             traced.add("ov_cosines", agreement.cosines)
-            traced.add("knockouts", knock_out(subject, each, heads))
-            traced.add("predictions", predict(subject, each, bound[each.location]))
+            study = Knockout.of(subject, each)
+            traced.add("knockouts", knock_out(study, heads))
+            traced.add("predictions", predict(study, bound[each.location]))
     for location in bound:
         if location not in by_location:
             heads_there = _with_mass(bound[location], attention, location)
@@ -225,8 +226,8 @@ def _bind(
     n, found = params.n_binding_mazes, {}
     alike = [Location(locations[0].layer, token_class) for token_class in COMPARED]
     few, chosen = (replace(each, mazes=each.mazes[:n]) for each in (subject, chosen_on))
-    for location in dict.fromkeys([*locations, *alike]):
-        arrows = binding.arrows_at(chosen_on, location)
+    every = list(dict.fromkeys([*locations, *alike]))
+    for location, arrows in arrows_of(chosen_on, every).items():
         found[location] = binding.choose_heads(chosen, location, arrows)
         if found[location]:
             rows = binding.measure_heads(few, location, arrows, found[location])

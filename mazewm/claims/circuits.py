@@ -5,6 +5,7 @@ import pandas as pd
 
 from mazewm.circuits.binding import N_RANDOM
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.explained import gap, value_of
 from mazewm.claims.statistics import Contrast, Interval, Ratio, contrast
 
 RANDOM = [f"random {nth}" for nth in range(N_RANDOM)]
@@ -136,11 +137,6 @@ def is_a_circuit(edges: Edges, circuit: pd.DataFrame) -> Claim:
 
 
 CIRCUITS = {"others": "all other heads", "token": "no head: the token itself"}
-KEYS = ["maze_id", "connection_set"]
-
-
-def _explained(rows: pd.DataFrame) -> Ratio:
-    return Ratio(rows.sst - rows.sse, rows.sst)
 
 
 def predicts_latents(predictions: pd.DataFrame, site: str) -> Claim:
@@ -150,19 +146,15 @@ def predicts_latents(predictions: pd.DataFrame, site: str) -> Claim:
     statement = "the binding heads predict the values of latents"
     measure = f"explained variance of the best latents at {site} with the binding heads only"
     here = predictions[predictions.site == site]
-    parts = {str(name): rows.set_index(KEYS) for name, rows in here.groupby("circuit")}
+    parts = {str(name): rows.set_index("maze_id") for name, rows in here.groupby("circuit")}
     if not parts:
         return unmeasured("C3d", statement, measure, "no latent of a connection is known")
     own = parts["binding"]
-    clusters = own.index.get_level_values("connection_set")
-    controls = []
-    for circuit, name in CIRCUITS.items():
-        other = parts[circuit].loc[own.index]
-        value = contrast([_explained(other)], [], clusters).interval
-        gap = contrast([_explained(own)], [_explained(other)], clusters)
-        controls.append(Control(name, value, gap))
-    value = contrast([_explained(own)], [], clusters).interval
-    return claim("C3d", statement, measure, value, controls)
+    controls = [
+        Control(name, value_of(parts[circuit]), gap(own, parts[circuit]))
+        for circuit, name in CIRCUITS.items()
+    ]
+    return claim("C3d", statement, measure, value_of(own), controls)
 
 
 def predicted_values(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -171,7 +163,7 @@ def predicted_values(predictions: pd.DataFrame) -> pd.DataFrame:
     all latents."""
     rows = list[dict[str, object]]()
     for (site, circuit), mine in predictions.groupby(["site", "circuit"], sort=False):
-        found = contrast([_explained(mine)], [], mine.connection_set).interval
+        found = value_of(mine)
         columns = {"site": site, "circuit": circuit}
         ends = {"explained": found.value} | _ends(found)
         rows.append(columns | {"connection": -1, "value": 0.0, "predicted": 0.0} | ends)

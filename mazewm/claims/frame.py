@@ -8,30 +8,20 @@ from typing import Any
 
 import pandas as pd
 
+from mazewm.claims import explained
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
-from mazewm.claims.statistics import Ratio, contrast, rounded
+from mazewm.claims.explained import best_place
+from mazewm.claims.statistics import contrast, rounded
+from mazewm.localize.selectivity import selectivities
+from mazewm.planning.frame_writing import OWN, RANDOM
 from mazewm.results import CHOOSING, for_choosing
 
 PLACE = ["token", "depth"]
-OWN, RANDOM = "mean_difference", "random_direction"
 WITHOUT_MODEL = {
     "mentions": "mentions of each cell",
     "mentions_boosted": "mentions of each cell, by boosted trees",
 }
-
-
-def explained(rows: pd.DataFrame) -> Ratio:
-    """The explained variance, from sums over each maze."""
-    return Ratio(rows.sst - rows.sse, rows.sst)
-
-
-def _best_place(rows: pd.DataFrame) -> tuple[str, int]:
-    """Where a model is read best, on validation mazes."""
-    mine = for_choosing(rows[rows.split == CHOOSING])
-    sums = mine.groupby(PLACE)[["sse", "sst"]].sum()
-    token, depth = (sums.sse / sums.sst).idxmin()
-    return str(token), int(depth)
 
 
 def _at(rows: pd.DataFrame, token: str, depth: int) -> pd.DataFrame:
@@ -49,7 +39,7 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
     if not (whole.split == "test").any() or not (whole[whole.split == CHOOSING].sst > 0).any():
         return unmeasured("C2c", statement, measure, "too few mazes to fit a probe")
     inside = {
-        name: _best_place(rows[rows.depth > 0])
+        name: best_place(rows[(rows.split == CHOOSING) & (rows.depth > 0)])
         for name, rows in by_readout.items()
         if name not in WITHOUT_MODEL
     }
@@ -60,14 +50,12 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
         "untrained model": _at(by_readout["untrained_model"], *inside["untrained_model"]),
         "embedding": _at(by_readout["model"], token, 0),
     }
-    controls = []
-    for name, rows in others.items():
-        value = contrast([explained(rows)], [], rows.connection_set).interval
-        found = contrast([explained(own)], [explained(rows)], own.connection_set)
-        controls.append(Control(name, value, found))
-    value = contrast([explained(own)], [], own.connection_set).interval
+    controls = [
+        Control(name, explained.value_of(rows), explained.gap(own, rows))
+        for name, rows in others.items()
+    ]
     measure += f": at {token}, depth {depth}"
-    return of_reading(claim("C2c", statement, measure, value, controls))
+    return of_reading(claim("C2c", statement, measure, explained.value_of(own), controls))
 
 
 def _written(frame: pd.DataFrame, tokens: str, method: str) -> pd.DataFrame:
@@ -86,8 +74,7 @@ def writes_there(frame: pd.DataFrame) -> Claim:
         return unmeasured("C2d", statement, measure, "no question tells the twins apart")
     names = ["n_affected", "n_hit", "n_unaffected", "n_spill"]
     sums = for_choosing(mine).groupby(["tokens", "depth", "dose"], sort=False)[names].sum()
-    score = sums.n_hit / sums.n_affected - sums.n_spill / sums.n_unaffected.clip(lower=1)
-    tokens = str(score.idxmax()[0])
+    tokens = str(selectivities(sums).selectivity.idxmax()[0])
     own = _written(frame, tokens, OWN)
     walker = own.assign(n_hit=own.blind, n_unaffected=1, n_spill=0)
     others = {
@@ -107,7 +94,7 @@ def whole_curve(whole: pd.DataFrame) -> pd.DataFrame:
     intervals."""
     rows = list[dict[str, Any]]()
     for key, mine in whole[whole.split == "test"].groupby(["readout", *PLACE], sort=False):
-        found = contrast([explained(mine)], [], mine.connection_set, n_resamples=1000).interval
+        found = explained.value_of(mine, n_resamples=1000)
         rows.append(dict(zip(["readout", *PLACE], key, strict=True)) | found._asdict())
     return pd.DataFrame(rows, columns=["readout", *PLACE, "value", "low", "high", "n"])
 
@@ -125,15 +112,15 @@ def written_curve(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "hit", "spill", "value", "low", "high", "n"])
 
 
-def summary(whole: pd.DataFrame, frame: pd.DataFrame) -> dict[str, Any]:
-    """For a description, the explained variance at each token where it is largest, that of the
-    readers of mentions, and the selectivity of each set of tokens."""
-    curve = whole_curve(whole)
-    tokens = curve[(curve.readout == "model") & (curve.depth > 0)].groupby("token", sort=False)
-    read = {str(name): rounded(rows.value.max()) for name, rows in tokens}
-    told = curve[curve.readout.isin(WITHOUT_MODEL)].set_index("readout").value
-    written = written_curve(frame[frame.method == OWN])
+def summary(read: pd.DataFrame, written: pd.DataFrame) -> dict[str, Any]:
+    """From the tables of ``whole_curve`` and ``written_curve``, for a description: the explained
+    variance at each token where it is largest, that of the readers of mentions, and the selectivity
+    of each set of tokens."""
+    tokens = read[(read.readout == "model") & (read.depth > 0)].groupby("token", sort=False)
+    told = read[read.readout.isin(WITHOUT_MODEL)].set_index("readout").value
+    own = written[written.method == OWN]
     return {
-        "read": read | {str(name): rounded(value) for name, value in told.items()},
-        "written": {str(row.tokens): rounded(row.value) for row in written.itertuples()},
+        "read": {str(name): rounded(rows.value.max()) for name, rows in tokens}
+        | {str(name): rounded(value) for name, value in told.items()},
+        "written": {str(row.tokens): rounded(row.value) for row in own.itertuples()},
     }

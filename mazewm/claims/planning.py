@@ -10,16 +10,8 @@ from typing import Any
 import pandas as pd
 
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
-from mazewm.claims.statistics import (
-    Contrast,
-    Interval,
-    Ratio,
-    contrast,
-    mean,
-    paired,
-    rounded,
-    share,
-)
+from mazewm.claims.explained import best_place, gap, value_of
+from mazewm.claims.statistics import mean, paired, rounded, share
 from mazewm.planning.facts import STEPS
 from mazewm.results import CHOOSING, for_choosing
 
@@ -33,17 +25,6 @@ STATEMENTS = {
 MODEL_FREE = ("input", "input_pairs")  # probes of the maze itself, without a model
 STEERED, CONTROLS = "given_target", ("shuffled_labels", "other_units", "random_direction")
 HARD = "later"  # forks after the next step, which no edit of the next token's logits can reach
-
-
-def explained(rows: pd.DataFrame) -> Ratio:
-    """The explained variance, from sums over the mazes of each connection set."""
-    return Ratio(rows.sst - rows.sse, rows.sst)
-
-
-def _gap(own: pd.DataFrame, other: pd.DataFrame) -> Contrast:
-    """The explained variance of one readout less that of another, on the same mazes."""
-    other = other.loc[own.index]
-    return contrast([explained(own)], [explained(other)], own.connection_set)
 
 
 def represents(probes: pd.DataFrame, fact: str) -> Claim:
@@ -65,23 +46,12 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
     readouts |= {"embedding": test[embedded]}
     model = readouts.pop("model")
     controls = [
-        Control(name, _value(part), _gap(model, part))
+        Control(name, value_of(part), gap(model, part))
         for name, part in readouts.items()
         if len(part)
     ]
     measure += f": at {token}, depth {depth}"
-    return of_reading(claim(FACTS[fact], STATEMENTS[fact], measure, _value(model), controls))
-
-
-def _value(rows: pd.DataFrame) -> Interval:
-    return contrast([explained(rows)], [], rows.connection_set).interval
-
-
-def best_place(validation: pd.DataFrame) -> tuple[str, int]:
-    """The token and depth with the highest explained variance, from rows of validation mazes."""
-    sums = for_choosing(validation).groupby(["token", "depth"])[["sse", "sst"]].sum()
-    token, depth = (sums.sse / sums.sst).idxmin()
-    return str(token), int(depth)
+    return of_reading(claim(FACTS[fact], STATEMENTS[fact], measure, value_of(model), controls))
 
 
 def uses(steering: pd.DataFrame) -> Claim:
@@ -123,7 +93,7 @@ def probe_curves(probes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = ["fact", "token", "depth", "readout"]
     for key, mine in probes[probes.split == "test"].groupby(keys, sort=False):
-        found = contrast([explained(mine)], [], mine.connection_set, n_resamples=500).interval
+        found = value_of(mine, n_resamples=500)
         rows.append(dict(zip(keys, key, strict=True)) | found._asdict())
     return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n"])
 
@@ -138,7 +108,7 @@ def step_curve(probes: pd.DataFrame) -> pd.DataFrame:
         if len(validation):
             token, _ = best_place(validation)
             test = mine[(mine.split == "test") & (mine.token == token)]
-            found = contrast([explained(test)], [], test.connection_set, n_resamples=1000).interval
+            found = value_of(test, n_resamples=1000)
             columns = {"k": STEPS.index(fact) + 1, "readout": readout, "depth": depth}
             rows.append(columns | {"token": token} | found._asdict())
     names = ["k", "readout", "depth", "token", "value", "low", "high", "n"]
@@ -160,10 +130,10 @@ def steering_curves(ledger: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, "dose", "value", "low", "high", "n"])
 
 
-def summary(probes: pd.DataFrame) -> dict[str, Any]:
+def summary(probes: pd.DataFrame, steps: pd.DataFrame) -> dict[str, Any]:
     """The explained variance of every readout on test mazes, by fact and readout, at the token and
-    depth where the readout does best on validation mazes; of steps as in ``step_curve``, the
-    largest over depths."""
+    depth where the readout does best on validation mazes; of ``steps``, the table of
+    ``step_curve``, the largest over depths."""
     found: dict[str, Any] = {}
     facts = probes[probes.fact.isin(FACTS)]
     test = facts[facts.split == "test"]
@@ -174,6 +144,6 @@ def summary(probes: pd.DataFrame) -> dict[str, Any]:
         if len(there):
             value = 1 - there.sse.sum() / there.sst.sum()
             found.setdefault(str(fact), {})[str(readout)] = rounded(value)
-    for (k, readout), rows in step_curve(probes).groupby(["k", "readout"], sort=False):
+    for (k, readout), rows in steps.groupby(["k", "readout"], sort=False):
         found.setdefault(STEPS[int(k) - 1], {})[str(readout)] = rounded(rows.value.max())
     return found

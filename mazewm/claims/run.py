@@ -182,6 +182,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     here = here[
         (here.layer == tables.site.layer) & (here.token_class == str(tables.site.token_class))
     ].iloc[0]
+    curves = curves_of(tables)
     metrics: dict[str, Any] = {
         "sites": tables.sites | {"writing": str(tables.writing_site)},
         "behaviour": summary.behaviour(tables.behaviour),
@@ -218,12 +219,12 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         "patching": summary.patching(
             effects, attribution_agreement(tables.patch_pairs, tables.patches)
         ),
-        "beyond": planning.summary(tables.probes),
-        "after_the_list": frame.summary(tables.whole, tables.frame),
+        "beyond": planning.summary(tables.probes, curves["steps"]),
+        "after_the_list": frame.summary(curves["whole"], curves["frame"]),
         "code": code_of(tables),
         "claims": {one.id: _figures(one) for one in claims},
     }
-    curves = curves_of(tables) | {
+    curves |= {
         "edits": reported,
         "doses": edit_tables.by_dose(edits),
         "corridors": edit_tables.corridors(edits, most),

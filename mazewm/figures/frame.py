@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from mazewm.figures.heat import heat_map
 from mazewm.figures.style import METHODS, SMALL, WIDTH, Style, empty, legend_below
+from mazewm.planning.frame_writing import OWN, RANDOM
 
-OWN, RANDOM = "mean_difference", "random_direction"
 SETS = {"list end": "list end", "question": "the question's\ntokens", "frame": "both"}
 
 

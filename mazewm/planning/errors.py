@@ -77,7 +77,7 @@ class Held:
         return rows[rows.n > 0]
 
 
-def write_rows(path: Path, rows: pd.DataFrame) -> None:
-    """Write rows of ProbeRow to a parquet file."""
-    names = tables.schema_of(ProbeRow).names
-    tables.write(path, ProbeRow, {name: rows[name].to_numpy() for name in names})
+def write_rows(path: Path, row_type: type, rows: pd.DataFrame) -> None:
+    """Write a data frame as rows of ``row_type`` to a parquet file."""
+    names = tables.schema_of(row_type).names
+    tables.write(path, row_type, {name: rows[name].to_numpy() for name in names})

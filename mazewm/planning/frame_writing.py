@@ -10,7 +10,6 @@ control, a random push of the same length at each token has its own best dose th
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -117,14 +116,9 @@ def _try(trial: Trial, write: _Write, pushes: Mapping[str, Tensor]) -> Counts:
         resid = trial.read.resid[place]
         last = torch.full((len(resid), 1), resid.shape[1] - 1, device=resid.device)
         push = pushes[LIST_END].to(resid)[:, None]
-        prefix = trial.read.edited(add_at(place, last, partial(_always, push)))
+        prefix = trial.read.edited(add_at(place, last, lambda here: push))
     asking = {token: pushes[name] for token, name in NAMES.items() if name in pushes}
     return trial.count(trial.compare(prefix, place.layer, asking))
-
-
-def _always(push: Tensor, here: Tensor) -> Tensor:
-    """A direction for ``add_at`` that does not depend on the current value."""
-    return push
 
 
 def _row(

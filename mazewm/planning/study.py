@@ -15,10 +15,12 @@ from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.model.transformer import Transformer
 from mazewm.planning import errors, probes, steering, whole
+from mazewm.planning.errors import ProbeRow
 from mazewm.planning.frame_writing import FrameRow, FrameWriting
 from mazewm.planning.params import PlanningParams
 from mazewm.planning.probes import Directions
 from mazewm.planning.steering import Steering, Where
+from mazewm.planning.whole import WholeRow
 from mazewm.run import Run
 
 QUESTIONS = 20  # about each held-out maze, of which those at forks are steered
@@ -36,9 +38,9 @@ class Planning:
 
     def write(self, folder: Path) -> None:
         """Write each table to a file of its name."""
-        errors.write_rows(folder / "probes.parquet", self.probes)
+        errors.write_rows(folder / "probes.parquet", ProbeRow, self.probes)
         steering.write(folder / "steering.parquet", self.steering)
-        whole.write_rows(folder / "whole.parquet", self.whole)
+        errors.write_rows(folder / "whole.parquet", WholeRow, self.whole)
         tables.write_rows(folder / "frame.parquet", FrameRow, self.frame)
 
 

@@ -16,7 +16,6 @@ if one of its neighbours is mentioned, too, the two are connected.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,9 +26,9 @@ from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import ASKING, Asking
 from mazewm.maze.truths import touched_cells
-from mazewm.model.sites import Place, Site
 from mazewm.planning.facts import Fact
 from mazewm.planning.fitting import Probe, fit, mean_differences, units
+from mazewm.planning.probes import depths
 
 LIST_END = "<ADJLIST_END>"
 CELLS = (Asking.ORIGIN, Asking.TARGET)
@@ -112,12 +111,8 @@ def _boosted(
 
 def read_frame(subject: Subject) -> Resid:
     """The residual stream at each token of the frame and every depth."""
-    params = subject.model.params
-    places = [
-        Place(0, Site.RESID_PRE),
-        *(Place(layer, Site.RESID_POST) for layer in range(params.n_layers)),
-    ]
-    shape = (len(FRAME), len(places), len(subject.mazes), params.d_model)
+    places = depths(subject.model)
+    shape = (len(FRAME), len(places), len(subject.mazes), subject.model.params.d_model)
     resid = np.empty(shape, np.float32)
     for recorded in subject.record(places):
         for depth, place in enumerate(places):
@@ -191,9 +186,3 @@ class _Scores:
             columns = {"split": split, "readout": readout, "token": token, "depth": depth}
             columns |= {"maze_id": mazes.maze_id, "n": fact.counts.sum(axis=1)} | sums
             self.parts.append(pd.DataFrame(columns))
-
-
-def write_rows(path: Path, rows: pd.DataFrame) -> None:
-    """Write rows of WholeRow to a parquet file."""
-    names = tables.schema_of(WholeRow).names
-    tables.write(path, WholeRow, {name: rows[name].to_numpy() for name in names})

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from circuits import planted_circuit as toy
 
-from mazewm.circuits.binding import arrows_at
 from mazewm.circuits.directions import directions_at
 from mazewm.inference.subject import Subject
 from mazewm.localize.locations import Location
+from mazewm.localize.writing import arrows_of
 from mazewm.maze.tokens import SPECIALS, TokenClass
 
 C2 = Location(0, TokenClass.C2)
@@ -30,7 +30,7 @@ def found(subject):
 
 
 def test_all_tokens_give_the_mean_difference(subject, found):
-    assert found["whole"] == pytest.approx(arrows_at(subject, C2), abs=1e-5)
+    assert found["whole"] == pytest.approx(arrows_of(subject, [C2])[C2], abs=1e-5)
 
 
 def test_embeddings_are_the_sums_of_two_cells(subject, found):

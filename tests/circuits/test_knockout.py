@@ -8,7 +8,7 @@ from circuits import planted_circuit as toy
 from mazewm.circuits import faithfulness, tracing
 from mazewm.circuits.attention import BindingHead
 from mazewm.circuits.faithfulness import FaithfulnessRow
-from mazewm.circuits.knockout import KnockoutRow, _draw_donors, knock_out
+from mazewm.circuits.knockout import Knockout, KnockoutRow, _draw_donors, knock_out
 from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.readable import Readable
 from mazewm.inference.subject import Subject
@@ -32,7 +32,8 @@ PARAMS = CircuitParams(
 
 
 def effects(model, site=C2, best=toy.BEST, named=NAMED):
-    rows = knock_out(Subject(model, MAZES, 0, 53), Readable(site, toy.planted_sae(), best), named)
+    known = Readable(site, toy.planted_sae(), best)
+    rows = knock_out(Knockout.of(Subject(model, MAZES, 0, 53), known), named)
     frame = tables.frame(rows, KnockoutRow)
     assert not frame.duplicated(["site", "ablation", "heads", "connection"]).any()
     return frame.set_index(["heads", "ablation"]).sort_index()
@@ -77,8 +78,10 @@ def test_nowhere_but_at_the_chosen_token_class():
     # said.
     assert (
         knock_out(
-            Subject(toy.planted(), MAZES, 0, 53),
-            Readable(PAPER_LOCATION, toy.planted_sae(), toy.BEST),
+            Knockout.of(
+                Subject(toy.planted(), MAZES, 0, 53),
+                Readable(PAPER_LOCATION, toy.planted_sae(), toy.BEST),
+            ),
             NAMED,
         )
         == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from circuits import planted_circuit as toy
 
+from mazewm.circuits.knockout import Knockout
 from mazewm.circuits.prediction import PredictionRow, predict
 from mazewm.circuits.readable import Readable
 from mazewm.inference.subject import Subject
@@ -17,7 +18,7 @@ HERE = Location(0, TokenClass.C2)
 
 def predicted(binding, best=toy.BEST):
     known = Readable(HERE, toy.planted_sae(), best)
-    rows = predict(Subject(toy.planted(), MAZES, 0, 53), known, binding)
+    rows = predict(Knockout.of(Subject(toy.planted(), MAZES, 0, 53), known), binding)
     return tables.frame(rows, PredictionRow)
 
 

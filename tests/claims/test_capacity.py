@@ -3,21 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from planted import verdict
 from planted_edits import CORRIDORS, MOST, N_PAIRS, WRITING, corridors, pairs, rows, singles
 
 from mazewm.claims import capacity
-from mazewm.claims.claim import decided
 from mazewm.claims.edits import Edits
 
 
 def edits_of(*parts):
     book = pd.concat(parts, ignore_index=True)
     return Edits(book, pairs(book), WRITING)
-
-
-def verdict(one):
-    [found] = decided([one])
-    return found.verdict
 
 
 def test_which_corridors_are_beyond_training_and_which_within():

@@ -2,20 +2,15 @@
 
 import pandas as pd
 import pytest
+from planted import verdict
 from planted_edits import METHODS, MOVES, N_PAIRS, WRITING, ledger, moves, pairs, rows, twins
 
 from mazewm.claims import causal
-from mazewm.claims.claim import decided
 from mazewm.claims.edits import Edits
 
 
 def edits_of(book, **walkers):
     return Edits(book, pairs(book, **walkers), WRITING)
-
-
-def verdict(one):
-    [found] = decided([one])
-    return found.verdict
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,12 @@
 """C2 and C2b on made-up tables in which the truth is planted."""
 
 import pytest
+from planted import verdict
 from planted_paths import N_PAIRS, binding_rows, circuit_rows, edge_rows, prediction_rows
 
 from mazewm.claims import circuits
-from mazewm.claims.claim import decided
 
 HERE = "1.resid_post at c2"
-
-
-def verdict(one) -> str:
-    [found] = decided([one])
-    return found.verdict
 
 
 def test_c2_the_binding_heads_against_all_others():

@@ -1,15 +1,10 @@
 """C2c and C2d on made-up tables in which the truth is planted."""
 
 import pytest
+from planted import verdict
 from planted_frame import N_MAZES, frame_rows, holding, writing
 
 from mazewm.claims import frame
-from mazewm.claims.claim import decided
-
-
-def verdict(one) -> str:
-    [found] = decided([one])
-    return found.verdict
 
 
 def test_c2c_holds_more_than_how_often_each_cell_is_mentioned():
@@ -59,7 +54,8 @@ def test_the_curves():
     written = frame.written_curve(writing(0.3, 0.9)).set_index(["tokens", "method"])
     one = written.loc["frame", "mean_difference"]
     assert one.hit - one.spill == pytest.approx(one.value) and one.n == N_MAZES
-    figures = frame.summary(holding(0.9, 0.6, 0.3), frame_rows({("frame", "mean_difference"): 0.5}))
+    one = frame.written_curve(frame_rows({("frame", "mean_difference"): 0.5}))
+    figures = frame.summary(frame.whole_curve(holding(0.9, 0.6, 0.3)), one)
     assert figures["read"] == {
         "<ADJLIST_END>": pytest.approx(0.8, abs=0.02),
         "<ORIGIN_START>": pytest.approx(0.9, abs=0.02),

@@ -78,10 +78,12 @@ def test_probe_curves_are_of_test_mazes_and_summaries_at_the_chosen_place():
     one = table.loc[("on_path", "target", 2, "model")]
     assert one.value == pytest.approx(0.9, abs=0.01) and one.low < one.value < one.high
     assert one.n == N_SETS
-    figures = summary(probe_rows(HIGH))
+    rows = probe_rows(HIGH)
+    figures = summary(rows, step_curve(rows))
     assert figures["on_path"]["model"] == pytest.approx(0.9, abs=0.01)
     assert figures["step_2"]["model"] == pytest.approx(0.9, abs=0.01)
-    other = summary(probe_rows(HIGH, validation=HIGH | {("origin", 2): 0.95}))["on_path"]
+    rows = probe_rows(HIGH, validation=HIGH | {("origin", 2): 0.95})
+    other = summary(rows, step_curve(rows))["on_path"]
     assert other["model"] == pytest.approx(0.8, abs=0.01), "the place is chosen on validation mazes"
 
 

@@ -1,17 +1,12 @@
 """C3c on made-up tables in which the truth is planted."""
 
 import pytest
+from planted import verdict
 from planted_paths import reader_rows
 
 from mazewm.claims import readers
-from mazewm.claims.claim import decided
 
 HERE = "0.resid_post at c2"
-
-
-def verdict(one) -> str:
-    [found] = decided([one])
-    return found.verdict
 
 
 def test_c3c_what_latents_write_is_read_like_the_token():

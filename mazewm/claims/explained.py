@@ -1,0 +1,30 @@
+"""The explained variance of readers, 1 - SSE / SST, from sums over mazes or connection sets; and
+where a reader does best."""
+
+import pandas as pd
+
+from mazewm.claims.statistics import Contrast, Interval, Ratio, contrast
+from mazewm.results import for_choosing
+
+
+def explained(rows: pd.DataFrame) -> Ratio:
+    """The explained variance, from the columns ``sse`` and ``sst``."""
+    return Ratio(rows.sst - rows.sse, rows.sst)
+
+
+def value_of(rows: pd.DataFrame, n_resamples: int | None = None) -> Interval:
+    """The explained variance with its interval over connection sets."""
+    return contrast([explained(rows)], [], rows.connection_set, n_resamples).interval
+
+
+def gap(own: pd.DataFrame, other: pd.DataFrame) -> Contrast:
+    """The explained variance of one reader less that of another, on the mazes of the first; both
+    have one index."""
+    return contrast([explained(own)], [explained(other.loc[own.index])], own.connection_set)
+
+
+def best_place(validation: pd.DataFrame) -> tuple[str, int]:
+    """The token and depth with the highest explained variance, from rows of validation mazes."""
+    sums = for_choosing(validation).groupby(["token", "depth"])[["sse", "sst"]].sum()
+    token, depth = (sums.sse / sums.sst).idxmin()
+    return str(token), int(depth)
