@@ -56,7 +56,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "units": ("interventions", "UnitRow"),
     "probes": ("planning", "ProbeRow"),
     "steering": ("planning", "SteerRow"),
-    "whole": ("planning", "WholeRow"),
+    "whole": ("planning", "ProbeRow"),
     "frame": ("planning", "FrameRow"),
 }
 
@@ -97,11 +97,11 @@ def table(run: Run, name: str) -> pd.DataFrame:
     return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()
 
 
-def inputs(run: Run) -> pd.DataFrame:
-    """What readers of the maze alone tell of facts, in the form of the table ``probes``. BadInput
-    as for ``table``."""
-    file = run.artifacts / INPUTS / "probes.parquet"
-    return tables.read_arrow(file, TABLES["probes"][1]).to_pandas()
+def inputs(run: Run, name: str) -> pd.DataFrame:
+    """What readers of the maze alone tell, in the form of the table ``probes`` or ``whole``.
+    BadInput as for ``table``."""
+    file = run.artifacts / INPUTS / f"{name}.parquet"
+    return tables.read_arrow(file, TABLES[name][1]).to_pandas()
 
 
 def for_choosing(rows: pd.DataFrame) -> pd.DataFrame:

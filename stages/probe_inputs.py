@@ -1,5 +1,5 @@
-"""Stage probe_inputs: mazes -> what linear readers of the maze alone tell of the facts that
-probe_planning looks for in a model.
+"""Stage probe_inputs: mazes -> what readers of the maze alone tell of the facts that probe_planning
+looks for in a model.
 """
 
 from mazewm.io import files
@@ -12,15 +12,14 @@ def main() -> None:
     import torch
 
     from mazewm.planning import PlanningParams, read_inputs
-    from mazewm.planning.errors import ProbeRow, write_rows
     from mazewm.results import INPUTS
     from mazewm.run import ARTIFACTS
 
     params = load(PlanningParams, "planning")
     torch.set_num_threads(params.n_threads)
-    rows = read_inputs(ARTIFACTS, params)
+    found = read_inputs(ARTIFACTS, params)
     with files.replacing(ARTIFACTS / INPUTS) as folder:
-        write_rows(folder / "probes.parquet", ProbeRow, rows)
+        found.write(folder)
 
 
 if __name__ == "__main__":

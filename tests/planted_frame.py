@@ -7,7 +7,7 @@ N_MAZES = 60  # two of each connection set
 
 
 def whole_rows(readouts: dict[tuple[str, str, int], float], seed: int = 0) -> pd.DataFrame:
-    """Rows of WholeRow with the given explained variance, by readout, token and depth; the same on
+    """Rows of ProbeRow with the given explained variance, by readout, token and depth; the same on
     both splits."""
     rng, parts = np.random.default_rng(seed), []
     for split in ("validation", "test"):
@@ -25,8 +25,8 @@ def holding(model: float, mentions: float, untrained: float) -> pd.DataFrame:
     """A model that is read best at ``<ORIGIN_START>`` after two blocks."""
     return whole_rows(
         {
-            ("mentions", "none", 0): mentions - 0.1,
-            ("mentions_boosted", "none", 0): mentions,
+            ("mentions", "none", -1): mentions - 0.1,
+            ("mentions_boosted", "none", -1): mentions,
             ("model", "<ADJLIST_END>", 0): 0.0,
             ("model", "<ADJLIST_END>", 2): model - 0.1,
             ("model", "<ORIGIN_START>", 0): 0.0,

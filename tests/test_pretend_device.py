@@ -39,7 +39,7 @@ from mazewm.model.recipe import TrainingParams
 from mazewm.model.sites import Place, Site
 from mazewm.model.training import Checkpoint, Training
 from mazewm.model.transformer import TransformerParams
-from mazewm.planning import probes, steering
+from mazewm.planning import probes, reading, steering
 from mazewm.planning.facts import FACTS
 from mazewm.planning.steering import Steering
 from mazewm.run import Run
@@ -289,7 +289,7 @@ def rng0():
 def test_beyond_the_input():
     mazes = trees(211)
     agree(
-        lambda model: list(probes.read(model, mazes, np.random.default_rng(0), 53).ravel()),
+        lambda model: list(reading.read(model, mazes, {}, 0, 53).fitted.ravel()),
         walker(),
     )
     rng = np.random.default_rng(0)
@@ -303,14 +303,16 @@ def test_beyond_the_input():
             *rng.standard_normal((4, n_units[fact], 30)), np.ones(n_units[fact], bool)
         )
         for fact in FACTS
-        for token in probes.TOKENS
+        for token in reading.LAST
         for depth in (1, 2)
     }
     chosen = forks(mazes, "first", np.random.default_rng(0), 7)
     assert len(chosen) == 7
 
     def steered(model):
-        wanted = steering.conditions(steering.places("first", 2), steering.METHODS, [3.0])
+        wanted = steering.conditions(
+            steering.places("first", 2), (steering.STEERED, *steering.OTHERS), [3.0]
+        )
         rows = Steering(model, known, 0, 5).steer(chosen, "test", wanted)
         return rows.drop(columns="measured").values.tolist(), [
             list(cells) for cells in rows.measured

@@ -15,12 +15,14 @@ from mazewm.claims.explained import best_place
 from mazewm.claims.statistics import contrast, rounded
 from mazewm.localize.selectivity import selectivities
 from mazewm.planning.frame_writing import OWN, RANDOM
+from mazewm.planning.inputs import NO_DEPTH, NO_TOKEN
+from mazewm.planning.mentions import BOOSTED, MENTIONS
 from mazewm.results import CHOOSING, for_choosing
 
 PLACE = ["token", "depth"]
 WITHOUT_MODEL = {
-    "mentions": "mentions of each cell",
-    "mentions_boosted": "mentions of each cell, by boosted trees",
+    MENTIONS: "mentions of each cell",
+    BOOSTED: "mentions of each cell, by boosted trees",
 }
 
 
@@ -46,7 +48,10 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
     token, depth = inside["model"]
     own = _at(by_readout["model"], token, depth)
     others = {
-        **{name: _at(by_readout[readout], "none", 0) for readout, name in WITHOUT_MODEL.items()},
+        **{
+            name: _at(by_readout[readout], NO_TOKEN, NO_DEPTH)
+            for readout, name in WITHOUT_MODEL.items()
+        },
         "untrained model": _at(by_readout["untrained_model"], *inside["untrained_model"]),
         "embedding": _at(by_readout["model"], token, 0),
     }

@@ -107,7 +107,9 @@ class RunTables:
             if each.name in results.TABLES
         }
         read["directions"] = directions.read(run)
-        read["probes"] = pd.concat([read["probes"], results.inputs(run)], ignore_index=True)
+        for name in ("probes", "whole"):
+            told = results.inputs(run, name)
+            read[name] = pd.concat([read[name], told], ignore_index=True)
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
         for name in WITH_SETS:

@@ -1,8 +1,9 @@
 """The errors of probes on held-out mazes, by connection set (docs/science.md#fact-probes)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,8 @@ import pandas as pd
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
-from mazewm.planning.facts import facts, steps
-from mazewm.planning.fitting import Probe, Readable, errors
+from mazewm.planning.facts import Fact
+from mazewm.planning.fitting import Reader, errors
 from mazewm.results import CHOOSING
 
 
@@ -22,8 +23,8 @@ class ProbeRow:
 
     split: tables.Text
     fact: tables.Text
-    token: tables.Text  # one of TOKENS; none for the input's bits
-    depth: tables.Int  # blocks passed; 0 is the embedding, -1 the input's bits
+    token: tables.Text  # one of FRAME or LAST; none for readers of the maze alone
+    depth: tables.Int  # blocks passed; 0 is the embedding, -1 the maze itself
     readout: tables.Text
     maze_id: tables.Int  # the first of these mazes
     n: tables.Int  # units of these mazes that count
@@ -55,9 +56,9 @@ def check_apart(fit: Mazes, test: Mazes) -> None:
 class Held:
     """The held-out mazes of one split, and which of them count together."""
 
-    def __init__(self, name: str, mazes: Mazes) -> None:
-        self.mazes, self.facts = mazes, facts(mazes) | steps(mazes)
-        if name == CHOOSING:
+    def __init__(self, split: str, mazes: Mazes, facts: Mapping[str, Fact]) -> None:
+        self.split, self.facts = split, facts
+        if split == CHOOSING:
             first, self.group = np.zeros(1, int), np.zeros(len(mazes), int)
         else:
             _, first, group = np.unique(
@@ -66,15 +67,16 @@ class Held:
             self.group = group.ravel()
         self.maze_id = mazes.maze_id[first]
 
-    def rows(self, x: Readable, fact: str, probe: Probe) -> pd.DataFrame:
-        """The errors on each group of mazes in which something counts."""
-        found = errors(x, self.facts[fact], probe)
+    def rows(self, at: Readout, x: Any, reader: Reader) -> pd.DataFrame:
+        """The errors of a reader on each group of mazes in which something counts, from what it
+        reads, a row for each maze; rows of ProbeRow."""
+        found = errors(x, self.facts[at.fact], reader)
         columns = {
             name: np.bincount(self.group, weights=values, minlength=len(self.maze_id))
             for name, values in found._asdict().items()
         }
         rows = pd.DataFrame({"maze_id": self.maze_id} | columns)
-        return rows[rows.n > 0]
+        return rows[rows.n > 0].assign(split=self.split, **at._asdict())
 
 
 def write_rows(path: Path, row_type: type, rows: pd.DataFrame) -> None:

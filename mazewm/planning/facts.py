@@ -82,6 +82,11 @@ def facts(mazes: Mazes) -> dict[str, Fact]:
     }
 
 
+def unstated(mazes: Mazes) -> dict[str, Fact]:
+    """Every fact that no single token states: FACTS and STEPS."""
+    return facts(mazes) | steps(mazes)
+
+
 def steps(mazes: Mazes) -> dict[str, Fact]:
     """Every one of STEPS of a batch, by name.
 

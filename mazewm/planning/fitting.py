@@ -3,7 +3,7 @@ directions that probes are compared with.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,22 @@ HELD_EVERY = 5  # every fifth of the mazes for fitting is held out to choose the
 Readable: TypeAlias = Float[np.ndarray, "maze d"] | sparse.csr_array
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """What predicts a fact after it was fitted: a probe, or boosted trees."""
+
+    @property
+    def is_fitted(self) -> Bool[np.ndarray, " unit"]:
+        """Whether there were mazes enough to fit the unit."""
+
+    @property
+    def usual(self) -> Float[np.ndarray, " unit"]:
+        """The mean of the fact among the mazes for fitting."""
+
+    def predict(self, x: Any) -> Float[np.ndarray, "maze unit"]:
+        """The value of every unit."""
+
+
 class Probe(NamedTuple):
     """A linear probe for each unit; zeros where there were too few mazes to fit one."""
 
@@ -27,6 +43,10 @@ class Probe(NamedTuple):
     bias: Float[np.ndarray, " unit"]
     is_fitted: Bool[np.ndarray, " unit"]
     usual: Float[np.ndarray, " unit"]  # the mean of the fact among the mazes for fitting
+
+    def predict(self, x: Readable) -> Float[np.ndarray, "maze unit"]:
+        """The value of every unit."""
+        return np.asarray(x @ self.weight.T + self.bias)
 
 
 class Errors(NamedTuple):
@@ -54,6 +74,11 @@ def units(fact: Fact) -> np.ndarray:
     )
 
 
+def usual(fact: Fact) -> Float[np.ndarray, " unit"]:
+    """The mean of each unit over the mazes in which it counts."""
+    return fact.value.sum(axis=0, where=fact.counts) / np.maximum(1, fact.counts.sum(axis=0))
+
+
 def fit(x: Readable, fact: Fact, penalties: Sequence[float]) -> Probe:
     """Ridge regressions of a fact on ``x``, one for each unit, all with the same penalty.
 
@@ -76,7 +101,7 @@ def fit(x: Readable, fact: Fact, penalties: Sequence[float]) -> Probe:
         np.zeros((n_units, x.shape[1]), np.float32),
         np.zeros(n_units),
         np.zeros(n_units, bool),
-        fact.value.sum(axis=0, where=fact.counts) / np.maximum(1, fact.counts.sum(axis=0)),
+        usual(fact),
     )
     for unit in solved:
         known = fact.counts[:, unit]
@@ -89,41 +114,45 @@ def _ridge(
     x: Readable, y: np.ndarray, penalties: Sequence[float]
 ) -> list[tuple[np.ndarray, float]]:
     """Weight and bias for each penalty."""
-    n, (mean, varies) = len(y), _columns(x)
     weights, biases = np.zeros((len(penalties), x.shape[1]), np.float32), list[float]()
+    mean, gram, right = _moments(x, y - y.mean())
+    varies = np.diagonal(gram) > 0
     if not varies.any():  # nothing to read
         return [(weight, float(y.mean())) for weight in weights]
-    kept, mean, wanted = x[:, varies], mean[varies], y - y.mean()
-    if isinstance(kept, np.ndarray):
-        centred = kept - mean
-        gram, right = centred.T @ centred, centred.T @ wanted
-    else:
-        gram = (kept.T @ kept).toarray() - n * np.outer(mean, mean)
-        right = kept.T @ wanted
+    if not varies.all():  # among the mazes of one unit, only about half of the ``input_pairs`` do
+        mean, gram, right = mean[varies], gram[np.ix_(varies, varies)], right[varies]
     size = float(np.trace(gram)) / x.shape[1]
     for weight, penalty in zip(weights, penalties, strict=True):
-        of_penalty = gram + penalty * size * np.eye(len(gram))
+        of_penalty = gram + penalty * size * np.eye(len(gram))  # in double precision
         solved = linalg.solve(of_penalty, right, assume_a="pos", overwrite_a=True)
         weight[varies] = solved
         biases.append(float(y.mean() - mean @ solved))
     return list(zip(weights, biases, strict=True))
 
 
-def _columns(x: Readable) -> tuple[Float[np.ndarray, " d"], Bool[np.ndarray, " d"]]:
-    """The mean of each column, and whether it varies: among the mazes of one unit, only about half
-    of the ``input_pairs`` do."""
+def _moments(
+    x: Readable, wanted: Float[np.ndarray, " maze"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"], Float[np.ndarray, " d"]]:
+    """The mean of each column; X'X and X'y of the centred columns, exactly 0 for a column that does
+    not vary. ``wanted`` is centred."""
     if isinstance(x, np.ndarray):
-        return x.mean(axis=0, dtype=np.float64), (x != x[0]).any(axis=0)
-    mean = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel() / x.shape[0]
-    return mean, (mean > 0) & (mean < 1)  # of zeros and ones
+        mean = x.mean(axis=0, dtype=np.float64)
+        centred = x - mean.astype(x.dtype)
+        return mean, centred.T @ centred, centred.T @ wanted.astype(x.dtype)
+    n = x.shape[0]
+    mean = np.asarray(x.sum(axis=0, dtype=np.float64)).ravel() / n
+    gram = (x.T @ x).toarray() - n * np.outer(mean, mean)
+    constant = (mean == 0) | (mean == 1)  # of zeros and ones
+    gram[constant] = gram[:, constant] = 0
+    return mean, gram, np.asarray(x.T @ wanted)
 
 
-def errors(x: Readable, fact: Fact, probe: Probe) -> Errors:
-    """The errors of a probe on other mazes."""
-    counts = fact.counts & probe.is_fitted
-    predicted = x @ probe.weight.T + probe.bias
+def errors(x: Any, fact: Fact, reader: Reader) -> Errors:
+    """The errors of a reader on other mazes, from what it reads there."""
+    counts = fact.counts & reader.is_fitted
     sse, sst = (
-        (((fact.value - each) ** 2) * counts).sum(axis=1) for each in (predicted, probe.usual)
+        (((fact.value - each) ** 2) * counts).sum(axis=1)
+        for each in (reader.predict(x), reader.usual)
     )
     return Errors(counts.sum(axis=1), sse, sst)
 

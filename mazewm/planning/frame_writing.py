@@ -1,6 +1,6 @@
 """Whether a connection can be written at the tokens after the list (docs/science.md#whole-maze).
 
-To the tokens of the frame (module ``whole``), after some block, ``dose`` times their own mean
+To the tokens of the frame (module ``reading``), after some block, ``dose`` times their own mean
 difference is added: between mazes with and without the connection, in which both of its cells are
 mentioned. The questions about twins then show what that does, as for edits of the list
 (docs/science.md#hit-and-spill). Tokens are ``<ADJLIST_END>``, all tokens of the question, and both
@@ -25,15 +25,14 @@ from mazewm.io.streams import stream
 from mazewm.localize.selectivity import selectivities
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
-from mazewm.planning.whole import LIST_END, NAMES
+from mazewm.planning.reading import LIST_END, NAMES
+from mazewm.planning.whole import Arrows
 from mazewm.results import for_choosing
 
 QUESTION = tuple(NAMES.values())
 SETS = {"list end": (LIST_END,), "question": QUESTION, "frame": (LIST_END, *QUESTION)}
 OWN, RANDOM = "mean_difference", "random_direction"
 TWINS_AT_ONCE = 50  # each with some 75 questions
-
-Arrows = Mapping[tuple[str, int], Float[np.ndarray, "connection d_model"]]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
-"""What linear readers of the maze alone tell of a fact (docs/science.md#input-baselines): the
-controls of probes of a model, which depend on no model.
+"""What readers of the maze alone tell of a fact (docs/science.md#input-baselines): the controls of
+probes of a model, which depend on no model.
 
 ``input`` reads the connections, origin and target as bits, for what is linear in the input;
 ``input_pairs`` these bits and the products of connection and target, connection and origin, and
 origin and target, for what a single lookup of the input from the origin or from the target could
 give. The latter has thousands of inputs and goes on improving with the mazes that it is fitted on,
 so it is fitted on many more than probes of a model, and is a lower bound of what it can tell.
+
+Whether two cells are connected is told by ``mentions`` and ``mentions_boosted`` from how often the
+list mentions each cell: a linear reader, and boosted trees (module ``mentions``).
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,12 +23,17 @@ from scipy import sparse
 from mazewm.io.progress import progress
 from mazewm.maze import mazes
 from mazewm.maze.mazes import Mazes
-from mazewm.planning.errors import Held, Readout, check_apart
-from mazewm.planning.facts import facts, steps
-from mazewm.planning.fitting import fit
+from mazewm.planning.errors import Held, ProbeRow, Readout, check_apart, write_rows
+from mazewm.planning.facts import Fact, unstated
+from mazewm.planning.fitting import Readable, Reader, fit
+from mazewm.planning.mentions import BOOSTED, MENTIONS, Boosted, mentions, one_hot
 from mazewm.planning.params import PlanningParams
+from mazewm.planning.whole import connected
 
 NO_DEPTH, NO_TOKEN = -1, "none"
+
+# What a reader reads of mazes, and how it is fitted to that and a fact.
+_HowToRead: TypeAlias = tuple[Callable[[Mazes], Any], Callable[[Any, Fact], Reader]]
 
 
 def bits(mazes: Mazes) -> Float[np.ndarray, "maze bit"]:
@@ -53,28 +63,55 @@ def pairs(mazes: Mazes) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
-def read_inputs(artifacts: Path, params: PlanningParams) -> pd.DataFrame:
-    """Fit both readers on training mazes, and score them on validation and test mazes, which all
-    runs share; rows of ProbeRow. BadInput if a held-out split shares a connection set with
-    training."""
-    folder, parts = artifacts / "mazes", list[pd.DataFrame]()
+class Inputs(NamedTuple):
+    """The errors of readers of the maze alone, as rows of ProbeRow."""
+
+    probes: pd.DataFrame  # of facts that no single token states
+    whole: pd.DataFrame  # of which cells are connected
+
+    def write(self, folder: Path) -> None:
+        """Write each table to a file of its name."""
+        for name, rows in self._asdict().items():
+            write_rows(folder / f"{name}.parquet", ProbeRow, rows)
+
+
+def read_inputs(artifacts: Path, params: PlanningParams) -> Inputs:
+    """Fit all readers on training mazes, and score them on validation and test mazes, which all
+    runs share. BadInput if a held-out split shares a connection set with training."""
+    folder = artifacts / "mazes"
     train = mazes.read(folder / "train.parquet")[: params.n_input_mazes]
     held_out = {}
     for split in ("validation", "test"):
-        some = mazes.read(folder / f"{split}.parquet")[: params.n_held_out_mazes]
-        check_apart(train, some)
-        held_out[split] = Held(split, some)
-    known = facts(train) | steps(train)
-    readers = {"input": bits, "input_pairs": pairs}
-    fits = progress("readers of the maze alone", len(readers) * len(known))
-    for readout, explicit in readers.items():
-        fitted = explicit(train)
-        x = {split: explicit(each.mazes) for split, each in held_out.items()}
-        for name, fact in known.items():
-            probe = fit(fitted, fact, params.penalties)
-            at = Readout(name, NO_TOKEN, NO_DEPTH, readout)
-            for split, each in held_out.items():
-                rows = each.rows(x[split], name, probe)
-                parts.append(rows.assign(split=split, **at._asdict()))
-            fits.advance()
-    return pd.concat(parts, ignore_index=True)
+        held_out[split] = mazes.read(folder / f"{split}.parquet")[: params.n_held_out_mazes]
+        check_apart(train, held_out[split])
+    study = _Study(train, held_out)
+
+    def linear(x: Readable, fact: Fact) -> Reader:
+        return fit(x, fact, params.penalties)
+
+    return Inputs(
+        probes=study.read(unstated, {"input": (bits, linear), "input_pairs": (pairs, linear)}),
+        whole=study.read(connected, {MENTIONS: (one_hot, linear), BOOSTED: (mentions, Boosted.of)}),
+    )
+
+
+class _Study(NamedTuple):
+    """The mazes on which readers are fitted, and by split those on which they are scored."""
+
+    train: Mazes
+    held_out: Mapping[str, Mazes]
+
+    def read(
+        self, facts_of: Callable[[Mazes], dict[str, Fact]], readers: Mapping[str, _HowToRead]
+    ) -> pd.DataFrame:
+        """Fit and score readers of some facts, each given by what it reads and how it is fitted."""
+        known, parts = facts_of(self.train), list[pd.DataFrame]()
+        held = {split: Held(split, some, facts_of(some)) for split, some in self.held_out.items()}
+        fits = progress("readers of the maze alone", len(readers) * len(known), share=0.5)
+        for readout, (x_of, fit_to) in readers.items():
+            fitted, x = x_of(self.train), {name: x_of(some) for name, some in self.held_out.items()}
+            for name, fact in known.items():
+                reader, at = fit_to(fitted, fact), Readout(name, NO_TOKEN, NO_DEPTH, readout)
+                parts += [each.rows(at, x[split], reader) for split, each in held.items()]
+                fits.advance()
+        return pd.concat(parts, ignore_index=True)

@@ -16,8 +16,8 @@ class PlanningParams(Params):
     n_fit_mazes: Count  # training mazes, for probes of a model
     n_input_mazes: Count  # training mazes, for readers of the maze alone
     n_held_out_mazes: Count  # validation mazes, and as many test mazes
-    # of the ridge, in multiples of the mean eigenvalue of X'X
-    penalties: Annotated[list[Positive], Field(min_length=1)]
+    # of the ridge, in multiples of the mean eigenvalue of X'X, which is known to single precision
+    penalties: Annotated[list[Annotated[float, Field(ge=1e-4)]], Field(min_length=1)]
     n_steered: Count  # test mazes in each situation
     n_steered_validation: Count  # the same of validation mazes, where place and dose are chosen
     # in multiples of the length of the mean difference's edit

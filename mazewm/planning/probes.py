@@ -2,9 +2,7 @@
 and at every depth, with controls (docs/science.md#fact-probes).
 
 Tokens: the last three of the prompt, ``target <TARGET_END> <PATH_START>``, and ``origin``, the
-first of the path. Every path starts at the origin, which the prompt contains, so none of these
-tokens reveals part of the answer, as later tokens of the path would. Depth 0 is the embedding,
-depth l the residual stream after l blocks.
+first of the path (module ``reading``).
 
 A probe is a ridge regression for each cell or connection, fitted on the training mazes that count
 for it. One penalty is chosen for all units together, on every fifth of these mazes. Probes are
@@ -23,21 +21,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Bool, Float
 
-from mazewm.inference.edits import run
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
-from mazewm.maze.tokens import encode, encoding_rng, prompt_length
-from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 from mazewm.planning.errors import Held, Readout, check_apart
-from mazewm.planning.facts import FACTS, Fact, facts, steps
+from mazewm.planning.facts import FACTS, Fact, unstated
 from mazewm.planning.fitting import Probe, fit, given_target, mean_differences, shuffled
-from mazewm.planning.params import PlanningParams
-
-TOKENS = ("target", "<TARGET_END>", "<PATH_START>", "origin")
+from mazewm.planning.reading import LAST, Seen
 
 
 class Directions(NamedTuple):
@@ -53,90 +44,36 @@ class Directions(NamedTuple):
     is_known: Bool[np.ndarray, " unit"]  # whether a probe was fitted
 
 
-def depths(model: Transformer) -> list[Place]:
-    """The place of the residual stream at every depth."""
-    return [
-        Place(0, Site.RESID_PRE),
-        *(Place(layer, Site.RESID_POST) for layer in range(model.params.n_layers)),
-    ]
+class FactProbes:
+    """The mazes on which probes are fitted and scored, their facts, and the errors so far.
 
-
-def read(
-    model: Transformer, mazes: Mazes, rng: np.random.Generator, batch: int
-) -> Float[np.ndarray, "token depth maze d_model"]:
-    """The residual stream at each of ``TOKENS`` and every depth."""
-    wanted = depths(model)
-    values = np.empty((len(TOKENS), len(wanted), len(mazes), model.params.d_model), np.float32)
-    for index in mazes.batches(batch):
-        encoded = encode(mazes[index], rng)
-        tokens = torch.from_numpy(encoded.tokens[:, : prompt_length(encoded.n_connections) + 1]).to(
-            model.device
-        )
-        with torch.inference_mode():
-            seen = run(model, tokens, record=wanted).values
-        for depth, place in enumerate(wanted):
-            values[:, depth, index] = seen[place][:, -len(TOKENS) :].transpose(0, 1).cpu().numpy()
-    return values
-
-
-class Measured(NamedTuple):
-    """The errors of every readout, rows of ProbeRow, and the directions by fact, token and
-    depth."""
-
-    rows: pd.DataFrame
-    directions: dict[tuple[str, str, int], Directions]
-
-
-def measure(
-    model: Transformer,
-    fit_mazes: Mazes,
-    held_out: Mapping[str, Mazes],
-    params: PlanningParams,
-    seed: int,
-) -> Measured:
-    """Fit every probe (of the model, and of an untrained model) on ``fit_mazes``, and score it on
-    each of the ``held_out`` splits.
-
-    BadInput if a held-out split shares a connection set with ``fit_mazes``."""
-    for mazes in held_out.values():
-        check_apart(fit_mazes, mazes)
-    study = _Study(fit_mazes, held_out, params, seed)
-    directions = study.read_model("model", model)
-    study.read_model("untrained_model", model.untrained(seed))
-    return Measured(pd.concat(study.parts, ignore_index=True), directions)
-
-
-class _Study:
-    """The mazes on which probes are fitted and scored, their facts, and the errors so far."""
+    BadInput if a held-out split shares a connection set with the mazes for fitting."""
 
     def __init__(
-        self, fit_mazes: Mazes, held_out: Mapping[str, Mazes], params: PlanningParams, seed: int
+        self, fit_mazes: Mazes, held_out: Mapping[str, Mazes], penalties: list[float], seed: int
     ) -> None:
-        self.fit_mazes, self.params, self.seed = fit_mazes, params, seed
-        self.known = facts(fit_mazes) | steps(fit_mazes)
-        self.held_out = {split: Held(split, mazes) for split, mazes in held_out.items()}
+        for mazes in held_out.values():
+            check_apart(fit_mazes, mazes)
+        self.fit_mazes, self.penalties, self.known = fit_mazes, penalties, unstated(fit_mazes)
+        self.held_out = [Held(name, some, unstated(some)) for name, some in held_out.items()]
         self.dealt = {
             name: shuffled(self.known[name], stream("probes: shuffled labels", seed))
             for name in FACTS
         }
         self.parts = list[pd.DataFrame]()
 
-    def read_model(
-        self, readout: str, model: Transformer
-    ) -> dict[tuple[str, str, int], Directions]:
-        """Fit and score probes of a model at every token and depth. For the trained model
-        (``readout`` "model") this includes shuffled labels, and the directions are returned."""
-        rng, batch, found = encoding_rng(self.seed), self.params.batch_size, {}
-        seen = read(model, self.fit_mazes, rng, batch)
-        new = {split: read(model, each.mazes, rng, batch) for split, each in self.held_out.items()}
-        for (nth, token), depth in product(enumerate(TOKENS), range(len(depths(model)))):
-            resid = seen[nth, depth]
-            x = {split: values[nth, depth] for split, values in new.items()}
+    def read_model(self, readout: str, seen: Seen) -> dict[tuple[str, str, int], Directions]:
+        """Fit and score probes at every token and depth. For the trained model (``readout``
+        "model") this includes shuffled labels, and the directions are returned, by fact, token and
+        depth."""
+        found = {}
+        for (nth, token), depth in product(enumerate(LAST), range(seen.fitted.shape[1])):
+            x = {split: values[nth, depth] for split, values in seen.held_out.items()}
             for name, fact in self.known.items():
-                probe = fit(resid, fact, self.params.penalties)
+                probe = fit(resid := seen.fitted[nth, depth], fact, self.penalties)
                 self._score(Readout(name, token, depth, readout), x, probe)
                 if readout == "model" and name in FACTS:
-                    control = fit(resid, self.dealt[name], self.params.penalties)
+                    control = fit(resid, self.dealt[name], self.penalties)
                     self._score(Readout(name, token, depth, "shuffled_labels"), x, control)
                     found[name, token, depth] = self._directions(resid, fact, probe, control)
         return found
@@ -154,6 +91,4 @@ class _Study:
         )
 
     def _score(self, at: Readout, x: Mapping[str, np.ndarray], probe: Probe) -> None:
-        for split, each in self.held_out.items():
-            rows = each.rows(x[split], at.fact, probe)
-            self.parts.append(rows.assign(split=split, **at._asdict()))
+        self.parts += [held.rows(at, x[held.split], probe) for held in self.held_out]

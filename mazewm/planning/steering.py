@@ -1,6 +1,6 @@
 """Steer rollouts at a fork along the direction of a fact (docs/science.md#steering).
 
-The residual stream is edited at some of ``probes.TOKENS``, the last tokens of the prompt and the
+The residual stream is edited at some of ``reading.LAST``, the last tokens of the prompt and the
 first of the path; the rollout continues without further edits. The edit means "the other cell
 rather than the exit". With u the fact's directions at that token and depth, it is
 
@@ -12,16 +12,16 @@ All methods add a vector of the same length, ``dose`` times that of the mean dif
 they differ in direction only. Methods: ``probe``; the baselines ``mean_difference`` and
 ``given_target`` (the mean difference among mazes with equal targets, which carries no information
 about where the target is); the controls ``shuffled_labels`` (a probe fitted on these),
-``other_units`` (the mean difference of two other cells or connections) and ``random_direction``.
+``other_units`` (``given_target`` of two other cells or connections) and ``random_direction``.
 
 Where: ``target`` (the tokens ``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first
 token of the path). Only an edit at the first token of the path can affect the next token without
 attention, and no edit can affect a later fork without it.
 
-On validation forks the methods ``CHOOSING`` are run everywhere at every dose. For each fact the
-place and depth are taken at which ``given_target`` does best, since its direction says nothing
-about where the target is. There all other methods are run on validation forks, too; and on test
-forks all methods, each at its own best dose.
+On validation forks ``given_target``, whose direction says nothing about where the target is, is run
+everywhere at every dose, and for each fact the place and depth are taken at which it does best.
+There all other methods are run on validation forks, too; and on test forks all methods, each at its
+own best dose.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,14 +47,13 @@ from mazewm.model.sites import Place, Site
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
 from mazewm.planning.facts import FACTS
-from mazewm.planning.probes import TOKENS, Directions
+from mazewm.planning.probes import Directions
+from mazewm.planning.reading import LAST
 from mazewm.results import for_choosing
 
-WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into TOKENS
-CHOOSING = ("probe", "mean_difference", "given_target")
-CONTROLS = ("shuffled_labels", "other_units", "random_direction")
-METHODS = (*CHOOSING, *CONTROLS)
+WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into LAST
 STEERED = "given_target"
+OTHERS = ("mean_difference", "probe", "shuffled_labels", "other_units", "random_direction")
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,7 @@ def deltas(
     (to, to_sign), (away, away_sign) = (
         _units(forks, condition.fact, cell) for cell in (forks.other, forks.exit)
     )
-    for token in (TOKENS[nth] for nth in WHERE[condition.where]):
+    for token in (LAST[nth] for nth in WHERE[condition.where]):
         here = directions[condition.fact, token, condition.depth]
         known &= here.is_known[to] & here.is_known[away]
         own = to_sign * here.mean_difference[to] - away_sign * here.mean_difference[away]
@@ -238,7 +237,7 @@ def deltas(
             arrow = own
         else:
             table = unit_length(
-                here.mean_difference
+                here.given_target
                 if condition.method == "other_units"
                 else getattr(here, condition.method)
             )
@@ -288,7 +287,7 @@ class Reader:
         self.model, self.n_steps = model, int(forks.step.max()) + 1
         mazes, encoded = forks.mazes, encode(forks.mazes, rng)
         tokens = encoded.tokens[:, : prompt_length(encoded.n_connections) + 1]
-        before, asked = tokens[:, : -len(TOKENS)], tokens[:, None, -len(TOKENS) :]
+        before, asked = tokens[:, : -len(LAST)], tokens[:, None, -len(LAST) :]
         self.prefix = model.read(torch.from_numpy(before).to(model.device))
         # The origin is among the given tokens, so the rollout starts after it.
         self.questions = Questions(

@@ -3,24 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from mazewm.counterfactuals.forks import SITUATIONS, asked_anew, forks
 from mazewm.counterfactuals.pairs import trees_of, twins
-from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.progress import progress
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.model.transformer import Transformer
-from mazewm.planning import errors, probes, steering, whole
+from mazewm.planning import errors, steering
 from mazewm.planning.errors import ProbeRow
 from mazewm.planning.frame_writing import FrameRow, FrameWriting
 from mazewm.planning.params import PlanningParams
-from mazewm.planning.probes import Directions
+from mazewm.planning.probes import Directions, FactProbes
+from mazewm.planning.reading import FRAME, LAST, read
 from mazewm.planning.steering import Steering, Where
-from mazewm.planning.whole import WholeRow
+from mazewm.planning.whole import Arrows, WholeProbes
 from mazewm.run import Run
 
 QUESTIONS = 20  # about each held-out maze, of which those at forks are steered
@@ -33,40 +34,65 @@ class Planning:
 
     probes: pd.DataFrame  # of ProbeRow
     steering: pd.DataFrame  # of SteerRow
-    whole: pd.DataFrame  # of WholeRow
+    whole: pd.DataFrame  # of ProbeRow, for connections after the list
     frame: list[FrameRow]
 
     def write(self, folder: Path) -> None:
         """Write each table to a file of its name."""
         errors.write_rows(folder / "probes.parquet", ProbeRow, self.probes)
         steering.write(folder / "steering.parquet", self.steering)
-        errors.write_rows(folder / "whole.parquet", WholeRow, self.whole)
+        errors.write_rows(folder / "whole.parquet", ProbeRow, self.whole)
         tables.write_rows(folder / "frame.parquet", FrameRow, self.frame)
 
 
 def probe_and_steer(run: Run, params: PlanningParams) -> Planning:
     """Everything about one run."""
-    trained = Transformer.load(run.weights)
-    held_out = {split: run.mazes(split) for split in ("validation", "test")}
-    progress("probes", 1, share=0.3)
-    n = params.n_held_out_mazes
-    some = {
-        "validation": held_out["validation"][: max(1, n // CHOSEN_ON)],
-        "test": held_out["test"][:n],
+    model, n = Transformer.load(run.weights), params.n_held_out_mazes
+    held_out = {
+        "validation": run.mazes("validation")[: max(1, n // CHOSEN_ON)],
+        "test": run.mazes("test")[:n],
     }
-    measured = probes.measure(
-        trained, run.mazes("train")[: params.n_fit_mazes], some, params, run.seed
-    )
-    steered = steer(run, trained, measured.directions, params)
-    seen, written = after_the_list(run, trained, some, params)
-    return Planning(measured.rows, steered, seen, written)
+    progress("probes", 1, share=0.4)
+    probes = fit_probes(model, run.mazes("train")[: params.n_fit_mazes], held_out, params, run.seed)
+    steered = steer(run, model, probes.directions, params)
+    progress("writing at the tokens after the list", 1, share=0.3)
+    frame = write_at_frame(run, FrameWriting(model, probes.arrows, run.seed), params)
+    return Planning(probes.facts, steered, probes.whole, frame)
+
+
+class Probes(NamedTuple):
+    """The errors of all probes, as rows of ProbeRow, and the trained model's directions."""
+
+    facts: pd.DataFrame
+    whole: pd.DataFrame
+    directions: Mapping[Where, Directions]
+    arrows: Arrows
+
+
+def fit_probes(
+    model: Transformer, fit_mazes: Mazes, held_out: Mapping[str, Mazes], params: PlanningParams,
+    seed: int,
+) -> Probes:  # fmt: skip
+    """Read the trained model and an untrained one, and fit probes for facts that no single token
+    states, and for connections after the list.
+
+    BadInput if a held-out split shares a connection set with ``fit_mazes``."""
+    facts = FactProbes(fit_mazes, held_out, params.penalties, seed)
+    whole = WholeProbes(fit_mazes, held_out, params.penalties)
+    found = []
+    for readout, each in {"model": model, "untrained_model": model.untrained(seed)}.items():
+        seen = read(each, fit_mazes, held_out, seed, params.batch_size)
+        at_last, at_frame = seen.at(LAST), seen.at(FRAME)
+        found.append((facts.read_model(readout, at_last), whole.read_model(readout, at_frame)))
+    rows = [pd.concat(study.parts, ignore_index=True) for study in (facts, whole)]
+    return Probes(rows[0], rows[1], *found[0])
 
 
 def steer(
     run: Run, model: Transformer, directions: Mapping[Where, Directions], params: PlanningParams
 ) -> pd.DataFrame:
-    """Steer at forks of held-out mazes, as rows of SteerRow: on validation mazes everywhere and
-    with every dose, on test mazes where and with the doses that did best there."""
+    """Steer at forks of held-out mazes, as rows of SteerRow: on validation mazes to choose where
+    and with which doses, on test mazes there and with these."""
     study = Steering(model, directions, run.seed, params.batch_size)
     numbers = {"validation": params.n_steered_validation, "test": params.n_steered}
     asked = {
@@ -83,33 +109,23 @@ def steer(
             for split, n in numbers.items()
         )
         everywhere = steering.places(situation, model.params.n_layers)
-        every = steering.conditions(everywhere, steering.CHOOSING, params.doses)
+        every = steering.conditions(everywhere, (steering.STEERED,), params.doses)
         tried = study.steer(validation, "validation", every)
         best = steering.best_places(tried)
-        others = steering.conditions(best, steering.CONTROLS, params.doses)
+        others = steering.conditions(best, steering.OTHERS, params.doses)
         tried = pd.concat([tried, study.steer(validation, "validation", others)])
         parts += [tried, study.steer(test, "test", steering.best_doses(tried, best))]
     return pd.concat(parts, ignore_index=True)
 
 
-def after_the_list(
-    run: Run, model: Transformer, some: Mapping[str, Mazes], params: PlanningParams
-) -> tuple[pd.DataFrame, list[FrameRow]]:
-    """What the tokens after the list hold of the whole maze: probes fitted on training mazes, as
-    rows of WholeRow, and connections written there, chosen on validation and measured on test
+def write_at_frame(run: Run, writing: FrameWriting, params: PlanningParams) -> list[FrameRow]:
+    """Connections written at the tokens after the list, chosen on validation and measured on test
     mazes."""
-    progress("the whole maze from one token", 1, share=0.2)
-    train, most = run.mazes("train"), int(run.mazes("train").n_connections.max())
-    # half as many as for facts, as there are twice as many tokens
-    subject = Subject(model, train[: max(1, params.n_fit_mazes // 2)], run.seed, params.batch_size)
-    half = {split: mazes[: max(1, len(mazes) // 2)] for split, mazes in some.items()}
-    seen = whole.read_whole(subject, half, params.penalties)
-    progress("writing at the tokens after the list", 1, share=0.2)
-    writing = FrameWriting(model, seen.arrows, run.seed)
+    most = int(run.mazes("train").n_connections.max())
     numbers = {"validation": params.n_twins_validation, "test": params.n_twins}
     pairs = {
         split: twins(trees_of(run.mazes(split), most - 1), stream(f"frame: {split}", run.seed), n)
         for split, n in numbers.items()
     }
     chosen = writing.choose(pairs["validation"], params.twin_doses)
-    return seen.rows, chosen + writing.report(pairs["test"], chosen)
+    return chosen + writing.report(pairs["test"], chosen)

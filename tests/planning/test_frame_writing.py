@@ -14,7 +14,7 @@ from mazewm.inference.trials import Trial
 from mazewm.io import tables
 from mazewm.maze.tokens import Asking
 from mazewm.planning.frame_writing import OWN, RANDOM, SETS, FrameRow, FrameWriting, best
-from mazewm.planning.whole import LIST_END, NAMES
+from mazewm.planning.reading import LIST_END, NAMES
 
 TWINS = every_kind(120, 4, 3)["add"]
 COUNTS = ["n_affected", "n_hit", "n_unaffected", "n_spill"]

@@ -4,15 +4,15 @@ target from ``<PATH_START>``.
 
 import numpy as np
 import pytest
+from planning.planted_params import PARAMS
 from toys import looks_two_back
 
 from mazewm.io.errors import BadInput
 from mazewm.maze.lattice import lattice
 from mazewm.maze.mazes import solve
 from mazewm.maze.mazes import write as write_mazes
-from mazewm.planning import errors, fitting, inputs, probes
+from mazewm.planning import errors, fitting, inputs, study
 from mazewm.planning.facts import Fact, facts
-from mazewm.planning.params import PlanningParams
 
 GRID = lattice(4)
 SNAKE = [(0, 1), (1, 2), (2, 3), (3, 7), (7, 6), (6, 5), (5, 4)]  # the two upper rows
@@ -27,20 +27,6 @@ ISLAND = [
     (10, 14),
     (11, 15),
 ]
-PARAMS = PlanningParams(
-    n_fit_mazes=307,
-    n_input_mazes=307,
-    n_held_out_mazes=151,
-    penalties=[1e-6, 1.0],
-    n_steered=7,
-    n_steered_validation=5,
-    doses=[1.0],
-    n_twins=1,
-    n_twins_validation=1,
-    twin_doses=[1.0],
-    batch_size=83,
-    n_threads=1,
-)
 
 
 def snakes(n, seed, islands):
@@ -57,7 +43,7 @@ def snakes(n, seed, islands):
 @pytest.fixture(scope="module")
 def measured():
     held_out = {"validation": snakes(149, 1, [4, 5]), "test": snakes(151, 2, [6, 7])}
-    return probes.measure(looks_two_back(4), snakes(307, 0, [0, 1, 2, 3]), held_out, PARAMS, 3)
+    return study.fit_probes(looks_two_back(4), snakes(307, 0, [0, 1, 2, 3]), held_out, PARAMS, 3)
 
 
 def explained(rows):
@@ -66,7 +52,7 @@ def explained(rows):
 
 
 def test_distances_are_read_where_the_target_is_seen(measured):
-    rows = measured.rows.query("fact == 'distance'")
+    rows = measured.facts.query("fact == 'distance'")
     found = explained(rows)
     for split in ("validation", "test"):
         assert found[split, "model", "<PATH_START>", 1] > 0.999
@@ -93,18 +79,18 @@ def test_readers_of_the_maze_know_what_the_target_says(tmp_path):
     splits = {"train": snakes(307, 0, [0, 1, 2, 3]), "validation": snakes(149, 1, [4, 5])}
     for split, some in (splits | {"test": snakes(151, 2, [6, 7])}).items():
         write_mazes(folder / f"{split}.parquet", some)
-    found = explained(inputs.read_inputs(tmp_path, PARAMS).query("fact == 'distance'"))
+    found = explained(inputs.read_inputs(tmp_path, PARAMS).probes.query("fact == 'distance'"))
     assert (found > 0.99).all() and len(found) == 2 * 2
 
 
-@pytest.mark.parametrize("penalty", [0.01, 1.0])
+@pytest.mark.parametrize("penalty", [0.1, 1.0])
 def test_a_sparse_reader_is_fitted_as_a_dense_one(penalty):
     mazes = snakes(307, 0, [0, 1, 2, 3])
     fact, x = facts(mazes)["distance"], inputs.pairs(mazes)
     thin = fitting.fit(x, fact, [penalty])
     thick = fitting.fit(x.toarray(), fact, [penalty])
-    assert np.allclose(thin.weight, thick.weight, atol=1e-4)
-    assert np.allclose(thin.bias, thick.bias, atol=1e-3) and thin.is_fitted.any()
+    assert np.allclose(thin.weight, thick.weight, atol=1e-3)
+    assert np.allclose(thin.bias, thick.bias, atol=1e-2) and thin.is_fitted.any()
 
 
 def test_directions_point_to_the_target_that_is_near(measured):
@@ -151,7 +137,7 @@ def test_given_target_says_nothing_of_the_target():
 
 def test_fit_finds_the_plane_and_leaves_out_what_does_not_count():
     x, fact, _ = planted()
-    probe = fitting.fit(x, fact, [1e-6, 1.0])
+    probe = fitting.fit(x, fact, [1e-4, 1.0])
     assert probe.is_fitted.tolist() == [True, False, True]
     assert np.allclose(
         x[:, 0:1] / 3 @ np.ones((1, 1)), (x @ probe.weight[0] + probe.bias[0])[:, None], atol=0.05
@@ -175,7 +161,7 @@ def test_fit_chooses_the_penalty_on_mazes_that_are_held_out():
     # nothing to find
     fact = Fact("distance", rng.integers(2, 9, (61, 2)).astype(float), np.ones((61, 2), bool))
     mild, strong = (
-        np.abs(fitting.fit(x, fact, penalties).weight).max() for penalties in ([1e-6], [1e-6, 1e6])
+        np.abs(fitting.fit(x, fact, penalties).weight).max() for penalties in ([1e-4], [1e-4, 1e6])
     )
     assert strong < 1e-3 < mild
 

@@ -15,8 +15,8 @@ from mazewm.maze import mazes
 from mazewm.maze.tokens import Vocabulary
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.planning import steering
-from mazewm.planning.steering import METHODS
-from mazewm.planning.whole import FRAME
+from mazewm.planning.reading import FRAME
+from mazewm.planning.steering import OTHERS, STEERED
 from mazewm.results import table
 from mazewm.run import Run
 from stages.probe_planning import main
@@ -74,7 +74,7 @@ def test_stage_writes_its_tables(written):
     assert set(rows[rows.token == "target"].depth) == {0, 1, 2}
     steered = table(written, "steering")
     for split in ("validation", "test"):
-        assert set(steered[steered.split == split].method) == set(METHODS)
+        assert set(steered[steered.split == split].method) == {STEERED, *OTHERS}
     test = steered[steered.split == "test"]
     one_each = test.groupby(["situation", "fact", "method"])[["where", "depth", "dose"]].nunique()
     assert (one_each == 1).all().all()
@@ -87,8 +87,7 @@ def test_the_tokens_after_the_list_are_read_and_written(written):
     assert set(read.split) == {"validation", "test"} and (read.sst >= 0).all()
     inside = read[read.readout.isin(["model", "untrained_model"])]
     assert inside.groupby(["token", "depth"]).ngroups == len(FRAME) * 3
-    n_mazes = 97 // 2 + 97 // 4 // 2  # test and validation
-    assert len(read) - len(inside) == 2 * n_mazes, "two readers of mentions"
+    assert len(read) == len(inside), "readers of mentions are the stage probe_inputs"
     frame = table(written, "frame")
     tried = frame[frame.split == "validation"][["tokens", "method", "depth", "dose"]]
     assert len(tried.drop_duplicates()) == 3 * 2 * 1 * 2

@@ -19,8 +19,11 @@ from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
 from mazewm.planning import steering
 from mazewm.planning.facts import FACTS
-from mazewm.planning.probes import TOKENS, Directions
-from mazewm.planning.steering import Condition, Reader, Steering, SteerRow
+from mazewm.planning.probes import Directions
+from mazewm.planning.reading import LAST
+from mazewm.planning.steering import OTHERS, STEERED, Condition, Reader, Steering, SteerRow
+
+METHODS = (STEERED, *OTHERS)
 
 CELLS, D = 9, 211
 NEXT = {1: 4, 4: 5, 5: 8}  # the shortest path of CROSSROADS
@@ -55,7 +58,7 @@ def planted_directions() -> dict[tuple[str, str, int], Directions]:
     return {
         (fact, token, depth): of_connections if fact == "toward_target" else of_cells
         for fact in FACTS
-        for token in TOKENS
+        for token in LAST
         for depth in (0, 1, 2)
     }
 
@@ -63,8 +66,7 @@ def planted_directions() -> dict[tuple[str, str, int], Directions]:
 def steered(situation: str, split: str = "test", dose: float = 1.5) -> pd.DataFrame:
     mazes = batch(*[CROSSROADS] * 7)
     chosen = forks(mazes, situation, np.random.default_rng(0), 5)
-    methods = steering.CHOOSING if split == "validation" else steering.METHODS
-    wanted = steering.conditions(steering.places(situation, 2), methods, [dose])
+    wanted = steering.conditions(steering.places(situation, 2), METHODS, [dose])
     return Steering(walker(), planted_directions(), 0, 3).steer(chosen, split, wanted)
 
 
@@ -113,7 +115,7 @@ def test_outcomes_by_hand():
     assert as_before.tolist() == [False, False, True, False]
 
 
-@pytest.mark.parametrize("method", steering.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_writes_the_same_length(method):
     chosen = forks(batch(*[CROSSROADS] * 5), "first", np.random.default_rng(0), 5)
     condition = Condition("on_path", "origin", 1, method, 3.0)
@@ -130,8 +132,7 @@ def test_a_connection_speaks_for_the_end_away_from_the_fork():
     rng, number = np.random.default_rng(0), chosen.mazes.grid.connection_of
     arrows = rng.standard_normal((12, D))
     known = {
-        ("toward_target", token, 1): Directions(*[arrows] * 4, np.ones(12, bool))
-        for token in TOKENS
+        ("toward_target", token, 1): Directions(*[arrows] * 4, np.ones(12, bool)) for token in LAST
     }
     delta, _ = steering.deltas(
         chosen, Condition("toward_target", "target", 1, "mean_difference", 2.0), known, rng
