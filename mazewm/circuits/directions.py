@@ -14,13 +14,14 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.localize.directions import mean_differences
+from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import Location
-from mazewm.maze.tokens import SPECIALS, connection_positions
+from mazewm.maze.tokens import SPECIALS
 from mazewm.run import Run
 
 FILE = "directions.parquet"
@@ -51,18 +52,7 @@ def directions_at(subject: Subject, site: Location, split: str) -> list[Directio
     """The mean difference of every connection at a site, over all of the subject's mazes and over
     each of HALVES and PARTS; and the sum of the embeddings of its two cells. Tokens are early up to
     the median position, as in docs/science.md#transfer."""
-    values, labels = list[np.ndarray](), list[np.ndarray]()
-    places, mazes = list[np.ndarray](), list[np.ndarray]()
-    for recorded in subject.record([site.place]):
-        at = connection_positions(recorded.encoded.n_connections, site.token_class)
-        found = recorded.values[site.place][:, at]
-        values.append(found.flatten(0, 1).float().cpu().numpy())
-        labels.append(recorded.encoded.order.ravel())
-        places.append(np.tile(at, len(found)))
-        mazes.append(np.repeat(recorded.mazes, len(at)))
-    x, connection = np.concatenate(values), np.concatenate(labels)
-    place: Int[np.ndarray, " token"] = np.concatenate(places)
-    maze: Int[np.ndarray, " token"] = np.concatenate(mazes)
+    x, connection, place, maze = labelled_at(subject, site)
     parts = {WHOLE: np.arange(len(x))}
     for names, is_in_first in ((HALVES, maze % 2 == 0), (PARTS, place <= np.median(place))):
         parts |= {names[0]: np.flatnonzero(is_in_first), names[1]: np.flatnonzero(~is_in_first)}

@@ -8,10 +8,13 @@ Pairs of mazes differ in one connection of the list, e in the clean run and f in
 * ``token``: only the token of e at the location is, that is, it is patched.
 * ``latents_N``: at this token the N best latents of e are taken away, and those of f get their mean
   activation where f is encoded (N: 1 and MOST); ``mean_difference``: the same with directions.
-* ``random_direction``: there a random push as long as that of ``mean_difference``.
 * ``site_latents_N``: e's latents are taken away at its token, and f's are written at all tokens of
-  the writing site but those of e, as the interventions do, at the best of DOSES on validation
-  mazes.
+  the writing site but those of e, as the interventions do.
+
+Controls are changed in the same way as latents are: ``other_latents_N``, where those of a third
+connection are written, and ``frozen_decoder_N``, units of an SAE whose decoder directions are
+random. ``random_direction`` is a push at the token as long as that of ``mean_difference``. What is
+written at the writing site, is at the best of DOSES on validation mazes, each for itself.
 
 The metric m is the logit difference between the two next cells. With all heads of later blocks
 reading the change it is m(all); with none m(none); with all but one, m(h). What head h reads of the
@@ -23,28 +26,25 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
 from mazewm.circuits.streams import Open, Streams
+from mazewm.circuits.writable import Units, Writable
 from mazewm.counterfactuals.swaps import Swaps
 from mazewm.inference.edits import Taps, run_blocks
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
-from mazewm.localize.locations import Location, WritingSite
 from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION
 from mazewm.model.transformer import Transformer
-from mazewm.sae.autoencoder import SparseAutoencoder
+from mazewm.sae.files import FROZEN
 
-MOST = 16  # latents of a connection
 DOSES = (1.0, 2.0, 4.0, 8.0)  # of what is written at the writing site
 NONE, ALL = "none", "all"
-AT_SITE = "site_latents"
-
-Arrows = Float[np.ndarray, "connection d_model"]
+AT_SITE = "site_"  # the prefix of what is written at the writing site
+LATENTS, OTHER = "latents", "other_latents"
 
 
 @dataclass(frozen=True)
@@ -61,42 +61,32 @@ class ReaderRow:
     metric: tables.Real  # a logit difference
 
 
-@dataclass(frozen=True)
-class Writable:
-    """A location, and what can be written there for every connection."""
-
-    location: Location
-    sae: SparseAutoencoder
-    ids: Int[np.ndarray, "connection n"]  # latents, the best first
-    mean_on: Float[np.ndarray, "connection n"]  # 0 where a connection has fewer latents
-    arrows: Arrows  # mean differences
-    writing: WritingSite | None  # if it is in the same layer
-
-    @classmethod
-    def of(
-        cls,
-        location: Location,
-        sae: SparseAutoencoder,
-        ranked: pd.DataFrame,
-        arrows: Arrows,
-        writing: WritingSite,
-    ) -> "Writable":
-        """From rows of LatentRow."""
-        here = ranked[(ranked.site == str(location)) & (ranked["rank"] < MOST)]
-        shape = (len(arrows), int(here["rank"].max()) + 1 if len(here) else 1)
-        ids, mean_on = np.zeros(shape, int), np.zeros(shape)
-        at = here.connection.to_numpy(), here["rank"].to_numpy()
-        ids[at], mean_on[at] = here.latent, here.mean_on
-        is_here = writing.source == location
-        return cls(location, sae, ids, mean_on, arrows, writing if is_here else None)
-
-
 class _Way(NamedTuple):
-    """One way to change the run: its name, the number of latents (0: none), and the dose."""
+    """One way to change the run: which units are written, how many (0: none), at what dose, and
+    whether at the writing site; or another change."""
 
-    name: str
+    what: str
     n: int = 0
     dose: float = 1.0
+    is_at_site: bool = False
+
+    @property
+    def name(self) -> str:
+        """The value of the column ``written``."""
+        return f"{AT_SITE if self.is_at_site else ''}{self.what}{f'_{self.n}' if self.n else ''}"
+
+
+class _Drawn(NamedTuple):
+    """What is drawn at random for a batch of pairs."""
+
+    noise: Float[np.ndarray, "maze d_model"]
+    third: Int[np.ndarray, " maze"]  # a connection that neither maze has
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, swaps: Swaps, d_model: int) -> "_Drawn":
+        noise = rng.standard_normal((len(swaps), d_model))
+        is_free = ~(swaps.mazes.connections | swaps.swapped.connections)
+        return cls(noise, np.argmax(rng.random(is_free.shape) * is_free, axis=1))
 
 
 class _Batch:
@@ -118,72 +108,60 @@ class _Batch:
         self.rows = torch.arange(len(self.clean), device=self.clean.device)
         self.own = torch.from_numpy(self.slot + kind).to(self.clean.device)
 
-    def changed(self, way: _Way, noise: Arrows) -> Tensor:
+    def changed(self, way: _Way, drawn: _Drawn) -> Tensor:
         """The residual stream after the location's block, changed in one way."""
-        if way.name == "prompt":
+        if way.what == "prompt":
             return self.other
         resid = self.clean.clone()
-        here = resid[self.rows, self.own]
-        if way.name == "token":
+        if way.what == "token":
             resid[self.rows, self.own] = self.other[self.rows, self.own]
-        elif way.name == "mean_difference":
-            arrows = torch.from_numpy(self.known.arrows).to(resid)
-            resid[self.rows, self.own] += arrows[self.f] - arrows[self.e]
-        elif way.name == "random_direction":
-            length = np.linalg.norm(self.known.arrows[self.f] - self.known.arrows[self.e], axis=1)
-            push = noise * (length / np.linalg.norm(noise, axis=1))[:, None]
+        elif way.what in ("mean_difference", "random_direction"):
+            push = self.known.arrows[self.f] - self.known.arrows[self.e]
+            if way.what == "random_direction":
+                length = np.linalg.norm(push, axis=1) / np.linalg.norm(drawn.noise, axis=1)
+                push = drawn.noise * length[:, None]
             resid[self.rows, self.own] += torch.from_numpy(push).to(resid)
         else:
-            resid[self.rows, self.own] += self._latents(self.e, way.n, here, to=None)
-            if way.name.startswith(AT_SITE) and self.known.writing is not None:
-                self._write(resid, way, self.known.writing)
-            else:
-                here = resid[self.rows, self.own]
-                resid[self.rows, self.own] += self._latents(self.f, way.n, here, to=1.0)
+            units = self.known.frozen if way.what == FROZEN else self.known.trained
+            written = drawn.third if way.what == OTHER else self.f
+            self._exchange(resid, way, units, written)
         return resid
 
-    def _write(self, resid: Tensor, way: _Way, site: WritingSite) -> None:
-        """Write f's latents at the writing site's tokens, but not at those of e."""
-        for position in site.positions(self.pairs.n_connections):
+    def _exchange(
+        self, resid: Tensor, way: _Way, units: Units, written: Int[np.ndarray, " maze"]
+    ) -> None:
+        """Take e's units away at its token, and write those of another connection."""
+        here = self.rows, self.own
+        resid[here] += units.change(self.e, way.n, resid[here], to=None)
+        if not way.is_at_site or self.known.writing is None:
+            resid[here] += units.change(written, way.n, resid[here], to=1.0)
+            return
+        for position in self.known.writing.positions(self.pairs.n_connections):
             is_other = (position < self.slot) | (position >= self.slot + TOKENS_PER_CONNECTION)
             at = self.rows[torch.from_numpy(is_other).to(self.rows.device)], int(position)
-            resid[at] += self._latents(self.f[is_other], way.n, resid[at], to=way.dose)
-
-    def _latents(
-        self,
-        connection: Int[np.ndarray, " row"],
-        n: int,
-        resid: Float[Tensor, "row d_model"],
-        to: float | None,
-    ) -> Float[Tensor, "row d_model"]:
-        """What to add so that latents get ``to`` times their mean activation, if they have less;
-        with None, so that they are silent."""
-        ids = torch.from_numpy(self.known.ids[connection, :n]).to(resid.device)
-        z = self.known.sae.encode(resid).gather(1, ids)
-        if to is None:
-            change = -z
-        else:
-            usual = torch.from_numpy(self.known.mean_on[connection, :n]).to(resid)
-            change = (to * usual - z).clamp(min=0)
-        return (change[..., None] * self.known.sae.W_dec[ids]).sum(dim=1)
+            resid[at] += units.change(written[is_other], way.n, resid[at], to=way.dose)
 
 
 def ways_of(known: Writable) -> list[_Way]:
     """The ways to change a run at a location, with every dose."""
-    sizes = sorted({1, known.ids.shape[1]})
-    ways = [_Way("prompt"), _Way("token"), _Way("mean_difference"), _Way("random_direction")]
-    ways += [_Way(f"latents_{n}", n) for n in sizes]
+    simple = ("prompt", "token", "mean_difference", "random_direction")
+    ways = [_Way(what) for what in simple] + [_Way(LATENTS, n) for n in sorted({1, known.most})]
+    ways += [_Way(what, known.most) for what in (OTHER, FROZEN)]
     if known.writing is not None:
-        ways += [_Way(f"{AT_SITE}_{sizes[-1]}", sizes[-1], dose) for dose in DOSES]
+        ways += [
+            _Way(what, known.most, dose, is_at_site=True)
+            for what in (LATENTS, OTHER, FROZEN)
+            for dose in DOSES
+        ]
     return ways
 
 
 def measure_readers(
     subject: Subject, swaps: Swaps, chosen_on: Subject, others: Swaps, known: Sequence[Writable]
 ) -> list[ReaderRow]:
-    """What every head of the blocks after each location reads, on swaps of test mazes. The dose at
-    the writing site is chosen on ``others``, swaps of validation mazes. Nothing is read after the
-    last block."""
+    """What every head of the blocks after each location reads, on swaps of test mazes. Doses at the
+    writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
+    block."""
     rows = list[ReaderRow]()
     shape = subject.model.params
     for each in known:
@@ -191,22 +169,29 @@ def measure_readers(
         if not later:
             continue
         ways = ways_of(each)
-        doubtful = [way for way in ways if way.name.startswith(AT_SITE)]
+        doubtful = [way for way in ways if way.is_at_site]
         tried = list(_Readers(chosen_on, others, each, "validation").measure(doubtful, [ALL]))
         heads = [
             NONE,
             ALL,
             *(f"{layer}.{head}" for layer in later for head in range(shape.n_heads)),
         ]
-        kept = [way for way in ways if way not in doubtful] + _best(tried, doubtful)
+        kept = [way for way in ways if not way.is_at_site] + _best(tried, doubtful)
         rows += [*tried, *_Readers(subject, swaps, each, "test").measure(kept, heads)]
     return rows
 
 
 def _best(rows: Sequence[ReaderRow], ways: Sequence[_Way]) -> list[_Way]:
-    """The way whose dose brings the metric lowest on validation mazes."""
-    sums = {way: sum(row.metric for row in rows if row.dose == way.dose) for way in ways}
-    return [min(sums, key=lambda way: sums[way])] if sums else []
+    """Of the ways of each name, the one whose dose brings the metric lowest on validation mazes."""
+    sums = {way: 0.0 for way in ways}
+    by_key = {(way.name, way.dose): way for way in ways}
+    for row in rows:
+        sums[by_key[row.written, row.dose]] += row.metric
+    best = dict[str, _Way]()
+    for way in ways:
+        if way.name not in best or sums[way] < sums[best[way.name]]:
+            best[way.name] = way
+    return list(best.values())
 
 
 @dataclass(frozen=True)
@@ -224,7 +209,7 @@ class _Readers:
         for part in self.swaps.mazes.batches(self.subject.batch):
             pairs = read_pairs(self.swaps[part], rng)
             batch = _Batch(model, pairs, self.swaps[part], self.known)
-            drawn = noise.standard_normal((len(part), model.params.d_model))
+            drawn = _Drawn.of(noise, self.swaps[part], model.params.d_model)
             for way in ways:
                 layers = range(location.layer + 1, model.params.n_layers)
                 streams = Streams(model, batch.clean, batch.changed(way, drawn), layers)

@@ -43,7 +43,8 @@ from mazewm.circuits.patching import PatchPairRow, PatchRow, patch
 from mazewm.circuits.prediction import PredictionRow, predict
 from mazewm.circuits.qk import QkRow, qk_by_offset
 from mazewm.circuits.readable import Readable
-from mazewm.circuits.readers import ReaderRow, Writable, measure_readers
+from mazewm.circuits.readers import ReaderRow, measure_readers
+from mazewm.circuits.writable import Writable
 from mazewm.counterfactuals.swaps import swaps
 from mazewm.features.ranking import best_latents
 from mazewm.inference.subject import Subject
@@ -128,7 +129,7 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     traced = trace_subject(subject, chosen_on, known, params)
     sources = list(dict.fromkeys([found.reading, found.writing.source]))
     writable = [
-        Writable.of(each, saes[each.place], ranked, arrows, found.writing)
+        Writable.of(run, each, arrows, found.writing)
         for each, arrows in arrows_of(chosen_on, sources).items()
     ]
     drawn, others = (

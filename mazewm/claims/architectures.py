@@ -47,6 +47,7 @@ def architectures(
             "n_samples": int(one.n_samples),
             "width": int(one.width),
             "sparsity": float(one.sparsity),
+            "lr": float(one.lr),
             **quality[["explained_variance", "l0", "n_dead"]].to_dict(),
             "mcc": found.value, "mcc_low": found.low, "mcc_high": found.high, "n": found.n,
             "lowest": draws.mean().min(), "highest": draws.mean().max(),

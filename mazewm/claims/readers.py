@@ -3,8 +3,9 @@
 
 What a head reads of a change is what the metric loses without this head, for each pair of mazes.
 Two changes are read in the same way if these losses agree over all heads and pairs: their
-correlation r is near 1. That some heads read the token at all is shared by any push there, so r of
-a random push stands beside it.
+correlation r is near 1. That some heads read the token at all is shared by any push there, and what
+the added connection does to the path by no other connection; so r of a random push, and of what is
+written of a third connection, stand beside it.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mazewm.circuits.readers import ALL, AT_SITE, NONE
+from mazewm.circuits.readers import ALL, AT_SITE, LATENTS, NONE, OTHER
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate
+from mazewm.sae.files import FROZEN
 
 PROMPT, TOKEN, RANDOM = "prompt", "token", "random_direction"
 
@@ -83,14 +85,15 @@ def _correlations(sums: np.ndarray, n: int) -> np.ndarray:
 def headline(ways: Sequence[str]) -> str:
     """The change that the claim is about: what latents write at the writing site, or at the token
     where that is another place; the most latents."""
-    latents = [way for way in ways if "latents" in way]
+    latents = [way for way in ways if way.removeprefix(AT_SITE).startswith(f"{LATENTS}_")]
     at_site = [way for way in latents if way.startswith(AT_SITE)]
     return max(at_site or latents, key=lambda way: int(way.rpartition("_")[2]))
 
 
 def reads_alike(rows: pd.DataFrame, site: str) -> Claim:
     """C3c: what latents write is read by the heads of later blocks as the connection's own token
-    is, pair by pair, more than a random push at this token is."""
+    is, pair by pair, more than what the same latents write of a third connection, than what as many
+    units with random decoder directions write, and than a random push at this token."""
     statement = "later heads read what latents write as they read the connection's token"
     measure = "correlation over pairs and heads of what is lost without the head"
     readers = Readers(rows, site)
@@ -98,9 +101,17 @@ def reads_alike(rows: pd.DataFrame, site: str) -> Claim:
         reason = "connections are read after the last block, or no pair is read right"
         return unmeasured("C3c", statement, measure, reason)
     way = headline(readers.ways)
-    value, other = readers.agreement(way), readers.agreement(RANDOM)
-    control = Control("random direction", other.interval, readers.agreement(way, RANDOM))
-    return claim("C3c", statement, f"{measure}: {way}, {site}", value.interval, [control])
+    controls = {
+        "a third connection's latents": way.replace(LATENTS, OTHER),
+        "units of the frozen decoder": way.replace(LATENTS, FROZEN),
+        "random direction": RANDOM,
+    }
+    made = [
+        Control(name, readers.agreement(other).interval, readers.agreement(way, other))
+        for name, other in controls.items()
+    ]
+    value = readers.agreement(way)
+    return claim("C3c", statement, f"{measure}: {way}, {site}", value.interval, made)
 
 
 def reader_shares(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,15 @@
 """Figures of the heads of later blocks that read a connection, and of the latents that binding
 heads predict."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mazewm.circuits.readers import AT_SITE, OTHER
 from mazewm.figures.style import (
     BLACK,
     BLUE,
@@ -14,12 +17,15 @@ from mazewm.figures.style import (
     GREY,
     NAVY,
     ORANGE,
+    PURPLE,
     SKY,
+    VERMILION,
     WIDTH,
     empty,
     grid,
     legend_below,
 )
+from mazewm.sae.files import FROZEN
 
 WAYS = {
     "prompt": ("*", BLACK, "the other connection is in the prompt"),
@@ -28,6 +34,8 @@ WAYS = {
     "latents": ("o", BLUE, "latents exchanged at the token"),
     "latents_1": ("^", SKY, "one latent each exchanged at the token"),
     "site_latents": ("P", NAVY, "latents written at the writing site"),
+    "other_latents": ("x", VERMILION, "control: a third connection's latents"),
+    "frozen_decoder": ("+", PURPLE, "control: units of the frozen decoder"),
     "random_direction": (">", GREY, "control: random push at the token"),
 }
 
@@ -38,7 +46,21 @@ def look_of(way: str) -> tuple[str, str, str]:
     >>> look_of("latents_16")[2], look_of("latents_1")[2]
     ('latents exchanged at the token', 'one latent each exchanged at the token')
     """
-    return WAYS[way] if way in WAYS else WAYS[way.rpartition("_")[0]]
+    if way in WAYS:
+        return WAYS[way]
+    units = way.rpartition("_")[0]
+    return WAYS[units] if units in WAYS else WAYS[units.removeprefix(AT_SITE)]
+
+
+def shown(ways: Sequence[str]) -> list[str]:
+    """All ways but controls at the token where they are at the writing site, too, as the latents
+    are that the claim is about.
+
+    >>> shown(["latents_16", "frozen_decoder_16", "site_frozen_decoder_16"])
+    ['latents_16', 'site_frozen_decoder_16']
+    """
+    controls = (f"{OTHER}_", f"{FROZEN}_")
+    return [way for way in ways if not (way.startswith(controls) and AT_SITE + way in ways)]
 
 
 def readers(shares: pd.DataFrame) -> Figure:
@@ -48,7 +70,7 @@ def readers(shares: pd.DataFrame) -> Figure:
     if not panels:
         return empty("connections are read after the last block, or no pair of mazes is read right")
     figure, axes = plt.subplots(
-        len(panels), 1, figsize=(WIDTH, 1.4 + 2.6 * len(panels)), layout="constrained",
+        len(panels), 1, figsize=(WIDTH, 1.6 + 2.8 * len(panels)), layout="constrained",
         squeeze=False,
     )  # fmt: skip
     for axis, (run, site) in zip(axes[:, 0], panels, strict=True):
@@ -64,7 +86,7 @@ def readers(shares: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     single = rows[rows.heads.str.contains(".", regex=False)]
-    heads, ways = list(dict.fromkeys(single.heads)), list(dict.fromkeys(single.written))
+    heads, ways = list(dict.fromkeys(single.heads)), shown(list(dict.fromkeys(single.written)))
     found = rows.set_index(["written", "heads"]).value
     for nth, way in enumerate(ways):
         marker, colour, label = look_of(way)
@@ -85,7 +107,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
         for way in ways
         if way != "prompt"
     ]
-    lines = ["; ".join(said[:3]), "; ".join(said[3:])]
+    lines = ["; ".join(said[first : first + 3]) for first in range(0, len(said), 3)]
     axis.set_title(f"{title} (n = {int(rows.n.max())} pairs)\n" + "\n".join(lines), fontsize=8.5)
 
 

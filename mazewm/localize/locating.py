@@ -9,6 +9,7 @@ from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import console, progress
 from mazewm.io.streams import stream
+from mazewm.localize.carrying import CarriedRow, Carrying
 from mazewm.localize.consolidation import (
     ConsolidationParams,
     FormationRow,
@@ -35,19 +36,23 @@ class Located:
     locations: Locations
     formation: list[FormationRow]
     written: list[WritingRow]
+    carried: list[CarriedRow]
 
     def write(self, folder: Path) -> None:
-        """Write ``consolidation.parquet``, ``writing.parquet``, and the locations as JSON."""
+        """Write ``consolidation.parquet``, ``writing.parquet`` and ``carried.parquet``, and the
+        locations as JSON."""
         tables.write_rows(folder / "consolidation.parquet", FormationRow, self.formation)
         tables.write_rows(folder / "writing.parquet", WritingRow, self.written)
+        tables.write_rows(folder / "carried.parquet", CarriedRow, self.carried)
         self.locations.save(folder)
 
 
 def locate(
     run: Run, model: Transformer, reading: ConsolidationParams, writing: WritingParams
 ) -> Located:
-    """Find both locations on validation mazes. The mean differences that are added come from
-    training mazes. BadInput if no connection could be added to any validation maze."""
+    """Find both locations on validation mazes, and measure on test mazes whether directions carry
+    over from early to late tokens. The mean differences that are added come from training mazes.
+    BadInput if no connection could be added to any validation maze."""
     validation, most = run.mazes("validation"), int(run.mazes("train").n_connections.max())
     progress("looking for where connections are read", 1, share=0.25)
     read_on = Subject(model, validation[: reading.n_mazes], run.seed, reading.batch_size)
@@ -68,4 +73,7 @@ def locate(
     written = write_everywhere(learn_from, known, pairs, writing.doses)
     near = near_best(tables.frame(written, WritingRow), writing.tolerance)
     console.print(f"connections can be written {'; '.join(map(str, near))}")
-    return Located(Locations(read, near[0]), formed, written)
+    few = trees_of(run.mazes("test"), most - 1)
+    test = twins(few, stream("carried: twins", run.seed), writing.n_carried)
+    carried = Carrying(learn_from, near[0]).measure(pairs, test, writing.doses)
+    return Located(Locations(read, near[0]), formed, written, carried)

@@ -59,8 +59,10 @@ class WritingParams(Params):
     """The section ``writing`` of params.yaml: how the writing site is found."""
 
     n_mazes: Annotated[int, Field(gt=0)]  # training mazes to compute mean differences from
-    # pairs of mazes for each connection, made from validation mazes
+    # pairs of mazes for each connection, made from validation mazes; and those made from test mazes
+    # on which it is measured whether directions carry over from early to late tokens
     n_per_connection: Annotated[int, Field(gt=0)]
+    n_carried: Annotated[int, Field(gt=0)]
     doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     tolerance: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Annotated[int, Field(gt=0)]
@@ -127,7 +129,8 @@ def write_everywhere(
     for index in twins.batches(subject.batch):
         trial = Trial(subject.model, twins[index], rng, {site.layer for site in sites})
         for site, dose in total:
-            counts = _write(trial, site, dose * known[site.source])
+            at = site.positions(trial.lists.n_connections)
+            counts = write_at(trial, site.layer, at, dose * known[site.source])
             total[site, dose] += [int(getattr(counts, name).sum()) for name in names]
         tried.update(tried.done + len(index))
     return [
@@ -142,19 +145,19 @@ def write_everywhere(
     ]
 
 
-def _write(
-    trial: Trial, site: WritingSite, arrows: Float[np.ndarray, "connection d_model"]
+def write_at(
+    trial: Trial,
+    layer: int,
+    at: Int[np.ndarray, " pos"],
+    arrows: Float[np.ndarray, "connection d_model"],
 ) -> Counts:
-    """Add the arrow of each maze's connection at all tokens of a site."""
-    at = site.positions(trial.lists.n_connections)
+    """Add the arrow of each maze's connection at some positions after a block."""
     added: Int[np.ndarray, " maze"] = trial.pairs.added[:, 0]
-    push = torch.from_numpy(arrows[added]).to(trial.read.resid[site.place])[:, None]
-    edit = add_at(
-        Place(site.layer, Site.RESID_POST),
-        torch.from_numpy(np.tile(at, (len(added), 1))).to(push.device),
-        partial(_always, push),
-    )
-    return trial.count(trial.compare(trial.read.edited(edit), site.layer))
+    place = Place(layer, Site.RESID_POST)
+    push = torch.from_numpy(arrows[added]).to(trial.read.resid[place])[:, None]
+    positions = torch.from_numpy(np.tile(at, (len(added), 1))).to(push.device)
+    edit = add_at(place, positions, partial(_always, push))
+    return trial.count(trial.compare(trial.read.edited(edit), layer))
 
 
 def _always(push: Tensor, here: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class SaeRow:
     activation: Annotated[Activation, pa.string()]
     width: tables.Int
     sparsity: tables.Real  # as in Point
+    lr: tables.Real  # the learning rate
     n_samples: tables.Int  # on which it was trained
 
 

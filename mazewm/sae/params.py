@@ -34,6 +34,8 @@ class SaeParams(Params):
     # the nested dictionaries of matryoshka, as shares of the latents, up to all of them
     prefixes: Annotated[list[Share], Field(min_length=1)]
     lr: Annotated[float, Field(gt=0)]
+    # tried for each other architecture, but for relu, whose penalty is tried
+    other_lrs: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     aux_weight: Annotated[float, Field(ge=0)]  # of the AuxK loss
     # a latent is dead if it was inactive for this share of the samples of the training
     dead_share: Annotated[float, Field(gt=0, lt=1)]
@@ -76,9 +78,14 @@ class SaeParams(Params):
         """The architectures with which that of the study is compared."""
         return [each for each in get_args(Activation) if each != self.activation]
 
-    def with_activation(self, activation: Activation) -> "SaeParams":
-        """The same recipe for another architecture."""
-        return self.model_copy(update={"activation": activation})
+    def lrs_of(self, activation: Activation) -> list[float]:
+        """The learning rates that are tried for an architecture."""
+        is_tried = activation not in (self.activation, "relu")
+        return self.other_lrs if is_tried else [self.lr]
+
+    def recipe(self, activation: Activation, lr: float) -> "SaeParams":
+        """The same recipe for an architecture at a learning rate."""
+        return self.model_copy(update={"activation": activation, "lr": lr})
 
     def points(self) -> list[Point]:
         """The points of the sweep: every width with every sparsity."""

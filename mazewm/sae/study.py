@@ -131,9 +131,10 @@ class _AtPlace:
             "spliced"
         )
 
-    def more(self, chosen: FrontierRow, to: _Output) -> None:
+    def more(self, chosen: FrontierRow, detect: sweep.Detector, to: _Output) -> None:
         """Train and save more seeds of the SAE at the operating point, more draws of the control
-        with a random decoder, and an SAE of each other architecture."""
+        with a random decoder, and an SAE of each other architecture, at the learning rate at which
+        its latents identify connections best on validation mazes."""
         one, params = self._study(chosen), self.params
         for draw, kind in list(enumerate(seeds(params.n_seeds)))[2:]:
             self._train(replace(one, kind=kind, draw=draw), to)
@@ -143,21 +144,36 @@ class _AtPlace:
         for activation in params.other_activations():
             sparsity = self._alike(activation, chosen)
             other = replace(one, kind=activation, family=activation, activation=activation)
-            self._describe(activation, self._train(replace(other, sparsity=sparsity), to), to)
+            rows = [replace(other, sparsity=sparsity, lr=lr) for lr in params.lrs_of(activation)]
+            tried = [(row, sae, self._mcc(sae, detect)) for row in rows for sae in [self._fit(row)]]
+            for row, _, mcc in tried:
+                console.print(f"{self.name} {activation}: lr {row.lr:g}: MCC {mcc:.3f}")
+            row, sae, _ = max(tried, key=lambda each: each[2])
+            to.save(row, sae)
+            self._describe(activation, sae, to)
 
     def _study(self, chosen: FrontierRow) -> SaeRow:
         """The SAE at the operating point."""
         params, point = self.params, chosen.point
-        return SaeRow(self.name, TRAINED, TRAINED, 0, params.activation, *point, params.n_samples)
+        one, n = (TRAINED, TRAINED, 0, params.activation), params.n_samples
+        return SaeRow(self.name, *one, *point, params.lr, n)
 
     def _train(self, row: SaeRow, to: _Output) -> SparseAutoencoder:
         """Train the SAE that the row is about, and save it."""
-        values = self.train["untrained" if row.family == UNTRAINED_MODEL else "trained"]
-        recipe = self.params.with_activation(row.activation)
-        point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
-        sae = training.train(values, recipe, point, seed, row.n_samples, row.family == FROZEN)
+        sae = self._fit(row)
         to.save(row, sae)
         return sae
+
+    def _fit(self, row: SaeRow) -> SparseAutoencoder:
+        """The SAE that the row is about."""
+        values = self.train["untrained" if row.family == UNTRAINED_MODEL else "trained"]
+        recipe = self.params.recipe(row.activation, row.lr)
+        point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
+        return training.train(values, recipe, point, seed, row.n_samples, row.family == FROZEN)
+
+    def _mcc(self, sae: SparseAutoencoder, detect: sweep.Detector) -> float:
+        """How well its latents identify connections on validation mazes."""
+        return float(np.mean(detect.mcc(quality.latents_of(sae, self.validation.values))))
 
     def _describe(self, kind: str, sae: SparseAutoencoder, to: _Output) -> None:
         tokens = self.test["untrained" if kind == UNTRAINED_MODEL else "trained"]
@@ -177,7 +193,7 @@ class _AtPlace:
         if activation != "relu":
             return chosen.sparsity
         params, seed = self.params, seed_of(activation, self.run)
-        recipe, values = params.with_activation(activation), self.train["trained"]
+        recipe, values = params.recipe(activation, params.lr), self.train["trained"]
 
         def l0_of(penalty: float) -> float:
             # As the SAE itself will be trained: in a shorter training, more latents stay active.
@@ -213,11 +229,12 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
             (each.token_class for each in locations.studied if each.place == here.place),
             PAPER_LOCATION.token_class,
         )
-        rows = here.sweep(detector_of(here.validation, token_class), judged_on, fits)
+        detect = detector_of(here.validation, token_class)
+        rows = here.sweep(detect, judged_on, fits)
         found.frontier.extend(rows)
         chosen = operating_point(rows)
         console.print(f"{name}: {chosen.width} latents and sparsity {chosen.sparsity:g} are chosen")
         here.at_point(chosen, held_out, to)
         if here.place == locations.reading.place:
-            here.more(chosen, to)
+            here.more(chosen, detect, to)
     return found

@@ -10,10 +10,12 @@ from circuits.test_patching import EIGHT, MIXED, reads_c2
 from toys import wanderer
 
 from mazewm.circuits.patching import read_pairs
-from mazewm.circuits.readers import DOSES, ReaderRow, Writable, measure_readers
+from mazewm.circuits.readers import DOSES, ReaderRow, _Drawn, measure_readers
+from mazewm.circuits.writable import Units, Writable
 from mazewm.inference.edits import Edit, run
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
+from mazewm.localize.activations import Activations
 from mazewm.localize.locations import Location, WritingSite
 from mazewm.maze.tokens import TOKENS_PER_CONNECTION, TokenClass
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
@@ -24,19 +26,20 @@ ELSEWHERE = WritingSite(1, ("c1",), TokenClass.C2)
 BACK = {"c1": 0, "<-->": 1, "c2": 2}  # of a token in its connection
 
 
-def writable(d_model: int, writing: WritingSite = SITE, location: Location = HERE) -> Writable:
-    """Two latents of every connection, and directions, all drawn at random."""
-    torch.manual_seed(0)
+def units(d_model: int, seed: int) -> Units:
+    """Two units of every connection, drawn at random."""
+    torch.manual_seed(seed)
     shape = SaeShape(activation="relu", d_model=d_model, n_latents=40, k=40)
-    sae = SparseAutoencoder(shape).requires_grad_(False)
-    rng = np.random.default_rng(0)
-    rows = [
-        (str(location), e, rank, int(latent), float(rng.uniform(0.5, 1)))
-        for e in range(12)
-        for rank, latent in enumerate(rng.permutation(40)[:2])
-    ]
-    ranked = pd.DataFrame(rows, columns=["site", "connection", "rank", "latent", "mean_on"])
-    return Writable.of(location, sae, ranked, rng.standard_normal((12, d_model)), writing)
+    sae, rng = SparseAutoencoder(shape).requires_grad_(False), np.random.default_rng(seed)
+    ids = np.stack([rng.permutation(40)[:2] for _ in range(12)])
+    return Units(sae, ids, rng.uniform(0.5, 1, (12, 2)))
+
+
+def writable(d_model: int, writing: WritingSite = SITE, location: Location = HERE) -> Writable:
+    """Units of an SAE and of a control, and directions, all drawn at random."""
+    arrows = np.random.default_rng(0).standard_normal((12, d_model))
+    there = writing if writing.source == location else None
+    return Writable(location, units(d_model, 0), units(d_model, 1), arrows, there)
 
 
 def measured(model, swaps, known) -> pd.DataFrame:
@@ -67,7 +70,8 @@ def expected(model, known: Writable, way: str, dose: float) -> np.ndarray:
             slot = 1 + TOKENS_PER_CONNECTION * int(pairs.nth[row])
 
             def change(resid, e=e, f=f, slot=slot, n=pairs.n_connections):
-                sae, after = known.sae, resid.clone()
+                units = known.frozen if "frozen" in way else known.trained
+                sae, after = units.sae, resid.clone()
                 own = after[0, slot + 2]
                 if way == "mean_difference":
                     after[0, slot + 2] += torch.from_numpy(
@@ -75,13 +79,13 @@ def expected(model, known: Writable, way: str, dose: float) -> np.ndarray:
                     ).float()
                     return after
                 z = sae.encode(own)
-                for latent in known.ids[e]:
+                for latent in units.ids[e]:
                     own -= z[latent] * sae.W_dec[latent]
                 starts = [1 + 4 * k for k in range(n) if 1 + 4 * k != slot]
                 at = [s + back for s in starts for back in (0, 1)]
                 for position in at if way.startswith("site") else [slot + 2]:
                     z = sae.encode(after[0, position])
-                    for latent, usual in zip(known.ids[f], known.mean_on[f], strict=True):
+                    for latent, usual in zip(units.ids[f], units.mean_on[f], strict=True):
                         more = max(0.0, dose * usual - float(z[latent]))
                         after[0, position] += more * sae.W_dec[latent]
                 return after
@@ -93,7 +97,9 @@ def expected(model, known: Writable, way: str, dose: float) -> np.ndarray:
     return np.array([found[nth] for nth in sorted(found)])
 
 
-@pytest.mark.parametrize("way", ["mean_difference", "latents_2", "site_latents_2"])
+@pytest.mark.parametrize(
+    "way", ["mean_difference", "latents_2", "frozen_decoder_2", "site_latents_2"]
+)
 def test_a_change_is_read_as_in_a_forward_pass(way):
     model = wanderer("rotary")
     known = writable(model.params.d_model)
@@ -110,10 +116,33 @@ def test_a_change_is_read_as_in_a_forward_pass(way):
 def test_the_dose_is_the_one_that_does_most_on_the_mazes_for_choosing():
     model = wanderer("rotary")
     rows = measured(model, MIXED, writable(model.params.d_model))
-    tried = rows[rows.split == "validation"].groupby("dose").metric.sum()
-    assert sorted(tried.index) == list(DOSES)
-    [dose] = rows[(rows.split == "test") & rows.written.str.startswith("site")].dose.unique()
-    assert dose == tried.idxmin() and tried.nunique() == len(DOSES)
+    for way in ("site_latents_2", "site_other_latents_2", "site_frozen_decoder_2"):
+        mine = rows[rows.written == way]
+        tried = mine[mine.split == "validation"].groupby("dose").metric.sum()
+        assert sorted(tried.index) == list(DOSES)
+        [dose] = mine[mine.split == "test"].dose.unique()
+        assert dose == tried.idxmin() and tried.nunique() == len(DOSES)
+
+
+def test_the_third_connection_is_in_neither_maze():
+    drawn = _Drawn.of(np.random.default_rng(0), MIXED, 4)
+    at = np.arange(len(MIXED)), drawn.third
+    assert not MIXED.mazes.connections[at].any() and not MIXED.swapped.connections[at].any()
+    assert len(np.unique(drawn.third)) > 1 and (drawn.third != MIXED.removed).all()
+
+
+def test_units_are_those_that_detect_a_connection():
+    torch.manual_seed(0)
+    sae = SparseAutoencoder(SaeShape(activation="relu", d_model=3, n_latents=3, k=3))
+    with torch.no_grad():
+        sae.W_enc.copy_(torch.eye(3))
+        sae.b_enc.zero_(), sae.b_dec.zero_()
+    values = np.array([[2.0, 0, 0.5], [4.0, 0, 0], [0, 3.0, 0.5], [0, 1.0, 0]], np.float32)
+    nothing = np.zeros(4, int)
+    tokens = Activations(values, nothing, nothing, nothing, nothing, np.array([1, 1, 0, 0]))
+    found = Units.of(sae.requires_grad_(False), tokens, 3)
+    assert found.ids[0, 0] == 1 and found.ids[1, 0] == 0
+    assert found.mean_on[:, 0].tolist() == [2.0, 3.0, 0.0], "the last has no tokens"
 
 
 def test_nothing_is_read_after_the_last_block():

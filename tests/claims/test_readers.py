@@ -10,15 +10,25 @@ HERE = "0.resid_post at c2"
 
 
 def test_c3c_what_latents_write_is_read_like_the_token():
-    rows = reader_rows({"latents_16": 0.5, "site_latents_16": 0.95, "random_direction": 0.4}, HERE)
+    rows = reader_rows(
+        {
+            "latents_16": 0.5,
+            "site_latents_16": 0.95,
+            "site_other_latents_16": 0.1,
+            "site_frozen_decoder_16": 0.2,
+            "random_direction": 0.4,
+        },
+        HERE,
+    )
     found = readers.reads_alike(rows, HERE)
     assert (found.id, verdict(found)) == ("C3c", "supported")
     assert found.value.value == pytest.approx(0.95, abs=0.03) and "site_latents_16" in found.measure
     assert found.control.value.value == pytest.approx(0.4, abs=0.15)
     assert found.control.gap.n_clusters == 30, "pairs with equal connections count together"
-    as_well = reader_rows({"latents_16": 0.9, "random_direction": 0.9}, HERE)
+    others = {"other_latents_16": 0.1, "random_direction": 0.2}
+    as_well = reader_rows({"latents_16": 0.9, "frozen_decoder_16": 0.9} | others, HERE)
     assert verdict(readers.reads_alike(as_well, HERE)) == "not beyond the control"
-    worse = reader_rows({"latents_16": 0.2, "random_direction": 0.95}, HERE)
+    worse = reader_rows({"latents_16": 0.2, "frozen_decoder_16": 0.95} | others, HERE)
     assert verdict(readers.reads_alike(worse, HERE)) == "refuted"
     assert verdict(readers.reads_alike(rows, "2.resid_post at c2")) == "unmeasured"
 
