@@ -48,6 +48,17 @@ Head = tuple[int, int]  # layer, head
 Arrows = Float[np.ndarray, "connection d_model"]
 
 
+def compared_block(n_layers: int) -> int:
+    """The block after which all models are compared: the last one but one, after which a later
+    token can still read what heads have brought. It follows from the architecture alone, so it is
+    the same in every run, wherever that reads connections. A model of one block has that one.
+
+    >>> compared_block(4), compared_block(1)
+    (2, 0)
+    """
+    return max(0, n_layers - 2)
+
+
 def heads_of(layers: range, model: Transformer) -> list[Head]:
     """All heads of some blocks."""
     return [(layer, head) for layer in layers for head in range(model.params.n_heads)]

@@ -8,8 +8,9 @@
   and connectivity heads; where latents of connections are known, whether the heads' directions
   agree with those of the SAE, how much of a latent is lost without the heads, and how well they
   predict its value.
-* Binding heads at ``<-->``, ``c2`` and ``;`` after the block where connections are read, so that
-  models are compared at the same tokens; and the directions of all connections where they are read.
+* Binding heads at ``<-->``, ``c2`` and ``;`` after the last block but one, so that models are
+  compared at the same tokens and the same depth; and the directions of all connections where they
+  are read.
 * The faithfulness of each site's binding heads.
 * Which heads of later blocks read a connection that is in the prompt, or that latents write.
 """
@@ -31,7 +32,7 @@ from mazewm.circuits.attention import (
     connectivity_heads,
     own_mass,
 )
-from mazewm.circuits.binding import COMPARED, BindingRow, Head
+from mazewm.circuits.binding import COMPARED, BindingRow, Head, compared_block
 from mazewm.circuits.consistency import OvConsistencyRow, OvCosineRow
 from mazewm.circuits.directions import DirectionRow, directions_at
 from mazewm.circuits.edges import CircuitEdgeRow, EdgeRow
@@ -222,10 +223,11 @@ def _bind(
     params: CircuitParams,
     traced: Traced,
 ) -> dict[Location, list[Head]]:
-    """The binding heads of every location, and of the other tokens after the block of the first;
-    what is lost without them is added to the table."""
+    """The binding heads of every location, and of those where all models are compared; what is
+    lost without them is added to the table."""
     n, found = params.n_binding_mazes, {}
-    alike = [Location(locations[0].layer, token_class) for token_class in COMPARED]
+    layer = compared_block(subject.model.params.n_layers)
+    alike = [Location(layer, token_class) for token_class in COMPARED]
     few, chosen = (replace(each, mazes=each.mazes[:n]) for each in (subject, chosen_on))
     every = list(dict.fromkeys([*locations, *alike]))
     for location, arrows in arrows_of(chosen_on, every).items():

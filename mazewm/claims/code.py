@@ -1,5 +1,6 @@
 """How one run encodes connections, as the numbers by which encodings and objectives are compared
-(docs/science.md#how-the-code-is-compared): all at the same tokens of every run.
+(docs/science.md#how-the-code-is-compared). What heads bring, and which heads, is compared at the
+same tokens and the same depth of every run; latents and directions, where each run is read.
 
 A number that a run does not have is left out, and the run does not count for it.
 """
@@ -12,7 +13,7 @@ from mazewm.circuits.directions import HALVES, PARTS
 from mazewm.claims import geometry
 from mazewm.claims.circuits import by_heads
 from mazewm.claims.statistics import Contrast, Ratio, contrast, rounded
-from mazewm.claims.trees import latents_per_connection
+from mazewm.claims.trees import MOST_UNITS, latents_of_all
 from mazewm.localize.locations import Location
 from mazewm.localize.selectivity import selectivities
 from mazewm.maze.tokens import TokenClass
@@ -112,7 +113,12 @@ def geometry_of(directions: pd.DataFrame) -> Numbers:
 
 
 def latents_needed(features: pd.DataFrame) -> Numbers:
-    """Latents per connection, if any is detected; from the trees of the read site's latents."""
-    needed = latents_per_connection(features)
-    found = contrast([Ratio(needed, np.ones(len(needed)))], [], needed.index)
-    return _if_measured("latents_per_connection", found)
+    """The share of all connections that are detected, and the latents per connection of them all;
+    from the trees of the read site's latents."""
+    needed = latents_of_all(features)
+    numbers = {"share_detected": (needed <= MOST_UNITS).astype(float), "latents_needed": needed}
+    found = Numbers()
+    for name, each in numbers.items():
+        mean = contrast([Ratio(each, np.ones(len(each)))], [], needed.index)
+        found |= _if_measured(name, mean)
+    return found

@@ -24,6 +24,7 @@ from mazewm.claims.exchange import Labels, p_of, smallest_p, ways
 from mazewm.claims.geometry import Gram, square
 from mazewm.claims.statistics import Contrast
 from mazewm.claims.tested import NO_DIFFERENCE, Tested, nothing, of_largest
+from mazewm.claims.trees import MOST_UNITS
 
 # What C7 compares between encodings: id -> (statement, numbers of a run with their names).
 CODE: dict[str, tuple[str, dict[str, str]]] = {
@@ -49,7 +50,10 @@ CODE: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "C7e": (
         "encodings change how many latents a connection takes",
-        {"latents_per_connection": "latents per connection"},
+        {
+            "share_detected": "share of connections detected",
+            "latents_needed": f"latents per connection (undetected: {MOST_UNITS + 1})",
+        },
     ),
 }
 GEOMETRY = "C7f"
@@ -64,7 +68,7 @@ def encodings_differ(id: str, runs: pd.DataFrame) -> Tested:
 
     >>> seeds = [("rotary", 0), ("rotary", 1), ("rotary", 2), ("rotary", 3), ("rotary", 4)]
     >>> seeds += [("learned", seed) for _, seed in seeds]
-    >>> needed = pd.DataFrame({"latents_per_connection": [1, 1, 2, 1, 1, 4, 5, 4, 4, 4]})
+    >>> needed = pd.DataFrame({"latents_needed": [1, 1, 2, 1, 1, 4, 5, 4, 4, 4]})
     >>> needed.index = pd.MultiIndex.from_tuples(seeds)
     >>> p = encodings_differ("C7e", needed).claim.p_above  # times two: 2 of the 252 ways
     >>> round(2 * p, 4)

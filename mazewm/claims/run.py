@@ -8,6 +8,7 @@ import pandas as pd
 
 from mazewm import results
 from mazewm.circuits import directions
+from mazewm.circuits.binding import compared_block
 from mazewm.claims import (
     architectures,
     capacity,
@@ -286,12 +287,13 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
 
 def code_of(tables: RunTables) -> code.Numbers:
     """The numbers by which encodings and objectives are compared."""
-    found, layer = str(tables.site), tables.site.layer
+    found = str(tables.site)
+    compared = compared_block(int(tables.consolidation.layer.max()) + 1)
     trees = tables.features[tables.features.site == found]
     return {
-        **code.where_bound(tables.binding, layer),
-        **code.which_heads(tables.heads, layer),
-        **code.where_written(tables.writing, layer),
+        **code.where_bound(tables.binding, compared),
+        **code.which_heads(tables.heads, compared),
+        **code.where_written(tables.writing, tables.site.layer),
         **code.carried(tables.positions, found),
         **code.latents_needed(trees[trees.readout == "latents"]),
         **code.geometry_of(tables.directions),

@@ -2,8 +2,11 @@
 
 import pandas as pd
 
+from mazewm.features.trees import DEPTHS
+
 NEAR_BEST = 0.01  # of the MCC
 DETECTED = 0.7  # the MCC from which on a connection is said to be detected
+MOST_UNITS = 2 ** max(DEPTHS) - 1  # that a tree can ask, one at each fork
 
 
 def latents_per_connection(rows: pd.DataFrame) -> pd.Series:
@@ -18,6 +21,19 @@ def latents_per_connection(rows: pd.DataFrame) -> pd.Series:
     best = rows.groupby("connection").mcc_chosen.transform("max")
     near = rows[(rows.mcc_chosen >= best - NEAR_BEST) & (best >= DETECTED)]
     return near.assign(n_units=near.units.map(len)).groupby("connection").n_units.min()
+
+
+def latents_of_all(rows: pd.DataFrame) -> pd.Series:
+    """The same for every connection that has trees. Of one that is not detected it is only known
+    that it takes more latents than any tree asks; it counts as one more than MOST_UNITS. So a mean
+    over connections is a restricted mean, and does not fall when those that take many are lost.
+
+    >>> trees = {"connection": [0, 1], "mcc_chosen": [0.9, 0.3], "units": [[7], [7]]}
+    >>> latents_of_all(pd.DataFrame(trees)).to_dict()
+    {0: 1, 1: 8}
+    """
+    every = pd.Index(rows.connection.unique(), name="connection")
+    return latents_per_connection(rows).reindex(every, fill_value=MOST_UNITS + 1).astype(int)
 
 
 def deepest_trees(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import feature_rows, position_rows
+from planted import feature_rows, position_rows, run_tables
 from planted_paths import binding_rows, direction_rows, head_rows
 
 from mazewm.claims import code
+from mazewm.claims.run import code_of
 from mazewm.localize.locations import Location
 from mazewm.maze.tokens import TokenClass
 
@@ -74,6 +75,40 @@ def test_one_token_or_spread():
     assert nowhere == {"read_block": {"value": 1.0}}
 
 
+def test_what_is_not_detected_takes_more_latents_than_a_tree_has():
+    trees = pd.DataFrame(
+        {
+            "connection": [0, 0, 1, 2, 3],
+            "mcc_chosen": [0.9, 0.895, 0.8, 0.69, 0.1],
+            "units": [[7, 8], [7], [1, 2, 3], [7], [7]],
+        }
+    )
+    found = code.latents_needed(trees)
+    assert found["share_detected"]["value"] == 0.5
+    assert found["latents_needed"]["value"] == (1 + 3 + 8 + 8) / 4
+    nothing = code.latents_needed(trees.assign(mcc_chosen=0.1))
+    assert nothing["share_detected"]["value"] == 0.0 and nothing["latents_needed"]["value"] == 8.0
+
+
+def test_all_runs_are_compared_after_the_same_block():
+    """Of two runs that differ only in the block where they read, heads bring as much. The planted
+    models have two blocks, so it is block 0 that counts."""
+    sets = {"binding": 0.9, "others": 0.2}
+    early = str(Location(0, TokenClass.C2))
+    binding = pd.concat(
+        [binding_rows(sets, early, noise=0.01), scaled(binding_rows(sets, C2, noise=0.01), 0.5)]
+    )
+    heads = head_rows({early: [(0, 1)], C2: [(0, 0), (1, 0), (1, 1)]})
+    first, second = (
+        code_of(run_tables(Location(layer, TokenClass.C2), binding=binding, heads=heads))
+        for layer in (0, 1)
+    )
+    assert first["brought_to_c2"]["value"] == pytest.approx(0.6, abs=0.01)
+    assert first["binding_heads"] == {"value": 1.0}
+    assert (first.pop("read_block"), second.pop("read_block")) == ({"value": 0.0}, {"value": 1.0})
+    assert first == second
+
+
 def test_f1_carried_is_a_share_of_that_in_the_own_half():
     rows = position_rows("here")
     found = code.carried(rows.assign(f1=rows.f1 + 0.001 * rows.connection), "here")
@@ -83,8 +118,9 @@ def test_f1_carried_is_a_share_of_that_in_the_own_half():
 
 def test_numbers_of_nothing_are_left_out():
     trees = feature_rows({"latents": 0.9})
-    assert code.latents_needed(trees) == {"latents_per_connection": {"value": 2.0}}
-    assert code.latents_needed(trees.assign(mcc_chosen=0.1)) == {}
+    found = code.latents_needed(trees)
+    assert found["latents_needed"] == {"value": 2.0} and found["share_detected"]["value"] == 1.0
+    assert code.latents_needed(trees.head(0)) == {}
     rows = direction_rows(np.eye(6), "here")
     assert code.geometry_of(rows.head(0)) == {}
     assert code.geometry_of(rows)["cosine_early_late"]["value"] == pytest.approx(1)

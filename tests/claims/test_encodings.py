@@ -6,6 +6,7 @@ import pytest
 from planted_runs import geometries, numbers
 from scipy import stats
 
+from mazewm.claims.code import latents_needed
 from mazewm.claims.comparison import between_runs
 from mazewm.claims.encodings import (
     CODE,
@@ -22,7 +23,7 @@ A, B = [2.0, 2.2, 1.8, 2.1, 1.9], [1.0, 1.1, 0.9, 1.2, 1.0]
 
 def frame(**groups):
     rows = [(name, n, value) for name, some in groups.items() for n, value in enumerate(some)]
-    found = pd.DataFrame(rows, columns=["encoding", "seed", "latents_per_connection"])
+    found = pd.DataFrame(rows, columns=["encoding", "seed", "latents_needed"])
     return found.set_index(["encoding", "seed"])
 
 
@@ -90,6 +91,41 @@ def test_too_few_seeds_show_nothing_and_say_so(groups, reason):
 def test_a_run_without_a_number_does_not_count():
     groups = {"learned": [*A, np.nan], "rotary": B}
     assert c7e(**groups).claim.value == c7e(learned=A, rotary=B).claim.value
+
+
+def runs_of(detected, units):
+    """The numbers of ten runs from trees of ten connections. By encoding, how many connections are
+    detected, and how many latents each of those takes; one connection takes one more in every other
+    seed, and in another of three seeds one more is lost."""
+    rows = {}
+    for encoding in ("learned", "rotary"):
+        for seed in range(5):
+            n = detected[encoding] - (seed % 3 == 1)
+            best = np.where(np.arange(10) < n, 0.9, 0.4)
+            asked = [range(units[encoding] + (e == 0 and seed % 2)) for e in range(10)]
+            trees = pd.DataFrame({"connection": range(10), "mcc_chosen": best, "units": asked})
+            found = latents_needed(trees)
+            rows[encoding, seed] = {key: one["value"] for key, one in found.items()}
+    found = pd.DataFrame.from_dict(rows, orient="index")
+    return found.rename_axis(["encoding", "seed"])
+
+
+def test_connections_that_are_lost_count_as_latents_do():
+    """An encoding that loses half of its connections does not look as if it needed few latents for
+    each of them, and the one that needs more for each is still found."""
+    same, fewer = {"learned": 9, "rotary": 9}, {"learned": 9, "rotary": 4}
+    two, four = {"learned": 2, "rotary": 2}, {"learned": 2, "rotary": 4}
+    lost = encodings_differ("C7e", runs_of(fewer, two))
+    assert verdict_of(lost) == "supported"
+    means = runs_of(fewer, two).groupby("encoding").latents_needed.mean()
+    assert means["rotary"] - means["learned"] == pytest.approx(5 * (8 - 2) / 10)
+    more = encodings_differ("C7e", runs_of(same, four))
+    assert verdict_of(more) == "supported"
+    assert more.claim.measure.startswith("latents per connection (undetected: 8): rotary - learned")
+    shares = runs_of(same, four).groupby("encoding").share_detected.mean()
+    assert shares["learned"] == shares["rotary"] == pytest.approx(0.86)
+    neither = encodings_differ("C7e", runs_of(same, two))
+    assert verdict_of(neither) == "undecided" and neither.claim.p_above > 0.2
 
 
 def test_a_claim_about_several_numbers_finds_the_one_that_differs():

@@ -156,7 +156,7 @@ def folders(tmp_path, scored):
         metrics = json.loads(json.dumps(scored.metrics))
         needed = NEEDED.get(name, 99.0)
         metrics["features"]["consolidation"]["latents_per_connection"]["value"] = needed
-        metrics["code"]["latents_per_connection"]["value"] = needed
+        metrics["code"]["latents_needed"]["value"] = needed
         (tables / name).mkdir(parents=True)
         runs.mkdir(exist_ok=True)
         (runs / f"{name}.json").write_text(json.dumps(metrics) if name in NEEDED else "spoilt")
@@ -203,7 +203,7 @@ def test_claims_are_keyed_by_id_pooled_over_seeds_and_c7_is_about_all_runs(folde
     assert {one["verdict"] for one in between.values()} == {"unmeasured"}
     assert "the smallest p that 2 and 2 runs can give is 0.33" in between["C7e"]["reason"]
     assert "only one objective, all" in between["C10"]["reason"]
-    shown = between["C7e"]["values"]["latents per connection"]
+    shown = between["C7e"]["values"]["latents per connection (undetected: 8)"]
     assert shown["learned"]["value"] == pytest.approx(2.05) and shown["learned"]["n_seeds"] == 2
     assert shown["rotary"]["seeds"] == {"0": 1.0, "1": 1.1}
     assert shown["learned"]["low"] < 2.05 < shown["learned"]["high"]
@@ -216,7 +216,7 @@ SEVEN = ["C7a", "C7b", "C7c", "C7d", "C7e", "C7f"]
 
 def test_what_is_compared_of_all_runs(folders):
     found = comparison.compare(RUNS, folders)
-    needed = found.code[found.code.key == "latents_per_connection"]
+    needed = found.code[found.code.key == "latents_needed"]
     assert needed.value.tolist() == list(NEEDED.values()) and found.threshold == 0.5
     assert set(found.code.id) == {*SEVEN[:-1], "C10"}
     assert set(found.code.key) == set(comparison.COMPARED), "a run has every number"
@@ -270,7 +270,7 @@ def test_encodings_are_compared_within_an_objective(folders):
     assert list(found["encodings"]) == ["learned-all", "rotary-all", "learned-path", "rotary-path"]
     of_seven = [f"{id} {objective}" for objective in ("all", "path") for id in SEVEN]
     assert list(found["comparison"]) == [*of_seven, "C10"]
-    shown = found["comparison"]["C7e all"]["values"]["latents per connection"]
+    shown = found["comparison"]["C7e all"]["values"]["latents per connection (undetected: 8)"]
     assert shown["learned"]["n_seeds"] == 2, "and not the run with another objective"
     ten = found["comparison"]["C10"]
     assert "too few pairs: the smallest p that 2 can give is 0.5" in ten["reason"]
