@@ -12,8 +12,7 @@ def main() -> None:
     import torch
 
     from mazewm.planning import PlanningParams, read_inputs
-    from mazewm.planning.errors import ProbeRow, write_rows
-    from mazewm.results import INPUTS
+    from mazewm.planning.errors import INPUTS, ProbeRow, write_rows
     from mazewm.run import ARTIFACTS
 
     params = load(PlanningParams, "planning")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int
 
@@ -21,9 +20,7 @@ from mazewm.io import tables
 from mazewm.localize.directions import mean_differences
 from mazewm.localize.locations import Location
 from mazewm.maze.tokens import SPECIALS, connection_positions
-from mazewm.run import Run
 
-FILE = "directions.parquet"
 Vector = Annotated[Sequence[float], pa.list_(pa.float32())]
 WHOLE, EMBEDDING = "whole", "embedding"
 HALVES, PARTS = ("first half", "second half"), ("early", "late")
@@ -39,12 +36,6 @@ class DirectionRow:
     source: tables.Text
     connection: tables.Int
     direction: Vector  # d_model numbers
-
-
-def read(run: Run) -> pd.DataFrame:
-    """The rows of a run; BadInput if the file is missing or broken. They are no table of
-    ``mazewm.results``, which most stages import and so would run again."""
-    return tables.read(run.folder("circuits") / FILE, DirectionRow)
 
 
 def directions_at(subject: Subject, site: Location, split: str) -> list[DirectionRow]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mazewm.choosing import CHOOSING, for_choosing
 from mazewm.claims import explained
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
@@ -15,7 +16,6 @@ from mazewm.claims.explained import best_place
 from mazewm.claims.statistics import contrast, rounded
 from mazewm.localize.selectivity import selectivities
 from mazewm.planning.frame_writing import OWN, RANDOM
-from mazewm.results import CHOOSING, for_choosing
 
 PLACE = ["token", "depth"]
 WITHOUT_MODEL = {

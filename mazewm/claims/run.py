@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mazewm import results
-from mazewm.circuits import directions
 from mazewm.claims import (
     architectures,
     capacity,
@@ -106,7 +105,6 @@ class RunTables:
             for each in fields(cls)
             if each.name in results.TABLES
         }
-        read["directions"] = directions.read(run)
         read["probes"] = pd.concat([read["probes"], results.inputs(run)], ignore_index=True)
         read["history"] = read_curve(run.folder("models") / "history.csv")
         read["formation"] = read_curve(run.folder("observations") / "formation.csv")
