@@ -1,7 +1,8 @@
 """The tables of a run: which there are, where their files are, and how to read them.
 
-This is not part of ``mazewm.run``, which training imports, so that a new table does not cause
-models to be trained again.
+Only what comes after all measurements imports this, so that a new table reruns scoring and nothing
+before it. A stage that measures reads an earlier one's table by its row type
+(``mazewm.io.tables.read``).
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
+from mazewm.planning.errors import INPUTS, ProbeRow
 from mazewm.run import Run
 
 # Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
@@ -23,6 +25,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "spellings": ("behaviour", "SpellingRow"),
     "consolidation": ("activations", "FormationRow"),
     "writing": ("activations", "WritingRow"),
+    "carried": ("activations", "CarriedRow"),
     "saes": ("saes", "SaeRow"),
     "frontier": ("saes", "FrontierRow"),
     "descriptions": ("saes", "DescriptionRow"),
@@ -50,6 +53,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "circuit": ("circuits", "CircuitEdgeRow"),
     "readers": ("circuits", "ReaderRow"),
     "predictions": ("circuits", "PredictionRow"),
+    "directions": ("circuits", "DirectionRow"),
     "ledger": ("interventions", "LedgerRow"),
     "pairs": ("interventions", "PairRow"),
     "edited": ("interventions", "EditedRow"),
@@ -59,25 +63,6 @@ TABLES: dict[str, tuple[str, str]] = {
     "whole": ("planning", "ProbeRow"),
     "frame": ("planning", "FrameRow"),
 }
-
-
-# the folder of what readers of the maze alone tell, which all runs share
-INPUTS = "inputs"
-
-CHOOSING = "validation"  # the split on which heads, places, doses and sizes are chosen
-# Values of the column ``model``, where a table has one.
-TRAINED, UNTRAINED = "trained", "untrained"
-
-# Kinds of rollouts by the steps that were forced on them (docs/science.md#detours): none; only such
-# after which the target could be reached without a cell twice; others.
-UNDISTURBED, FREE, BACK = "undisturbed", "free", "must turn back"
-
-# In what two prompts differ (docs/science.md#states): the first two lead to the same state.
-SPELLING, ORIGIN, TARGET, CONNECTION = "spelling", "origin", "target", "connection"
-SAME_STATE = (SPELLING, ORIGIN)
-
-# What of a list is drawn anew (docs/science.md#spellings).
-ORDER, DIRECTIONS, BOTH = "order", "directions", "order and directions"
 
 
 def table_file(run: Run, name: str) -> Path:
@@ -100,20 +85,4 @@ def table(run: Run, name: str) -> pd.DataFrame:
 def inputs(run: Run, name: str) -> pd.DataFrame:
     """What readers of the maze alone tell, in the form of the table ``probes`` or ``whole``.
     BadInput as for ``table``."""
-    file = run.artifacts / INPUTS / f"{name}.parquet"
-    return tables.read_arrow(file, TABLES[name][1]).to_pandas()
-
-
-def for_choosing(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, if all are of the validation split, by their column ``split``. Everything that
-    chooses takes its rows through here; RuntimeError if any row is of another split.
-
-    >>> len(for_choosing(pd.DataFrame({"split": ["validation", "validation"]})))
-    2
-    """
-    if "split" not in rows:
-        raise RuntimeError("rows without the column split were to decide a choice")
-    others = sorted(set(rows.split) - {CHOOSING})
-    if others:
-        raise RuntimeError(f"rows of the split {', '.join(others)} were to decide a choice")
-    return rows
+    return tables.read(run.artifacts / INPUTS / f"{name}.parquet", ProbeRow)

@@ -12,7 +12,7 @@ def main() -> None:
     import torch
 
     from mazewm.planning import PlanningParams, read_inputs
-    from mazewm.results import INPUTS
+    from mazewm.planning.errors import INPUTS
     from mazewm.run import ARTIFACTS
 
     params = load(PlanningParams, "planning")

@@ -16,6 +16,7 @@ from planted_edits import MOST, WRITING, ledger, pairs
 from planted_frame import holding, writing
 from planted_paths import (
     binding_rows,
+    carried_rows,
     circuit_rows,
     direction_rows,
     edge_rows,
@@ -177,6 +178,7 @@ def sae_rows(place: str) -> pd.DataFrame:
             "activation": family if family in ARCHITECTURES else "topk",
             "width": 16,
             "sparsity": 0.3 if family == "relu" else 5.0,
+            "lr": 0.01,
             "n_samples": 700,
         }
         for family, n in (families | dict.fromkeys(ARCHITECTURES, 1)).items()
@@ -680,6 +682,7 @@ def run_tables(
         **patch_rows(),
         "whole": holding(0.9, 0.6, 0.3),
         "frame": writing(0.3, 0.8),
+        "carried": carried_rows(own=8, other=6),
         "probes": probe_rows({("target", 0): 0.5, ("target", 2): 0.9}),
         "steering": steer_rows(STEERED),
         "writing": writing_rows(),

@@ -1,5 +1,7 @@
 """Tables of binding heads and of edges in which the truth is planted."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
@@ -140,3 +142,15 @@ def direction_rows(
         for e, arrow in enumerate(vectors)
     ]
     return pd.DataFrame(rows)
+
+
+def carried_rows(own: int, other: int, n: int = 40) -> pd.DataFrame:
+    """Twins at which of 10 affected questions so many are hit, and 1 of 20 others spills."""
+    parts = []
+    for at, found in product(("early", "late"), repeat=2):
+        hits = own if at == found else other
+        columns = {"split": "test", "written_at": at, "found_at": found, "dose": 2.0}
+        columns |= {"maze_id": np.arange(n), "connection": 0, "connection_set": np.arange(n) // 2}
+        columns |= {"n_affected": 10, "n_hit": hits + np.arange(n) % 2}
+        parts.append(pd.DataFrame(columns | {"n_unaffected": 20, "n_spill": 1}))
+    return pd.concat(parts, ignore_index=True)

@@ -175,6 +175,16 @@ def test_analysis_cannot_retrain_a_model():
     }
 
 
+def test_a_new_table_reruns_scoring_and_nothing_before(copy):
+    before, registry = all_digests(copy), copy / "mazewm/results.py"
+    text, opening = registry.read_text(), "TABLES: dict[str, tuple[str, str]] = {\n"
+    assert text.count(opening) == 1
+    registry.write_text(text.replace(opening, f'{opening}    "new": ("circuits", "NewRow"),\n'))
+    after = all_digests(copy)
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == {"score"}
+    assert "mazewm.results " in before["score"] and "score" in PIPELINE
+
+
 UNFOLLOWABLE = {
     "a star": ("from mazewm.b import *\n", "names to import"),
     "a computed import": ("import importlib\nimportlib.import_module('mazewm.' + 'b')\n", "import"),

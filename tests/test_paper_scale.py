@@ -59,7 +59,7 @@ SECTIONS: dict[str, dict[str, object]] = {
         "n_spelling_mazes": 1,
     },
     "consolidation": {"n_mazes": 4},
-    "writing": {"n_mazes": 6, "n_per_connection": 1},
+    "writing": {"n_mazes": 6, "n_per_connection": 1, "n_carried": 1},
     "activations": {"n_train_mazes": 12, "n_held_out_mazes": 8, "n_untrained_mazes": 6},
     "sae": {
         "widths": [64],

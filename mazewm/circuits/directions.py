@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float
 
@@ -22,9 +21,7 @@ from mazewm.localize.directions import mean_differences
 from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import Location
 from mazewm.maze.tokens import SPECIALS
-from mazewm.run import Run
 
-FILE = "directions.parquet"
 Vector = Annotated[Sequence[float], pa.list_(pa.float32())]
 WHOLE, EMBEDDING = "whole", "embedding"
 HALVES, PARTS = ("first half", "second half"), ("early", "late")
@@ -40,12 +37,6 @@ class DirectionRow:
     source: tables.Text
     connection: tables.Int
     direction: Vector  # d_model numbers
-
-
-def read(run: Run) -> pd.DataFrame:
-    """The rows of a run; BadInput if the file is missing or broken. They are no table of
-    ``mazewm.results``, which most stages import and so would run again."""
-    return tables.read(run.folder("circuits") / FILE, DirectionRow)
 
 
 def directions_at(subject: Subject, site: Location, split: str) -> list[DirectionRow]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from mazewm import results
+from mazewm.choosing import CHOOSING
 from mazewm.circuits import binding, consistency, edges, faithfulness
 from mazewm.circuits.attention import (
     AttentionRow,
@@ -47,7 +47,7 @@ from mazewm.circuits.readable import Readable
 from mazewm.circuits.readers import ReaderRow, measure_readers
 from mazewm.circuits.writable import Writable
 from mazewm.counterfactuals.swaps import swaps
-from mazewm.features.ranking import best_latents
+from mazewm.features.ranking import LatentRow, best_latents
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.io.progress import console, progress
@@ -117,12 +117,12 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     model = Transformer.load(run.weights)
     found = Locations.load(run.folder("activations"), model.params.n_layers)
     locations = found.studied
-    ranked = results.table(run, "latents")
+    ranked = tables.read(run.folder("features") / "latents.parquet", LatentRow)
     saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
     chosen_on, subject = (
         Subject(model, run.mazes(split)[: params.n_mazes], run.seed, params.batch_size)
-        for split in (results.CHOOSING, "test")
+        for split in (CHOOSING, "test")
     )
     known = [
         Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
@@ -181,7 +181,7 @@ def trace_subject(
     )
     traced.add("ov_ranks", ov_ranks(model))
     by_location: dict[Location, list[BindingHead]] = {}
-    traced.add("directions", directions_at(chosen_on, known[0].location, results.CHOOSING))
+    traced.add("directions", directions_at(chosen_on, known[0].location, CHOOSING))
     bound = _bind(subject, chosen_on, [each.location for each in known], params, traced)
     for each in known:
         heads = {

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.choosing import CHOOSING
 from mazewm.features.ranking import Labelled, best_f1
 from mazewm.localize.activations import Activations, read
 from mazewm.localize.locations import Location, WritingSite
-from mazewm.results import CHOOSING
 from mazewm.run import Run
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import FROZEN, TRAINED, load_sae

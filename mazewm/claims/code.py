@@ -7,12 +7,14 @@ A number that a run does not have is left out, and the run does not count for it
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from mazewm.circuits.binding import COMPARED
 from mazewm.circuits.directions import HALVES, PARTS
 from mazewm.claims import geometry
 from mazewm.claims.circuits import by_heads
-from mazewm.claims.statistics import Contrast, Ratio, contrast, rounded
+from mazewm.claims.edits import selectivity
+from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate, rounded
 from mazewm.claims.trees import MOST_UNITS, latents_of_all
 from mazewm.localize.locations import Location
 from mazewm.localize.selectivity import selectivities
@@ -21,6 +23,7 @@ from mazewm.maze.tokens import TokenClass
 # Names of the tokens in keys of metrics.
 KEYS = {TokenClass.CONNECTOR: "connector", TokenClass.C2: "c2", TokenClass.DELIMITER: "delimiter"}
 BOUND = {token: f"brought_to_{KEYS[token]}" for token in COMPARED}
+COUNTS = ("n_affected", "n_hit", "n_unaffected", "n_spill")
 AT_DELIMITER = "share_at_delimiter"
 Numbers = dict[str, dict[str, float]]
 
@@ -99,6 +102,39 @@ def carried(positions: pd.DataFrame, site: str) -> Numbers:
     both = pd.DataFrame({"own": mine[is_same].f1, "other": mine[~is_same].f1}).dropna()
     of = both.index.get_level_values("connection")
     return _if_measured("f1_carried", contrast([Ratio(both.other, both.own)], [], of))
+
+
+def edits_carried(carried: pd.DataFrame) -> Numbers:
+    """The selectivity of directions from the other half of the prompt as a share of that of
+    directions from the half where they are written, both halves together, on test twins
+    (docs/science.md#transfer)."""
+    test = carried[carried.split == "test"]
+    is_own = test.written_at == test.found_at
+    keys = ["written_at", "maze_id", "connection"]
+    own, other = (test[some].set_index(keys).sort_index() for some in (is_own, ~is_own))
+    if own.empty or not own.n_affected.sum():
+        return {}
+    _, cluster = np.unique(own.connection_set, return_inverse=True)
+    columns = [rows[name].to_numpy(float) for rows in (other, own) for name in COUNTS]
+    sums = np.stack([np.bincount(cluster, weights=each) for each in columns], axis=1)
+    return _if_measured("edits_carried", estimate(sums, _share_carried))
+
+
+def _share_carried(sums: Float[np.ndarray, "draw count"]) -> Float[np.ndarray, " draw"]:
+    """The first selectivity as a share of the second, from sums of COUNTS of both."""
+    affected, hit, unaffected, spill = (sums[:, nth::4] for nth in range(4))
+    found = hit / affected - spill / np.maximum(unaffected, 1)
+    share: Float[np.ndarray, " draw"] = found[:, 0] / found[:, 1]
+    return share
+
+
+def carried_curve(carried: pd.DataFrame) -> pd.DataFrame:
+    """The selectivity on test twins by the half where is written, and the half that the direction
+    is from, with its interval."""
+    keys, rows = ["written_at", "found_at", "dose"], list[dict[str, object]]()
+    for key, mine in carried[carried.split == "test"].groupby(keys):
+        rows.append(dict(zip(keys, key, strict=True)) | selectivity(mine).interval._asdict())
+    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n"])
 
 
 def geometry_of(directions: pd.DataFrame) -> Numbers:

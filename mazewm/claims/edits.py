@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mazewm.choosing import CHOOSING
 from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate
 from mazewm.interventions.choosing import KEYS, best_doses
 from mazewm.interventions.labels import MAIN, Where, tokens_in_words
 from mazewm.localize.locations import WritingSite
-from mazewm.results import CHOOSING
 
 UNCHOSEN = ("none", "tokens")  # methods without a dose: no edit; the edited maze in the prompt
 HALF = 0.5  # of what the edited maze in the prompt does

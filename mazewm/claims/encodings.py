@@ -38,7 +38,11 @@ CODE: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "C7c": (
         "encodings change whether the code is the same early and late",
-        {"f1_carried": "F1 carried", "cosine_early_late": "cosine of early and late"},
+        {
+            "f1_carried": "F1 carried",
+            "edits_carried": "selectivity carried",
+            "cosine_early_late": "cosine of early and late",
+        },
     ),
     "C7d": (
         "encodings change which heads bind",

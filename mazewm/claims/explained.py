@@ -3,8 +3,8 @@ where a reader does best."""
 
 import pandas as pd
 
+from mazewm.choosing import for_choosing
 from mazewm.claims.statistics import Contrast, Interval, Ratio, contrast
-from mazewm.results import for_choosing
 
 
 def explained(rows: pd.DataFrame) -> Ratio:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mazewm.choosing import CHOOSING, for_choosing
 from mazewm.claims import explained
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
@@ -17,7 +18,6 @@ from mazewm.localize.selectivity import selectivities
 from mazewm.planning.frame_writing import OWN, RANDOM
 from mazewm.planning.inputs import NO_DEPTH, NO_TOKEN
 from mazewm.planning.mentions import BOOSTED, MENTIONS
-from mazewm.results import CHOOSING, for_choosing
 
 PLACE = ["token", "depth"]
 WITHOUT_MODEL = {

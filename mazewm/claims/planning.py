@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from mazewm.choosing import CHOOSING, for_choosing
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.explained import best_place, gap, value_of
 from mazewm.claims.statistics import mean, paired, rounded, share
 from mazewm.planning.facts import STEPS
-from mazewm.results import CHOOSING, for_choosing
 
 FACTS = {"distance": "C8a", "on_path": "C8b", "toward_target": "C8c"}
 STATEMENTS = {

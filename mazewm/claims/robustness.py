@@ -9,7 +9,7 @@ import pandas as pd
 
 from mazewm.claims.counts import ratio, share_of
 from mazewm.claims.statistics import rounded, share
-from mazewm.results import BACK, FREE, SAME_STATE, UNDISTURBED
+from mazewm.inference.kinds import BACK, FREE, SAME_STATE, UNDISTURBED
 
 
 def detours(rows: pd.DataFrame) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mazewm import results
-from mazewm.circuits import directions
 from mazewm.circuits.binding import compared_block
 from mazewm.claims import (
     architectures,
@@ -42,7 +41,7 @@ ABOUT_MAZES = ("behaviour", "answers", "beliefs", "detours", "states", "spelling
 WITH_SETS = (
     *ABOUT_MAZES,
     *("ledger", "pairs"),
-    *("binding", "edges", "readers", "predictions"),
+    *("carried", "binding", "edges", "readers", "predictions"),
     *("probes", "steering", "whole", "frame"),
 )
 AT_CONSOLIDATION, AT_SOURCE, AT_PAPER = "consolidation", "source", "paper"
@@ -88,6 +87,7 @@ class RunTables:
     whole: pd.DataFrame  # with connection_set, too
     frame: pd.DataFrame  # with connection_set, too
     writing: pd.DataFrame
+    carried: pd.DataFrame  # with connection_set, too
     history: pd.DataFrame
     formation: pd.DataFrame
     answers: pd.DataFrame  # with connection_set, too
@@ -107,7 +107,6 @@ class RunTables:
             for each in fields(cls)
             if each.name in results.TABLES
         }
-        read["directions"] = directions.read(run)
         for name in ("probes", "whole"):
             told = results.inputs(run, name)
             read[name] = pd.concat([read[name], told], ignore_index=True)
@@ -274,6 +273,7 @@ def curves_of(tables: RunTables) -> dict[str, pd.DataFrame]:
         "whole": frame.whole_curve(tables.whole),
         "frame": frame.written_curve(tables.frame),
         "writing": tables.writing,
+        "carried": code.carried_curve(tables.carried),
         "history": tables.history,
         "formation": tables.formation,
         "answers": world.answer_curve(tables.answers),
@@ -295,6 +295,7 @@ def code_of(tables: RunTables) -> code.Numbers:
         **code.which_heads(tables.heads, compared),
         **code.where_written(tables.writing, tables.site.layer),
         **code.carried(tables.positions, found),
+        **code.edits_carried(tables.carried),
         **code.latents_needed(trees[trees.readout == "latents"]),
         **code.geometry_of(tables.directions),
     }

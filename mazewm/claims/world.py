@@ -10,7 +10,7 @@ import pandas as pd
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.counts import ratio, share_of
 from mazewm.claims.statistics import Contrast, Ratio, contrast, fixed, rounded, share
-from mazewm.results import TRAINED, UNTRAINED
+from mazewm.inference.kinds import TRAINED, UNTRAINED
 
 # The walkers without a map, and the columns of what they solve of the questions that tell.
 WALKERS = {"the blind walker": "blind_telling", "the near-sighted walker": "near_telling"}

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from mazewm import results
 from mazewm.features import singles as of_singles
 from mazewm.features import taxonomy, trees
 from mazewm.features.ranking import Labelled, LatentRow, PositionRow, early_and_late
@@ -17,6 +16,7 @@ from mazewm.io import tables
 from mazewm.io.progress import console, progress
 from mazewm.io.streams import stream
 from mazewm.localize.activations import Activations, cached_places, read
+from mazewm.localize.consolidation import FormationRow
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.tokens import Vocabulary
 from mazewm.run import Run
@@ -66,10 +66,11 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
     """Map latents to connections at every studied location, with controls and baselines, then
     classify every latent of every place (docs/science.md#feature-map)."""
     # read from a table, so that the model need not be loaded
-    n_layers = int(results.table(run, "consolidation").layer.max()) + 1
-    known = Locations.load(run.folder("activations"), n_layers)
+    folder = run.folder("activations")
+    formed = tables.read(folder / "consolidation.parquet", FormationRow)
+    known = Locations.load(folder, int(formed.layer.max()) + 1)
     locations = known.studied
-    places = cached_places(run.folder("activations") / "trained" / "test")
+    places = cached_places(folder / "trained" / "test")
     vocabulary, found = Vocabulary(run.mazes("test").grid.n), FeatureMap()
     mapped = progress("feature maps", len(locations), share=0.9)
     for location in locations:

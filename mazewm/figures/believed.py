@@ -17,10 +17,10 @@ from matplotlib.lines import Line2D
 
 from mazewm.claims.edits import Setting
 from mazewm.figures.style import BLACK, GREEN, SMALL, VERMILION, WIDTH, Style, empty
+from mazewm.inference.kinds import TRAINED
 from mazewm.maze.lattice import Lattice, lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.truths import touched_cells
-from mazewm.results import TRAINED
 
 N_MAZES = 4  # in the figure
 SIZES = (8, 9, 10)  # connections of the mazes that are drawn

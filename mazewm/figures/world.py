@@ -18,7 +18,7 @@ from mazewm.figures.style import (
     span,
     spread_seeds,
 )
-from mazewm.results import (
+from mazewm.inference.kinds import (
     BACK,
     BOTH,
     CONNECTION,

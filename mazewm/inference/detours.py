@@ -19,6 +19,7 @@ from jaxtyping import Bool, Int
 
 from mazewm.inference.asking import one_by_one
 from mazewm.inference.behaviour import judge
+from mazewm.inference.kinds import BACK, FREE, UNDISTURBED
 from mazewm.inference.rollout import Questions, ask_all, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.inference.walkers import NearSighted
@@ -28,7 +29,6 @@ from mazewm.maze.routes import NO_WAY, routes
 from mazewm.maze.truths import UNREACHABLE, distances
 from mazewm.model.reading import Prefix
 from mazewm.model.transformer import Transformer
-from mazewm.results import BACK, FREE, UNDISTURBED
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mazewm.inference.behaviour import judge, walk
+from mazewm.inference.kinds import BOTH, DIRECTIONS, ORDER
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import Encoded, encode_as
-from mazewm.results import BOTH, DIRECTIONS, ORDER
 
 
 @dataclass(frozen=True)

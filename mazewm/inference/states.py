@@ -23,12 +23,12 @@ from mazewm.inference.continuations import (
     accepted_by,
     accepted_by_walker,
 )
+from mazewm.inference.kinds import CONNECTION, ORIGIN, SAME_STATE, SPELLING, TARGET
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import Routes, routes
 from mazewm.maze.truths import openable
-from mazewm.results import CONNECTION, ORIGIN, SAME_STATE, SPELLING, TARGET
 
 
 @dataclass(frozen=True)

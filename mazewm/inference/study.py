@@ -13,6 +13,7 @@ from pydantic import Field
 from mazewm.inference.answers import Answers, measure_answers
 from mazewm.inference.behaviour import BehaviourRow, behaviour_rows
 from mazewm.inference.detours import DetourRow, measure_detours
+from mazewm.inference.kinds import TRAINED, UNTRAINED
 from mazewm.inference.spellings import SpellingRow, measure_spellings
 from mazewm.inference.states import StateRow, measure_states
 from mazewm.inference.subject import Subject
@@ -20,7 +21,6 @@ from mazewm.io import tables
 from mazewm.io.params import Params
 from mazewm.io.progress import progress
 from mazewm.model.transformer import Transformer
-from mazewm.results import TRAINED, UNTRAINED
 from mazewm.run import Run
 
 Count = Annotated[int, Field(gt=0)]

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.pairs import Kind
 from mazewm.interventions.labels import Label
-from mazewm.results import for_choosing
 
 NEVER = 0.02  # the best selectivity of a method that does nothing, whose doses are not widened
 MOST_GROWTH = 3  # times that a grid of doses is doubled or halved further

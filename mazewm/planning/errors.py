@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mazewm.choosing import CHOOSING
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.planning.facts import Fact
 from mazewm.planning.fitting import Reader, errors
-from mazewm.results import CHOOSING
+
+# the folder of what readers of the maze alone tell, which all runs share
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True)

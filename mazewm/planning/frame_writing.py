@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.pairs import Pairs
 from mazewm.inference.edits import add_at
 from mazewm.inference.trials import Counts, Trial
@@ -27,7 +28,6 @@ from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.planning.reading import LIST_END, NAMES
 from mazewm.planning.whole import Arrows
-from mazewm.results import for_choosing
 
 QUESTION = tuple(NAMES.values())
 SETS = {"list end": (LIST_END,), "question": QUESTION, "frame": (LIST_END, *QUESTION)}

@@ -36,6 +36,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
+from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.forks import Forks
 from mazewm.inference.behaviour import judge
 from mazewm.inference.edits import Taps, add_at
@@ -49,7 +50,6 @@ from mazewm.model.transformer import Transformer
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import Directions
 from mazewm.planning.reading import LAST
-from mazewm.results import for_choosing
 
 WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into LAST
 STEERED = "given_target"

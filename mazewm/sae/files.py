@@ -14,7 +14,6 @@ from typing import Annotated
 import pandas as pd
 import pyarrow as pa
 
-from mazewm import results
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
@@ -63,12 +62,13 @@ class SaeRow:
 def listed(run: Run, place: Place | str) -> pd.DataFrame:
     """The rows of SaeRow of all SAEs that were trained at a place. BadInput if the table is missing
     or has none of them."""
-    rows = results.table(run, "saes")
+    file = run.folder("saes") / "saes.parquet"
+    rows = tables.read(file, SaeRow)
     rows = rows[rows.place == str(place)]
     if rows.empty:
         raise BadInput(
-            f"{results.table_file(run, 'saes')}: no SAE at {place}; expected those of every place "
-            "whose activations are cached."
+            f"{file}: no SAE at {place}; expected those of every place whose activations are "
+            "cached."
         )
     return rows
 

@@ -7,7 +7,7 @@ import typer
 from circuits import planted_circuit as toy
 from typer.testing import CliRunner
 
-from mazewm.circuits import directions, tracing
+from mazewm.circuits import tracing
 from mazewm.features.ranking import LatentRow
 from mazewm.io import tables
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
@@ -51,8 +51,7 @@ def traced(tmp_path, monkeypatch):
     app.command()(main)
     result = CliRunner().invoke(app, [run.name], catch_exceptions=False)
     assert result.exit_code == 0
-    found = {name: table(run, name) for name in tracing.ROW_TYPES if name != "directions"}
-    return found | {"directions": directions.read(run)}
+    return {name: table(run, name) for name in tracing.ROW_TYPES}
 
 
 def test_stage_finds_what_was_planted_and_it_can_be_drawn(traced, tmp_path):

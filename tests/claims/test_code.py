@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import feature_rows, position_rows, run_tables
-from planted_paths import binding_rows, direction_rows, head_rows
+from planted_paths import binding_rows, carried_rows, direction_rows, head_rows
 
 from mazewm.claims import code
 from mazewm.claims.run import code_of
@@ -107,6 +107,18 @@ def test_all_runs_are_compared_after_the_same_block():
     assert first["binding_heads"] == {"value": 1.0}
     assert (first.pop("read_block"), second.pop("read_block")) == ({"value": 0.0}, {"value": 1.0})
     assert first == second
+
+
+def test_edits_carried_are_a_share_of_the_selectivity_in_the_own_half():
+    found = code.edits_carried(carried_rows(own=8, other=4))["edits_carried"]
+    assert found["value"] == pytest.approx((0.45 - 0.05) / (0.85 - 0.05), abs=1e-3)
+    tried = carried_rows(8, 8).assign(split="validation", n_hit=0)
+    with_choice = pd.concat([tried, carried_rows(8, 4)])
+    assert code.edits_carried(with_choice)["edits_carried"] == found
+    curve = code.carried_curve(with_choice).set_index(["written_at", "found_at"])
+    assert curve.value["early", "early"] == pytest.approx(0.8)
+    assert curve.value["early", "late"] == pytest.approx(0.4)
+    assert code.edits_carried(tried) == {}, "the choice is not the result"
 
 
 def test_f1_carried_is_a_share_of_that_in_the_own_half():

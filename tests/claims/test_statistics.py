@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from mazewm.choosing import for_choosing
 from mazewm.claims.resampling import Resampled, resample, weights
 from mazewm.claims.statistics import (
     NO_CONTRAST,
@@ -22,7 +23,6 @@ from mazewm.claims.statistics import (
     share,
     wilson,
 )
-from mazewm.results import for_choosing
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def run(tmp_path, monkeypatch):
         for kind, (family, draw, activation) in KINDS.items():
             sae = random_sae(D_MODEL, N_LATENTS, activation, k=4)
             sae.save(folder / file_name(place, kind))
-            rows.append(SaeRow(place, kind, family, draw, activation, N_LATENTS, 4.0, 700))
+            rows.append(SaeRow(place, kind, family, draw, activation, N_LATENTS, 4.0, 0.01, 700))
     tables.write_rows(folder / "saes.parquet", SaeRow, rows)
     return run
 

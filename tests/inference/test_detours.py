@@ -10,13 +10,13 @@ from readers import Reader, never_back, solver, through_walls
 from toys import BRIDGE, HOOK, LADDER, batch, draw, drawing_of, walk_alone, wanderer
 
 from mazewm.inference.detours import DetourRow, Led, measure_detours
+from mazewm.inference.kinds import BACK, FREE, UNDISTURBED
 from mazewm.inference.rollout import ask_all, questions_of, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.inference.walkers import NearSighted
 from mazewm.io import tables
 from mazewm.maze.routes import NO_WAY
 from mazewm.maze.tokens import encode, encode_questions
-from mazewm.results import BACK, FREE, UNDISTURBED
 
 LOOP = draw("""
     O-o-T

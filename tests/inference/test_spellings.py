@@ -6,11 +6,11 @@ import pytest
 from readers import Reader, solver
 from toys import HOOK, LADDER, batch, tiny
 
+from mazewm.inference.kinds import BOTH, DIRECTIONS, ORDER
 from mazewm.inference.spellings import SpellingRow, measure_spellings, respelled
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.tokens import encode
-from mazewm.results import BOTH, DIRECTIONS, ORDER
 
 MAZES = batch(*[LADDER] * 4, *[HOOK] * 8)
 

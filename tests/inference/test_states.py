@@ -14,11 +14,11 @@ from mazewm.inference.continuations import (
     accepted_by,
     accepted_by_walker,
 )
+from mazewm.inference.kinds import CONNECTION, ORIGIN, SAME_STATE, SPELLING, TARGET
 from mazewm.inference.states import StateRow, compare, measure_states, pairs_of
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode_questions
-from mazewm.results import CONNECTION, ORIGIN, SAME_STATE, SPELLING, TARGET
 
 TREE = draw("""
     O-o-o

@@ -17,7 +17,6 @@ import pytest
 import yaml
 from torch import nn
 
-from mazewm.circuits import directions
 from mazewm.io import weights
 from mazewm.results import TABLES, table, table_file
 from mazewm.run import Run
@@ -155,9 +154,7 @@ class Copy:
             for name in TABLES:
                 table(run, name)
             there = set(run.artifacts.glob(f"*/{run.name}/*.parquet"))
-            assert len(directions.read(run)) > 0  # the one table that is not of ``results``
-            others = {run.folder("circuits") / directions.FILE}
-            assert there == {table_file(run, name) for name in TABLES} | others
+            assert there == {table_file(run, name) for name in TABLES}
 
     def check_results(self) -> None:
         """Every declared out and every table is there, every number in a JSON metric is finite, and

@@ -177,11 +177,12 @@ def test_trees_that_are_as_large_as_any_in_training_are_refused(monkeypatch, tmp
     run = Run("none", "all", 0, tmp_path)
     reading = ConsolidationParams.model_construct(n_mazes=23, tolerance=0.02, batch_size=11)
     writing = WritingParams(
-        n_mazes=5, n_per_connection=1, doses=[1.0], tolerance=0.02, batch_size=7
+        n_mazes=5, n_per_connection=1, n_carried=1, doses=[1.0], tolerance=0.02, batch_size=7
     )
     with pytest.raises(BadInput, match=r"validation.*: no tree to which a connection could be"):
         locating.locate(run, MODEL, reading, writing)
-    smaller = SimpleNamespace(train=largest, validation=planted_circuit.trees(23))
+    some = planted_circuit.trees(23)
+    smaller = SimpleNamespace(train=largest, validation=some, test=some)
     monkeypatch.setattr(Run, "mazes", lambda self, split: getattr(smaller, split))
     found = locating.locate(run, MODEL, reading, writing)
     assert found.locations.writing.layer == 0, "nothing reads what is written after the last layer"

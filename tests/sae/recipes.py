@@ -15,6 +15,7 @@ def recipe(**changes: object) -> SaeParams:
         "sparsities": [float(N_ACTIVE)],
         "prefixes": [0.25, 0.5, 1.0],
         "lr": 0.01,
+        "other_lrs": [0.003, 0.01],
     }
     values |= {
         "aux_weight": 0.03125,

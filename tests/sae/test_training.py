@@ -232,10 +232,10 @@ def test_nested_dictionaries_end_with_the_whole():
 def test_the_other_architectures():
     params = recipe(activation="batch_topk")
     assert params.other_activations() == ["relu", "topk", "matryoshka"]
-    assert params.with_activation("relu").activation == "relu"
-    assert params.with_activation("relu").model_dump() == params.model_dump() | {
-        "activation": "relu"
-    }
+    changed = {"activation": "relu", "lr": 0.5}
+    assert params.recipe("relu", 0.5).model_dump() == params.model_dump() | changed
+    assert params.lrs_of("batch_topk") == params.lrs_of("relu") == [params.lr]
+    assert params.lrs_of("matryoshka") == params.other_lrs
 
 
 def test_k_must_be_whole():
