@@ -15,6 +15,7 @@ from circuits import planted_circuit
 from planted_edits import MOST, WRITING, ledger, pairs
 from planted_frame import holding, writing
 from planted_paths import (
+    READ_ALIKE,
     binding_rows,
     carried_rows,
     circuit_rows,
@@ -657,7 +658,7 @@ def run_tables(
         "edges": edge_rows(),
         "circuit": circuit_rows(),
         "predictions": prediction_rows({"binding": 0.9, "others": 0.5, "token": 0.1}, here),
-        "readers": reader_rows({"latents_16": 0.9, "random_direction": 0.3}, here),
+        "readers": reader_rows(READ_ALIKE, here),
         "ledger": book,
         "pairs": pairs(book),
         "frontier": frontier_rows(place),

@@ -8,6 +8,13 @@ import pandas as pd
 from mazewm.circuits.edges import EDGES, LAST, N_RANDOM, NODES, name_of
 from mazewm.claims.circuits import RANDOM
 
+# how well what is read of a change agrees with what is read of the token
+READ_ALIKE = {
+    "latents_16": 0.9,
+    "other_latents_16": 0.2,
+    "frozen_decoder_16": 0.25,
+    "random_direction": 0.3,
+}
 PATH = (("own c1", "own c2"), ("own c2", "last path"))
 N_PAIRS = 40
 

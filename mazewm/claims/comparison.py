@@ -31,6 +31,7 @@ TABLES = (
     "held",
     "consolidation",
     "writing",
+    "carried",
     "features",
     "singles",
     "boards",

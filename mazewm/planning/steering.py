@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -310,8 +309,3 @@ class Reader:
 def _after_origin(forks: Forks, cells: np.ndarray) -> np.ndarray:
     """The rollout with the given origin put before it."""
     return np.concatenate([forks.mazes.origin[:, None], cells], axis=1)
-
-
-def write(path: Path, rows: pd.DataFrame) -> None:
-    """Write rows of SteerRow to a parquet file."""
-    tables.write(path, SteerRow, {name: rows[name].tolist() for name in rows.columns})

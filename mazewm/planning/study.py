@@ -20,7 +20,7 @@ from mazewm.planning.frame_writing import FrameRow, FrameWriting
 from mazewm.planning.params import PlanningParams
 from mazewm.planning.probes import Directions, FactProbes
 from mazewm.planning.reading import FRAME, LAST, read
-from mazewm.planning.steering import Steering, Where
+from mazewm.planning.steering import Steering, SteerRow, Where
 from mazewm.planning.whole import Arrows, WholeProbes
 from mazewm.run import Run
 
@@ -40,7 +40,7 @@ class Planning:
     def write(self, folder: Path) -> None:
         """Write each table to a file of its name."""
         errors.write_rows(folder / "probes.parquet", ProbeRow, self.probes)
-        steering.write(folder / "steering.parquet", self.steering)
+        errors.write_rows(folder / "steering.parquet", SteerRow, self.steering)
         errors.write_rows(folder / "whole.parquet", ProbeRow, self.whole)
         tables.write_rows(folder / "frame.parquet", FrameRow, self.frame)
 

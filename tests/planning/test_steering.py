@@ -17,7 +17,7 @@ from mazewm.io import tables
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.planning import steering
+from mazewm.planning import errors, steering
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import Directions
 from mazewm.planning.reading import LAST
@@ -256,7 +256,7 @@ def test_place_and_doses_are_chosen_on_validation_forks_that_were_solved():
 
 def test_rows_go_to_disk_and_back(tmp_path):
     rows = steered("later")
-    steering.write(tmp_path / "steering.parquet", rows)
+    errors.write_rows(tmp_path / "steering.parquet", SteerRow, rows)
     again = tables.read(tmp_path / "steering.parquet", SteerRow)
     assert len(again) == len(rows) and [list(cells) for cells in again.measured] == [
         list(cells) for cells in rows.measured
