@@ -95,7 +95,6 @@ ALL_SCALES = {
     "interventions.set_sizes": [1],
     "interventions.doses": [4.0],
     "writing.doses": [4.0],
-    "planning.twin_doses": [4.0],
     "encodings": ["learned"],
     "objectives": ["all"],
     "results": "metrics/paper",
