@@ -39,6 +39,7 @@ FEWEST = {
     "interventions.doses": [1.0],
     "planning.penalties": [1.0],
     "planning.doses": [2.0],
+    "planning.twin_doses": [4.0],
 }
 
 

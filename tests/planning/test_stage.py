@@ -1,5 +1,5 @@
-"""The stage on small generated mazes: all tables are written, with every readout, fact and
-method.
+"""The stage on small generated mazes, run once: all tables are written, with every readout, fact
+and method.
 """
 
 from types import SimpleNamespace
@@ -33,12 +33,12 @@ scales:
 """
 
 
-@pytest.fixture
-def written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = Run.named("rotary-all-3")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planning")
+    run = Run.named("rotary-all-3", folder / "artifacts")
     run.weights.parent.mkdir(parents=True)
-    (tmp_path / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(PARAMS)
     full = FAMILY.model_copy(update={"min_cells": 16, "max_cells": 16})
     params = MazeParams(
         world="all",
@@ -61,8 +61,10 @@ def written(tmp_path, monkeypatch):
     app.command()(main)
     # a random model solves nothing, and then nothing could be chosen
     all_solved = lambda mazes, cells: SimpleNamespace(solved=np.ones(len(mazes), bool))  # noqa: E731
-    monkeypatch.setattr(steering, "judge", all_solved)
-    assert CliRunner().invoke(app, [run.name], catch_exceptions=False).exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(steering, "judge", all_solved)
+        assert CliRunner().invoke(app, [run.name], catch_exceptions=False).exit_code == 0
     return run
 
 
