@@ -149,10 +149,10 @@ def geometry_of(directions: pd.DataFrame) -> Numbers:
 
 
 def latents_needed(features: pd.DataFrame) -> Numbers:
-    """The share of all connections that are detected, and the latents per connection of them all;
+    """The latents per connection, of all connections, with the share that is detected beside it;
     from the trees of the read site's latents."""
     needed = latents_of_all(features)
-    numbers = {"share_detected": (needed <= MOST_UNITS).astype(float), "latents_needed": needed}
+    numbers = {"latents_needed": needed, "share_detected": (needed <= MOST_UNITS).astype(float)}
     found = Numbers()
     for name, each in numbers.items():
         mean = contrast([Ratio(each, np.ones(len(each)))], [], needed.index)

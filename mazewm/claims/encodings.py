@@ -54,10 +54,7 @@ CODE: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "C7e": (
         "encodings change how many latents a connection takes",
-        {
-            "share_detected": "share of connections detected",
-            "latents_needed": f"latents per connection (undetected: {MOST_UNITS + 1})",
-        },
+        {"latents_needed": f"latents per connection (undetected: {MOST_UNITS + 1})"},
     ),
 }
 GEOMETRY = "C7f"

@@ -96,13 +96,13 @@ def test_a_run_without_a_number_does_not_count():
 def runs_of(detected, units):
     """The numbers of ten runs from trees of ten connections. By encoding, how many connections are
     detected, and how many latents each of those takes; one connection takes one more in every other
-    seed, and in another of three seeds one more is lost."""
+    seed, and in two seeds one more is lost. These are not the same seeds of both encodings."""
     rows = {}
-    for encoding in ("learned", "rotary"):
+    for shift, encoding in enumerate(("learned", "rotary")):
         for seed in range(5):
-            n = detected[encoding] - (seed % 3 == 1)
+            n = detected[encoding] - ((seed + shift) % 3 == 1)
             best = np.where(np.arange(10) < n, 0.9, 0.4)
-            asked = [range(units[encoding] + (e == 0 and seed % 2)) for e in range(10)]
+            asked = [range(units[encoding] + (e == 0 and (seed + shift) % 2)) for e in range(10)]
             trees = pd.DataFrame({"connection": range(10), "mcc_chosen": best, "units": asked})
             found = latents_needed(trees)
             rows[encoding, seed] = {key: one["value"] for key, one in found.items()}
@@ -111,19 +111,19 @@ def runs_of(detected, units):
 
 
 def test_connections_that_are_lost_count_as_latents_do():
-    """An encoding that loses half of its connections does not look as if it needed few latents for
-    each of them, and the one that needs more for each is still found."""
+    """An encoding that loses half of its connections does not look as if it needed no more latents
+    than another, and one that needs more for each is still found."""
     same, fewer = {"learned": 9, "rotary": 9}, {"learned": 9, "rotary": 4}
     two, four = {"learned": 2, "rotary": 2}, {"learned": 2, "rotary": 4}
     lost = encodings_differ("C7e", runs_of(fewer, two))
     assert verdict_of(lost) == "supported"
     means = runs_of(fewer, two).groupby("encoding").latents_needed.mean()
-    assert means["rotary"] - means["learned"] == pytest.approx(5 * (8 - 2) / 10)
+    assert means["rotary"] - means["learned"] == pytest.approx(5 * (8 - 2) / 10 + 0.02)
     more = encodings_differ("C7e", runs_of(same, four))
     assert verdict_of(more) == "supported"
     assert more.claim.measure.startswith("latents per connection (undetected: 8): rotary - learned")
     shares = runs_of(same, four).groupby("encoding").share_detected.mean()
-    assert shares["learned"] == shares["rotary"] == pytest.approx(0.86)
+    assert shares.to_numpy() == pytest.approx(0.86)
     neither = encodings_differ("C7e", runs_of(same, two))
     assert verdict_of(neither) == "undecided" and neither.claim.p_above > 0.2
 
