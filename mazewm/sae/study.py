@@ -37,10 +37,11 @@ from mazewm.sae.params import Activation, Point, SaeParams
 from mazewm.sae.penalty import penalty_for
 from mazewm.sae.quality import DescriptionRow, SpliceRow
 from mazewm.sae.stability import StabilityRow, compare
+from mazewm.sae.sweep import Detector
 
 # Makes a Detector, which measures how well latents identify each connection, from validation tokens
 # of one class.
-DetectorOf = Callable[[Activations, TokenClass], sweep.Detector]
+DetectorOf = Callable[[Activations, TokenClass], Detector]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _AtPlace:
             model, self.place, mean, seed_of("sweep", run), params.rollout_batch_size
         )
 
-    def sweep(self, detect: sweep.Detector, mazes: Mazes, fits: Progress) -> list[FrontierRow]:
+    def sweep(self, detect: Detector, mazes: Mazes, fits: Progress) -> list[FrontierRow]:
         """Sweep over all points: one row for each, with the operating point marked."""
         rows = []
         for row in sweep.sweep(
@@ -131,7 +132,7 @@ class _AtPlace:
             "spliced"
         )
 
-    def more(self, chosen: FrontierRow, detect: sweep.Detector, to: _Output) -> None:
+    def more(self, chosen: FrontierRow, detect: Detector, to: _Output) -> None:
         """Train and save more seeds of the SAE at the operating point, more draws of the control
         with a random decoder, and an SAE of each other architecture, at the learning rate at which
         its latents identify connections best on validation mazes."""
@@ -171,7 +172,7 @@ class _AtPlace:
         point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
         return training.train(values, recipe, point, seed, row.n_samples, row.family == FROZEN)
 
-    def _mcc(self, sae: SparseAutoencoder, detect: sweep.Detector) -> float:
+    def _mcc(self, sae: SparseAutoencoder, detect: Detector) -> float:
         """How well its latents identify connections on validation mazes."""
         return float(np.mean(detect.mcc(quality.latents_of(sae, self.validation.values))))
 
