@@ -50,7 +50,7 @@ class Origin:
 
     model: str
     place: Place
-    kind: str = TRAINED
+    kind: str
 
 
 def sae_config(sae: SparseAutoencoder, origin: Origin) -> dict[str, Any]:

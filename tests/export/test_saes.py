@@ -54,7 +54,7 @@ def test_every_latent_has_the_threshold(run, tmp_path):
 
 def test_the_configuration_says_whose_values_are_read(run, tmp_path):
     sae = saes.sae_of(run, SITE.place, TRAINED)
-    saes.export_sae(sae, saes.Origin(run.name, Place(1, Site.MLP_POST)), tmp_path / "sae")
+    saes.export_sae(sae, saes.Origin(run.name, Place(1, Site.MLP_POST), TRAINED), tmp_path / "sae")
     found = json.loads((tmp_path / "sae" / saes.CONFIG).read_text())
     assert (found["architecture"], found["k"], found["d_in"]) == ("topk", 5, 30)
     assert found["metadata"]["hook_name"] == "blocks.1.mlp.hook_post"
@@ -74,5 +74,5 @@ def test_an_sae_that_is_not_there_is_refused_with_those_that_are(run):
 def test_a_place_inside_attention_is_refused_before_anything_is_written(run, tmp_path):
     sae = saes.sae_of(run, SITE.place, TRAINED)
     with pytest.raises(BadInput, match="^place: expected one of the sites"):
-        saes.export_sae(sae, saes.Origin(run.name, Place(0, Site.Z)), tmp_path / "sae")
+        saes.export_sae(sae, saes.Origin(run.name, Place(0, Site.Z), TRAINED), tmp_path / "sae")
     assert not list(tmp_path.iterdir())
