@@ -33,6 +33,7 @@ ROOMS = (
     "claims",
     "figures",
     "loaded",
+    "export",
     "stages",
 )
 MAX_LINES = 330

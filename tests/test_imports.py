@@ -145,6 +145,7 @@ def all_digests(root):
 
 
 ROOMS = sorted(path.parent.name for path in (ROOT / "mazewm").glob("*/__init__.py"))
+BESIDE = ("export",)  # has commands of its own, which no stage needs
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -160,7 +161,10 @@ def test_a_changed_line_reaches_those_that_import_it_and_a_comment_no_one(copy, 
         after = all_digests(copy)
         importing = {stage for stage in STAGES if f"{module} " in before[stage]}
         assert {stage for stage in STAGES if after[stage] != before[stage]} == importing
-        assert importing, f"{module}: no stage imports it"
+        if room in BESIDE:
+            assert not importing, f"{module}: {sorted(importing)} would run again with it"
+        else:
+            assert importing, f"{module}: no stage imports it"
         path.write_text(text)
 
 
