@@ -23,7 +23,8 @@ STATEMENTS = {
     "is nearer to the target",
 }
 MODEL_FREE = ("input", "input_pairs")  # probes of the maze itself, without a model
-STEERED, CONTROLS = "given_target", ("shuffled_labels", "other_units", "random_direction")
+STEERED = "given_target"
+CONTROLS = ("shuffled_labels", "other_units", "other_units_given_target", "random_direction")
 HARD = "later"  # forks after the next step, which no edit of the next token's logits can reach
 
 

@@ -40,6 +40,7 @@ STEERED = (
     "mean_difference",
     "probe",
     "other_units",
+    "other_units_given_target",
     "shuffled_labels",
     "random_direction",
 )

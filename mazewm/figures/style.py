@@ -72,6 +72,7 @@ METHODS = {
     "other_connection": Look("control: another connection's latents", ORANGE, "X", "--"),
     "other_latents": Look("control: other latents of the token", ORANGE, "X", "--"),
     "other_units": Look("control: another cell's or connection's", ORANGE, "X", "--"),
+    "other_units_given_target": Look("control: the same, given the target", SKY, "P", "--"),
     "random_latents": Look("control: random latents", VERMILION, "<", "--"),
     "random_direction": Look("control: random direction", GREY, ">", "--"),
     "frozen_decoder": Look("control: SAE of random directions", GREY, ">", "--"),

@@ -12,7 +12,8 @@ All methods add a vector of the same length, ``dose`` times that of the mean dif
 they differ in direction only. Methods: ``probe``; the baselines ``mean_difference`` and
 ``given_target`` (the mean difference among mazes with equal targets, which carries no information
 about where the target is); the controls ``shuffled_labels`` (a probe fitted on these),
-``other_units`` (``given_target`` of two other cells or connections) and ``random_direction``.
+``other_units`` and ``other_units_given_target`` (``mean_difference`` and ``given_target`` of two
+other cells or connections) and ``random_direction``.
 
 Where: ``target`` (the tokens ``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first
 token of the path). Only an edit at the first token of the path can affect the next token without
@@ -52,7 +53,11 @@ from mazewm.planning.reading import LAST
 
 WHERE = {"target": (0, 1), "origin": (2, 3)}  # indices into LAST
 STEERED = "given_target"
-OTHERS = ("mean_difference", "probe", "shuffled_labels", "other_units", "random_direction")
+OF_OTHER_UNITS = {
+    "other_units": "mean_difference",
+    "other_units_given_target": "given_target",
+}  # control -> direction
+OTHERS = ("mean_difference", "probe", "shuffled_labels", *OF_OTHER_UNITS, "random_direction")
 
 
 @dataclass(frozen=True)
@@ -235,16 +240,10 @@ def deltas(
         elif condition.method == "mean_difference":
             arrow = own
         else:
-            table = unit_length(
-                here.given_target
-                if condition.method == "other_units"
-                else getattr(here, condition.method)
-            )
-            pair = (
-                _other_pair(here.is_known, to, away, rng)
-                if condition.method == "other_units"
-                else (to, away)
-            )
+            is_other = condition.method in OF_OTHER_UNITS
+            kind = OF_OTHER_UNITS.get(condition.method, condition.method)
+            table = unit_length(getattr(here, kind))
+            pair = _other_pair(here.is_known, to, away, rng) if is_other else (to, away)
             arrow = to_sign * table[pair[0]] - away_sign * table[pair[1]]
         parts.append(
             condition.dose * unit_length(arrow) * np.linalg.norm(own, axis=1, keepdims=True)

@@ -21,7 +21,15 @@ from mazewm.planning import errors, steering
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import Directions
 from mazewm.planning.reading import LAST
-from mazewm.planning.steering import OTHERS, STEERED, Condition, Reader, Steering, SteerRow
+from mazewm.planning.steering import (
+    OF_OTHER_UNITS,
+    OTHERS,
+    STEERED,
+    Condition,
+    Reader,
+    Steering,
+    SteerRow,
+)
 
 METHODS = (STEERED, *OTHERS)
 
@@ -73,15 +81,14 @@ def steered(situation: str, split: str = "test", dose: float = 1.5) -> pd.DataFr
 def test_the_next_cell_follows_its_direction_and_no_control():
     rows = steered("first")
     # examples, facts, methods; depths 1 and 2 at the origin, 1 at the target
-    assert len(rows) == 5 * 2 * 6 * (2 + 1)
+    assert len(rows) == 5 * 2 * 7 * (2 + 1)
     assert rows.solved_before.all() and set(rows.fact) == {"distance", "on_path"}
     went = rows.groupby(["where", "method"]).goes_as_predicted.mean().unstack()
     assert (went.loc["origin", ["probe", "mean_difference", "given_target"]] == 1).all()
-    assert (went.loc["origin", ["shuffled_labels", "other_units", "random_direction"]] == 0).all()
+    controls = ["shuffled_labels", *OF_OTHER_UNITS, "random_direction"]
+    assert (went.loc["origin", controls] == 0).all()
     assert (went.loc["target"] == 0).all()
-    kept = rows[
-        (rows["where"] == "target") | rows.method.isin(["shuffled_labels", "random_direction"])
-    ]
+    kept = rows[(rows["where"] == "target") | (rows.method == "shuffled_labels")]
     assert kept.keeps_original.all() and [list(cells) for cells in kept.measured] == [[4]] * len(
         kept
     )
