@@ -42,7 +42,7 @@ def _read(axis: Axes, rows: pd.DataFrame, run: str) -> None:
     axis.set_xticks(range(table.shape[1]), [str(depth) for depth in table.columns])
     best = rows[rows.readout != "model"].groupby("readout").value.max()
     axis.set_title(
-        f"{run}: explained variance of “connected” (n = {int(own.n.max()):,} mazes)\n"
+        f"{run}: explained variance of “connected” (n = {int(own.n.max()):,} connection sets)\n"
         f"from how often each cell is mentioned: linear {best['mentions']:.2f}, boosted trees "
         f"{best['mentions_boosted']:.2f}; untrained model {best['untrained_model']:.2f}"
     )
