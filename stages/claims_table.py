@@ -69,7 +69,8 @@ def main() -> None:
         console.print(table)
     console.print(
         f"Claims, with what each value measures: {results}/claims.json\nMetrics: "
-        f"{results}/summary.json\nPictures: {results}/figures/"
+        f"{results}/summary.json\nPictures: {results}/figures/\nAll on one page: {results}/"
+        "report.html"
     )
 
 

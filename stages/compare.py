@@ -1,5 +1,5 @@
-"""Stage compare: the metrics of all runs in params.yaml -> their summary, claims, curves and
-figures.
+"""Stage compare: the metrics of all runs in params.yaml -> their summary, claims, curves, figures,
+and a page with all of these.
 """
 
 from pathlib import Path
@@ -15,9 +15,11 @@ from mazewm.run import Run
 from stages.command import Folder, command
 
 
-class RunsParams(Params):
-    """The encodings, objectives and seeds of params.yaml, whose combinations are the runs."""
+class StudyParams(Params):
+    """The scale of params.yaml, and the encodings, objectives and seeds whose combinations are the
+    runs."""
 
+    scale: str
     encodings: Annotated[list[str], Field(min_length=1)]
     objectives: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
@@ -33,13 +35,15 @@ def main(results: Folder) -> None:
     other runs in these folders."""
     from mazewm.claims import compare
     from mazewm.figures import draw_comparison
+    from mazewm.report import render
 
     content = read_yaml(Path("params.yaml"))
-    wanted = check(
-        RunsParams,
-        {name: content[name] for name in RunsParams.model_fields if name in content},
+    study = check(
+        StudyParams,
+        {name: content[name] for name in StudyParams.model_fields if name in content},
         "params.yaml",
-    ).runs()
+    )
+    wanted = study.runs()
     for run in wanted:
         if not (path := results / "runs" / f"{run.name}.json").exists():
             raise BadInput(
@@ -52,12 +56,14 @@ def main(results: Folder) -> None:
     with files.replacing(results / "curves") as folder:
         for name, frame in (compared.curves | between).items():
             frame.to_csv(folder / f"{name}.csv", index=False)
-    progress("pictures", 1)
+    progress("pictures", 1, share=0.3)
     with files.replacing(results / "figures" / "comparison") as folder:
         draw_comparison(folder, compared)
     files.write_json(results / "claims.json", compared.claims)
     files.write_json(results / "summary.json", compared.summary)
-    console.print(f"{len(wanted)} runs compared; pictures are in {results / 'figures'}")
+    progress("page", 1)
+    files.write_text(results / "report.html", render(results, study.scale))
+    console.print(f"{len(wanted)} runs compared; the page is {results / 'report.html'}")
 
 
 if __name__ == "__main__":

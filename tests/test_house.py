@@ -32,6 +32,7 @@ ROOMS = (
     "results",
     "claims",
     "figures",
+    "report",
     "loaded",
     "export",
     "stages",

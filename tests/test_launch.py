@@ -167,7 +167,7 @@ def test_runs_go_side_by_side_and_nothing_runs_twice(project):
     }
     for stage in ("train", "probe"):
         assert f"a-0: {stage} took " in said and f"b-0: {stage} took " in said
-    assert "Pictures: metrics/figures/" in said
+    assert "Pictures: metrics/figures/" in said and "page: metrics/report.html" in said
     assert re.search(r"time by the clock.*shared.*a-0.*b-0.*together", said)
     times = json.loads((project.folder / "artifacts/logs/times.json").read_text())
     assert {name: set(seconds) for name, seconds in times.items()} == {

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -118,15 +119,45 @@ def test_a_stage_depends_on_its_digest_and_on_no_other_code(stage):
         if not dep.startswith(("artifacts/", "${results}/")) or dep.startswith("artifacts/code/")
     ]
     assert code == (
-        ["mazewm", "stages"] if stage == "digest_code" else [f"artifacts/code/{stage}.txt"]
+        ["mazewm", "stages"]
+        if stage == "digest_code"
+        else [f"artifacts/code/{stage}.txt", *templates_of(stage)]
     )
+
+
+def templates_of(stage: str) -> list[str]:
+    """The files of the packages of a stage's modules that are read and not imported, so that their
+    text is in no digest. (``py.typed`` is for type checkers.)"""
+    folders = {Path(file).parent for file in code_of(stage)}
+    there = [path for folder in folders for path in (ROOT / folder).iterdir() if path.is_file()]
+    return sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in there
+        if path.suffix not in (".py", ".pyc") and path.name != "py.typed"
+    )
+
+
+def test_the_page_is_written_anew_when_its_template_changes():
+    assert templates_of("compare") == ["mazewm/report/page.html.j2"]
+    assert templates_of("score") == []
+
+
+def test_templates_are_part_of_the_package():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packaged = {
+        path.relative_to(ROOT).as_posix()
+        for package, patterns in wanted["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    assert set(templates_of("compare")) <= packaged
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_other_deps_are_outs(stage):
     outs = [part for entry in STAGES.values() for part in outs_of(entry)]
     for dep in STAGES[stage].get("deps", []):
-        if dep in imports.PACKAGES:
+        if dep in imports.PACKAGES or dep in templates_of(stage):
             continue
         made = any(
             dep == out or dep.startswith(out + "/") or out.startswith(dep + "/") for out in outs
