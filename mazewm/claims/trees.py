@@ -24,8 +24,8 @@ def latents_per_connection(rows: pd.DataFrame) -> pd.Series:
 
 
 def latents_of_all(rows: pd.DataFrame) -> pd.Series:
-    """The same for every connection that has trees. Of one that is not detected it is only known
-    that it takes more latents than any tree asks; it counts as one more than MOST_UNITS. So a mean
+    """The same for every connection that has trees. One that is not detected takes more
+    latents than the trees that were tried ask; it counts as one more than MOST_UNITS. So a mean
     over connections is a restricted mean, and does not fall when those that take many are lost.
 
     >>> trees = {"connection": [0, 1], "mcc_chosen": [0.9, 0.3], "units": [[7], [7]]}

@@ -16,7 +16,7 @@ from mazewm.planning.facts import Fact
 from mazewm.planning.fitting import units, usual
 
 MENTIONS, BOOSTED = "mentions", "mentions_boosted"
-N_TREES = 200  # of the boosted reader of a connection
+N_TREES = 200  # at most, of the boosted reader of a connection; with many mazes it stops early
 MOST_MENTIONS = 4  # a cell has at most four neighbours
 
 
