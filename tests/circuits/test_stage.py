@@ -9,12 +9,15 @@ from typer.testing import CliRunner
 
 from mazewm.circuits import tracing
 from mazewm.features.ranking import LatentRow
+from mazewm.inference.subject import Subject
 from mazewm.io import tables
+from mazewm.localize.activations import Wanted, cache
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
 from mazewm.maze import mazes
 from mazewm.maze.tokens import TokenClass
 from mazewm.results import table
 from mazewm.run import Run
+from mazewm.sae.files import FROZEN, TRAINED, file_name
 from stages.trace_circuits import main
 
 matplotlib.use("Agg")
@@ -38,8 +41,12 @@ def traced(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(PARAMS)
     mazes.write(run.maze_file("test"), toy.trees(47))
     mazes.write(run.maze_file("validation"), toy.trees(97, seed=3))
-    toy.planted().save(run.weights)
-    toy.planted_sae().save(run.folder("saes") / "0.resid_post.safetensors")
+    model, validation = toy.planted(), run.mazes("validation")
+    model.save(run.weights)
+    for kind in (TRAINED, FROZEN):
+        toy.planted_sae().save(run.folder("saes") / file_name(C2.place, kind))
+    cached = run.folder("activations") / "trained" / "validation"
+    cache(cached, Subject(model, validation, 0, 17), Wanted([C2.place], [TokenClass.C2]))
     Locations(C2, WritingSite(0, (";",), TokenClass.C2)).save(run.folder("activations"))
     rows = [
         LatentRow(str(site), e, 0, latent, 0.5, 0.0, 1.0)
