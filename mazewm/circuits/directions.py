@@ -43,7 +43,7 @@ def directions_at(subject: Subject, site: Location, split: str) -> list[Directio
     """The mean difference of every connection at a site, over all of the subject's mazes and over
     each of HALVES and PARTS; and the sum of the embeddings of its two cells. Tokens are early up to
     the median position, as in docs/science.md#transfer."""
-    x, connection, place, maze = labelled_at(subject, site)
+    x, connection, place, maze = labelled_at(subject, [site])[site]
     parts = {WHOLE: np.arange(len(x))}
     for names, is_in_first in ((HALVES, maze % 2 == 0), (PARTS, place <= np.median(place))):
         parts |= {names[0]: np.flatnonzero(is_in_first), names[1]: np.flatnonzero(~is_in_first)}

@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.choosing import for_choosing
 from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
 from mazewm.circuits.streams import Open, Streams
 from mazewm.circuits.writable import Units, Writable
@@ -183,13 +184,10 @@ def measure_readers(
 
 def _best(rows: Sequence[ReaderRow], ways: Sequence[_Way]) -> list[_Way]:
     """Of the ways of each name, the one whose dose brings the metric lowest on validation mazes."""
-    sums = {way: 0.0 for way in ways}
-    by_key = {(way.name, way.dose): way for way in ways}
-    for row in rows:
-        sums[by_key[row.written, row.dose]] += row.metric
+    tried = for_choosing(tables.frame(rows, ReaderRow)).groupby(["written", "dose"]).metric.sum()
     best = dict[str, _Way]()
     for way in ways:
-        if way.name not in best or sums[way] < sums[best[way.name]]:
+        if way.name not in best or tried[way.name, way.dose] < tried[way.name, best[way.name].dose]:
             best[way.name] = way
     return list(best.values())
 

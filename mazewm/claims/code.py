@@ -17,13 +17,12 @@ from mazewm.claims.edits import selectivity
 from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate, rounded
 from mazewm.claims.trees import MOST_UNITS, latents_of_all
 from mazewm.localize.locations import Location
-from mazewm.localize.selectivity import selectivities
+from mazewm.localize.selectivity import COUNTS, selectivities
 from mazewm.maze.tokens import TokenClass
 
 # Names of the tokens in keys of metrics.
 KEYS = {TokenClass.CONNECTOR: "connector", TokenClass.C2: "c2", TokenClass.DELIMITER: "delimiter"}
 BOUND = {token: f"brought_to_{KEYS[token]}" for token in COMPARED}
-COUNTS = ("n_affected", "n_hit", "n_unaffected", "n_spill")
 AT_DELIMITER = "share_at_delimiter"
 Numbers = dict[str, dict[str, float]]
 

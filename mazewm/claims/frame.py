@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from mazewm.choosing import CHOOSING, for_choosing
+from mazewm.choosing import CHOOSING
 from mazewm.claims import explained
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
 from mazewm.claims.explained import best_place
 from mazewm.claims.statistics import contrast, rounded
-from mazewm.localize.selectivity import selectivities
+from mazewm.localize.selectivity import totals
 from mazewm.planning.frame_writing import OWN, RANDOM
 from mazewm.planning.inputs import NO_DEPTH, NO_TOKEN
 from mazewm.planning.mentions import BOOSTED, MENTIONS
@@ -77,9 +77,8 @@ def writes_there(frame: pd.DataFrame) -> Claim:
     mine = frame[(frame.split == CHOOSING) & (frame.method == OWN)]
     if mine.empty or not (frame.split == "test").any() or not mine.n_affected.sum():
         return unmeasured("C2d", statement, measure, "no question tells the twins apart")
-    names = ["n_affected", "n_hit", "n_unaffected", "n_spill"]
-    sums = for_choosing(mine).groupby(["tokens", "depth", "dose"], sort=False)[names].sum()
-    tokens = str(selectivities(sums).selectivity.idxmax()[0])
+    sums = totals(mine, ["tokens", "depth", "dose"])
+    tokens = str(sums.tokens[sums.selectivity.idxmax()])
     own = _written(frame, tokens, OWN)
     walker = own.assign(n_hit=own.blind, n_unaffected=1, n_spill=0)
     others = {

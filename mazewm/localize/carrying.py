@@ -22,7 +22,7 @@ from mazewm.io import tables
 from mazewm.localize.directions import mean_differences
 from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import LIST_END, WritingSite
-from mazewm.localize.selectivity import selectivities
+from mazewm.localize.selectivity import totals
 from mazewm.localize.writing import write_at
 from mazewm.maze.tokens import TOKENS_PER_CONNECTION, connection_positions
 
@@ -55,7 +55,7 @@ class Halved(NamedTuple):
     @classmethod
     def of(cls, subject: Subject, site: WritingSite) -> "Halved":
         """From the tokens at which the site's directions are read."""
-        tokens = labelled_at(subject, site.source)
+        tokens = labelled_at(subject, [site.source])[site.source]
         middle, n = float(np.median(tokens.position)), subject.mazes.grid.n_connections
         is_early = tokens.position <= middle
         arrows = {
@@ -123,9 +123,7 @@ class Carrying:
 
 
 def _best_doses(tried: list[CarriedRow]) -> dict[str, float]:
-    """For each half, the dose with the highest selectivity; the smallest of equal ones."""
-    names = ["n_affected", "n_hit", "n_unaffected", "n_spill"]
-    rows = tables.frame(tried, CarriedRow)
-    sums = selectivities(rows.groupby(["written_at", "dose"])[names].sum().reset_index())
+    """For each half, the dose with the highest selectivity; the first of equal ones."""
+    sums = totals(tables.frame(tried, CarriedRow), ["written_at", "dose"])
     best = sums.loc[sums.groupby("written_at").selectivity.idxmax()]
     return {str(row.written_at): float(row.dose) for row in best.itertuples()}

@@ -1,6 +1,7 @@
 """What a model holds at the tokens of one class, each with the connection that it helps to
 encode."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +21,17 @@ class Labelled(NamedTuple):
     maze: Int[np.ndarray, " token"]  # by its index
 
 
-def labelled_at(subject: Subject, location: Location) -> Labelled:
-    """All tokens of the subject's mazes at a location."""
-    parts = list[Labelled]()
-    for recorded in subject.record([location.place]):
-        at = connection_positions(recorded.encoded.n_connections, location.token_class)
-        values = recorded.values[location.place][:, at].flatten(0, 1).float().cpu().numpy()
-        n_mazes = len(recorded.mazes)
-        position, maze = np.tile(at, n_mazes), np.repeat(recorded.mazes, len(at))
-        parts.append(Labelled(values, recorded.encoded.order.ravel(), position, maze))
-    return Labelled(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+def labelled_at(subject: Subject, locations: Sequence[Location]) -> dict[Location, Labelled]:
+    """All tokens of the subject's mazes at each of the locations, which are read in one pass."""
+    parts: dict[Location, list[Labelled]] = {location: [] for location in locations}
+    for recorded in subject.record({location.place for location in locations}):
+        n_mazes, labels = len(recorded.mazes), recorded.encoded.order.ravel()
+        for location, found in parts.items():
+            at = connection_positions(recorded.encoded.n_connections, location.token_class)
+            values = recorded.values[location.place][:, at].flatten(0, 1).float().cpu().numpy()
+            position, maze = np.tile(at, n_mazes), np.repeat(recorded.mazes, len(at))
+            found.append(Labelled(values, labels, position, maze))
+    return {
+        location: Labelled(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+        for location, found in parts.items()
+    }

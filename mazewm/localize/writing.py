@@ -34,9 +34,10 @@ from mazewm.io.params import Params
 from mazewm.io.progress import progress
 from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.directions import mean_differences
+from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import LIST_END, Location, WritingSite
-from mazewm.localize.selectivity import selectivities
-from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass, connection_positions
+from mazewm.localize.selectivity import COUNTS, selectivities
+from mazewm.maze.tokens import CONNECTION_CLASSES, TokenClass
 from mazewm.model.sites import Place, Site
 
 TYPICAL = 8  # connections of a list, for which tokens are counted
@@ -87,19 +88,10 @@ Arrows = Mapping[Location, Float[np.ndarray, "connection d_model"]]
 
 def arrows_of(subject: Subject, sources: list[Location]) -> Arrows:
     """The mean difference of every connection at each of the locations."""
-    values: dict[Location, list[np.ndarray]] = {source: [] for source in sources}
-    labels = []
-    for recorded in subject.record({source.place for source in sources}):
-        labels.append(recorded.encoded.order.ravel())
-        for source in sources:
-            at = connection_positions(recorded.encoded.n_connections, source.token_class)
-            values[source].append(
-                recorded.values[source.place][:, at].flatten(0, 1).float().cpu().numpy()
-            )
-    connection, n = np.concatenate(labels), subject.mazes.grid.n_connections
+    n = subject.mazes.grid.n_connections
     return {
-        source: mean_differences(np.concatenate(parts), connection, n)
-        for source, parts in values.items()
+        source: mean_differences(tokens.values, tokens.connection, n)
+        for source, tokens in labelled_at(subject, sources).items()
     }
 
 
@@ -122,8 +114,7 @@ def write_everywhere(
         for source in known
         for tokens in TOKENS
     ]
-    names = ("n_affected", "n_hit", "n_unaffected", "n_spill")
-    total = {(site, dose): np.zeros(len(names), int) for site in sites for dose in doses}
+    total = {(site, dose): np.zeros(len(COUNTS), int) for site in sites for dose in doses}
     rng = subject.rng("writing: lists")
     tried = progress("looking for where connections are written", len(twins), share=0.35)
     for index in twins.batches(subject.batch):
@@ -131,7 +122,7 @@ def write_everywhere(
         for site, dose in total:
             at = site.positions(trial.lists.n_connections)
             counts = write_at(trial, site.layer, at, dose * known[site.source])
-            total[site, dose] += [int(getattr(counts, name).sum()) for name in names]
+            total[site, dose] += [int(getattr(counts, name).sum()) for name in COUNTS]
         tried.update(tried.done + len(index))
     return [
         WritingRow(
@@ -139,7 +130,7 @@ def write_everywhere(
             " and ".join(site.tokens),
             str(site.read_at),
             dose,
-            **dict(zip(names, map(int, found), strict=True)),
+            **dict(zip(COUNTS, map(int, found), strict=True)),
         )
         for (site, dose), found in total.items()
     ]

@@ -17,13 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.pairs import Pairs
 from mazewm.inference.edits import add_at
 from mazewm.inference.trials import Counts, Trial
 from mazewm.io import tables
 from mazewm.io.streams import stream
-from mazewm.localize.selectivity import selectivities
+from mazewm.localize.selectivity import totals
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 from mazewm.planning.reading import LIST_END, NAMES
@@ -143,10 +142,7 @@ def _row(
 def best(chosen: list[FrameRow]) -> list[_Write]:
     """For each set of tokens and method, the depth and dose with the highest selectivity on twins
     of validation mazes; the first of equal ones."""
-    names = ["n_affected", "n_hit", "n_unaffected", "n_spill"]
-    keys = ["tokens", "depth", "method", "dose"]
-    rows = for_choosing(tables.frame(chosen, FrameRow))
-    scores = selectivities(rows.groupby(keys, sort=False)[names].sum().reset_index())
+    scores = totals(tables.frame(chosen, FrameRow), ["tokens", "depth", "method", "dose"])
     found = scores.loc[scores.groupby(["tokens", "method"], sort=False).selectivity.idxmax()]
     return [
         _Write(str(row.tokens), int(row.depth), str(row.method), float(row.dose))

@@ -25,7 +25,7 @@ def subject():
 
 
 def test_halves_part_at_the_median_position(subject):
-    tokens, found = labelled_at(subject, SITE.source), Halved.of(subject, SITE)
+    tokens, found = labelled_at(subject, [SITE.source])[SITE.source], Halved.of(subject, SITE)
     n_early = (tokens.position <= found.middle).sum()
     assert 0.3 < n_early / len(tokens.position) < 0.8 and found.middle % 4 == 3, "a c2"
     for half, some in ((EARLY, tokens.position < 13), (LATE, tokens.position > 13)):

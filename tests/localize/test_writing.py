@@ -21,7 +21,7 @@ from mazewm.io.errors import BadInput
 from mazewm.localize import locating
 from mazewm.localize.consolidation import ConsolidationParams
 from mazewm.localize.locations import LIST_END, Location, WritingSite
-from mazewm.localize.selectivity import selectivities
+from mazewm.localize.selectivity import selectivities, totals
 from mazewm.localize.writing import (
     TOKENS,
     WritingParams,
@@ -189,3 +189,13 @@ def test_trees_that_are_as_large_as_any_in_training_are_refused(monkeypatch, tmp
     assert found.locations.writing.place == Place(0, Site.RESID_POST)
     assert {row.layer for row in found.written} == {0} and len(found.written) == len(TOKENS)
     assert sum(row.n_affected + row.n_unaffected for row in found.written) == 0, "it solves none"
+
+
+def test_a_choice_sums_questions_and_refuses_rows_of_test_mazes():
+    rows = pd.concat([made((0, ";", 1.0, 80, 40), (0, ";", 2.0, 90, 200))] * 2)
+    chosen = totals(rows.assign(split="validation"), ["tokens", "dose"])
+    once = selectivities(made((0, ";", 1.0, 80, 40), (0, ";", 2.0, 90, 200)))
+    assert chosen.n_affected.tolist() == (2 * once.n_affected).tolist()
+    assert np.allclose(chosen.selectivity, once.selectivity) and chosen.dose.tolist() == [1.0, 2.0]
+    with pytest.raises(RuntimeError, match="split test"):
+        totals(rows.assign(split="test"), ["dose"])
