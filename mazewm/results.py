@@ -85,4 +85,4 @@ def table(run: Run, name: str) -> pd.DataFrame:
 def inputs(run: Run, name: str) -> pd.DataFrame:
     """What readers of the maze alone tell, in the form of the table ``probes`` or ``whole``.
     BadInput as for ``table``."""
-    return tables.read(run.artifacts / INPUTS / f"{name}.parquet", ProbeRow)
+    return tables.read(run.shared(INPUTS) / f"{name}.parquet", ProbeRow)

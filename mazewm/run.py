@@ -3,8 +3,7 @@ files are, and reads its mazes; ``mazewm.results`` reads its tables.
 
 A run is a positional encoding, a training objective and a seed, in its name such as
 ``rotary-all-0`` (docs/science.md#run). All files are in ``artifacts/``: the mazes, which all runs
-share, in ``artifacts/mazes/``; the results of one run in ``artifacts/KIND/NAME/``, where the kind
-of result is one of ``Kind``.
+of one seed share, in ``artifacts/mazes/SEED/``; the results of one run in ``artifacts/KIND/NAME/``.
 """
 
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ Objective = Literal["all", "path"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ARTIFACTS = Path("artifacts")
+MAZES = "mazes"  # the folder in it, with one folder for each seed
 R = TypeVar("R", bound="Run")
 
 
@@ -72,9 +72,13 @@ class Run:
         """The file of the trained transformer."""
         return self.folder("models") / "transformer.safetensors"
 
+    def shared(self, kind: str) -> Path:
+        """The folder of one kind of results that all runs of this seed share."""
+        return self.artifacts / kind / str(self.seed)
+
     def maze_file(self, split: str) -> Path:
-        """The file of a split of the mazes, which are the same for all runs."""
-        return self.artifacts / "mazes" / f"{split}.parquet"
+        """The file of a split of the mazes."""
+        return self.shared(MAZES) / f"{split}.parquet"
 
     def mazes(self, split: str) -> Mazes:
         """The mazes of ``train``, ``validation``, ``test`` or ``overload``; BadInput if the file is

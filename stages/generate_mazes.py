@@ -1,6 +1,5 @@
 """Stage generate_mazes: parameters and a seed -> mazes for training, validation, test, overload."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +9,8 @@ from mazewm.io import files
 from mazewm.io.params import load
 from mazewm.io.progress import console, progress
 from mazewm.maze import mazes
+from mazewm.run import ARTIFACTS, MAZES
 from stages.command import command
-
-OUT = Path("artifacts/mazes")
 
 
 def main(seed: Annotated[int, typer.Option()]) -> None:
@@ -21,7 +19,7 @@ def main(seed: Annotated[int, typer.Option()]) -> None:
     progress("drawing mazes", 1, share=0.8)
     sets = generate(params, seed)
     writing = progress("writing", len(sets))
-    with files.replacing(OUT) as folder:
+    with files.replacing(ARTIFACTS / MAZES / str(seed)) as folder:
         for name, batch in sets.items():
             mazes.write(folder / f"{name}.parquet", batch)
             connections = batch.n_connections

@@ -23,13 +23,15 @@ from stages.display import Display, Job
 from stages.local import Stopped, is_up_to_date, run_steps
 
 LOGS = Path("artifacts/logs")  # not tracked by DVC
-SHARED, TOGETHER = "shared", "together"  # the names of the jobs that are not a run
+# The names of the jobs that are not a run; those of a seed are called "seed-0".
+SHARED, SEED, TOGETHER = "shared", "seed", "together"
 
 
 class Plan(NamedTuple):
     """Names of stages, in the order of dvc.yaml."""
 
-    shared: list[str]  # before all runs
+    shared: list[str]  # before all others
+    seeds: dict[str, list[str]]  # by seed, what its runs share
     runs: dict[str, list[str]]  # by run
     together: list[str]  # after all runs
 
@@ -37,15 +39,16 @@ class Plan(NamedTuple):
 def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
     """The stages of dvc.yaml by run, named as DVC names the members of a matrix:
     ``stage@value-value``. BadInput if an axis of a matrix has no values."""
-    made = Plan([], {}, [])
+    made = Plan([], {}, {}, [])
     for name, entry in (pipeline.get("stages") or {}).items():
         if "matrix" not in entry:
             (made.together if made.runs else made.shared).append(name)
             continue
+        members = made.seeds if [*entry["matrix"]] == [SEED] else made.runs
         axes = [_values(name, axis, given, params) for axis, given in entry["matrix"].items()]
         for values in itertools.product(*axes):
-            run = "-".join(map(str, values))
-            made.runs.setdefault(run, []).append(f"{name}@{run}")
+            key = "-".join(map(str, values))
+            members.setdefault(key, []).append(f"{name}@{key}")
     return made
 
 
@@ -58,6 +61,18 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
             f"found {values!r}."
         )
     return values
+
+
+def _only(wanted: Plan, run: str) -> Plan:
+    """What one run needs, without what is up to date of that which other runs share: ``dvc repro``
+    fails on a stage whose outs are being read by another call's training; ``dvc status`` does
+    not."""
+    seed = run.rpartition("-")[2]
+    of_seed = {seed: wanted.seeds[seed]} if seed in wanted.seeds else {}
+    before = [*wanted.shared, *itertools.chain(*of_seed.values())]
+    if is_up_to_date(before):
+        return Plan([], {}, {run: wanted.runs[run]}, [])
+    return Plan(wanted.shared, of_seed, {run: wanted.runs[run]}, [])
 
 
 def cores() -> int:
@@ -81,14 +96,13 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
-    chosen = {run: wanted.runs[run]} if run else wanted.runs
-    # ``dvc repro`` fails on a stage whose outs are being read by another call's training; ``dvc
-    # status`` does not.
-    has_shared = run is not None and is_up_to_date(wanted.shared)
+    if run:
+        wanted = _only(wanted, run)
     steps = [
-        [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],
-        [Job(name, stages) for name, stages in chosen.items()],
-        [Job(TOGETHER, wanted.together, whole=True)] if wanted.together and not run else [],
+        [Job(SHARED, wanted.shared)] if wanted.shared else [],
+        [Job(f"{SEED}-{seed}", stages) for seed, stages in wanted.seeds.items()],
+        [Job(name, stages) for name, stages in wanted.runs.items()],
+        [Job(TOGETHER, wanted.together, whole=True)] if wanted.together else [],
     ]
     with Display([job for step in steps for job in step], LOGS) as display:
         try:

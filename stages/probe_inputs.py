@@ -2,23 +2,27 @@
 looks for in a model.
 """
 
+from typing import Annotated
+
+import typer
+
 from mazewm.io import files
 from mazewm.io.params import load
 from stages.command import command
 
 
-def main() -> None:
+def main(seed: Annotated[int, typer.Option()]) -> None:
     """Fit the readers on training mazes, and score them on validation and test mazes."""
     import torch
 
     from mazewm.planning import PlanningParams, read_inputs
     from mazewm.planning.errors import INPUTS
-    from mazewm.run import ARTIFACTS
+    from mazewm.run import ARTIFACTS, MAZES
 
     params = load(PlanningParams, "planning")
     torch.set_num_threads(params.n_threads)
-    found = read_inputs(ARTIFACTS, params)
-    with files.replacing(ARTIFACTS / INPUTS) as folder:
+    found = read_inputs(ARTIFACTS / MAZES / str(seed), params)
+    with files.replacing(ARTIFACTS / INPUTS / str(seed)) as folder:
         found.write(folder)
 
 

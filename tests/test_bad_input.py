@@ -69,7 +69,7 @@ def work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    for kind in ("mazes", *(f"{kind}/{RUN.name}" for kind in KINDS)):
+    for kind in ("mazes/0", *(f"{kind}/{RUN.name}" for kind in KINDS)):
         (tmp_path / "artifacts" / kind).mkdir(parents=True)
         (tmp_path / "artifacts" / kind / "old.txt").write_text("what an earlier run left")
     return tmp_path
@@ -246,7 +246,7 @@ def config_of(path: Path) -> dict:
 @pytest.fixture
 def inputs(made, work):
     """Copies of the inputs, to be spoilt."""
-    for folder in ("mazes", f"models/{RUN.name}"):
+    for folder in ("mazes/0", f"models/{RUN.name}"):
         shutil.copytree(
             made / "artifacts" / folder, work / "artifacts" / folder, dirs_exist_ok=True
         )
@@ -258,7 +258,7 @@ def test_spoilt_mazes_are_refused(inputs, monkeypatch, capsys, spoil):
     FOREIGN_TABLES[spoil](RUN.maze_file("validation"))
     before = snapshot(inputs)
     refused = run(monkeypatch, capsys, "train_transformer", RUN.name)
-    assert_refused(*refused, "mazes/validation.parquet")
+    assert_refused(*refused, "mazes/0/validation.parquet")
     assert snapshot(inputs) == before
 
 
@@ -365,7 +365,7 @@ def test_a_mended_run_replaces_the_old_out(work, monkeypatch):
     """The other side of the coin: with good input the old out goes, whole, and nothing is left
     beside the new one."""
     importlib.import_module("stages.generate_mazes").main(seed=0)
-    found = sorted(path.name for path in (work / "artifacts" / "mazes").iterdir())
+    found = sorted(path.name for path in (work / "artifacts" / "mazes" / "0").iterdir())
     assert found == [f"{name}.parquet" for name in ("overload", "test", "train", "validation")]
     assert sorted(path.name for path in (work / "artifacts").iterdir()) == sorted(["mazes", *KINDS])
 

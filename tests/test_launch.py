@@ -317,14 +317,15 @@ def test_stages_have_the_names_that_dvc_gives_them(tmp_path):
     found = plan(pipeline, params)
     names = [
         *found.shared,
-        *(name for names in found.runs.values() for name in names),
+        *(name for names in (found.seeds | found.runs).values() for name in names),
         *found.together,
     ]
     assert sorted(names) == sorted(expected)
     assert set(found.runs) == {"learned-all-0", "learned-all-1", "rotary-all-0", "rotary-all-1"}
-    assert found.shared == ["digest_code", "generate_mazes", "probe_inputs"] and found.together == [
-        "compare"
-    ]
+    assert found.seeds == {
+        seed: [f"generate_mazes@{seed}", f"probe_inputs@{seed}"] for seed in ("0", "1")
+    }
+    assert found.shared == ["digest_code"] and found.together == ["compare"]
 
 
 @pytest.mark.parametrize("encodings", ["learned", [], None])

@@ -343,7 +343,7 @@ def test_a_training_moves_between_devices(tmp_path):
     )
 
     for split in ("train", "validation"):
-        files_of_mazes.write(tmp_path / "mazes" / f"{split}.parquet", trees(151))
+        files_of_mazes.write(tmp_path / "mazes" / "0" / f"{split}.parquet", trees(151))
 
     def start(name):
         shape = TransformerParams(n_layers=2, d_model=30, n_heads=3, d_mlp=37)

@@ -10,7 +10,7 @@ import typer
 
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
-from mazewm.run import ARTIFACTS
+from mazewm.run import ARTIFACTS, MAZES
 
 RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as rotary-all-0.")]
 NewFolder = Annotated[Path, typer.Argument(help="A new folder.")]
@@ -66,13 +66,14 @@ def sae_lens(
 def maze_dataset(
     split: Annotated[str, typer.Argument(help="train, validation, test or overload.")],
     file: Annotated[Path, typer.Argument(help="A new file whose name ends with .zanj.")],
+    seed: Annotated[int, typer.Option(help="Of the runs that have these mazes.")] = 0,
     artifacts: Artifacts = ARTIFACTS,
 ) -> None:
     """The mazes of a split, for MazeDataset.read of maze-dataset."""
     from mazewm.export import export_mazes
     from mazewm.maze import mazes
 
-    read = mazes.read(artifacts / "mazes" / f"{split}.parquet")
+    read = mazes.read(artifacts / MAZES / str(seed) / f"{split}.parquet")
     export_mazes(read, f"mazewm-{split}", file)
     typer.echo(f"{file}: {len(read):,} mazes")
 

@@ -75,10 +75,9 @@ class Inputs(NamedTuple):
             write_rows(folder / f"{name}.parquet", ProbeRow, rows)
 
 
-def read_inputs(artifacts: Path, params: PlanningParams) -> Inputs:
-    """Fit all readers on training mazes, and score them on validation and test mazes, which all
-    runs share. BadInput if a held-out split shares a connection set with training."""
-    folder = artifacts / "mazes"
+def read_inputs(folder: Path, params: PlanningParams) -> Inputs:
+    """Fit all readers on the training mazes of a folder, and score them on its validation and test
+    mazes. BadInput if a held-out split shares a connection set with training."""
     train = mazes.read(folder / "train.parquet")[: params.n_input_mazes]
     held_out = {}
     for split in ("validation", "test"):

@@ -18,7 +18,8 @@ STAGES = {
     "planning": "probe_planning",
 }
 WITH_INPUTS = ("probes", "whole")  # tables that readers of the maze alone have, too
-RUN = "RUN"  # stands for the name of a run in commands and paths
+# They stand for the name of a run, and for its seed, in commands and paths.
+RUN, SEED = "RUN", "SEED"
 
 
 class Evidence(NamedTuple):
@@ -129,7 +130,7 @@ def base(id: str) -> str:
 
 def sources(evidence: Evidence, results: str) -> list[Source]:
     """The commands that measured a claim and decided it, in their order, with their files; RUN
-    stands for every run. ``results`` is the folder of metrics.
+    stands for every run, SEED for its seed. ``results`` is the folder of metrics.
 
     >>> measured, decided = sources(Evidence("C1_readouts", ("singles",)), "metrics")
     >>> measured.command, measured.files
@@ -140,10 +141,9 @@ def sources(evidence: Evidence, results: str) -> list[Source]:
     by_folder: dict[str, list[str]] = {}
     for name in evidence.tables:
         by_folder.setdefault(TABLES[name][0], []).append(name)
-    told = tuple(
-        f"artifacts/{INPUTS}/{name}.parquet" for name in evidence.tables if name in WITH_INPUTS
-    )
-    found = [Source("python -m stages.probe_inputs", told)] if told else []
+    with_inputs = [name for name in evidence.tables if name in WITH_INPUTS]
+    told = tuple(f"artifacts/{INPUTS}/{SEED}/{name}.parquet" for name in with_inputs)
+    found = [Source(f"python -m stages.probe_inputs --seed {SEED}", told)] if told else []
     found += [
         Source(
             f"python -m stages.{STAGES[folder]} {RUN}",

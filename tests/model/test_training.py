@@ -1,5 +1,6 @@
 """Training: batches, optimisers, resumption, and that it learns."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -71,9 +72,9 @@ def mazes():
 
 @pytest.fixture
 def folder(mazes, tmp_path):
-    """Artifacts with the mazes that are trained on and looked at."""
-    for split in ("train", "validation"):
-        files_of_mazes.write(tmp_path / "mazes" / f"{split}.parquet", mazes)
+    """Artifacts with the mazes that are trained on and looked at, the same for two seeds."""
+    for seed, split in itertools.product("01", ("train", "validation")):
+        files_of_mazes.write(tmp_path / "mazes" / seed / f"{split}.parquet", mazes)
     return tmp_path
 
 
@@ -303,7 +304,7 @@ def test_a_compiled_step_is_one_graph_for_all_lengths():
 def test_it_overfits_a_few_mazes(mazes, folder):
     few = mazes[mazes.by_n_connections()[7][:7]]
     for split in ("train", "validation"):
-        files_of_mazes.write(folder / "mazes" / f"{split}.parquet", few)
+        files_of_mazes.write(folder / "mazes" / "0" / f"{split}.parquet", few)
     params = PARAMS.model_copy(update={"n_steps": 180, "batch_size": 7, "warmup_steps": 5})
     training = training_of(folder, params, objective="path")
     run_to(training)

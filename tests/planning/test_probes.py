@@ -75,11 +75,11 @@ def test_distances_are_read_where_the_target_is_seen(measured):
 
 def test_readers_of_the_maze_know_what_the_target_says(tmp_path):
     """On a snake the target says how far every cell is."""
-    folder = tmp_path / "mazes"
+    folder = tmp_path / "mazes" / "0"
     splits = {"train": snakes(307, 0, [0, 1, 2, 3]), "validation": snakes(149, 1, [4, 5])}
     for split, some in (splits | {"test": snakes(151, 2, [6, 7])}).items():
         write_mazes(folder / f"{split}.parquet", some)
-    found = explained(inputs.read_inputs(tmp_path, PARAMS).probes.query("fact == 'distance'"))
+    found = explained(inputs.read_inputs(folder, PARAMS).probes.query("fact == 'distance'"))
     assert (found > 0.99).all() and len(found) == 2 * 2
 
 

@@ -67,9 +67,9 @@ def test_a_sum_over_the_list_tells_what_the_mentions_tell(trees, tmp_path):
     probes = WholeProbes(fit_on, held_out, [1e-4, 1e-3])
     probes.read_model("model", read(model, fit_on, held_out, 0, 100).at(FRAME))
     for split, some in {"train": fit_on, **held_out}.items():
-        write_mazes(tmp_path / "mazes" / f"{split}.parquet", some)
+        write_mazes(tmp_path / "mazes" / "0" / f"{split}.parquet", some)
     params = PARAMS.model_copy(update={"n_input_mazes": len(fit_on), "n_held_out_mazes": len(test)})
-    found = pd.concat([*probes.parts, read_inputs(tmp_path, params).whole])
+    found = pd.concat([*probes.parts, read_inputs(tmp_path / "mazes" / "0", params).whole])
     sums = found.groupby(["readout", "token", "depth"])[["sse", "sst", "n"]].sum()
     explained = 1 - sums.sse / sums.sst
     told, more = explained["mentions", "none", -1], explained["mentions_boosted", "none", -1]

@@ -12,7 +12,7 @@ from mazewm.claims import run as scoring
 from mazewm.claims.comparison import COMPARED
 from mazewm.figures import comparison
 from mazewm.planning import errors
-from mazewm.report.families import FAMILIES, RUN, STAGES, WITH_INPUTS, Evidence, sources
+from mazewm.report.families import FAMILIES, RUN, SEED, STAGES, WITH_INPUTS, Evidence, sources
 from mazewm.results import TABLES
 from stages.imports import ROOT
 
@@ -36,19 +36,26 @@ def test_families_are_those_of_the_document():
 
 
 def outs(stage: str) -> list[str]:
-    """What a stage writes, with RUN for the name of a run."""
+    """What a stage writes, with RUN for the name of a run and SEED for its seed."""
     entry = PIPELINE[stage]
     listed = [item for kind in ("outs", "metrics") for item in entry.get(kind, [])]
     paths = [next(iter(item)) if isinstance(item, dict) else item for item in listed]
-    return [path.replace("${key}", RUN).replace("${results}", "numbers") for path in paths]
+    return [of_run(path) for path in paths]
+
+
+def of_run(text: str) -> str:
+    """A text of dvc.yaml for the run RUN of the seed SEED."""
+    given = {"${key}": RUN, "${item.seed}": SEED, "${results}": "numbers"}
+    for key, value in given.items():
+        text = text.replace(key, value)
+    return text
 
 
 @pytest.mark.parametrize("id", EVIDENCE)
 def test_commands_are_those_of_the_pipeline_and_write_these_files(id):
     for source in sources(EVIDENCE[id], "numbers"):
         stage = source.command.split()[2].removeprefix("stages.")
-        written = PIPELINE[stage]["cmd"].replace("${key}", RUN).replace("${results}", "numbers")
-        assert source.command == written
+        assert source.command == of_run(PIPELINE[stage]["cmd"])
         for file in source.files:
             assert any(file == out or file.startswith(f"{out}/") for out in outs(stage)), file
 
@@ -62,7 +69,7 @@ def test_readers_of_the_maze_alone_have_these_tables():
     [read] = re.findall(r"for name in (\(.*?\)):\n\s+told = results\.inputs", source_of(scoring))
     assert ast.literal_eval(read) == WITH_INPUTS
     assert sources(Evidence("", ("whole",)), "m")[0].files == (
-        f"artifacts/{errors.INPUTS}/whole.parquet",
+        f"artifacts/{errors.INPUTS}/{SEED}/whole.parquet",
     )
 
 
