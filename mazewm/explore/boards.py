@@ -137,10 +137,11 @@ def _board(scene: Scene, parts: list[str], cursor: int | None, name: str) -> str
     hits = []
     for e in range(grid.n_connections):
         (x1, y1), (x2, y2) = _ends(grid, e)
-        dx, dy = (x2 - x1) * 0.27, (y2 - y1) * 0.27
+        dx, dy = ((x2 - x1) * 0.27, -WIDE / 2) if y1 == y2 else (-WIDE / 2, (y2 - y1) * 0.27)
         hits.append(
-            f'<line class="hit" data-e="{e}" x1="{x1 + dx}" y1="{y1 + dy}" x2="{x2 - dx}" '
-            f'y2="{y2 - dy}" stroke-width="{WIDE}"><title>{grid.name(e)}</title></line>'
+            f'<rect class="hit" data-e="{e}" x="{x1 + dx}" y="{y1 + dy}" '
+            f'width="{x2 - x1 - 2 * dx}" height="{y2 - y1 - 2 * dy}">'
+            f"<title>{grid.name(e)}</title></rect>"
         )
     for number, cell in enumerate(cells):
         x, y = _at(cell)
