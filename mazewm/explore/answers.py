@@ -2,7 +2,7 @@
 each step is, and what it then takes for connected.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -52,10 +52,11 @@ class Walk:
 
 @dataclass(frozen=True)
 class Told:
-    """A prompt that the model has read."""
+    """A prompt that the model has read, and what it walked without an edit."""
 
     encoded: Encoded
     lists: ReadLists
+    walks: dict[tuple[Cell, Cell], Walk] = field(default_factory=dict)  # by origin and target
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ class Explorer:
         if maze.origin == maze.target:
             raise BadInput(f"Start and target are both {maze.origin}; choose two cells.")
         told = self.told(maze)
-        before = self._walk(told.lists.prefix, maze)
+        if (maze.origin, maze.target) not in told.walks:
+            told.walks[maze.origin, maze.target] = self._walk(told.lists.prefix, maze)
+        before = told.walks[maze.origin, maze.target]
         prefix, after = told.lists.prefix, before
         if scene.changed:
             if scene.method == TOLD:
