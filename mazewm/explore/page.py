@@ -199,7 +199,7 @@ class Page:
         self.boards["inside"].content = boards.inside_board(scene, answer, inside)
         most = self.explorer.most_connections
         self.said["prompt"].text = words.before(answer, most) if answer else ""
-        self.said["inside"].text = words.after(answer) if answer else ""
+        self.said["inside"].text = words.after(answer, most) if answer else ""
         self.doses.text = words.doses(answer) if answer else ""
         self.lacks.text = " ".join(
             f"No {style.METHODS[one].label}: {why}" for one, why in self.explorer.missing.items()

@@ -27,12 +27,17 @@ def _instead(maze: Maze, path: tuple[Cell, ...]) -> str:
     return f"{how}, and {'comes to T' if reached else 'does not come to T'}"
 
 
+def _beyond(prompt: Maze, most_connections: int) -> str:
+    """A remark on a prompt that is longer than those of training."""
+    n = int(prompt.bits.sum())
+    said = f" (Training mazes have at most {most_connections} connections, this prompt {n}.)"
+    return said if n > most_connections else ""
+
+
 def before(answer: Answer, most_connections: int) -> str:
     """The sentence below the prompt."""
     maze, path = answer.scene.maze, answer.before.path
-    n = int(maze.bits.sum())
-    long = f" (Training mazes have at most {most_connections} connections, this one {n}.)"
-    rest = long if n > most_connections else ""
+    rest = _beyond(maze, most_connections)
     if not maze.path:
         return f"In the prompt no way leads from S to T. Asked, the model {_instead(maze, path)}."
     if path == maze.path and maze.has_one_path:
@@ -41,20 +46,25 @@ def before(answer: Answer, most_connections: int) -> str:
     return f"{several}Asked for the way from S to T, the model {_instead(maze, path)}.{rest}"
 
 
-def after(answer: Answer) -> str:
-    """The sentence below the changed world."""
+def after(answer: Answer, most_connections: int) -> str:
+    """The sentence below what is believed."""
     scene, edited, path = answer.scene, answer.scene.edited, answer.after.path
     if not scene.changed:
         return "Nothing is changed. Click a wall or a connection on this board."
     where = "in the prompt" if scene.method == TOLD else "inside the model; the prompt is the same"
     n = len(scene.changed)
     what = f"{n} connection{'s' * (n != 1)} changed {where}. "
+    rest = _beyond(edited, most_connections) if scene.method == TOLD else ""
     if not edited.path:
         return f"{what}In the changed maze no way leads to T; the model {_instead(edited, path)}."
     if not edited.has_one_path:
-        return f"{what}The changed maze has several shortest paths; it {_instead(edited, path)}."
+        return (
+            f"{what}The changed maze has several shortest paths; it {_instead(edited, path)}.{rest}"
+        )
     if path != edited.path:
-        return f"{what}The model {_instead(edited, path)}: not the changed maze's shortest path."
+        return (
+            f"{what}The model {_instead(edited, path)}: not the changed maze's shortest path.{rest}"
+        )
     if path == answer.before.path:
         return f"{what}The path stays, as the changed maze predicts."
     return f"{what}The model walks {_steps(path)}, just as the changed maze predicts."
