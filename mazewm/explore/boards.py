@@ -174,14 +174,12 @@ def legend() -> str:
         "connection; on the right, the brighter the more it is believed": (
             f'<rect width="26" height="12" fill="{FLOOR}"/>' + line.format("white", 8)
         ),
-        "added inside": "".join(
+        "added": "".join(
             f'<line x1="0" y1="{y}" x2="26" y2="{y}" stroke="{GREEN}" stroke-width="3" '
             'stroke-dasharray="4 3"/>'
             for y in (2, 10)
         ),
-        "removed inside": (
-            f'<path d="M8,1 L18,11 M8,11 L18,1" stroke="{VERMILION}" stroke-width="3"/>'
-        ),
+        "removed": (f'<path d="M8,1 L18,11 M8,11 L18,1" stroke="{VERMILION}" stroke-width="3"/>'),
         "believed, but a wall of the changed maze (dashed: from one side only)": line.format(
             VERMILION, 3
         ),

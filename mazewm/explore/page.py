@@ -17,7 +17,7 @@ from mazewm.explore.answers import Answer, Explorer
 from mazewm.explore.details import Details
 from mazewm.explore.scene import METHODS, SPLITS, Scene
 from mazewm.figures import style
-from mazewm.interventions.edits import RANDOM
+from mazewm.interventions.edits import RANDOM, TOLD
 from mazewm.io.errors import BadInput
 from mazewm.loaded import load
 
@@ -206,6 +206,8 @@ class Page:
         )
         self.times.text = f"Dose: {scene.strength:.3g} × the best"
         self.units.set_visibility(scene.method == METHODS[0])
+        for part in (self.times, self.slider):
+            part.set_visibility(scene.method != TOLD)
         self.details.show(self.explorer, answer)
 
     def clicked(self, board: str, what: str, number: int) -> None:
