@@ -29,7 +29,7 @@ WAIT = 20_000  # ms, at most; a machine that does other things is slow
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs; the first by name lacks its latents' table, which the other has."""
+    """Two runs in one folder."""
     folder = tmp_path_factory.mktemp("two")
     rotary = planted(folder)
     learned = planted(folder, "learned-all-0")
