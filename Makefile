@@ -1,10 +1,12 @@
-# make repro | paper | test | check | fix | docs | bench | env | env-peers | clean
+# make repro | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PEERS := .venv/installed-peers
+EXPLORE := .venv/installed-explore
+BROWSER := .venv/installed-browser
 CODE := mazewm stages tests $(wildcard benchmarks)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
@@ -15,7 +17,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers repro paper test check fix docs bench clean
+.PHONY: env env-peers env-explore env-browser repro explore paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -30,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
 	@if [ -e .venv/unfinished ]; then rm -rf .venv; fi
-	@rm -f $(STAMP) $(PEERS)
+	@rm -f $(STAMP) $(PEERS) $(EXPLORE) $(BROWSER)
 	@mkdir -p .venv && touch .venv/unfinished
 	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
 	@"$(PYTHON)" -m venv .venv
@@ -45,6 +47,27 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@echo "installing the packages of requirements-peers.lock into .venv"
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
+
+env-explore: $(EXPLORE)
+	@:
+
+$(EXPLORE): $(STAMP) requirements-explore.lock
+	@echo "installing the packages of requirements-explore.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-explore.lock)
+	@touch $(EXPLORE)
+
+# What drives a browser in tests of the explorer.
+env-browser: $(BROWSER)
+	@:
+
+$(BROWSER): $(STAMP) requirements-browser.lock
+	@echo "installing the packages of requirements-browser.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-browser.lock)
+	@touch $(BROWSER)
+
+# A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
+explore: env-explore
+	@$(BIN)/python -m mazewm.explore $(EXPLORE_FLAGS)
 
 # All runs side by side, or one: make repro RUN=rotary-all-0. JOBS=1 make repro: one at a time.
 # Without git (a source archive), dvc works once it is told so.
@@ -70,8 +93,8 @@ $(PAPER)/run.sh: | env
 	@$(BIN)/python -m stages.plain_script --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) >$@.part
 	@mv $@.part $@
 
-# With the peers where there are any, and always in CI.
-test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
+# With the peers, the explorer and what drives its browser where they are installed, and always in CI.
+test: env $(if $(or $(CI),$(wildcard $(PEERS))),env-peers) $(if $(or $(CI),$(wildcard $(EXPLORE))),env-explore) $(if $(or $(CI),$(wildcard $(BROWSER))),env-browser)
 	@$(PYTEST)
 
 check: env

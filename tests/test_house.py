@@ -34,6 +34,7 @@ ROOMS = (
     "figures",
     "report",
     "loaded",
+    "explore",
     "export",
     "stages",
 )

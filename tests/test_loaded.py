@@ -135,7 +135,13 @@ def test_several_are_written_as_the_nearest_number_that_was_tried(run):
         return Condition(Method("latents", 1), WRITING, "dealt", float(k))
 
     vars(run)["settings"] = {("corridor", k): of(k) for k in (1, 2, 6)}
-    assert [run._conditions(n, 0)[0].dose for n in (2, 3, 4, 5, 9)] == [2, 2, 2, 6, 6]
+    assert [loaded.conditions_of(run.settings, n, 0)[0].dose for n in (2, 3, 4, 5, 9)] == [
+        2,
+        2,
+        2,
+        6,
+        6,
+    ]
     vars(run)["settings"] = {("corridor", 1): of(1)}
     with pytest.raises(BadInput, match=r"^add: expected one connection, found 2; .*corridors.*\.$"):
         maze = run.mazes("test")[3]
