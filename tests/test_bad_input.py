@@ -233,10 +233,19 @@ MODELS = SPOILT | {
     "with a foreign config": lambda path: weights.save(
         path, "transformer", {"params": {"n_layers": 2}}, nn.Linear(2, 3)
     ),
+    "with a weight that is not finite": lambda path: spoil_a_weight(path),
     "with other weights": lambda path: weights.save(
         path, "transformer", config_of(path), nn.Linear(2, 3)
     ),
 }
+
+
+def spoil_a_weight(path: Path) -> None:
+    from mazewm.model import Transformer
+
+    model = Transformer.load(path)
+    model.layers[0].mlp.b_out[3] = float("inf")
+    model.save(path)
 
 
 def config_of(path: Path) -> dict:

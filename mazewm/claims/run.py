@@ -27,7 +27,7 @@ from mazewm.claims import (
     world,
 )
 from mazewm.claims.claim import Claim, decided
-from mazewm.claims.curves import read_curve
+from mazewm.claims.curves import read_measured
 from mazewm.claims.edits import Edits, Setting
 from mazewm.claims.patching import attribution_agreement, patch_effects
 from mazewm.claims.sets import with_connection_sets
@@ -110,8 +110,8 @@ class RunTables:
         for name in ("probes", "whole"):
             told = results.inputs(run, name)
             read[name] = pd.concat([read[name], told], ignore_index=True)
-        read["history"] = read_curve(run.folder("models") / "history.csv")
-        read["formation"] = read_curve(run.folder("observations") / "formation.csv")
+        read["history"] = read_measured(run.folder("models") / "history.csv")
+        read["formation"] = read_measured(run.folder("observations") / "formation.csv")
         for name in WITH_SETS:
             read[name] = with_connection_sets(read[name], held_out)
         most = int(run.mazes("train").n_connections.max())

@@ -32,8 +32,8 @@ def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> No
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors in a file. BadInput if the file is missing or broken, or holds
-    another kind of module."""
+    """The config and the tensors in a file. BadInput if the file is missing or broken, holds
+    another kind of module, or has weights that are not finite."""
     try:
         with safe_open(path, framework="pt") as file:
             header = _header((file.metadata() or {}).get(HEADER, "{}"))
@@ -50,6 +50,10 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: expected the weights of a {kind}, found those of a "
             f"{header.get('kind', 'foreign module')}."
         )
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            bad = tensor[~tensor.isfinite()][0].item()
+            raise BadInput(f"{path}: {name}: expected finite weights, found {bad}.")
     return header["config"], tensors
 
 
