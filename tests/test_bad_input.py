@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mazewm.io import tables, weights
+from mazewm.io.errors import BadInput
+from mazewm.io.params import load
 from mazewm.localize.consolidation import FormationRow
 from mazewm.localize.locations import PAPER_LOCATION, Locations, WritingSite
 from mazewm.maze.tokens import TokenClass
@@ -154,6 +156,48 @@ def test_parameters_are_refused(work, monkeypatch, capsys, params, names):
     before = snapshot(work)
     assert_refused(*run(monkeypatch, capsys, "generate_mazes", seed=0), *names)
     assert snapshot(work) == before
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        (changed("scales/tiny/mazess", {"n_train": 3}), ["scales.tiny.mazess", "unknown section"]),
+        # in a scale that is not the chosen one, too
+        (changed("scales/paper/sea", {}), ["scales.paper.sea", "unknown section", "'sae'"]),
+        (
+            changed("mazess", {"world": "trees"}),
+            ["mazess: expected a section that every scale has"],
+        ),
+        (changed("scales/laptop/planning", DELETE), ["planning", "scales.laptop"]),
+        (changed("encoding", ["rotary"]), ["encoding", "unknown key", "'encodings'"]),
+        (changed("n_steps", 3), ["n_steps", "unknown key"]),
+    ],
+    ids=lambda value: value[0].split(":")[0] if isinstance(value, list) else None,
+)
+@pytest.mark.parametrize("stage", ["generate_mazes", "digest_code"])
+def test_a_name_that_nothing_reads_is_refused(work, monkeypatch, capsys, params, names, stage):
+    """DVC would not see a change of its value, and say that nothing changed."""
+    shutil.copy(ROOT / "dvc.yaml", work)
+    (work / "params.yaml").write_text(yaml.safe_dump(params))
+    before = snapshot(work)
+    options = {"seed": 0} if stage == "generate_mazes" else {}
+    assert_refused(*run(monkeypatch, capsys, stage, **options), "params.yaml", *names)
+    assert snapshot(work) == before
+
+
+@pytest.mark.parametrize("scale", PARAMS["scales"])
+@pytest.mark.parametrize("section", PARAMS["scales"]["tiny"])
+def test_a_key_of_both_parts_of_a_section_is_refused(tmp_path, section, scale):
+    """Whichever key: one of them would be overwritten without a word."""
+    from tests.test_pipeline import STAGES, sections_of
+
+    classes = {name: cls for stage in STAGES for name, cls in sections_of(stage).items()}
+    for here, there in (("", f"scales/{scale}/"), (f"scales/{scale}/", "")):
+        for key, value in (PARAMS if not here else PARAMS["scales"][scale])[section].items():
+            params = changed(f"{there}{section}/{key}", value) | {"scale": scale}
+            (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+            with pytest.raises(BadInput, match=f"{section}.{key}: set both"):
+                load(classes[section], section, tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize("text", ["scale: [", "just a sentence", "", None])

@@ -59,6 +59,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def check_sections(content: dict[str, Any], path: Path) -> None:
+    """BadInput if a section of ``content``, read from ``path``, stands at the top level or in a
+    scale only. Nothing reads such a section, and it may be a slip of the pen. Values are checked by
+    ``load``."""
+    scales = content.get("scales")
+    if not isinstance(scales, dict):
+        return
+    sections = {key for key, value in content.items() if isinstance(value, dict)} - {"scales"}
+    for scale, sized in scales.items():
+        if not isinstance(sized, dict):
+            continue
+        for name in sized:
+            if name not in content:
+                raise BadInput(
+                    f"{path}: scales.{scale}.{name}: unknown section; expected one of "
+                    f"{sorted(sections)}."
+                )
+        for name in sorted(sections - set(sized)):
+            raise BadInput(
+                f"{path}: {name}: expected a section that every scale has, {{}} if it has no key "
+                f"of its own, found {sorted(map(str, sized))} in scales.{scale}."
+            )
+
+
 def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
     """A section of ``path`` as a ``cls``, at the scale that the file's key ``scale`` names.
     BadInput if the file is broken, if one of the section's two parts is missing, if a key is set
