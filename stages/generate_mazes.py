@@ -18,10 +18,10 @@ OUT = Path("artifacts/mazes")
 def main(seed: Annotated[int, typer.Option()]) -> None:
     """Draw the training, validation, test and overload mazes."""
     params = load(MazeParams, "mazes")
-    progress("drawing mazes", 1, share=0.8)
-    sets = generate(params, seed)
-    writing = progress("writing", len(sets))
     with files.replacing(OUT) as folder:
+        progress("drawing mazes", 1, share=0.8)
+        sets = generate(params, seed)
+        writing = progress("writing", len(sets))
         for name, batch in sets.items():
             mazes.write(folder / f"{name}.parquet", batch)
             connections = batch.n_connections

@@ -17,9 +17,8 @@ def main() -> None:
 
     params = load(PlanningParams, "planning")
     torch.set_num_threads(params.n_threads)
-    found = read_inputs(ARTIFACTS, params)
     with files.replacing(ARTIFACTS / INPUTS) as folder:
-        found.write(folder)
+        read_inputs(ARTIFACTS, params).write(folder)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Its name and schema are stored in the file, so that a file of another type, or a
 refused with a clear message (BadInput).
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 
 ROW_TYPE = b"mazewm.row_type"
@@ -80,10 +80,8 @@ def ragged(padded: np.ndarray) -> pa.ListArray:
 def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
     """Write under a temporary name and rename to ``path``, so that a killed process leaves the old
     file or none. ``options`` go to ``pyarrow.parquet.write_table``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    pq.write_table(table, beside, **({"compression": "zstd"} | options))
-    os.replace(beside, path)
+    with files.replacing_file(path) as beside:
+        pq.write_table(table, beside, **({"compression": "zstd"} | options))
 
 
 @contextmanager

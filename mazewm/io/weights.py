@@ -3,7 +3,6 @@ JSON in its header.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 
 HEADER = "mazewm"
@@ -19,16 +19,14 @@ HEADER = "mazewm"
 def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> None:
     """Write the module's state dict and ``config``. ``kind`` labels the file with the type of
     module. An existing file is replaced."""
-    beside = path.with_name(path.name + ".part")
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
     }
     # Only one metadata key: the order of several would differ from save to save, and so would the
     # file's bytes.
-    save_file(
-        tensors, beside, {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
-    )
-    os.replace(beside, path)
+    header = {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
+    with files.replacing_file(path) as beside:
+        save_file(tensors, beside, header)
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
