@@ -6,6 +6,8 @@ import copy
 import hashlib
 import importlib
 import json
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -264,7 +266,15 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+class Hostile:
+    """What unpickling it does: here, it would write a file."""
+
+    def __reduce__(self):
+        return os.system, ("touch unpickled",)
+
+
 SPOILT = {
+    "a hostile pickle": lambda path: path.write_bytes(pickle.dumps(Hostile())),
     "missing": lambda path: path.unlink(),
     "truncated": truncate,
     "empty": lambda path: path.write_bytes(b""),
@@ -377,7 +387,9 @@ def test_unknown_places_and_classes_are_refused(inputs, monkeypatch, capsys, key
     assert snapshot(inputs) == before
 
 
-@pytest.mark.parametrize("kind", ["of another run", "truncated", "not of the format"])
+@pytest.mark.parametrize(
+    "kind", ["of another run", "truncated", "not of the format", "hostile", "hostile, of torch"]
+)
 def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
     """A checkpoint that is not this run's is ignored: the run ends with the same bits as one that
     found none."""
@@ -402,6 +414,11 @@ def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
                 },
                 kept / "state.pt",
             )
+        elif kind == "hostile, of torch":
+            fingerprint = self.checkpoint.fingerprint
+            torch.save({"fingerprint": fingerprint, "model": Hostile()}, kept / "state.pt")
+        elif kind == "hostile":
+            SPOILT["a hostile pickle"](kept / "state.pt")
         else:
             (kept / "state.pt").write_bytes(
                 b"PK\x03\x04 and then nothing" if kind == "truncated" else b"no checkpoint"
@@ -410,7 +427,7 @@ def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
 
     monkeypatch.setattr(training.Training, "steps", watched)
     importlib.import_module("stages.train_transformer").main(RUN.name)
-    assert len(seen) == 1 and not seen[0].exists()
+    assert len(seen) == 1 and not seen[0].exists() and not (inputs / "unpickled").exists()
     assert snapshot(RUN.folder("models")) == snapshot(made / RUN.folder("models"))
 
 

@@ -31,6 +31,7 @@ from mazewm.claims.curves import read_measured
 from mazewm.claims.edits import Edits, Setting
 from mazewm.claims.patching import attribution_agreement, patch_effects
 from mazewm.claims.sets import with_connection_sets
+from mazewm.claims.solvers import of_solvers_only
 from mazewm.claims.statistics import rounded
 from mazewm.io import files
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
@@ -178,7 +179,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         planning.uses(tables.steering),
         causal.probes_do_not_write(edits),
     ]
-    claims = decided(claims)
+    claims = decided(of_solvers_only(claims, tables.behaviour))
     reported = edit_tables.reported(edits)
     here = tables.consolidation
     here = here[
