@@ -279,8 +279,9 @@ def _scatter(
 
 def cached_places(folder: Path) -> list[str]:
     """The names of the places that have activations in ``folder``, sorted; BadInput if there are
-    none."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    none. Files that desktops leave, such as .DS_Store, are no places."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(path.name for path in there if path.is_dir() and path.name[0] != ".")
     if not names:
         raise BadInput(f"{folder}: expected a folder of activations for each place, found none.")
     return names

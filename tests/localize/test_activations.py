@@ -341,6 +341,20 @@ def test_an_empty_folder_is_refused_by_name(tmp_path):
         activations.cached_places(tmp_path / "nowhere")
 
 
+def test_what_desktops_leave_is_no_place(tmp_path):
+    write(tmp_path / "all")
+    (tmp_path / "all" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "all" / "._0.resid_post").mkdir()
+    assert activations.cached_places(tmp_path / "all") == ["0.resid_post"]
+
+
+def test_folders_of_any_name_hold_activations(tmp_path):
+    """A folder KEY=VALUE is no column to readers of data sets; spaces and umlauts are letters."""
+    folder = tmp_path / "maze_id=7" / "größere Welt" / ("long " * 40)
+    write(folder)
+    assert len(activations.read(folder / str(EARLY)).values) == N_TOKENS
+
+
 def test_places_are_found(cached):
     assert activations.cached_places(cached) == ["0.resid_post", "1.resid_mid"]
 
