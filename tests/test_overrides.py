@@ -1,4 +1,4 @@
-"""params.yaml and ``dvc exp run -S``: what DVC writes is read, and only people write it in place."""
+"""params.yaml and ``dvc exp run -S``: what DVC writes is read; only people write it in place."""
 
 import re
 
