@@ -27,14 +27,13 @@ def main(run: RunName) -> None:
     torch.set_num_threads(params.n_threads)
     model = Transformer.load(one.weights)
     params.check(model)
-    located = locate(
-        one, model, load(ConsolidationParams, "consolidation"), load(WritingParams, "writing")
-    )
-    console.print(
-        f"consolidation site: {located.locations.reading}; writing site: "
-        f"{located.locations.writing}"
-    )
+    reading, writing = load(ConsolidationParams, "consolidation"), load(WritingParams, "writing")
     with files.replacing(one.folder("activations")) as folder:
+        located = locate(one, model, reading, writing)
+        console.print(
+            f"consolidation site: {located.locations.reading}; writing site: "
+            f"{located.locations.writing}"
+        )
         located.write(folder)
         cache_activations(folder, one, model, located.locations, params)
 

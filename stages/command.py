@@ -4,6 +4,7 @@ non-zero exit code.
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from mazewm.io.errors import BadInput
+from mazewm.io.params import check_sections, read_yaml
 from mazewm.io.progress import GARBAGE_WHILE_IMPORTING, console, report
 from stages.imports import PACKAGES, ROOT, digests
 
@@ -43,6 +45,25 @@ def check_code(file: Path) -> None:
         )
 
 
+def check_names(params: Path = Path("params.yaml"), pipeline: Path = Path("dvc.yaml")) -> None:
+    """BadInput if ``params`` has a name that nothing reads, so that DVC would not see a change of
+    its value: a section in one of its two parts only, or a key that ``pipeline`` does not use."""
+    if not params.exists():
+        return
+    content = read_yaml(params)
+    check_sections(content, params)
+    if not pipeline.exists():
+        return
+    text = pipeline.read_text()
+    used = {*re.findall(r"\$\{(\w+)", text), "scales"}
+    for name, value in content.items():
+        if not isinstance(value, dict) and name not in used:
+            raise BadInput(
+                f"{params}: {name}: unknown key; expected a section, or one of "
+                f"{sorted(used & set(content) - {'scales'})}."
+            )
+
+
 def command(main: Callable[..., None]) -> Callable[[], None]:
     """``main`` as a command-line program that reports its progress. BadInput is printed as one
     sentence and ends it with exit code 1."""
@@ -54,6 +75,7 @@ def command(main: Callable[..., None]) -> Callable[[], None]:
         try:
             report.start()
             check_code(Path(main.__code__.co_filename))
+            check_names()
             app()
         except BadInput as error:
             console.print(f"error: {error}", style="red", highlight=False, markup=False)

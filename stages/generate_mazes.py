@@ -16,10 +16,10 @@ from stages.command import command
 def main(seed: Annotated[int, typer.Option()]) -> None:
     """Draw the training, validation, test and overload mazes."""
     params = load(MazeParams, "mazes")
-    progress("drawing mazes", 1, share=0.8)
-    sets = generate(params, seed)
-    writing = progress("writing", len(sets))
     with files.replacing(ARTIFACTS / MAZES / str(seed)) as folder:
+        progress("drawing mazes", 1, share=0.8)
+        sets = generate(params, seed)
+        writing = progress("writing", len(sets))
         for name, batch in sets.items():
             mazes.write(folder / f"{name}.parquet", batch)
             connections = batch.n_connections

@@ -19,9 +19,9 @@ def main(run: RunName) -> None:
     one = Run.named(run)
     # in this stage, torch is used only to run the encoders of the SAEs
     torch.set_num_threads(load(SaeParams, "sae").n_threads)
-    found = map_features(one, load(FeatureParams, "features"))
+    params = load(FeatureParams, "features")
     with files.replacing(one.folder("features")) as folder:
-        found.write(folder)
+        map_features(one, params).write(folder)
 
 
 if __name__ == "__main__":

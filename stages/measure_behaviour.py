@@ -16,9 +16,8 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(BehaviourParams, "behaviour")
     torch.set_num_threads(params.n_threads)
-    behaved = measure_behaviour(one, params)
     with files.replacing(one.folder("behaviour")) as folder:
-        behaved.write(folder)
+        measure_behaviour(one, params).write(folder)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(TrainingParams, "training")
     torch.set_num_threads(params.n_threads)
-    snapshots = sorted((one.folder("models") / "snapshots").glob("*.safetensors"))
+    snapshots = sorted((one.folder("models") / "snapshots").glob("[0-9]*.safetensors"))
     if not snapshots:
         raise BadInput(
             f"{one.folder('models')}/snapshots: expected a file for each look at the growing "

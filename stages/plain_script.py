@@ -6,16 +6,17 @@ params.yaml. It skips stages whose outs exist, since stages write their outs com
 all. It cannot tell whether outs are out of date, so it refuses a folder with other parameters.
 """
 
+import io
 import shlex
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
 
 import typer
-import yaml
+from ruamel.yaml import YAML
 
 from mazewm.io.errors import BadInput
-from mazewm.io.params import read_yaml
+from mazewm.io.params import parse_yaml, read_yaml
 from stages.command import command
 from stages.imports import ROOT
 
@@ -72,8 +73,17 @@ def with_settings(params: dict[str, Any], settings: list[str]) -> dict[str, Any]
             inner = inner.get(name) if isinstance(inner, dict) else None
         if not is_given or not isinstance(inner, dict) or last not in inner:
             raise BadInput(f"--set {setting}: expected KEY=VALUE with a key of params.yaml.")
-        inner[last] = yaml.safe_load(value)
+        try:
+            inner[last] = parse_yaml(value)
+        except ValueError as error:
+            raise BadInput(f"--set {setting}: not valid YAML ({error}).") from None
     return params
+
+
+def as_yaml(params: dict[str, Any]) -> str:
+    """The parameters as a YAML text, each mapping and list in lines of its own."""
+    YAML().dump(params, text := io.StringIO())
+    return text.getvalue()
 
 
 def steps(params: dict[str, Any]) -> list[Step]:
@@ -83,7 +93,7 @@ def steps(params: dict[str, Any]) -> list[Step]:
     from networkx import lexicographical_topological_sort
 
     with TemporaryDirectory() as folder:
-        (Path(folder) / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (Path(folder) / "params.yaml").write_text(as_yaml(params))
         (Path(folder) / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
         with Repo.init(folder, no_scm=True) as repo:
             stages = repo.index.stages
@@ -99,7 +109,7 @@ def steps(params: dict[str, Any]) -> list[Step]:
 
 def script(todo: list[Step], params: dict[str, Any]) -> str:
     """A shell script that runs the steps whose outs do not exist."""
-    text = HEAD.format(params=yaml.safe_dump(params, sort_keys=False))
+    text = HEAD.format(params=as_yaml(params))
     for step in todo:
         done = " && ".join(f"[ -e {shlex.quote(out)} ]" for out in step.outs)
         cmd = step.cmd.replace("python ", '"${PYTHON:-python}" ', 1)

@@ -21,9 +21,8 @@ def main(seed: Annotated[int, typer.Option()]) -> None:
 
     params = load(PlanningParams, "planning")
     torch.set_num_threads(params.n_threads)
-    found = read_inputs(ARTIFACTS / MAZES / str(seed), params)
     with files.replacing(ARTIFACTS / INPUTS / str(seed)) as folder:
-        found.write(folder)
+        read_inputs(ARTIFACTS / MAZES / str(seed), params).write(folder)
 
 
 if __name__ == "__main__":

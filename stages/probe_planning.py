@@ -17,9 +17,8 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(PlanningParams, "planning")
     torch.set_num_threads(params.n_threads)
-    found = probe_and_steer(one, params)
     with files.replacing(one.folder("planning")) as folder:
-        found.write(folder)
+        probe_and_steer(one, params).write(folder)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(InterventionParams, "interventions")
     torch.set_num_threads(params.n_threads)
-    ledger = intervene(one, params)
     with files.replacing(one.folder("interventions")) as folder:
-        ledger.write(folder)
+        intervene(one, params).write(folder)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(CircuitParams, "circuits")
     torch.set_num_threads(params.n_threads)
-    traced = trace(one, params)
     with files.replacing(one.folder("circuits")) as folder:
-        traced.write(folder)
+        trace(one, params).write(folder)
 
 
 if __name__ == "__main__":

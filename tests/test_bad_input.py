@@ -6,6 +6,8 @@ import copy
 import hashlib
 import importlib
 import json
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -20,6 +22,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mazewm.io import tables, weights
+from mazewm.io.errors import BadInput
+from mazewm.io.params import load
 from mazewm.localize.consolidation import FormationRow
 from mazewm.localize.locations import PAPER_LOCATION, Locations, WritingSite
 from mazewm.maze.tokens import TokenClass
@@ -156,6 +160,48 @@ def test_parameters_are_refused(work, monkeypatch, capsys, params, names):
     assert snapshot(work) == before
 
 
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        (changed("scales/tiny/mazess", {"n_train": 3}), ["scales.tiny.mazess", "unknown section"]),
+        # in a scale that is not the chosen one, too
+        (changed("scales/paper/sea", {}), ["scales.paper.sea", "unknown section", "'sae'"]),
+        (
+            changed("mazess", {"world": "trees"}),
+            ["mazess: expected a section that every scale has"],
+        ),
+        (changed("scales/laptop/planning", DELETE), ["planning", "scales.laptop"]),
+        (changed("encoding", ["rotary"]), ["encoding", "unknown key", "'encodings'"]),
+        (changed("n_steps", 3), ["n_steps", "unknown key"]),
+    ],
+    ids=lambda value: value[0].split(":")[0] if isinstance(value, list) else None,
+)
+@pytest.mark.parametrize("stage", ["generate_mazes", "digest_code"])
+def test_a_name_that_nothing_reads_is_refused(work, monkeypatch, capsys, params, names, stage):
+    """DVC would not see a change of its value, and say that nothing changed."""
+    shutil.copy(ROOT / "dvc.yaml", work)
+    (work / "params.yaml").write_text(yaml.safe_dump(params))
+    before = snapshot(work)
+    options = {"seed": 0} if stage == "generate_mazes" else {}
+    assert_refused(*run(monkeypatch, capsys, stage, **options), "params.yaml", *names)
+    assert snapshot(work) == before
+
+
+@pytest.mark.parametrize("scale", PARAMS["scales"])
+@pytest.mark.parametrize("section", PARAMS["scales"]["tiny"])
+def test_a_key_of_both_parts_of_a_section_is_refused(tmp_path, section, scale):
+    """Whichever key: one of them would be overwritten without a word."""
+    from tests.test_pipeline import STAGES, sections_of
+
+    classes = {name: cls for stage in STAGES for name, cls in sections_of(stage).items()}
+    for here, there in (("", f"scales/{scale}/"), (f"scales/{scale}/", "")):
+        for key, value in (PARAMS if not here else PARAMS["scales"][scale])[section].items():
+            params = changed(f"{there}{section}/{key}", value) | {"scale": scale}
+            (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+            with pytest.raises(BadInput, match=f"{section}.{key}: set both"):
+                load(classes[section], section, tmp_path / "params.yaml")
+
+
 @pytest.mark.parametrize("text", ["scale: [", "just a sentence", "", None])
 def test_a_foreign_params_file_is_refused(work, monkeypatch, capsys, text):
     (work / "params.yaml").unlink()
@@ -220,7 +266,15 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+class Hostile:
+    """What unpickling it does: here, it would write a file."""
+
+    def __reduce__(self):
+        return os.system, ("touch unpickled",)
+
+
 SPOILT = {
+    "a hostile pickle": lambda path: path.write_bytes(pickle.dumps(Hostile())),
     "missing": lambda path: path.unlink(),
     "truncated": truncate,
     "empty": lambda path: path.write_bytes(b""),
@@ -233,10 +287,19 @@ MODELS = SPOILT | {
     "with a foreign config": lambda path: weights.save(
         path, "transformer", {"params": {"n_layers": 2}}, nn.Linear(2, 3)
     ),
+    "with a weight that is not finite": lambda path: spoil_a_weight(path),
     "with other weights": lambda path: weights.save(
         path, "transformer", config_of(path), nn.Linear(2, 3)
     ),
 }
+
+
+def spoil_a_weight(path: Path) -> None:
+    from mazewm.model import Transformer
+
+    model = Transformer.load(path)
+    model.layers[0].mlp.b_out[3] = float("inf")
+    model.save(path)
 
 
 def config_of(path: Path) -> dict:
@@ -324,7 +387,9 @@ def test_unknown_places_and_classes_are_refused(inputs, monkeypatch, capsys, key
     assert snapshot(inputs) == before
 
 
-@pytest.mark.parametrize("kind", ["of another run", "truncated", "not of the format"])
+@pytest.mark.parametrize(
+    "kind", ["of another run", "truncated", "not of the format", "hostile", "hostile, of torch"]
+)
 def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
     """A checkpoint that is not this run's is ignored: the run ends with the same bits as one that
     found none."""
@@ -349,6 +414,11 @@ def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
                 },
                 kept / "state.pt",
             )
+        elif kind == "hostile, of torch":
+            fingerprint = self.checkpoint.fingerprint
+            torch.save({"fingerprint": fingerprint, "model": Hostile()}, kept / "state.pt")
+        elif kind == "hostile":
+            SPOILT["a hostile pickle"](kept / "state.pt")
         else:
             (kept / "state.pt").write_bytes(
                 b"PK\x03\x04 and then nothing" if kind == "truncated" else b"no checkpoint"
@@ -357,7 +427,7 @@ def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
 
     monkeypatch.setattr(training.Training, "steps", watched)
     importlib.import_module("stages.train_transformer").main(RUN.name)
-    assert len(seen) == 1 and not seen[0].exists()
+    assert len(seen) == 1 and not seen[0].exists() and not (inputs / "unpickled").exists()
     assert snapshot(RUN.folder("models")) == snapshot(made / RUN.folder("models"))
 
 

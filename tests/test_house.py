@@ -225,3 +225,36 @@ def test_paths_are_recognised():
     text += "```\n`mazewm/no.py`\n```"
     assert paths_in(text) == ["mazewm/maze/", "gone.py", "nowhere/"]
     assert [is_there(path) for path in paths_in(text)] == [True, False, False]
+
+
+RUNS_WHAT_IT_READS = re.compile(
+    r"\bimport (pickle|marshal|shelve|dill|joblib)\b|\bfrom (pickle|marshal|shelve|dill|joblib)\b"
+    r"|allow_pickle=True|(?<!\.)\b(eval|exec)\(|\bread_pickle\b|yaml\.(unsafe_|full_)?load\("
+    r"|weights_only=False|YAML\((?!typ=\"safe\"|\))"
+)
+
+
+@pytest.mark.parametrize("package", ["mazewm", "stages"])
+def test_no_file_that_is_read_is_run(package):
+    """Files come from other people, too; a pickle is a program."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        text = path.read_text()
+        found = [match[0] for match in RUNS_WHAT_IT_READS.finditer(text)]
+        assert not found, f"{path.relative_to(ROOT)}: {found}"
+        loads = re.findall(r"torch\.load\([^\n]*", text)
+        assert all("weights_only=True" in each for each in loads), f"{path}: {loads}"
+
+
+def test_the_rule_about_what_is_run_sees_what_it_should():
+    safe = 'YAML(typ="safe")'
+    pickled = "np.load(f, allow_pickle=True)"
+    for bad in (
+        "import pickle",
+        "yaml.load(x)",
+        pickled,
+        safe.replace("safe", "unsafe"),
+        "eval(x)",
+    ):
+        assert RUNS_WHAT_IT_READS.search(bad), bad
+    for good in ('YAML(typ="safe").load(x)', "YAML().dump(x, y)", "model.eval()", "np.load(f)"):
+        assert not RUNS_WHAT_IT_READS.search(good), good

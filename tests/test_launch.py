@@ -304,6 +304,14 @@ def wait_for(project: Project, events: list[str]) -> None:
         time.sleep(0.05)
 
 
+def test_a_name_that_nothing_reads_is_refused_even_if_all_is_up_to_date(project):
+    project.launch()
+    with (project.folder / "params.yaml").open("a") as file:
+        file.write("seed: [1]\n")
+    refusal = "error: params.yaml: seed: unknown key; expected a section, or one of"
+    assert refusal in project.launch(code=1)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_stages_have_the_names_that_dvc_gives_them(tmp_path):
     from dvc.parsing import DataResolver

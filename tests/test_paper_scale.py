@@ -24,7 +24,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from mazewm.localize import writing
 from stages.imports import ROOT
-from stages.plain_script import Step, script, steps, with_settings
+from stages.plain_script import Step, as_yaml, script, steps, with_settings
 from tests.inference.test_walk import FEWEST, numbers
 
 SECTIONS: dict[str, dict[str, object]] = {
@@ -182,3 +182,17 @@ def test_the_script_refuses_other_parameters(toys, tmp_path):
 def test_a_setting_without_a_key_is_refused(setting):
     with pytest.raises(BadInput, match="expected KEY=VALUE"):
         with_settings(read_yaml(ROOT / "params.yaml"), [setting])
+
+
+def test_settings_are_read_as_dvc_reads_them():
+    setting = ["sae.lr=1e-05", "seeds=[0, 1]", "scale=tiny"]
+    params = with_settings(read_yaml(ROOT / "params.yaml"), setting)
+    assert params["sae"]["lr"] == 1e-5 and params["seeds"] == [0, 1] and params["scale"] == "tiny"
+    with pytest.raises(BadInput, match="--set seeds=.*: not valid YAML"):
+        with_settings(read_yaml(ROOT / "params.yaml"), ["seeds=[0, 1"])
+
+
+def test_the_parameters_in_the_script_are_those_that_were_set(tmp_path):
+    params = with_settings(read_yaml(ROOT / "params.yaml"), ["sae.lr=1e-05", "results='1e5'"])
+    (tmp_path / "params.yaml").write_text(as_yaml(params))
+    assert read_yaml(tmp_path / "params.yaml") == params

@@ -267,3 +267,9 @@ def test_a_stage_that_computes_says_on_how_many_threads(stage):
     """Runs go beside each other, one to a core, and another number of threads gives other bits (the
     training's is set in the library)."""
     assert "torch.set_num_threads(" in (ROOT / "stages" / f"{stage}.py").read_text()
+
+
+@pytest.mark.parametrize("stage", ["score", "compare"])
+def test_a_folder_for_results_may_have_spaces(stage):
+    words = shlex.split(cmd_of(stage).replace("${results}", "my results/of today"))
+    assert words[words.index("--results") + 1 :] == ["my results/of today"]

@@ -9,9 +9,9 @@ block, and 0 the model with none of the block's heads left.
 
 1: the circuit does all that the block's attention does; 0: it does nothing. The output of an
 ablated head is replaced, at every position of the prompt, by its mean at that position over the
-mazes with equally many connections; at the positions of the path it is not replaced. Circuits:
-``binding``; ``complement``, all other heads of the block; ``random``, another set of as many heads
-as ``binding`` has.
+mazes with equally many connections, of which there must be two at least; at the positions of the
+path it is not replaced. Circuits: ``binding``; ``complement``, all other heads of the block;
+``random``, another set of as many heads as ``binding`` has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,9 @@ from mazewm.localize.locations import Location
 from mazewm.maze.tokens import PADDING, encode, prompt_length
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
+
+# Of the log-probability: a smaller effect of ablating all heads is rounding.
+NOTHING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,12 @@ def measure(
     subject: Subject, binding: Mapping[Location, Sequence[BindingHead]]
 ) -> list[FaithfulnessRow]:
     """Faithfulness of the circuits of each site's block; a block has no rows if ablating all of its
-    heads changes nothing."""
+    heads changes nothing. Mazes with a number of connections that no other maze has are left out:
+    the mean that stands for their heads would be their own."""
+    groups = [index for index in subject.mazes.by_n_connections().values() if len(index) > 1]
+    if not groups:
+        return []
+    n_mazes = sum(map(len, groups))
     every = tuple(range(subject.model.params.n_heads))
     circuits = {
         site: _circuits(site, heads, every, subject.rng("random heads"))
@@ -66,7 +74,7 @@ def measure(
             [every, (), *(heads for named in here.values() for heads in named.values())]
         )
         m = dict(zip(kept, _path_log_probability(subject, layer, list(kept)), strict=True))
-        if m[every] == m[()]:
+        if abs(m[every] - m[()]) <= NOTHING * abs(m[every]):
             continue
         for site, named in here.items():
             for name, heads in named.items():
@@ -82,7 +90,7 @@ def measure(
                         m_circuit=m[heads],
                         m_empty=m[()],
                         faithfulness=share,
-                        n=len(subject.mazes),
+                        n=n_mazes,
                     )
                 )
     return rows
@@ -110,6 +118,8 @@ def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ..
     )
     total, n_tokens = np.zeros(len(kept)), 0
     for n, index in mazes.by_n_connections().items():
+        if len(index) < 2:
+            continue
         encoded = [
             encode(mazes[index[start : start + batch]], rng)
             for start in range(0, len(index), batch)

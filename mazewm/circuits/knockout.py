@@ -32,6 +32,7 @@ from mazewm.circuits.readable import Readable
 from mazewm.inference.edits import Edit, Taps, replace_heads, run_blocks
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
+from mazewm.io.errors import BadInput
 from mazewm.maze.tokens import Encoded, connection_positions
 from mazewm.model.shapes import Resid, Tokens
 from mazewm.model.sites import Place, Site
@@ -142,7 +143,13 @@ def replacements(batches: Sequence[Batch], rng: np.random.Generator) -> Replacem
 
 
 def _draw_donors(rng: np.random.Generator, maze: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """For each maze of a batch, a random token that belongs to another maze."""
+    """For each maze of a batch, a random token that belongs to another maze. BadInput if there is
+    no other one."""
+    if (owner == owner[0]).all():
+        raise BadInput(
+            "params.yaml: circuits.n_mazes: expected at least 2 mazes, since what is ablated in "
+            "one is replaced by values of others, found 1."
+        )
     donors = rng.integers(len(owner), size=len(maze))
     while (own := owner[donors] == maze).any():
         donors[own] = rng.integers(len(owner), size=own.sum())

@@ -57,7 +57,7 @@ class _Read(NamedTuple):
 @torch.inference_mode()
 def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
     """What every circuit predicts at a connection's token in each of the mazes. Connections without
-    a latent are not asked for."""
+    a latent are not asked for, nor mazes that have no others."""
     known, subject, batches = study.known, study.subject, study.batches
     every = heads_of(range(known.location.layer + 1), subject.model)
     ablated = {
@@ -67,9 +67,13 @@ def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
     }
     maze = np.concatenate([batch.maze for batch in batches])
     connection = np.concatenate([batch.given for batch in batches])
+    kept = np.isin(connection, known.connections)
+    if not kept.any():
+        return []
+    maze, connection = maze[kept], connection[kept]
     own = np.searchsorted(known.connections, connection)
-    read = _Read(maze, connection, own, study.values([]))
-    found = {name: study.values(heads) for name, heads in ablated.items()}
+    read = _Read(maze, connection, own, study.values([])[kept])
+    found = {name: study.values(heads)[kept] for name, heads in ablated.items()}
     found[TABLE] = _table(read)
     sst = ((read.values - read.values.mean(axis=0)) ** 2).sum(axis=1)
     rows = list[PredictionRow]()

@@ -27,10 +27,11 @@ from mazewm.claims import (
     world,
 )
 from mazewm.claims.claim import Claim, decided
-from mazewm.claims.curves import read_curve
+from mazewm.claims.curves import read_measured
 from mazewm.claims.edits import Edits, Setting
 from mazewm.claims.patching import attribution_agreement, patch_effects
 from mazewm.claims.sets import with_connection_sets
+from mazewm.claims.solvers import of_solvers_only
 from mazewm.claims.statistics import rounded
 from mazewm.io import files
 from mazewm.localize.locations import PAPER_LOCATION, Location, Locations, WritingSite
@@ -110,8 +111,8 @@ class RunTables:
         for name in ("probes", "whole"):
             told = results.inputs(run, name)
             read[name] = pd.concat([read[name], told], ignore_index=True)
-        read["history"] = read_curve(run.folder("models") / "history.csv")
-        read["formation"] = read_curve(run.folder("observations") / "formation.csv")
+        read["history"] = read_measured(run.folder("models") / "history.csv")
+        read["formation"] = read_measured(run.folder("observations") / "formation.csv")
         for name in WITH_SETS:
             read[name] = with_connection_sets(read[name], held_out)
         most = int(run.mazes("train").n_connections.max())
@@ -178,7 +179,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         planning.uses(tables.steering),
         causal.probes_do_not_write(edits),
     ]
-    claims = decided(claims)
+    claims = decided(of_solvers_only(claims, tables.behaviour))
     reported = edit_tables.reported(edits)
     here = tables.consolidation
     here = here[

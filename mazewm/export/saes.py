@@ -112,7 +112,7 @@ def sae_of(run: Run, place: Place, kind: str) -> SparseAutoencoder:
     """One of a run's SAEs; BadInput that names those that there are, if it is none of them."""
     kinds, folder = kinds_at(run, place), run.folder("saes")
     if not kinds:
-        names = (path.name.split(".") for path in folder.glob(f"*.*{SUFFIX}"))
+        names = (path.name.split(".") for path in folder.glob(f"[0-9]*.*{SUFFIX}"))
         places = sorted({f"{layer}.{site}" for layer, site, *_ in names})
         raise BadInput(f"{folder}: expected one of the places {places}, found '{place}'.")
     if kind not in kinds:

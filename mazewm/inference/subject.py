@@ -15,11 +15,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mazewm.inference.edits import Taps
+from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import Encoded, encode, encoding_rng
 from mazewm.model.reading import Layout
-from mazewm.model.sites import Place
+from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
 
 
@@ -58,7 +59,8 @@ class Subject:
 
     def record(self, places: Iterable[Place], whole: bool = False) -> Iterator[Recorded]:
         """The values at ``places`` while the model reads the prompts, or with ``whole`` the
-        sequences with their paths, batch by batch.
+        sequences with their paths, batch by batch. BadInput if a value is not finite, such as those
+        of a model whose activations exceed what its precision can hold.
 
         Blocks after the last of the places are not computed.
         """
@@ -71,4 +73,12 @@ class Subject:
                 reading = model.reading(Layout.sequence(tokens.shape[1], tokens.device), taps)
                 model.run_blocks(model.embed(tokens, reading.layout), reading, stop=stop)
                 taps.check()
+                for place, values in taps.values.items():
+                    # scores are infinite where attention is masked
+                    if place.site != Site.SCORES and not values.isfinite().all():
+                        raise BadInput(
+                            f"model: expected finite activations at {place}, found "
+                            f"{int((~values.isfinite()).sum()):,} of {values.numel():,} that are "
+                            "infinite or not a number; its weights are too large."
+                        )
                 yield Recorded(part, encoded, taps.values)

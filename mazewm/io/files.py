@@ -1,7 +1,8 @@
-"""Files that are written completely or not at all: each is written under a temporary name beside
-its destination and renamed when it is complete.
+"""Files that are written completely or not at all, by one process at a time: each is written under
+a temporary name beside its destination, locked meanwhile, and renamed when it is complete.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,29 +18,115 @@ from mazewm.io.errors import BadInput
 @contextmanager
 def replacing(directory: Path) -> Iterator[Path]:
     """An empty folder to write into. It replaces ``directory`` if the block succeeds; if the block
-    raises, it is deleted and ``directory`` stays as it was."""
-    beside = directory.with_name(directory.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    raises, it is deleted and ``directory`` stays as it was. If ``directory`` is a link to a folder,
+    that folder is replaced, and the link stays.
+
+    While the block runs, no other process can replace ``directory``: BadInput for the second one.
+    What a killed process has left is deleted. BadInput also if something other than a folder is
+    there, or a folder that cannot be replaced."""
+    target = _target(directory)
+    beside, old = (target.with_name(target.name + suffix) for suffix in (".part", ".old"))
+    if beside.is_symlink() or beside.is_file():
+        beside.unlink()
+    with locked(beside, f"{directory}: another process is writing it."):
+        try:
+            for path in beside.iterdir():
+                _remove(path)
+            yield beside
+            _remove(old)
+            if target.exists():
+                os.replace(target, old)
+            os.replace(beside, target)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _target(directory: Path) -> Path:
+    """The folder that ``directory`` is, or is a link to; BadInput if it cannot be replaced."""
+    target = directory.resolve() if directory.is_symlink() else directory
+    if directory.is_symlink() and not target.exists():
+        raise BadInput(f"{directory}: expected a link to a folder, found none at {target}.")
+    if target.exists() and not target.is_dir():
+        raise BadInput(f"{target}: expected a folder, or nothing, found a file.")
+    if target.is_mount():
+        raise BadInput(
+            f"{target}: a disk is mounted there, so it cannot be replaced by a new folder; "
+            "expected a folder on that disk."
+        )
+    return target
+
+
+@contextmanager
+def locked(folder: Path, refusal: str) -> Iterator[None]:
+    """A context in which no other process locks ``folder``, which is made if it is missing;
+    BadInput with the sentence ``refusal`` if another one does. The lock ends with the process,
+    however that ends."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _opened(folder, os.O_RDONLY) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadInput(refusal) from None
+            if not _is_at(handle, folder):
+                continue  # since it was opened, it was moved or deleted
+            yield
+            return
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A path to write a file to. It replaces ``path`` if the block succeeds; if the block raises,
+    it is deleted and ``path`` stays as it was. Missing folders are created. Processes that write to
+    the same ``path`` wait for each other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    while True:
+        with _opened(beside, os.O_RDWR | os.O_CREAT) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not _is_at(handle, beside):
+                continue
+            try:
+                yield beside
+                os.replace(beside, path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+            return
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    """A file or folder as a file descriptor; locks on it end with it."""
+    handle = os.open(path, flags, 0o666)
     try:
-        yield beside
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    old = directory.with_name(directory.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        os.replace(directory, old)
-    os.replace(beside, directory)
-    shutil.rmtree(old, ignore_errors=True)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file or folder is the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with all that is in it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file completely or not at all; missing folders are created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text)
-    os.replace(beside, path)
+    with replacing_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -51,7 +138,7 @@ def read_json(path: Path, what: str) -> Any:
     """The content of a JSON file. BadInput if it is missing or not JSON; ``what`` completes the
     message "expected ..."."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected {what}.") from None
     except (ValueError, OSError) as error:

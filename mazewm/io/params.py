@@ -9,34 +9,78 @@ that they configure.
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from mazewm.io.errors import BadInput
 
 
 class Params(BaseModel):
     """A section of params.yaml, frozen. Subclasses define no default for a number: all numbers are
-    set in params.yaml."""
+    set in params.yaml. Infinity and NaN are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=Params)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. BadInput if the file is missing, is not YAML, or holds something
-    other than a mapping."""
+def parse_yaml(text: str) -> Any:
+    """The content of a YAML text, as DVC reads it (YAML 1.2 by the same library): 1e-05 is a
+    number, ``on`` and ``yes`` are texts, and no key may come twice. ValueError if the text is not
+    YAML."""
     try:
-        content = yaml.safe_load(path.read_text())
+        return YAML(typ="safe").load(text)
+    except YAMLError as error:
+        problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark else ""
+        raise ValueError(f"{problem or ' '.join(str(error).split())}{place}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. BadInput if the file is missing, is not YAML in UTF-8, or holds
+    something other than a mapping."""
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected the project's parameters.") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not valid YAML ({' '.join(str(error).split())}).") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path}: expected text in UTF-8, found another byte at {error.start}."
+        ) from None
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path}: not valid YAML ({error}).") from None
     if not isinstance(content, dict):
         raise BadInput(f"{path}: expected a mapping of sections, found {type(content).__name__}.")
+    odd = [key for key in content if not isinstance(key, str)]
+    if odd:
+        raise BadInput(f"{path}: expected a mapping with names for keys, found {odd[0]!r}.")
     return content
+
+
+def check_sections(content: dict[str, Any], path: Path) -> None:
+    """BadInput if a section of ``content``, read from ``path``, stands at the top level or in a
+    scale only. Nothing reads such a section, and it may be a slip of the pen. Values are checked by
+    ``load``."""
+    scales = content.get("scales")
+    if not isinstance(scales, dict):
+        return
+    sections = {key for key, value in content.items() if isinstance(value, dict)} - {"scales"}
+    for scale, sized in scales.items():
+        if not isinstance(sized, dict):
+            continue
+        for name in sized:
+            if name not in content:
+                raise BadInput(
+                    f"{path}: scales.{scale}.{name}: unknown section; expected one of "
+                    f"{sorted(sections)}."
+                )
+        for name in sorted(sections - set(sized)):
+            raise BadInput(
+                f"{path}: {name}: expected a section that every scale has, {{}} if it has no key "
+                f"of its own, found {sorted(map(str, sized))} in scales.{scale}."
+            )
 
 
 def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:

@@ -5,7 +5,6 @@ Its name and schema are stored in the file, so that a file of another type, or a
 refused with a clear message (BadInput).
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,8 +14,10 @@ from typing import Annotated, Any, get_args, get_type_hints
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 
 ROW_TYPE = b"mazewm.row_type"
@@ -79,10 +80,8 @@ def ragged(padded: np.ndarray) -> pa.ListArray:
 def write_arrow(path: Path, table: pa.Table, **options: Any) -> None:
     """Write under a temporary name and rename to ``path``, so that a killed process leaves the old
     file or none. ``options`` go to ``pyarrow.parquet.write_table``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    pq.write_table(table, beside, **({"compression": "zstd"} | options))
-    os.replace(beside, path)
+    with files.replacing_file(path) as beside:
+        pq.write_table(table, beside, **({"compression": "zstd"} | options))
 
 
 @contextmanager
@@ -102,13 +101,31 @@ def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
         ) from None
 
 
-def read_arrow(path: Path, row_type_name: str, **options: Any) -> pa.Table:
-    """The table in ``path``; BadInput if the file is missing, broken, or its metadata names another
-    row type. ``options`` go to ``pyarrow.parquet.read_table``."""
-    with whole_file(path, row_type_name):
-        table = pq.read_table(path, **options)
+def read_arrow(path: Path, row_type_name: str) -> pa.Table:
+    """The table in ``path``; BadInput if the file is missing, broken, its metadata names another
+    row type, or a number is not finite."""
+    # Not by ``read_table``, which takes folders named KEY=VALUE on the way for further columns.
+    with whole_file(path, row_type_name), pq.ParquetFile(path) as file:
+        table = file.read()
     check_row_type(path, table.schema, row_type_name)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        _check_finite(path, name, column)
     return table
+
+
+def _check_finite(path: Path, name: str, column: pa.ChunkedArray) -> None:
+    """BadInput if a number of a column, or of its lists, is missing, infinite or not a number."""
+    is_list = pa.types.is_list(column.type)
+    numbers = pc.list_flatten(column) if is_list else column
+    if not pa.types.is_floating(numbers.type):
+        return
+    is_finite = pc.fill_null(pc.is_finite(numbers), False)
+    if pc.all(is_finite, min_count=0).as_py():
+        return
+    at = pc.index(is_finite, False).as_py()
+    row = pc.list_parent_indices(column)[at].as_py() if is_list else at
+    found = numbers[at].as_py()
+    raise BadInput(f"{path}: column {name}: expected finite numbers, found {found} in row {row}.")
 
 
 def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:

@@ -3,7 +3,6 @@ JSON in its header.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 
 HEADER = "mazewm"
@@ -19,21 +19,19 @@ HEADER = "mazewm"
 def save(path: Path, kind: str, config: dict[str, Any], module: nn.Module) -> None:
     """Write the module's state dict and ``config``. ``kind`` labels the file with the type of
     module. An existing file is replaced."""
-    beside = path.with_name(path.name + ".part")
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
     }
     # Only one metadata key: the order of several would differ from save to save, and so would the
     # file's bytes.
-    save_file(
-        tensors, beside, {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
-    )
-    os.replace(beside, path)
+    header = {HEADER: json.dumps({"kind": kind, "config": config}, sort_keys=True)}
+    with files.replacing_file(path) as beside:
+        save_file(tensors, beside, header)
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors in a file. BadInput if the file is missing or broken, or holds
-    another kind of module."""
+    """The config and the tensors in a file. BadInput if the file is missing or broken, holds
+    another kind of module, or has weights that are not finite."""
     try:
         with safe_open(path, framework="pt") as file:
             header = _header((file.metadata() or {}).get(HEADER, "{}"))
@@ -50,6 +48,10 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{path}: expected the weights of a {kind}, found those of a "
             f"{header.get('kind', 'foreign module')}."
         )
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            bad = tensor[~tensor.isfinite()][0].item()
+            raise BadInput(f"{path}: {name}: expected finite weights, found {bad}.")
     return header["config"], tensors
 
 

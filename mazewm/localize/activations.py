@@ -2,7 +2,8 @@
 disk, for probes and SAEs.
 
 The model reads whole sequences, with their paths. Each row of a file is one token: its maze, its
-position, the token, the connection that it helps to encode, and the activation (a float16 vector).
+position, the token, the connection that it helps to encode, and the activation: a float16 vector,
+or a float32 vector where float16 is too coarse (``Rounding``).
 The rows of a split are shuffled once, when they are written, so that SAE training can read them in
 order. Each place and split is one parquet file; ``mazewm.io.vectors`` describes the format.
 """
@@ -16,6 +17,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
@@ -25,6 +27,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import Params
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Locations
+from mazewm.localize.rounding import Rounding
 from mazewm.maze.tokens import PADDING, TOKENS_PER_CONNECTION, Encoded, TokenClass, token_classes
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
@@ -155,7 +158,8 @@ def cache(folder: Path, subject: Subject, wanted: Wanted) -> int:
 
     Each activation is first written to its shuffled row in a scratch file, which is then copied to
     parquet in order. In memory are only the labels of all tokens (some 60 bytes each), and the
-    activations of one batch."""
+    activations of one batch. Places whose activations float16 cannot hold are read once more, and
+    stored as float32."""
     places, classes = wanted.places, wanted.classes
     labels = _labels(subject, classes)
     n_tokens = labels.shape[1]
@@ -172,11 +176,25 @@ def cache(folder: Path, subject: Subject, wanted: Wanted) -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         waiting = {place: Path(scratch) / f"{place}.npy" for place in places}
-        _scatter(waiting, subject.record(places, whole=True), classes, row)
+        rounded = _scatter(waiting, subject.record(places, whole=True), classes, row, "float16")
+        coarse = {place: waiting[place] for place in places if rounded[place].is_too_coarse}
+        for place, path in coarse.items():
+            path.unlink()
+            console.print(
+                f"{folder.parent.name}, {folder.name}: float16 is too coarse for the activations "
+                f"at {place}; they are stored as float32"
+            )
+        if coarse:
+            _scatter(coarse, subject.record(coarse, whole=True), classes, row, "float32")
         for path in waiting.values():
-            width = np.lib.format.open_memmap(path, "r").shape[1]
+            values = np.lib.format.open_memmap(path, "r")
             vectors.write(
-                path.with_suffix(".parquet"), TokenLabels, table, width, _blocks(path, n_tokens)
+                path.with_suffix(".parquet"),
+                TokenLabels,
+                table,
+                values.shape[1],
+                _blocks(path, n_tokens),
+                values.dtype.name,
             )
             path.unlink()
         for place, path in waiting.items():
@@ -238,28 +256,32 @@ def _scatter(
     read: Iterable[Recorded],
     classes: list[TokenClass],
     row: Int[np.ndarray, " token"],
-) -> None:
+    dtype: str,
+) -> dict[Place, Rounding]:
     """Write the activation of token i, in the order of ``_labels``, into row ``row[i]`` of its
-    place's file."""
-    done = 0
+    place's file. Returns what ``dtype`` changes of them."""
+    done, rounding = 0, {place: Rounding() for place in paths}
     for recorded in read:
         keep, _ = _kept(recorded.encoded, classes)
         at = row[done : done + int(keep.sum())]
         done += len(at)
         for place, values in recorded.values.items():
             if not paths[place].exists():
-                np.lib.format.open_memmap(
-                    paths[place], "w+", np.float16, (len(row), values.shape[-1])
-                )
+                np.lib.format.open_memmap(paths[place], "w+", dtype, (len(row), values.shape[-1]))
+            exact = values[torch.from_numpy(keep).to(values.device)]
+            stored = exact.to(getattr(torch, dtype))
+            rounding[place].add(exact, stored)
             # Mapped anew for each batch, so that what earlier batches wrote does not stay in
             # memory.
-            np.lib.format.open_memmap(paths[place], "r+")[at] = values.half().cpu().numpy()[keep]
+            np.lib.format.open_memmap(paths[place], "r+")[at] = stored.cpu().numpy()
+    return rounding
 
 
 def cached_places(folder: Path) -> list[str]:
     """The names of the places that have activations in ``folder``, sorted; BadInput if there are
-    none."""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    none. Files that desktops leave, such as .DS_Store, are no places."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(path.name for path in there if path.is_dir() and path.name[0] != ".")
     if not names:
         raise BadInput(f"{folder}: expected a folder of activations for each place, found none.")
     return names

@@ -6,10 +6,12 @@ parts); it may also be resumed on another device. After each of ``observation_st
 are saved as a snapshot, and the losses and the share of solved mazes are added to the history.
 """
 
+import math
 import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mazewm.io import files
 from mazewm.io.errors import BadInput
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, Vocabulary, encode, encoding_rng, prompt_length
@@ -106,10 +109,19 @@ class Training:
         self.history: list[HistoryRow] = []
         # sums of the two losses since the last measurement, and the number of steps in them
         self.sums = [0.0, 0.0, 0]
+        self.held = ExitStack()  # the lock on the checkpoint, from the first step until ``write``
 
     def steps(self) -> Iterator[Progress]:
         """Train to the end, from the checkpoint if there is one; yields after every step. BadInput
-        if the weights are not finite at the end."""
+        if another process trains this run, if a loss or at the end a weight is not finite, or if
+        the loss on the path has not fallen since the first measurement."""
+        refusal = f"{self.checkpoint.folder}: another process trains {self.run.name}."
+        with ExitStack() as held:
+            held.enter_context(files.locked(self.checkpoint.folder, refusal))
+            yield from self._steps()
+            self.held = held.pop_all()
+
+    def _steps(self) -> Iterator[Progress]:
         params, model = self.params, self.model
         torch.set_num_threads(params.n_threads)
         torch.use_deterministic_algorithms(True)
@@ -140,7 +152,10 @@ class Training:
             done += params.batch_size
             is_checkpoint = (step + 1) % params.checkpoint_every == 0 and step + 1 < params.n_steps
             if is_checkpoint or step + 1 in observe_at:
-                for path, other in torch.stack(recent).tolist():
+                for nth, (path, other) in enumerate(torch.stack(recent).tolist()):
+                    if not math.isfinite(path + other):
+                        at = step + 2 - len(recent) + nth
+                        raise self._failed(f"the loss is {path + other} at step {at}")
                     self.sums = [self.sums[0] + path, self.sums[1] + other, self.sums[2] + 1]
                 recent = []
             seen = self._look(step + 1) if step + 1 in observe_at else None
@@ -148,10 +163,25 @@ class Training:
                 self._save(opts, step + 1)
             yield Progress(step + 1, done / (time.perf_counter() - since), seen)
         if not all(torch.isfinite(p).all() for p in model.parameters()):
-            raise BadInput(
-                f"params.yaml: training: the weights of {self.run.name} became infinite; expected "
-                "lower learning rates."
+            raise self._failed(f"weights are infinite after step {params.n_steps}")
+        start, end = self.history[0], self.history[-1]
+        if start.step < end.step and end.loss_path >= start.loss_path:
+            raise self._failed(
+                f"the loss on the path has not fallen: {start.loss_path:.3f} nats per token up to "
+                f"step {start.step}, {end.loss_path:.3f} at the end, step {end.step}"
             )
+
+    def _failed(self, what: str) -> BadInput:
+        """What ended this training, and where its last checkpoint is."""
+        state = self.checkpoint.load(torch.device("cpu"))
+        kept = "there is no checkpoint"
+        if state is not None:
+            kept = f"the last good checkpoint is that of step {state['step']}"
+            kept += f", in {self.checkpoint.folder}"
+        return BadInput(
+            f"params.yaml: training: {self.run.name}: {what}; expected other learning rates; "
+            f"{kept}."
+        )
 
     def _most_offset(self) -> int:
         """``position_jitter``; BadInput if the longest sequence might not fit into the context."""
@@ -175,6 +205,7 @@ class Training:
         for row in self.history:
             shutil.copy(self.checkpoint.snapshot(row.step), folder / SNAPSHOTS)
         shutil.rmtree(self.checkpoint.folder)
+        self.held.close()
 
     def _look(self, step: int) -> HistoryRow:
         path, other, n = self.sums

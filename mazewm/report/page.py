@@ -34,7 +34,8 @@ MEANINGS: dict[Verdict, str] = {
     "compared, and the conventions disagree.",
     "undecided": "None of these: the data are too few, and the interval too wide, to tell. With "
     "several seeds, also where they do not agree.",
-    "unmeasured": "There are no data, or too few for any verdict; the reason is given.",
+    "unmeasured": "There are no data, or too few for any verdict, or the model solves too few "
+    "mazes; the reason is given.",
 }
 
 

@@ -61,12 +61,15 @@ def explained_variance(
     x: Float[np.ndarray, "token d_model"], x_hat: Float[np.ndarray, "token d_model"]
 ) -> float:
     """``1 - sum |x - x_hat|^2 / sum |x - mean|^2`` over the whole set. Predicting the mean gives 0,
-    a perfect reconstruction 1 (docs/science.md#explained-variance).
+    a perfect reconstruction 1 (docs/science.md#explained-variance). 0 if all rows are equal: there
+    is no variance to explain.
 
     >>> x = np.array([[0.0, 0.0], [2.0, 4.0]])
     >>> explained_variance(x, x_hat=np.array([[1.0, 2.0], [1.0, 2.0]]))
     0.0
     """
+    if (x == x[:1]).all():
+        return 0.0
     return float(
         1
         - np.square(x - x_hat, dtype=np.float64).sum()
@@ -215,9 +218,10 @@ class Splicing:
 def loss_recovered(without: float, spliced: float, clean: float) -> float:
     """The share of the loss from ablation that the splice recovers: 1 if the splice is as good as
     the model itself, 0 if it is as bad as the ablation (docs/science.md#loss-recovered). The
-    arguments are the cross-entropies with ablation, with the splice, and of the model itself.
+    arguments are the cross-entropies with ablation, with the splice, and of the model itself. 0 if
+    the ablation costs nothing: nothing is there to recover.
 
     >>> loss_recovered(without=2.0, spliced=0.5, clean=0.0)
     0.75
     """
-    return (without - spliced) / (without - clean)
+    return 0.0 if without == clean else (without - spliced) / (without - clean)

@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mazewm.io.errors import BadInput
 from mazewm.model import devices
 from mazewm.sae import gradients
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
@@ -48,7 +49,7 @@ def batches(
     values: Float[np.ndarray, "token d_model"], batch_size: int, n_steps: int, device: torch.device
 ) -> Iterator[Float[Tensor, "batch d_model"]]:
     """Batches of the rows, which are shuffled already: consecutive slices, starting over at the
-    end."""
+    end. The last rows, fewer than a batch, are not read, unless there are no others."""
     per_pass = max(1, len(values) // batch_size)
     with warnings.catch_warnings():
         # the array is read-only, and nothing here writes to it
@@ -75,7 +76,8 @@ def train(
     frozen_decoder: bool = False,
 ) -> SparseAutoencoder:
     """Train an SAE on ``n_samples`` activations, on the best device; ``values`` are used repeatedly
-    if they are fewer. With ``frozen_decoder``, a control, the decoder's directions stay random."""
+    if they are fewer. With ``frozen_decoder``, a control, the decoder's directions stay random.
+    BadInput if all activations are equal, or if the weights are not finite at the end."""
     device = devices.best()
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
@@ -86,6 +88,11 @@ def train(
     )
     sample = torch.from_numpy(values[:20_000].astype(np.float32))
     mean = sample.mean(dim=0)
+    if not (sample != sample[:1]).any():
+        raise BadInput(
+            f"activations: expected some that differ, to train an SAE on, found {len(sample):,} "
+            "equal ones."
+        )
     scale = (d_model / (sample - mean).pow(2).sum(dim=1).mean()).sqrt()
     sae.b_dec.copy_(mean * scale)
     # Drawn and centred on the CPU, so that training starts from the same weights on every device.
@@ -127,6 +134,11 @@ def train(
     sae.b_enc.mul_(norm)
     for folded in (sae.b_dec, sae.b_enc, sae.threshold):
         folded.div_(scale)
+    if not all(weight.isfinite().all() for weight in sae.state_dict().values()):
+        raise BadInput(
+            f"params.yaml: sae: the weights of an SAE ({params.activation}, {point.width} latents) "
+            f"became infinite at learning rate {params.lr:g}; expected a lower one."
+        )
     return sae.eval().requires_grad_(False)
 
 

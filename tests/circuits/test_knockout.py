@@ -13,6 +13,7 @@ from mazewm.circuits.params import CircuitParams
 from mazewm.circuits.readable import Readable
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
+from mazewm.io.errors import BadInput
 from mazewm.localize.locations import PAPER_LOCATION, Location
 from mazewm.maze.tokens import TokenClass, encode
 
@@ -100,6 +101,29 @@ def test_donors_are_other_mazes():
     donors = _draw_donors(np.random.default_rng(0), index, owners)
     assert (owners[donors] != index).all()
     assert len(np.unique(donors)) == len(owners)
+
+
+def test_one_maze_has_no_donors():
+    """It looked for one without end, and its mean was its own value."""
+    with pytest.raises(BadInput, match="circuits.n_mazes: expected at least 2 mazes.*found 1"):
+        Knockout.of(
+            Subject(toy.planted(), MAZES[:1], 0, 53), Readable(C2, toy.planted_sae(), toy.BEST)
+        )
+    two = Subject(toy.planted(), MAZES[:2], 0, 53)
+    assert knock_out(Knockout.of(two, Readable(C2, toy.planted_sae(), toy.BEST)), NAMED)
+
+
+def test_mazes_that_are_alone_are_no_mean_of_others():
+    """Of two mazes with different numbers of connections, each would be its own mean."""
+    n = MAZES.n_connections
+    alone = [int(np.flatnonzero(n == each)[0]) for each in np.unique(n)[:2]]
+    pair = np.flatnonzero(n == n.max())[:2].tolist()
+    subject = Subject(toy.planted(), MAZES[np.array(alone)], 0, 53)
+    assert faithfulness.measure(subject, {C2: BINDING}) == []
+    both = faithfulness.measure(
+        Subject(toy.planted(), MAZES[np.array(alone[:1] + pair)], 0, 53), {C2: BINDING}
+    )
+    assert {row.n for row in both} == {2} and len(both) == 3
 
 
 @pytest.mark.parametrize("layer", [0, 1])

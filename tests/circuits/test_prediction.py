@@ -52,3 +52,13 @@ def test_the_table_leaves_the_maze_itself_out(rows):
         if len(mine) > 1:
             others = (mine.value.sum() - mine.value) / (len(mine) - 1)
             assert np.allclose(mine.predicted, others), e
+
+
+def test_mazes_without_any_known_connection_are_not_asked():
+    """The last connections are in few mazes only; of the others, none is drawn."""
+    last = {e: latent for e, latent in toy.BEST.items() if e == 0}
+    found = predicted([(0, 0)], last)
+    bits = MAZES.connections[:, 0]
+    assert 0 < bits.sum() < len(MAZES)
+    assert set(found.connection) == {0} and len(found) == 4 * bits.sum()
+    assert set(found.maze_id) == set(MAZES.maze_id[bits].tolist())

@@ -91,6 +91,27 @@ def test_a_run_that_solves_nothing_is_unmeasured():
     json.dumps(scored.metrics, allow_nan=False)
 
 
+@pytest.mark.parametrize(("n_solved", "is_studied"), [(5, False), (6, True), (0, False)])
+def test_a_model_that_solves_less_than_half_is_not_studied(n_solved, is_studied):
+    """Of 11 test mazes. Overload mazes do not count."""
+    rows = run_tables().behaviour
+    test = rows.split == "test"
+    rows = rows.assign(solved=(test & (rows.maze_id < n_solved)) | ~test)
+    claims = {one.id: one for one in score_run(run_tables(behaviour=rows), 0.5).claims}
+    assert list(claims) == IDS
+    for id in ("W1a", "W1b"):
+        assert claims[id].verdict == "supported"
+    unmeasured = {id for id, one in claims.items() if one.verdict == "unmeasured"}
+    if is_studied:
+        assert not unmeasured
+        return
+    assert unmeasured == set(IDS) - {"W1a", "W1b"}
+    share = {5: "45.5%", 0: "0.0%"}[n_solved]
+    reasons = {claims[id].reason for id in unmeasured}
+    assert reasons == {f"the model solves only {share} of held-out mazes, less than 50%"}
+    assert all(claims[id].value.n == 0 for id in unmeasured)
+
+
 def test_metrics_by_hand(scored):
     metrics = scored.metrics
     assert metrics["behaviour"]["test"]["solved"] == wilson(7, 11).as_metrics()

@@ -288,3 +288,26 @@ def test_a_family_that_cannot_be_split_is_refused(tmp_path):
         BadInput, match="mazes.n_validation: .* family tiny with trees of 3 cells .*held_out_share"
     ):
         draw.generate(read_params(tmp_path, SECTION | {"families": families}), 0)
+
+
+def test_no_overload_maze_is_a_training_maze_turned_mirrored_or_moved(sets):
+    seen = {
+        name: {drawing_of(4, bits).canonical() for bits in some.connections}
+        for name, some in sets.items()
+    }
+    assert seen["overload"] and not seen["overload"] & (seen["train"] | seen["validation"])
+
+
+def test_one_maze_of_each_data_set_is_enough(tmp_path):
+    one = {name: 1 for name in SIZES}
+    sets = draw.generate(read_params(tmp_path, SECTION | one), 0)
+    assert {name: len(some) for name, some in sets.items()} == {
+        "train": 1, "validation": 1, "test": 1, "overload": 1
+    }  # fmt: skip
+
+
+def test_a_family_of_hardly_any_maze_ends(tmp_path):
+    """With next to no connection, hardly a draw has a question."""
+    families = {"bare": OPEN | {"p": 1e-9}}
+    with pytest.raises(BadInput, match="mazes.n_train: expected at most .* family bare"):
+        draw.generate(read_params(tmp_path, SECTION | {"families": families}), 0)

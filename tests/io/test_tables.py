@@ -1,6 +1,8 @@
 """Rows on disk: round trip, the same bytes, and what is refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
@@ -33,7 +35,7 @@ class Other:
 
 ROWS = [
     Row(3, 0.1, "a", True, [1, 2], [True]),
-    Row(-7, float("inf"), "", False, [], []),
+    Row(-7, -1.7e308, "", False, [], []),
     Row(2**31 - 1, 1e-300, "é", True, [32767], [False] * 5),
 ]
 
@@ -139,6 +141,47 @@ def test_a_column_that_is_missing_or_of_another_type_is_named(tmp_path):
     message = refusal(path)
     assert "column number" in message
     assert "expected int32, found int64" in message
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A row type with lists of numbers."""
+
+    number: tables.Int
+    values: Annotated[Sequence[float], pa.list_(pa.float64())]
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan"), None])
+def test_numbers_that_are_not_finite_are_named(tmp_path, value):
+    path = tmp_path / "rows.parquet"
+    label = {tables.ROW_TYPE: b"Other"}
+    number, length = pa.array([1, 2], pa.int32()), pa.array([0.5, value], pa.float64())
+    table = pa.table({"number": number, "length": length})
+    pq.write_table(table.replace_schema_metadata(label), path)
+    found = "None" if value is None else str(value)
+    assert f"column length: expected finite numbers, found {found} in row 1" in refusal(path)
+
+
+def test_numbers_in_lists_that_are_not_finite_are_named(tmp_path):
+    path = tmp_path / "rows.parquet"
+    tables.write_rows(path, Lists, [Lists(1, []), Lists(2, [0.5, 1.0])])
+    assert tables.read(path, Lists)["values"].map(list).tolist() == [[], [0.5, 1.0]]
+    tables.write_rows(path, Lists, [Lists(1, []), Lists(2, [0.5, float("nan")])])
+    assert "column values: expected finite numbers, found nan in row 1" in refusal(path, Lists)
+
+
+def test_an_empty_table_is_read(tmp_path):
+    path = tmp_path / "rows.parquet"
+    tables.write_rows(path, Row, [])
+    assert back(path) == []
+
+
+def test_folders_named_like_a_column_are_only_folders(tmp_path):
+    """Readers of data sets take a folder KEY=VALUE for a further column."""
+    path = tmp_path / "length=3" / "other=a b" / "rows.parquet"
+    tables.write_rows(path, Other, [Other(3, 0.5)])
+    assert tables.read_arrow(path, "Other").column_names == ["number", "length"]
+    assert tables.read(path, Other)["length"].tolist() == [0.5]
 
 
 def test_missing_truncated_and_foreign_files_are_named(tmp_path):

@@ -30,10 +30,14 @@ def made(n, width=WIDTH):
     ), values
 
 
+def in_blocks(values):
+    starts = range(0, len(values), vectors.N_ROWS)
+    return (values[start : start + vectors.N_ROWS] for start in starts)
+
+
 def write(path, n, width=WIDTH):
     labels, values = made(n, width)
-    blocks = (values[start : start + vectors.N_ROWS] for start in range(0, n, vectors.N_ROWS))
-    vectors.write(path, Labelled, labels, width, blocks)
+    vectors.write(path, Labelled, labels, width, in_blocks(values))
     return labels, values
 
 
@@ -52,6 +56,33 @@ def test_what_is_written_is_read(tmp_path, n, width):
         and not found.flags.writeable
     )
     assert read.equals(labels.select(["nth", "name"]).cast(read.schema))
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_float32_vectors_keep_every_digit(tmp_path, n):
+    labels, _ = made(n)
+    values = (1e5 + np.random.default_rng(n).normal(size=(n, WIDTH))).astype(np.float32)
+    vectors.write(tmp_path / "x.parquet", Labelled, labels, WIDTH, in_blocks(values), "float32")
+    read, found = vectors.read(tmp_path / "x.parquet", Labelled)
+    assert found.dtype == np.float32 and np.array_equal(found, values)
+    assert read.equals(labels.select(["nth", "name"]).cast(read.schema))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("row", [0, vectors.N_ROWS, vectors.N_ROWS + 8])
+def test_numbers_that_are_not_finite_are_named(tmp_path, value, dtype, row):
+    labels, values = made(vectors.N_ROWS + 9)
+    # the largest number of the type is one of the others, and is read
+    values = values.astype(dtype)
+    values[5, 1] = np.finfo(dtype).max
+    path = tmp_path / "x.parquet"
+    vectors.write(path, Labelled, labels, WIDTH, in_blocks(values), dtype)
+    assert np.array_equal(vectors.read(path, Labelled)[1], values)
+    values[row, 3] = value
+    vectors.write(path, Labelled, labels, WIDTH, in_blocks(values), dtype)
+    with pytest.raises(BadInput, match=f"expected finite numbers, found {value} in row {row}"):
+        vectors.read(path, Labelled)
 
 
 OTHER_LAYOUTS = {

@@ -19,6 +19,7 @@ from mazewm.io import tables, vectors
 from mazewm.io.errors import BadInput
 from mazewm.localize import activations
 from mazewm.localize.locations import Location, Locations, WritingSite
+from mazewm.localize.rounding import MOST_ROUNDING, Rounding
 from mazewm.maze.tokens import TokenClass, Vocabulary, token_classes
 from mazewm.model.sites import Place, Site
 
@@ -146,6 +147,79 @@ def test_values_are_what_the_model_holds(cached, place):
             assert np.array_equal(rows.values[at], values[rows.position[at]])
 
 
+def with_bias(size):
+    """The model with one bias of the first MLP that much larger, and what that adds to."""
+    model = tiny("learned", d_vocab=len(Vocabulary(3)), n_ctx=Vocabulary(3).max_length)
+    with torch.no_grad():
+        model.layers[0].mlp.b_out[4] += size
+    return model
+
+
+@pytest.mark.parametrize("size", [3_000.0, 1e5])
+def test_activations_that_float16_cannot_hold_are_stored_as_float32(tmp_path, capsys, size):
+    """In float16, two values of the dimension would remain, or infinity only."""
+    model, place = with_bias(size), Place(0, Site.RESID_POST)
+    wanted = activations.Wanted([place, Place(0, Site.RESID_PRE)], CLASSES)
+    subject = Subject(model, MAZES, 0, 5)
+    activations.cache(tmp_path / "trained" / "test", subject, wanted)
+    found = activations.read(tmp_path / "trained" / "test" / str(place))
+    assert found.values.dtype == np.float32
+    exact = np.concatenate(
+        [r.values[place].numpy()[r.encoded.tokens > 0] for r in subject.record([place], whole=True)]
+    )
+    assert np.array_equal(np.sort(found.values[:, 4]), np.sort(exact[:, 4]))
+    assert len(np.unique(found.values[:, 4])) > 20
+    # each place by itself
+    before = activations.read(tmp_path / "trained" / "test" / "0.resid_pre")
+    assert before.values.dtype == np.float16
+    assert "trained, test: float16 is too coarse" in capsys.readouterr().err
+
+
+def test_activations_beyond_all_precisions_are_refused(tmp_path):
+    model = with_bias(3e38)
+    with torch.no_grad():
+        model.layers[1].mlp.b_out[4] += 3e38
+    subject = Subject(model, MAZES, 0, 5)
+    with pytest.raises(BadInput, match=r"activations at 1\.resid_post, found \d+ of"):
+        activations.cache(
+            tmp_path / "test", subject, activations.Wanted([Place(1, Site.RESID_POST)], CLASSES)
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def rounding_of(*parts):
+    rounding = Rounding()
+    for part in parts:
+        rounding.add(torch.from_numpy(part), torch.from_numpy(part).half())
+    return rounding
+
+
+def test_what_float16_can_hold():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 3)).astype(np.float32)
+    assert not rounding_of(x[:10], x[10:]).is_too_coarse
+    assert not rounding_of(1000 * x).is_too_coarse
+    # Numbers next to 1,000 are 0.5 apart: rounded, each is off by 0.14 of a standard deviation.
+    assert rounding_of(x + np.float32([0, 1000, 0])).is_too_coarse
+    # A constant is off by the same in every vector; nothing that varies is lost.
+    assert not rounding_of(x * [1, 0, 1] + np.float32([0, 3000.3, 0])).is_too_coarse
+    # Only one value of the last part overflows.
+    x[-1, 2] = 70_000
+    assert rounding_of(x[:500], x[500:]).is_too_coarse
+    assert rounding_of(1e-7 * x[:-1]).is_too_coarse
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_float16_can_hold_is_what_its_errors_are(seed):
+    rng = np.random.default_rng(seed)
+    offset, size = 10 ** rng.uniform(-2, 4, 2), 10 ** rng.uniform(-5, 2, 2)
+    x = (offset + size * rng.normal(size=(50, 2))).astype(np.float32)
+    error = x.astype(np.float16).astype(np.float64) - x
+    share = error.std(axis=0) / x.astype(np.float64).std(axis=0)
+    cut = rng.integers(1, 49)
+    assert rounding_of(x[:cut], x[cut:]).is_too_coarse == (share > MOST_ROUNDING).any()
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path, cached):
     write(tmp_path / "again", (EARLY, LATE))
     write(tmp_path / "other", (EARLY,), seed=1)
@@ -265,6 +339,20 @@ def test_an_empty_folder_is_refused_by_name(tmp_path):
         activations.cached_places(tmp_path / "0.resid_post")
     with pytest.raises(BadInput, match="nowhere"):
         activations.cached_places(tmp_path / "nowhere")
+
+
+def test_what_desktops_leave_is_no_place(tmp_path):
+    write(tmp_path / "all")
+    (tmp_path / "all" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "all" / "._0.resid_post").mkdir()
+    assert activations.cached_places(tmp_path / "all") == ["0.resid_post"]
+
+
+def test_folders_of_any_name_hold_activations(tmp_path):
+    """A folder KEY=VALUE is no column to readers of data sets; spaces and umlauts are letters."""
+    folder = tmp_path / "maze_id=7" / "größere Welt" / ("long " * 40)
+    write(folder)
+    assert len(activations.read(folder / str(EARLY)).values) == N_TOKENS
 
 
 def test_places_are_found(cached):

@@ -10,6 +10,7 @@ import torch
 from planted import trees
 from toys import drawing_of
 
+from mazewm.datasets import draw
 from mazewm.maze.lattice import lattice
 from mazewm.maze.tokens import (
     ASKING,
@@ -39,12 +40,12 @@ def same(one, other):
     )
 
 
-def bits_of(batch):
+def bits_of(batch, grid=GRID):
     """The connections that each list spells, each once."""
     ends = batch.lists[:, 1:-1].reshape(len(batch.lists), -1, 4)[:, :, [0, 2]].numpy() - CELL
-    bits = np.zeros((len(ends), GRID.n_connections), int)
+    bits = np.zeros((len(ends), grid.n_connections), int)
     np.add.at(
-        bits, (np.arange(len(ends))[:, None], GRID.connection_of[ends[..., 0], ends[..., 1]]), 1
+        bits, (np.arange(len(ends))[:, None], grid.connection_of[ends[..., 0], ends[..., 1]]), 1
     )
     assert bits.max() == 1
     return bits.astype(bool)
@@ -187,3 +188,16 @@ def test_rows_are_those_of_the_batch():
 def test_the_longest_batch_has_most_connections():
     batch = Batches(MAZES, 5, 4, 0).longest(3)
     assert batch.lists.shape == (3, list_length(int(MAZES.n_connections.max())))
+
+
+@pytest.mark.parametrize("batch_size", [7, 32, 200])
+def test_percolation_mazes_of_every_length_are_read(batch_size):
+    """A few mazes of each number of connections, so that no number fills a batch."""
+    family = draw.FamilyParams(generator="percolation", size=4, p=0.4, share=1.0)
+    mazes = draw.draw(np.random.default_rng(0), lattice(4), "open", family, 300)[:100]
+    assert len(mazes) == 100 and len(mazes.by_n_connections()) >= 7
+    batches = Batches(mazes, batch_size, 2, 0)
+    read = [bits_of(batches[i], mazes.grid) for i in range(batches.per_epoch)]
+    assert all(len(bits) == batch_size for bits in read)
+    everything = {row.tobytes() for row in mazes.connections}
+    assert {row.tobytes() for bits in read for row in bits} == everything

@@ -423,3 +423,40 @@ def test_a_jitter_beyond_the_context_is_refused(folder):
     assert run_to(training_of(folder, fits, name="fits"), stop=1) == [1]
     with pytest.raises(BadInput, match=rf"position_jitter: expected at most {room},.*{room + 1}"):
         run_to(training_of(folder, beyond, name="beyond"))
+
+
+def test_a_second_training_of_a_run_is_refused_while_the_first_one_goes_on(folder):
+    """They would share a checkpoint, and the first to end deletes it."""
+    first, second = training_of(folder), training_of(folder)
+    going = first.steps()
+    next(going)
+    with pytest.raises(BadInput, match=f"another process trains {first.run.name}"):
+        next(second.steps())
+    list(going)
+    with pytest.raises(BadInput, match="another process"):
+        next(second.steps())
+    (folder / "out").mkdir()
+    first.write(folder / "out")
+    run_to(second)
+
+
+def test_a_loss_that_is_no_number_ends_training_and_keeps_the_last_good_checkpoint(folder):
+    run_to(training_of(folder), stop=4)
+    training = training_of(folder)
+    good = training.checkpoint.load(torch.device("cpu"))
+    steps = training.steps()
+    assert next(steps).step == 4
+    with torch.no_grad():
+        training.model.W_U.fill_(float("nan"))
+    said = r"the loss is nan at step 5;.* checkpoint is that of step 3, in .*c"
+    with pytest.raises(BadInput, match=said):
+        list(steps)
+    kept = training.checkpoint.load(torch.device("cpu"))
+    assert kept["step"] == good["step"] == 3
+    assert all(torch.equal(kept["model"][name], good["model"][name]) for name in kept["model"])
+
+
+def test_a_loss_that_does_not_fall_is_refused(folder):
+    params = PARAMS.model_copy(update={"n_steps": 12, "muon_lr": 30.0, "adamw_lr": 30.0})
+    with pytest.raises(BadInput, match=r"has not fallen: \d\.\d+ nats.*at the end, step 12"):
+        list(training_of(folder, params).steps())

@@ -12,7 +12,7 @@ from mazewm.inference.subject import Subject
 from mazewm.localize.activations import Activations
 from mazewm.maze.tokens import Vocabulary, encode, encoding_rng
 from mazewm.model.sites import Place, Site
-from mazewm.sae import quality
+from mazewm.sae import quality, stability
 from mazewm.sae.splice import reconstruction
 
 PLACE = Place(0, Site.RESID_POST)
@@ -36,6 +36,28 @@ def test_explained_variance_by_hand():
     assert quality.explained_variance(x, 0 * x) == pytest.approx(1 - (20 + 35) / 16), (
         "worse than the mean is below zero"
     )
+
+
+def test_without_variance_there_is_nothing_to_explain():
+    """Divided by what rounding leaves of it, any error would be a share of any size."""
+    for n in (1, 3, 7):
+        x = np.full((n, 3), np.float32(0.1))
+        assert quality.explained_variance(x, x) == quality.explained_variance(x, x + 1) == 0
+
+
+def test_an_ablation_that_costs_nothing_leaves_nothing_to_recover():
+    assert quality.loss_recovered(without=0.5, spliced=0.7, clean=0.5) == 0
+
+
+def test_an_sae_whose_latents_are_all_dead_is_described():
+    sae = plain_sae(3)
+    sae.b_enc.fill_(-1e9)
+    rows = {row.token_class: row for row in quality.describe("trained", PLACE, sae, held_out())}
+    assert rows["all"].n_dead == sae.shape.n_latents and rows["all"].l0 == 0
+    assert all(np.isfinite(row.explained_variance) for row in rows.values())
+    x = held_out().values
+    assert stability.match(PLACE, "other", sae, np.array([], int), sae, np.array([], int)) == []
+    assert not quality.latents_of(sae, x).any()
 
 
 def test_explained_variance_adds_up_in_double_precision():

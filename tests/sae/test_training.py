@@ -191,6 +191,33 @@ def test_the_threshold_is_a_mean_of_the_steps_so_far_and_the_last_ones_count_mos
         )
 
 
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk", "matryoshka"])
+def test_large_means_cost_nothing(activation):
+    """In float32, a dimension with a mean of 3,000 is trained on like the others."""
+    far = VALUES + np.float32([3_000] + [0] * (D_MODEL - 1))
+    sae = training.train(far, recipe(activation=activation), of(activation), 0, 5_000)
+    plain = training.train(VALUES, recipe(activation=activation), of(activation), 0, 5_000)
+    moved = HELD_OUT + torch.tensor([3_000.0] + [0] * (D_MODEL - 1))
+    error = float((moved - sae(moved)).pow(2).sum() / (HELD_OUT - HELD_OUT.mean(0)).pow(2).sum())
+    assert error == pytest.approx(unexplained(plain), rel=0.1)
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk", "batch_topk", "matryoshka"])
+def test_weights_that_become_infinite_are_refused(activation):
+    with pytest.raises(BadInput, match=f"{activation}, {N_ATOMS} latents.*learning rate 1e\\+38"):
+        training.train(VALUES, recipe(activation=activation, lr=1e38), of(activation), 0, 2_000)
+
+
+def test_activations_that_are_all_equal_are_refused():
+    with pytest.raises(BadInput, match="found 100 equal ones"):
+        training.train(np.tile(VALUES[:1], (100, 1)), SHORT, POINT, 0, 500)
+
+
+def test_one_latent_is_enough():
+    sae = training.train(VALUES, SHORT, Point(1, 1.0), 0, 2_000)
+    assert sae.encode(HELD_OUT).shape == (1009, 1) and unexplained(sae) < 1
+
+
 def test_k_is_never_more_than_there_are_latents():
     assert training.train(VALUES, SHORT, Point(5, 11.0), 0, 500).shape.k == 5
     assert training.train(VALUES, recipe(activation="relu"), Point(5, 0.1), 0, 500).shape.k == 5, (
