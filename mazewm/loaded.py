@@ -65,7 +65,7 @@ class LoadedRun(Run):
     @cached_property
     def locations(self) -> Locations:
         """The consolidation site and the writing site of the transformer."""
-        return Locations.load(self.folder("activations"), self.model.params.n_layers)
+        return Locations.load(self.folder("locations"), self.model.params.n_layers)
 
     @cached_property
     def sae(self) -> SparseAutoencoder:

@@ -34,8 +34,11 @@ def main(run: RunName) -> None:
         f"consolidation site: {located.locations.reading}; writing site: "
         f"{located.locations.writing}"
     )
-    with files.replacing(one.folder("activations")) as folder:
-        located.write(folder)
+    with (
+        files.replacing(one.folder("locations")) as found,
+        files.replacing(one.folder("activations")) as folder,
+    ):
+        located.write(found)
         cache_activations(folder, one, model, located.locations, params)
 
 
