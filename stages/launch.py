@@ -9,7 +9,7 @@ cores, then the stages that compare the runs.
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,9 +20,11 @@ from mazewm.io.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
-from stages.local import Stopped, is_up_to_date, run_steps
+from stages.local import Stopped, is_up_to_date, run_now, run_steps
+from stages.needed import needed
 
 LOGS = Path("artifacts/logs")  # not tracked by DVC
+CODE = "digest_code"
 SHARED, TOGETHER = "shared", "together"  # the names of the jobs that are not a run
 
 
@@ -32,6 +34,17 @@ class Plan(NamedTuple):
     shared: list[str]  # before all runs
     runs: dict[str, list[str]]  # by run
     together: list[str]  # after all runs
+
+    def only(self, some: Set[str]) -> "Plan":
+        """The same with some of its stages only, and no run without any."""
+        kept = {
+            name: [stage for stage in stages if stage in some] for name, stages in self.runs.items()
+        }
+        return Plan(
+            [stage for stage in self.shared if stage in some],
+            {name: stages for name, stages in kept.items() if stages},
+            [stage for stage in self.together if stage in some],
+        )
 
 
 def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
@@ -81,14 +94,22 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
-    chosen = {run: wanted.runs[run]} if run else wanted.runs
+    todo = needed()  # after `make pull`
+    if todo is not None and CODE in todo.stages:  # whose digests decide what else has changed
+        run_now([CODE])
+        todo = needed()
+    if todo is not None:
+        wanted = wanted.only(todo.stages)
+    chosen = {name: stages for name, stages in wanted.runs.items() if run in (None, name)}
     # ``dvc repro`` fails on a stage whose outs are being read by another call's training; ``dvc
     # status`` does not.
     has_shared = run is not None and is_up_to_date(wanted.shared)
     steps = [
         [Job(SHARED, wanted.shared)] if wanted.shared and not has_shared else [],
         [Job(name, stages) for name, stages in chosen.items()],
-        [Job(TOGETHER, wanted.together, whole=True)] if wanted.together and not run else [],
+        [Job(TOGETHER, wanted.together, whole=True, allow_missing=todo is not None)]
+        if wanted.together and not run
+        else [],
     ]
     with Display([job for step in steps for job in step], LOGS) as display:
         try:
@@ -99,6 +120,11 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
                 "resumes at its last checkpoint."
             )
             raise typer.Exit(128 + stopped.signal) from None
+        if todo is not None and todo.missing:
+            display.say(
+                f"Not here, since nothing needs them: {', '.join(todo.missing)}. `dvc repro` makes "
+                "them."
+            )
     display.show_times(is_well)
     if not is_well:
         raise typer.Exit(1)
