@@ -75,12 +75,7 @@ def test_dvc_plots_read_the_live_curve(folder):
     shown = yaml.safe_load(said)
     assert "errors" not in shown and len(shown["data"]) == 2
     for column in ("solved", "loss_path"):
-        [points] = [
-            plot[0]["datapoints"]["workspace"] if "datapoints" in plot[0] else plot[0]
-            for plot in shown["data"].values()
-            if column in str(plot[0]["anchor_definitions"])
-        ]
-        assert [(point["step"], point["run"]) for point in points] == [
-            ("1", "rotary-all-0"),
-            ("4", "rotary-all-0"),
-        ]
+        contents = [plot[0]["content"] for plot in shown["data"].values()]
+        [found] = [one for one in contents if one["encoding"]["y"]["field"] == column]
+        points = [(point["step"], point["run"]) for point in found["data"]["values"]]
+        assert points == [("1", "rotary-all-0"), ("4", "rotary-all-0")]
