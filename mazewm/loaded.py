@@ -198,6 +198,7 @@ def load(name: str, artifacts: Path | str = ARTIFACTS) -> LoadedRun:
     run = LoadedRun.named(name, Path(artifacts))
     if not run.weights.exists():
         raise BadInput(
-            f"{run.weights}: the file is missing; expected the run {name}. `make repro` makes it."
+            f"{run.weights}: the file is missing; expected the run {name}. `make pull` brings it "
+            "if it is released, and `make repro` makes it."
         )
     return run

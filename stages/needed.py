@@ -31,7 +31,8 @@ def needed() -> Needed | None:
     with Repo(".") as repo:
         outs = [out for stage in repo.index.stages for out in stage.outs]
         lost = [out for out in outs if not out.exists]
-        if not lost or any(is_released(out) or not out.hash_info for out in lost):
+        is_known = all(out.hash_info and not is_released(out) for out in lost)
+        if not lost or not is_known or not any(map(is_released, outs)):
             return None
         try:
             with repo.lock:

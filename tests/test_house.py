@@ -53,6 +53,7 @@ MADE = (
     ".venv",
     ".checkpoints",
     "dvc.lock",
+    "released",
 )
 SUFFIXES = (".py", ".md", ".yaml", ".toml", ".lock", ".cff")
 
