@@ -1,4 +1,4 @@
-# make repro | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | clean
+# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -17,7 +17,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers env-explore env-browser repro explore paper test check fix docs bench clean
+.PHONY: env env-peers env-explore env-browser repro pull release explore paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -74,6 +74,14 @@ explore: env-explore
 repro: env
 	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
 	@$(BIN)/python -m stages.launch $(RUN)
+
+# Released results from released/ into artifacts/, and back again after a new run; dvc.yaml says which.
+pull: env
+	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
+	@$(BIN)/python -m stages.pull
+
+release: env
+	@$(BIN)/python -m stages.release
 
 # Scale paper, for one GPU: a plain script of commands, which skips what is there, so that a call that was stopped goes on.
 # DVC makes the script once (make $(PAPER)/run.sh); a machine that has the script and torch needs no DVC: PAPER_PYTHON=python3 make paper.

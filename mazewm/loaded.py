@@ -71,7 +71,7 @@ class LoadedRun(Run):
     @cached_property
     def locations(self) -> Locations:
         """The consolidation site and the writing site of the transformer."""
-        return Locations.load(self.folder("activations"), self.model.params.n_layers)
+        return Locations.load(self.folder("locations"), self.model.params.n_layers)
 
     @cached_property
     def sae(self) -> SparseAutoencoder:
@@ -264,6 +264,7 @@ def load(name: str, artifacts: Path | str = ARTIFACTS) -> LoadedRun:
     run = LoadedRun.named(name, Path(artifacts))
     if not run.weights.exists():
         raise BadInput(
-            f"{run.weights}: the file is missing; expected the run {name}. `make repro` makes it."
+            f"{run.weights}: the file is missing; expected the run {name}. `make pull` brings it "
+            "if it is released, and `make repro` makes it."
         )
     return run

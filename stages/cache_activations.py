@@ -28,13 +28,16 @@ def main(run: RunName) -> None:
     model = Transformer.load(one.weights)
     params.check(model)
     reading, writing = load(ConsolidationParams, "consolidation"), load(WritingParams, "writing")
-    with files.replacing(one.folder("activations")) as folder:
+    with (
+        files.replacing(one.folder("locations")) as found,
+        files.replacing(one.folder("activations")) as folder,
+    ):
         located = locate(one, model, reading, writing)
         console.print(
             f"consolidation site: {located.locations.reading}; writing site: "
             f"{located.locations.writing}"
         )
-        located.write(folder)
+        located.write(found)
         cache_activations(folder, one, model, located.locations, params)
 
 

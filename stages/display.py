@@ -24,6 +24,9 @@ class Job:
     name: str
     stages: list[str]
     whole: bool = False  # bring the whole pipeline up to date, and not only these stages
+    allow_missing: bool = (
+        False  # with ``whole``: outs that are missing are no reason to run a stage
+    )
     state: str = "waiting"  # then running, then done, failed or stopped
     stage: str = ""  # without the run's name; empty while DVC checks what is up to date
     since: float = 0.0  # when the stage began, by time.monotonic()

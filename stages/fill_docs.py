@@ -104,6 +104,24 @@ def further(folder: Path) -> dict[str, Any]:
     return results(folder) | {"params": read_yaml(folder / "params.yaml")}
 
 
+def templates(folder: Path) -> jinja2.Environment:
+    """The templates of a folder, with the filters above. A name that nothing gives is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval,
+        "words": words,
+    }
+    return environment
+
+
 def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, str]:
     """The text of every document, by its path below ``root``; BadInput if a template is wrong or if
     a condition fails."""
@@ -131,19 +149,7 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         "ten_lines_output": output.read_text().strip() if output.exists() else "",
         "require": require,
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters |= {
-        "percent": percent,
-        "interval": interval,
-        "words": words,
-    }
+    environment = templates(folder)
     made = {}
     for template in sorted(folder.glob("*.md.j2")):
         name = template.name.removesuffix(".j2")

@@ -9,7 +9,7 @@ cores, then the stages that compare the runs.
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,9 +20,11 @@ from mazewm.io.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
-from stages.local import Stopped, is_up_to_date, run_steps
+from stages.local import Stopped, is_up_to_date, run_now, run_steps
+from stages.needed import needed
 
 LOGS = Path("artifacts/logs")  # not tracked by DVC
+CODE = "digest_code"
 # The names of the jobs that are not a run; those of a seed are called "seed-0".
 SHARED, SEED, TOGETHER = "shared", "seed", "together"
 
@@ -34,6 +36,27 @@ class Plan(NamedTuple):
     seeds: dict[str, list[str]]  # by seed, what its runs share
     runs: dict[str, list[str]]  # by run
     together: list[str]  # after all runs
+
+    def only(self, some: Set[str]) -> "Plan":
+        """The same with some of its stages only, and no seed or run without any."""
+
+        def kept(stages: list[str]) -> list[str]:
+            return [stage for stage in stages if stage in some]
+
+        seeds, runs = (
+            {name: kept(stages) for name, stages in of.items() if kept(stages)}
+            for of in (self.seeds, self.runs)
+        )
+        return Plan(kept(self.shared), seeds, runs, kept(self.together))
+
+    def of_one(self, run: str) -> "Plan":
+        """The stages of one run, and those before them."""
+        seed = run.rpartition("-")[2]
+        seeds, runs = (
+            {name: of[name] for name in [key] if name in of}
+            for key, of in ((seed, self.seeds), (run, self.runs))
+        )
+        return Plan(self.shared, seeds, runs, [])
 
 
 def plan(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> Plan:
@@ -63,18 +86,6 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
     return values
 
 
-def _only(wanted: Plan, run: str) -> Plan:
-    """What one run needs, without what is up to date of that which other runs share: ``dvc repro``
-    fails on a stage whose outs are being read by another call's training; ``dvc status`` does
-    not."""
-    seed = run.rpartition("-")[2]
-    of_seed = {seed: wanted.seeds[seed]} if seed in wanted.seeds else {}
-    before = [*wanted.shared, *itertools.chain(*of_seed.values())]
-    if is_up_to_date(before):
-        return Plan([], {}, {run: wanted.runs[run]}, [])
-    return Plan(wanted.shared, of_seed, {run: wanted.runs[run]}, [])
-
-
 def cores() -> int:
     """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -96,13 +107,26 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
+    todo = needed()  # after `make pull`
+    if todo is not None and CODE in todo.stages:  # whose digests decide what else has changed
+        run_now([CODE])
+        todo = needed()
+    if todo is not None:
+        wanted = wanted.only(todo.stages)
     if run:
-        wanted = _only(wanted, run)
+        wanted = wanted.of_one(run)
+        # ``dvc repro`` fails on a stage whose outs are being read by another call's training;
+        # ``dvc status`` does not.
+        before = [*wanted.shared, *itertools.chain(*wanted.seeds.values())]
+        if before and is_up_to_date(before):
+            wanted = Plan([], {}, wanted.runs, [])
     steps = [
         [Job(SHARED, wanted.shared)] if wanted.shared else [],
         [Job(f"{SEED}-{seed}", stages) for seed, stages in wanted.seeds.items()],
         [Job(name, stages) for name, stages in wanted.runs.items()],
-        [Job(TOGETHER, wanted.together, whole=True)] if wanted.together else [],
+        [Job(TOGETHER, wanted.together, whole=True, allow_missing=todo is not None)]
+        if wanted.together
+        else [],
     ]
     with Display([job for step in steps for job in step], LOGS) as display:
         try:
@@ -113,6 +137,11 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
                 "resumes at its last checkpoint."
             )
             raise typer.Exit(128 + stopped.signal) from None
+        if todo is not None and todo.missing:
+            display.say(
+                f"Not here, since nothing needs them: {', '.join(todo.missing)}. `dvc repro` makes "
+                "them."
+            )
     display.show_times(is_well)
     if not is_well:
         raise typer.Exit(1)

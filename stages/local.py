@@ -53,6 +53,17 @@ def is_up_to_date(stages: Sequence[str]) -> bool:
     return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0
 
 
+def run_now(stages: Sequence[str]) -> None:
+    """Bring stages that take seconds up to date, silently; whether they fail is found out later."""
+    command = [*DVC, "repro", "--quiet", "--single-item", *stages]
+    subprocess.run(command, capture_output=True, env=os.environ | {"PATH": _path()})
+
+
+def _path() -> str:
+    """PATH with this interpreter first, which the commands of the stages find as ``python``."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+
+
 def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
     """Run the jobs of each step in parallel, ``at_once`` at a time, step after step until a job has
     failed; returns whether none has.
@@ -149,11 +160,11 @@ def _failed(job: Job, sentence: str, display: Display) -> bool:
 
 
 async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
-    """Start DVC with this interpreter, which the commands of the stages find as ``python``."""
-    what = [] if job.whole else ["--single-item", *job.stages]
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    """Start DVC, and with it the commands of the stages."""
+    missing = ["--allow-missing"] if job.allow_missing else []
+    what = missing if job.whole else ["--single-item", *job.stages]
     environment = os.environ | {
-        "PATH": path,
+        "PATH": _path(),
         "PYTHONUNBUFFERED": "1",
         "MAZEWM_PROGRESS": str(progress),
     }

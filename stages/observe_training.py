@@ -19,10 +19,10 @@ def main(run: RunName) -> None:
 
     one, params = Run.named(run), load(TrainingParams, "training")
     torch.set_num_threads(params.n_threads)
-    snapshots = sorted((one.folder("models") / "snapshots").glob("[0-9]*.safetensors"))
+    snapshots = sorted(one.folder("snapshots").glob("[0-9]*.safetensors"))
     if not snapshots:
         raise BadInput(
-            f"{one.folder('models')}/snapshots: expected a file for each look at the growing "
+            f"{one.folder('snapshots')}: expected a file for each look at the growing "
             "transformer, found none."
         )
     observed = one.mazes("validation")[: params.n_observed_mazes]

@@ -18,6 +18,7 @@ def main(run: RunName) -> None:
 
     from mazewm.features import FeatureParams, detector
     from mazewm.sae import SaeParams, train_all
+    from mazewm.sae.files import RANDOM_SAES, SAES
 
     one, params = Run.named(run), load(SaeParams, "sae")
     torch.set_num_threads(params.n_threads)
@@ -26,8 +27,11 @@ def main(run: RunName) -> None:
         load(FeatureParams, "features").n_candidates,
     )
     detector_of = partial(detector, n_connections=n_connections, n_candidates=n_candidates)
-    with files.replacing(one.folder("saes")) as folder:
-        train_all(one, params, detector_of, folder).write(folder)
+    with (
+        files.replacing(one.folder(SAES)) as saes,
+        files.replacing(one.folder(RANDOM_SAES)) as more,
+    ):
+        train_all(one, params, detector_of, {SAES: saes, RANDOM_SAES: more}).write(saes)
 
 
 if __name__ == "__main__":

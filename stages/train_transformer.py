@@ -17,6 +17,7 @@ from stages.imports import digests
 def main(run: RunName) -> None:
     """Train the transformer of one run."""
     from mazewm.model import Checkpoint, Training, TrainingParams, TransformerParams
+    from stages.live import LiveCurve
 
     one = Run.named(run)
     architecture, params = load(TransformerParams, "transformer"), load(TrainingParams, "training")
@@ -26,16 +27,22 @@ def main(run: RunName) -> None:
     fingerprint = hashlib.sha256("\n".join(given).encode()).hexdigest()[:16]
     kept = Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints" / f"{one.name}-{fingerprint}"
     training = Training(one, architecture, params, Checkpoint(kept, fingerprint))
-    steps = progress("training", params.n_steps)
-    for now in training.steps():
+    steps, curve = progress("training", params.n_steps), LiveCurve.of(one.name)
+    for nth, now in enumerate(training.steps()):
         steps.update(now.step)
+        if nth == 0 or now.seen is not None:  # at first, what the checkpoint knew
+            curve.write(training.history)
         if now.seen is not None:
             text = f"loss {now.seen.loss_path:.3f} solved {now.seen.solved:.1%} "
             text += f"{now.mazes_per_second:.0f} mazes/s"
             steps.update(now.step, text)
             console.print(f"step {now.step}: {run}: {text}")
-    with files.replacing(one.folder("models")) as folder:
-        training.write(folder)
+    with (
+        files.replacing(one.folder("models")) as folder,
+        files.replacing(one.folder("snapshots")) as snapshots,
+    ):
+        training.write(folder, snapshots)
+    curve.end()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ PARAMS["scales"]["tiny"]["training"] |= {
 }
 DELETE = object()
 RUN = Run.named("learned-all-0")
-KINDS = list(dict.fromkeys(["models", *(folder for folder, _ in TABLES.values())]))
+OTHERS = ("models", "snapshots", "activations", "random_saes")  # without tables
+KINDS = list(dict.fromkeys([*OTHERS, *(folder for folder, _ in TABLES.values())]))
 
 
 def changed(path: str, value: object) -> dict:
@@ -309,7 +310,7 @@ def config_of(path: Path) -> dict:
 @pytest.fixture
 def inputs(made, work):
     """Copies of the inputs, to be spoilt."""
-    for folder in ("mazes/0", f"models/{RUN.name}"):
+    for folder in ("mazes/0", f"models/{RUN.name}", f"snapshots/{RUN.name}"):
         shutil.copytree(
             made / "artifacts" / folder, work / "artifacts" / folder, dirs_exist_ok=True
         )
@@ -428,7 +429,8 @@ def test_another_checkpoint_changes_nothing(inputs, made, monkeypatch, kind):
     monkeypatch.setattr(training.Training, "steps", watched)
     importlib.import_module("stages.train_transformer").main(RUN.name)
     assert len(seen) == 1 and not seen[0].exists() and not (inputs / "unpickled").exists()
-    assert snapshot(RUN.folder("models")) == snapshot(made / RUN.folder("models"))
+    for kind in ("models", "snapshots"):
+        assert snapshot(RUN.folder(kind)) == snapshot(made / RUN.folder(kind))
 
 
 def test_a_mended_run_replaces_the_old_out(work, monkeypatch):
@@ -449,15 +451,15 @@ LATER = {
     "observe_training": "snapshots",
     "train_sae": "activations",
     "map_features": "consolidation.parquet",
-    "trace_circuits": "activations/learned-all-0/site.json",
-    "run_interventions": "activations/learned-all-0/site.json",
-    "score": "activations/learned-all-0/consolidation.parquet",
+    "trace_circuits": "locations/learned-all-0/site.json",
+    "run_interventions": "locations/learned-all-0/site.json",
+    "score": "locations/learned-all-0/consolidation.parquet",
 }
 
 
 @pytest.mark.parametrize("stage", LATER)
 def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys, stage):
-    shutil.rmtree(RUN.folder("models") / "snapshots")
+    shutil.rmtree(RUN.folder("snapshots"))
     before = snapshot(inputs)
     options = {"results": "metrics"} if stage == "score" else {}
     assert_refused(*run(monkeypatch, capsys, stage, RUN.name, **options), LATER[stage])
@@ -466,9 +468,9 @@ def test_a_later_stage_without_its_input_is_refused(inputs, monkeypatch, capsys,
 
 @pytest.mark.parametrize("stage", ["train_sae", "map_features", "trace_circuits"])
 def test_a_location_beyond_the_last_layer_is_refused(inputs, monkeypatch, capsys, stage):
-    folder = RUN.folder("activations")
-    (folder / "trained" / "train" / "0.resid_post").mkdir(parents=True)
-    (folder / "trained" / "test" / "0.resid_post").mkdir(parents=True)
+    for split in ("train", "test"):
+        (RUN.folder("activations") / "trained" / split / "0.resid_post").mkdir(parents=True)
+    folder = RUN.folder("locations")
     tables.write_rows(
         folder / "consolidation.parquet",
         FormationRow,

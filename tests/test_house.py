@@ -54,6 +54,7 @@ MADE = (
     ".venv",
     ".checkpoints",
     "dvc.lock",
+    "released",
 )
 SUFFIXES = (".py", ".md", ".yaml", ".toml", ".lock", ".cff")
 

@@ -29,12 +29,12 @@ from mazewm.run import Run
 def run(tmp_path):
     """A random model with random latents, on disk."""
     made = LoadedRun.named("rotary-all-0", tmp_path)
-    for kind in ("models", "activations", "saes", "interventions"):
+    for kind in ("models", "locations", "saes", "interventions"):
         made.folder(kind).mkdir(parents=True)
     model = wanderer("rotary")
     model.save(made.weights)
     mazes.write(made.maze_file("test"), trees(23))
-    Locations(SITE, WRITING).save(made.folder("activations"))
+    Locations(SITE, WRITING).save(made.folder("locations"))
     random_sae(model.params.d_model, 47).save(made.folder("saes") / f"{SITE.place}.safetensors")
     units = [
         UnitRow(site, method, e, rank, (3 * e + rank + shift) % 47, 0.1 * rank, 9.0 + e + shift)

@@ -115,7 +115,7 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     """Trace the circuits of one run on its test mazes; heads and edges are chosen on validation
     mazes."""
     model = Transformer.load(run.weights)
-    found = Locations.load(run.folder("activations"), model.params.n_layers)
+    found = Locations.load(run.folder("locations"), model.params.n_layers)
     locations = found.studied
     ranked = tables.read(run.folder("features") / "latents.parquet", LatentRow)
     saes = {each.place: load_sae(run, each.place) for each in locations}

@@ -101,7 +101,7 @@ class RunTables:
     def of(cls, run: Run) -> "RunTables":
         """Read all tables of a run."""
         formed = results.table(run, "consolidation")
-        locations = Locations.load(run.folder("activations"), int(formed.layer.max()) + 1)
+        locations = Locations.load(run.folder("locations"), int(formed.layer.max()) + 1)
         held_out = {split: run.mazes(split) for split in ("validation", "test", "overload")}
         read = {
             each.name: results.table(run, each.name)

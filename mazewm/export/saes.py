@@ -28,7 +28,14 @@ from mazewm.io.errors import BadInput
 from mazewm.model.sites import Place
 from mazewm.run import Run
 from mazewm.sae.autoencoder import THRESHOLDED, SparseAutoencoder
-from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, file_name, load_sae
+from mazewm.sae.files import (
+    RANDOM_SAES,
+    SAES,
+    TRAINED,
+    UNTRAINED_MODEL,
+    file_name,
+    load_sae,
+)
 from mazewm.sae.params import Activation
 
 SUFFIX = ".safetensors"
@@ -102,7 +109,8 @@ def export_sae(sae: SparseAutoencoder, origin: Origin, folder: Path) -> None:
 
 def kinds_at(run: Run, place: Place) -> list[str]:
     """The kinds of a run's SAEs at a place, the one at the operating point first."""
-    names = {path.name for path in run.folder("saes").glob(f"{place}.*")}
+    folders = (run.folder(name) for name in (SAES, RANDOM_SAES))
+    names = {path.name for folder in folders for path in folder.glob(f"{place}.*")}
     ends = [name.removeprefix(f"{place}.").removesuffix(SUFFIX) for name in sorted(names)]
     kinds = [end for end in ends if file_name(place, end) in names]
     return [TRAINED, *kinds] if file_name(place) in names else kinds
@@ -110,7 +118,7 @@ def kinds_at(run: Run, place: Place) -> list[str]:
 
 def sae_of(run: Run, place: Place, kind: str) -> SparseAutoencoder:
     """One of a run's SAEs; BadInput that names those that there are, if it is none of them."""
-    kinds, folder = kinds_at(run, place), run.folder("saes")
+    kinds, folder = kinds_at(run, place), run.folder(SAES)
     if not kinds:
         names = (path.name.split(".") for path in folder.glob(f"[0-9]*.*{SUFFIX}"))
         places = sorted({f"{layer}.{site}" for layer, site, *_ in names})

@@ -66,11 +66,11 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
     """Map latents to connections at every studied location, with controls and baselines, then
     classify every latent of every place (docs/science.md#feature-map)."""
     # read from a table, so that the model need not be loaded
-    folder = run.folder("activations")
+    folder = run.folder("locations")
     formed = tables.read(folder / "consolidation.parquet", FormationRow)
     known = Locations.load(folder, int(formed.layer.max()) + 1)
     locations = known.studied
-    places = cached_places(folder / "trained" / "test")
+    places = cached_places(run.folder("activations") / "trained" / "test")
     vocabulary, found = Vocabulary(run.mazes("test").grid.n), FeatureMap()
     mapped = progress("feature maps", len(locations), share=0.9)
     for location in locations:

@@ -49,7 +49,7 @@ class _Study:
     def __init__(self, run: Run, params: InterventionParams) -> None:
         self.run, self.params, self.ledger = run, params, Ledger()
         self.model = Transformer.load(run.weights)
-        locations = Locations.load(run.folder("activations"), self.model.params.n_layers)
+        locations = Locations.load(run.folder("locations"), self.model.params.n_layers)
         # after the last block an edit is read by no other token
         others = [
             WritingSite(each.layer, (str(each.token_class),), each.token_class)

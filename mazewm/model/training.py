@@ -195,15 +195,15 @@ class Training:
             )
         return jitter
 
-    def write(self, folder: Path) -> None:
-        """Write the trained model, the history and the snapshots, and delete the checkpoint."""
+    def write(self, folder: Path, snapshots: Path) -> None:
+        """Write the trained model and the history to one folder and the snapshots to another, and
+        delete the checkpoint."""
         self.model.eval().requires_grad_(False).save(folder / "transformer.safetensors")
         pd.DataFrame([asdict(row) for row in self.history]).to_csv(
             folder / "history.csv", index=False
         )
-        (folder / SNAPSHOTS).mkdir()
         for row in self.history:
-            shutil.copy(self.checkpoint.snapshot(row.step), folder / SNAPSHOTS)
+            shutil.copy(self.checkpoint.snapshot(row.step), snapshots)
         shutil.rmtree(self.checkpoint.folder)
         self.held.close()
 

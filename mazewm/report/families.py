@@ -10,7 +10,7 @@ from mazewm.results import TABLES
 # The stage that writes each folder of artifacts/ in which a run has tables.
 STAGES = {
     "behaviour": "measure_behaviour",
-    "activations": "cache_activations",
+    "locations": "cache_activations",
     "saes": "train_sae",
     "features": "map_features",
     "circuits": "trace_circuits",

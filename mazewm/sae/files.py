@@ -4,7 +4,8 @@ The kinds: ``trained``, the SAE at the operating point; ``second_seed``, the sam
 and two controls that should fail: ``frozen_decoder``, whose decoder directions stay random, and
 ``untrained_model``, the SAE of an untrained transformer's activations. Where connections are read,
 there are more seeds (``seed_3`` and so on), more draws of random directions (``frozen_decoder_2``
-and so on), and an SAE of each other architecture, named by its activation function. The table
+and so on, in a folder of their own, since only the feature map reads them), and an SAE of each
+other architecture, named by its activation function. The table
 ``saes`` lists them all.
 """
 
@@ -24,6 +25,7 @@ from mazewm.sae.params import Activation
 
 TRAINED, SECOND_SEED, UNTRAINED_MODEL = "trained", "second_seed", "untrained_model"
 FROZEN = "frozen_decoder"
+SAES, RANDOM_SAES = "saes", "random_saes"  # the folders
 
 
 def seeds(n: int) -> list[str]:
@@ -62,7 +64,7 @@ class SaeRow:
 def listed(run: Run, place: Place | str) -> pd.DataFrame:
     """The rows of SaeRow of all SAEs that were trained at a place. BadInput if the table is missing
     or has none of them."""
-    file = run.folder("saes") / "saes.parquet"
+    file = run.folder(SAES) / "saes.parquet"
     rows = tables.read(file, SaeRow)
     rows = rows[rows.place == str(place)]
     if rows.empty:
@@ -73,6 +75,15 @@ def listed(run: Run, place: Place | str) -> pd.DataFrame:
     return rows
 
 
+def folder_of(kind: str) -> str:
+    """The folder of an SAE's file, as a kind of a run's results.
+
+    >>> folder_of("frozen_decoder"), folder_of("frozen_decoder_2")
+    ('saes', 'random_saes')
+    """
+    return RANDOM_SAES if kind.startswith(f"{FROZEN}_") else SAES
+
+
 def file_name(place: Place | str, kind: str = TRAINED) -> str:
     """The name of an SAE's file in a run's folder."""
     return f"{place}.safetensors" if kind == TRAINED else f"{place}.{kind}.safetensors"
@@ -80,4 +91,4 @@ def file_name(place: Place | str, kind: str = TRAINED) -> str:
 
 def load_sae(run: Run, place: Place | str, kind: str = TRAINED) -> SparseAutoencoder:
     """One of a run's SAEs; BadInput if its file is missing or broken."""
-    return SparseAutoencoder.load(run.folder("saes") / file_name(place, kind))
+    return SparseAutoencoder.load(run.folder(folder_of(kind)) / file_name(place, kind))

@@ -3,7 +3,7 @@ one with another seed, and two controls; where connections are read, more seeds,
 random control, and an SAE of each other architecture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from mazewm.sae.files import (
     UNTRAINED_MODEL,
     SaeRow,
     file_name,
+    folder_of,
     frozen,
     seed_of,
     seeds,
@@ -64,15 +65,15 @@ class Studied:
 
 
 class _Output(NamedTuple):
-    """Where SAEs are saved, and what was found."""
+    """The folders in which SAEs are saved, by the names of ``folder_of``, and what was found."""
 
-    folder: Path
+    folders: Mapping[str, Path]
     fits: Progress
     found: Studied
 
     def save(self, row: SaeRow, sae: SparseAutoencoder) -> None:
         """Write an SAE's file, and list it."""
-        sae.save(self.folder / file_name(row.place, row.kind))
+        sae.save(self.folders[folder_of(row.kind)] / file_name(row.place, row.kind))
         self.found.saes.append(row)
         self.fits.advance()
 
@@ -207,15 +208,18 @@ class _AtPlace:
         return penalty_for(l0_of, chosen.sparsity, params.n_penalties)
 
 
-def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
-    """Train all SAEs of a run, and save them in ``folder``. Everything is chosen on validation
+def train_all(
+    run: Run, params: SaeParams, detector_of: DetectorOf, folders: Mapping[str, Path]
+) -> Studied:
+    """Train all SAEs of a run, and save them in ``folders``, whose names are those of
+    ``mazewm.sae.files.folder_of``. Everything is chosen on validation
     mazes; descriptions, splices and stability are measured on test mazes. BadInput if the run's
     activations are missing."""
     model, names = (
         Transformer.load(run.weights),
         cached_places(run.folder("activations") / "trained" / "train"),
     )
-    locations = Locations.load(run.folder("activations"), model.params.n_layers)
+    locations = Locations.load(run.folder("locations"), model.params.n_layers)
     judged_on, held_out = (
         run.mazes("validation")[: params.n_sweep_mazes],
         run.mazes("test")[: params.n_evaluated_mazes],
@@ -223,7 +227,7 @@ def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path
     # four SAEs at the operating point of each place, and the others where connections are read
     n_more = params.n_seeds - 2 + params.n_frozen - 1 + len(params.other_activations())
     fits = progress("sparse autoencoders", len(names) * (len(params.points()) + 4) + n_more)
-    to = _Output(folder, fits, found := Studied())
+    to = _Output(folders, fits, found := Studied())
     for name in names:
         here = _AtPlace(run, name, model, params)
         token_class = next(

@@ -36,7 +36,7 @@ scales:
 def traced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Run.named("learned-all-0")
-    for kind in ("models", "activations", "saes", "features"):
+    for kind in ("models", "locations", "activations", "saes", "features"):
         run.folder(kind).mkdir(parents=True)
     (tmp_path / "params.yaml").write_text(PARAMS)
     mazes.write(run.maze_file("test"), toy.trees(47))
@@ -47,7 +47,7 @@ def traced(tmp_path, monkeypatch):
         toy.planted_sae().save(run.folder("saes") / file_name(C2.place, kind))
     cached = run.folder("activations") / "trained" / "validation"
     cache(cached, Subject(model, validation, 0, 17), Wanted([C2.place], [TokenClass.C2]))
-    Locations(C2, WritingSite(0, (";",), TokenClass.C2)).save(run.folder("activations"))
+    Locations(C2, WritingSite(0, (";",), TokenClass.C2)).save(run.folder("locations"))
     rows = [
         LatentRow(str(site), e, 0, latent, 0.5, 0.0, 1.0)
         for site in (C2, PAPER_LOCATION)

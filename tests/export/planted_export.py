@@ -60,7 +60,7 @@ def planted_run(folder: Path, encoding: str) -> LoadedRun:
     """The run of a positional encoding. The SAE that was trained is a TopK one, and its kind is
     ``trained``; SAEs of all architectures have those as their kinds."""
     made, mazes = LoadedRun.named(f"{encoding}-all-0", folder), some_mazes()
-    for kind in ("models", "activations", "saes"):
+    for kind in ("models", "locations", "saes"):
         made.folder(kind).mkdir(parents=True)
     maze_files.write(made.maze_file("test"), mazes)
     model = stirred(encoding)
@@ -69,5 +69,5 @@ def planted_run(folder: Path, encoding: str) -> LoadedRun:
     for kind, activation in {TRAINED: "topk", **{a: a for a in get_args(Activation)}}.items():
         sae = sae_that_reads(values, activation)
         sae.save(made.folder("saes") / file_name(SITE.place, kind))
-    Locations(SITE, WRITING).save(made.folder("activations"))
+    Locations(SITE, WRITING).save(made.folder("locations"))
     return load(made.name, made.artifacts)

@@ -11,7 +11,7 @@ from mazewm.localize.activations import Activations
 from mazewm.localize.locations import Location
 from mazewm.maze.tokens import TokenClass
 from mazewm.run import Run
-from mazewm.sae.files import SaeRow, file_name
+from mazewm.sae.files import SaeRow, file_name, folder_of
 
 D_MODEL, N_LATENTS, N = 7, 13, 3
 PLACE, SITE = "0.resid_post", Location(0, TokenClass.C2)
@@ -43,15 +43,15 @@ def run(tmp_path, monkeypatch):
     """A run whose SAEs are on disk, and whose activations are made up."""
     monkeypatch.setattr(mapping, "read", tokens)
     run = Run.named("rotary-all-0", tmp_path)
-    folder = run.folder("saes")
-    folder.mkdir(parents=True)
+    for name in ("saes", "random_saes"):
+        run.folder(name).mkdir(parents=True)
     rows = []
     for place in (PLACE, "1.resid_post"):
         for kind, (family, draw, activation) in KINDS.items():
             sae = random_sae(D_MODEL, N_LATENTS, activation, k=4)
-            sae.save(folder / file_name(place, kind))
+            sae.save(run.folder(folder_of(kind)) / file_name(place, kind))
             rows.append(SaeRow(place, kind, family, draw, activation, N_LATENTS, 4.0, 0.01, 700))
-    tables.write_rows(folder / "saes.parquet", SaeRow, rows)
+    tables.write_rows(run.folder("saes") / "saes.parquet", SaeRow, rows)
     return run
 
 
@@ -81,7 +81,7 @@ def test_every_listed_sae_has_its_readout_and_draw(run):
 @pytest.mark.parametrize("kind", ["second_seed", "frozen_decoder_2", "relu"])
 def test_a_lost_file_is_no_smaller_study(run, kind):
     name = file_name(PLACE, kind)
-    (run.folder("saes") / name).unlink()
+    (run.folder(folder_of(kind)) / name).unlink()
     with pytest.raises(BadInput, match=f"{name}: the file is missing"):
         mapped(run)
 

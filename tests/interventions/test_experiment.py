@@ -60,10 +60,10 @@ def known(run, source, n_connections, n_units):
 def on_disk(folder, some, reading=READING, n_layers=LAYERS):
     """A run with a random model."""
     run = Run.named("learned-all-0", folder)
-    for kind in ("models", "activations"):
+    for kind in ("models", "locations"):
         run.folder(kind).mkdir(parents=True)
     wanderer("learned", n_layers).save(run.weights)
-    Locations(reading, WRITING).save(run.folder("activations"))
+    Locations(reading, WRITING).save(run.folder("locations"))
     for split, part in some.items():
         mazes.write(run.maze_file(split), part)
     return run

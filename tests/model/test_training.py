@@ -334,8 +334,8 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(folder, stop):
     assert resumed.history == whole.history
     assert [row.step for row in resumed.history] == [1, 3, 7]
     for name, one in (("expected", whole), ("out", resumed)):
-        (folder / name).mkdir()
-        one.write(folder / name)
+        (folder / name / "snapshots").mkdir(parents=True)
+        one.write(folder / name, folder / name / "snapshots")
     expected, found = (
         {p.relative_to(folder / n): p.read_bytes() for p in (folder / n).rglob("*.*")}
         for n in ("expected", "out")
@@ -359,11 +359,10 @@ def test_what_was_kept_goes_when_the_model_is_written(folder):
     run_to(training)
     assert sorted(path.name for path in (folder / "c").iterdir()) == ["snapshots", "state.pt"]
     (folder / "out").mkdir()
-    training.write(folder / "out")
+    (folder / "snapshots").mkdir()
+    training.write(folder / "out", folder / "snapshots")
     assert not (folder / "c").exists()
-    snapshots = [
-        Transformer.load(path) for path in sorted((folder / "out" / "snapshots").iterdir())
-    ]
+    snapshots = [Transformer.load(path) for path in sorted((folder / "snapshots").iterdir())]
     assert_same_bits(snapshots[-1], training.model)
     assert not same_bits(snapshots[0], training.model)
 

@@ -1,0 +1,249 @@
+"""Released results: pushed, replaced and pulled back in a small project; what `make repro` does
+after that; and the release in this repository.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mazewm.io.errors import BadInput
+from stages import cards, fill_docs, pull, release, released
+from stages.imports import ROOT
+from stages.needed import Needed, needed
+
+# of a library that dvc uses
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+MAKE = """
+import pathlib, sys, yaml
+for path in sys.argv[2:]:
+    folder = pathlib.Path(path)
+    folder.mkdir(parents=True)
+    value = yaml.safe_load(open("params.yaml"))[sys.argv[1]]
+    (folder / "value.txt").write_text(f"{path} {value}")
+    (folder / "same.txt").write_text("as ever")
+"""
+
+
+def stage(name: str, deps: list[str], outs: dict[str, bool]) -> dict:
+    """A stage that writes its outs from its parameter; those that are True are released."""
+    labels = {
+        path: {"labels": [released.LABEL]} for path, is_released in outs.items() if is_released
+    }
+    return {
+        "cmd": f"python make.py {name} {' '.join(outs)}",
+        "deps": deps,
+        "params": [name],
+        "outs": [{path: labels[path]} if path in labels else path for path in outs],
+    }
+
+
+TOY = {
+    "train": stage("train", [], {"weights": True, "snapshots": False}),
+    "observe": stage("observe", ["snapshots"], {"observed": True}),
+    "record": stage("record", ["weights"], {"sites": True, "activations": False}),
+    "fit": stage("fit", ["activations"], {"saes": True}),
+    "score": stage("score", ["saes", "observed"], {"scores": True}),
+}
+PARAMS = dict.fromkeys(TOY, 1)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A DVC project with five quick stages, whose results are there."""
+    folder = tmp_path / "größere Welt"
+    (folder / ".dvc").mkdir(parents=True)
+    config = (ROOT / ".dvc" / "config").read_text()
+    (folder / ".dvc" / "config").write_text(config.replace("[core]", "[core]\n    no_scm = true"))
+    (folder / "make.py").write_text(MAKE)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": TOY}, sort_keys=False))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    monkeypatch.chdir(folder)
+    change()
+    repro()
+    return folder
+
+
+def change(**values: int) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump(PARAMS | values))
+
+
+def repro(*words: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "-q", *words], check=True, capture_output=True
+    )
+
+
+def clone(project: Path, to: Path) -> Path:
+    """What git would have: no cache and no outs."""
+    return shutil.copytree(
+        project, to, ignore=lambda _, names: {"cache", "tmp", *outs_of(TOY)} & set(names)
+    )
+
+
+def outs_of(stages: dict) -> list[str]:
+    return [
+        next(iter(out), "") if isinstance(out, dict) else out
+        for s in stages.values()
+        for out in s["outs"]
+    ]
+
+
+def test_released_results_come_back_and_repro_needs_nothing(project, tmp_path, monkeypatch):
+    release.release()
+    monkeypatch.chdir(clone(project, tmp_path / "clone"))
+    pull.main()
+    there = {out for out in outs_of(TOY) if Path(out).exists()}
+    assert there == {"weights", "observed", "sites", "saes", "scores"}
+    assert Path("saes/value.txt").read_text() == "saes 1"
+    assert needed() == Needed(set(), ["snapshots", "activations"])
+    change(fit=2)
+    assert needed() == Needed({"record", "fit", "score"}, ["snapshots"]), "nothing is trained again"
+    change(observe=2)
+    assert needed() == Needed({"train", "observe", "score"}, ["activations"])
+    change(score=2)
+    assert needed() == Needed({"score"}, ["snapshots", "activations"])
+    shutil.rmtree("saes")
+    assert needed() is None, "what is released is lost: that is for DVC"
+    repro()
+    assert needed() is None, "nothing is lost: that is for DVC"
+
+
+def test_a_release_replaces_the_one_before(project):
+    release.release()
+    before = set(released.stored())
+    assert len(before) == 5 + 5 + 1, "of each out its list and its value; one file is all the same"
+    change(fit=2)
+    repro()
+    release.release()
+    after = set(released.stored())
+    assert len(after) == len(before) and len(after - before) == 2
+    assert release.release() > 0 and set(released.stored()) == after, "once more: no change"
+
+
+def test_what_is_out_of_date_or_too_large_is_not_released(project, monkeypatch):
+    release.release()
+    before = released.stored()
+    change(fit=2)
+    with pytest.raises(BadInput, match=r"^dvc status: expected [^\n]+ found 1 [^\n]*\(fit first\)"):
+        release.release()
+    change()
+    monkeypatch.setattr(released, "MOST_BYTES", 10)
+    with pytest.raises(BadInput, match=r"^released: expected at most 0\.0 MB [^\n]+ found 0"):
+        release.release()
+    assert released.stored() == before
+
+
+def test_a_spoilt_release_is_refused(project, tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match="the folder is missing; expected released results"):
+        pull.main()
+    release.release()
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        outs = released.released_outs(repo)
+    assert not list(released.faults(outs))
+    saes = next(out for out in outs if out.path == "saes")
+    [value] = [path for path in released.stored().values() if path.read_text() == "saes 1"]
+    kept = value.read_bytes()
+    value.chmod(0o644)
+    value.write_text("something else")
+    assert "expected content with the hash" in " ".join(released.faults(outs))
+    value.unlink()
+    [said] = released.faults(outs)
+    assert "the object is missing" in said
+    monkeypatch.chdir(clone(project, tmp_path / "clone"))
+    with pytest.raises(BadInput, match="the object is missing; expected every one"):
+        pull.main()
+    assert not Path("saes").exists()
+    monkeypatch.chdir(project)
+    value.write_bytes(kept)
+    other = value.with_name("0" * 30)
+    other.write_text("of an earlier release")
+    [said] = released.faults(outs)
+    assert said.endswith("found another.")
+    other.unlink()
+    released.object_file(saes.md5).unlink()
+    with pytest.raises(BadInput, match="expected the list of the files of saes"):
+        list(released.faults(outs))
+
+
+def test_a_card_tells_the_figures_of_its_run():
+    made, [first, *_] = cards.cards(ROOT), fill_docs.results(ROOT / "metrics")["runs"]
+    solved = first.metrics["behaviour"]["test"]["solved"]
+    line = f"| held-out mazes solved | {fill_docs.interval(solved)} | {solved['n']} |"
+    assert line in made[first.name] and f'mazewm.load("{first.name}")' in made[first.name]
+    template = (ROOT / fill_docs.TEMPLATES / cards.TEMPLATE).read_text()
+    assert "%" not in fill_docs_free(template).replace("95 %", ""), "a figure is typed"
+
+
+def fill_docs_free(template: str) -> str:
+    """The text of a template outside of what is filled in."""
+    return re.sub(r"\{[{%#].*?[}%#]\}", "", template, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """The released outs of this repository, as dvc.lock names them."""
+    if not (ROOT / released.OBJECTS).is_dir():
+        pytest.skip("nothing is released in this copy of the project")
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        return [
+            released.Out(out.def_path, out.hash_info.value)
+            for stage in repo.index.stages
+            for out in stage.outs
+            if released.is_released(out)
+        ]
+
+
+def test_our_release_is_what_the_lock_file_names(ours):
+    assert not list(released.faults(ours, ROOT / released.OBJECTS))
+
+
+def test_our_cards_are_what_their_template_gives(ours):
+    there = {path.stem: path.read_text() for path in (ROOT / released.CARDS).iterdir()}
+    assert there == cards.cards(ROOT), "python -m stages.release writes them"
+
+
+# The notebook's cells, one after another, without a screen.
+NOTEBOOK = """
+import json, matplotlib
+matplotlib.use("Agg")
+scope = {}
+for cell in json.load(open("notebooks/tour.ipynb"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), scope)
+"""
+
+
+def test_a_clone_pulls_and_then_runs_the_ten_lines_and_the_notebook(ours, tmp_path):
+    """What README promises, without running any stage."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listed.returncode:
+        pytest.skip("this copy of the project is not a git repository")
+    for name in set(listed.stdout.split("\0")) - {""}:
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    python = [sys.executable, "-W", "ignore"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run([*python, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    run("-m", "dvc", "config", "--local", "core.no_scm", "true")
+    run("-m", "stages.pull")
+    lines = (ROOT / fill_docs.TEMPLATES / "ten_lines.py").read_text()
+    assert run("-c", lines) == (ROOT / fill_docs.TEMPLATES / "ten_lines.txt").read_text()
+    assert " follow" in run("-c", NOTEBOOK)
