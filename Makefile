@@ -1,10 +1,11 @@
-# make repro | paper | test | check | fix | docs | bench | env | env-peers | clean
+# make repro | paper | test | check | fix | docs | bench | env | env-peers | env-ray | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PEERS := .venv/installed-peers
+RAY := .venv/installed-ray
 CODE := mazewm stages tests $(wildcard benchmarks)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
@@ -15,7 +16,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers repro paper test check fix docs bench clean
+.PHONY: env env-peers env-ray repro paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -30,7 +31,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
 	@if [ -e .venv/unfinished ]; then rm -rf .venv; fi
-	@rm -f $(STAMP) $(PEERS)
+	@rm -f $(STAMP) $(PEERS) $(RAY)
 	@mkdir -p .venv && touch .venv/unfinished
 	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
 	@"$(PYTHON)" -m venv .venv
@@ -46,9 +47,17 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
 
+env-ray: $(RAY)
+	@:
+
+$(RAY): $(STAMP) requirements-ray.lock
+	@echo "installing the packages of requirements-ray.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-ray.lock)
+	@touch $(RAY)
+
 # All runs side by side, or one: make repro RUN=rotary-all-0. JOBS=1 make repro: one at a time.
-# Without git (a source archive), dvc works once it is told so.
-repro: env
+# ENGINE=ray make repro: on a Ray cluster (docs/scale.md). Without git (a source archive), dvc works once it is told so.
+repro: $(if $(filter ray,$(ENGINE)),env-ray,env)
 	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
 	@$(BIN)/python -m stages.launch $(RUN)
 
@@ -70,8 +79,8 @@ $(PAPER)/run.sh: | env
 	@$(BIN)/python -m stages.plain_script --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) >$@.part
 	@mv $@.part $@
 
-# With the peers where there are any, and always in CI.
-test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env)
+# With the peers and Ray where they are, and always in CI.
+test: $(if $(or $(CI),$(wildcard $(PEERS))),env-peers,env) $(if $(or $(CI),$(wildcard $(RAY))),env-ray)
 	@$(PYTEST)
 
 check: env
