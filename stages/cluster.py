@@ -43,7 +43,7 @@ class Cluster:
         self.config = remote.config()
         self.ray = connect()
         # DVC reads the whole dvc.lock in every call: as many calls as there are cores
-        self.restoring = asyncio.Semaphore(len(os.sched_getaffinity(0)))
+        self.restoring = asyncio.Semaphore(local.cores())
         self.sent: asyncio.Task[dict[str, bytes]] | None = None
 
     async def start(self, job: Job, progress: Path) -> local.Work:
@@ -157,6 +157,7 @@ class Far:
                 break
             except self.cluster.ray.exceptions.RayActorError:
                 self._drop()
+                self.job.begin("")
                 lost = f"{self.job.name}: its node was lost (the {loss + 1}. time)"
                 if loss == LOSSES:
                     raise BadInput(f"{lost}; expected one that lasts.") from None
@@ -183,7 +184,11 @@ class Far:
             scheduling_strategy="SPREAD", **self.cluster.needs
         )
         self.node = actor.remote()
-        self.job.what = "waits for a node"
+        self.job.what = (
+            "waits for a node with {num_cpus:g} cores and {num_gpus:g} GPUs free".format(
+                **self.cluster.needs
+            )
+        )
         begun = await self.node.begin.remote(order)
         if begun.refused:
             raise BadInput(begun.refused.rstrip("."))

@@ -21,7 +21,7 @@ from mazewm.io.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
-from stages.local import Start, Stopped, is_up_to_date, run_steps
+from stages.local import Start, Stopped, cores, is_up_to_date, run_steps
 from stages.local import start as start_here
 
 LOGS = Path("artifacts/logs")  # not tracked by DVC
@@ -61,11 +61,6 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
             f"found {values!r}."
         )
     return values
-
-
-def cores() -> int:
-    """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 OneRun = Annotated[

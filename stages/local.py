@@ -67,6 +67,11 @@ class Work(Protocol):
 Start = Callable[[Job, Path], Awaitable[Work]]
 
 
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def is_up_to_date(stages: Sequence[str]) -> bool:
     """Whether DVC reports that these stages are up to date."""
     return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0

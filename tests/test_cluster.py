@@ -39,7 +39,7 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         self.folder, self.nodes = folder, dict[Path, object]()
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180"}
         self.environment = {"EVENTS": str(folder / "events"), "PYTHONPATH": str(ROOT)}
         quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
         self.cluster = Cluster()
