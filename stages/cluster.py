@@ -45,6 +45,7 @@ class Cluster:
         # DVC reads the whole dvc.lock in every call: as many calls as there are cores
         self.restoring = asyncio.Semaphore(local.cores())
         self.sent: asyncio.Task[dict[str, bytes]] | None = None
+        self.push: local.Process | None = None  # of the shared stages, while it runs
 
     async def start(self, job: Job, progress: Path) -> local.Work:
         """Start a job: a run on a node, the others on this machine."""
@@ -59,9 +60,11 @@ class Cluster:
         return await asyncio.shield(self.sent)
 
     async def _send(self) -> dict[str, bytes]:
-        push = await local.dvc(["push", "--remote", remote.NAME, "--run-cache", *self.shared], {})
-        said = [line async for line in push.lines()]
-        if await push.wait():
+        words = ["push", "--remote", remote.NAME, "--run-cache", *self.shared]
+        self.push = await local.dvc(words, {})
+        said = [line async for line in self.push.lines()]
+        code, self.push = await self.push.wait(), None
+        if code:
             raise BadInput(f"the remote {remote.NAME}: dvc push failed: {said[-1] if said else ''}")
         return files_to_send(self.shared)
 
@@ -142,19 +145,36 @@ class Far:
     def __init__(self, cluster: Cluster, job: Job, progress: Path) -> None:
         self.cluster, self.job, self.progress = cluster, job, progress
         self.node: Any = None  # the actor
+        self.has_begun = False  # it, and not only been asked for
         self.process: local.Process | None = None
         self.code = 0
 
     async def lines(self) -> AsyncIterator[str]:
-        async with self.cluster.restoring:
-            if await asyncio.to_thread(local.is_up_to_date, self.job.stages):
-                return
-        order = await self._order()
+        try:
+            async with self.cluster.restoring:
+                if await asyncio.to_thread(local.is_up_to_date, self.job.stages):
+                    return
+            async for line in self._from_nodes(await self._order()):
+                yield line
+            if not self.code:
+                async with self.cluster.restoring:
+                    async for line in self._restored():
+                        yield line
+            if not self.code:
+                with suppress(self.cluster.ray.exceptions.RayActorError):
+                    await self.node.clear.remote()
+        except BadInput:
+            self._drop()
+            raise
+        self._drop()
+
+    async def _from_nodes(self, order: Order) -> AsyncIterator[str]:
+        """What the node tells, and if it is lost another."""
         for loss in range(LOSSES + 1):
             try:
                 async for line in self._from_node(order):
                     yield line
-                break
+                return
             except self.cluster.ray.exceptions.RayActorError:
                 self._drop()
                 self.job.begin("")
@@ -162,14 +182,6 @@ class Far:
                 if loss == LOSSES:
                     raise BadInput(f"{lost}; expected one that lasts.") from None
                 yield f"{lost}; its finished stages are in the remote, another node goes on."
-        if not self.code:
-            async with self.cluster.restoring:
-                async for line in self._restored():
-                    yield line
-        if not self.code:
-            with suppress(self.cluster.ray.exceptions.RayActorError):
-                await self.node.clear.remote()
-        self._drop()
 
     async def _order(self) -> Order:
         files = await self.cluster.files()
@@ -192,7 +204,7 @@ class Far:
         begun = await self.node.begin.remote(order)
         if begun.refused:
             raise BadInput(begun.refused.rstrip("."))
-        self.job.what = ""
+        self.job.what, self.has_begun = "", True
         yield f"on node {begun.node}"
         self.code = 1
         while told := await self.node.heard.remote():
@@ -224,7 +236,9 @@ class Far:
     async def end(self) -> None:
         if self.process is not None:
             await self.process.end()
-        if self.node is not None:
+        if self.cluster.push is not None:
+            await self.cluster.push.end()
+        if self.has_begun:
             with suppress(self.cluster.ray.exceptions.RayError, asyncio.CancelledError):
                 await self.node.stop.remote()
         self._drop()
@@ -232,4 +246,4 @@ class Far:
     def _drop(self) -> None:
         if self.node is not None:
             self.cluster.ray.kill(self.node)
-        self.node = None
+        self.node, self.has_begun = None, False

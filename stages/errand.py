@@ -51,7 +51,10 @@ class Errand:
                 with suppress(asyncio.CancelledError):
                     await pushes
                 # all of them: an errand that was stopped may have pushed less than it ran
-                return await self._push(self.stages)
+                failed = await self._push(self.stages)
+                if failed:
+                    tell(line=f"error: expected a remote that takes what is pushed, found {failed}")
+                return 1 if failed else 0
             finally:
                 ticks.cancel()
                 pushes.cancel()
@@ -82,17 +85,16 @@ class Errand:
                 # shielded, so that the last push waits for this one to end
                 await asyncio.shield(self._push(ended))
 
-    async def _push(self, stages: Sequence[str]) -> int:
+    async def _push(self, stages: Sequence[str]) -> str:
+        """Returns why this failed, or an empty text."""
         process = await dvc(["push", "--run-cache", *stages], {})
         self.now.append(process)
         said = [line async for line in process.lines()]
         code = await process.wait()
         if process in self.now:
             self.now.remove(process)
-        if code:
-            why = next((line for line in reversed(said) if line.startswith("ERROR")), "dvc push")
-            tell(line=f"error: expected a remote that takes what is pushed, found {why}")
-        return code
+        errors = [line for line in said if line.startswith("ERROR")]
+        return [f"exit code {code} of dvc push", *errors][-1] if code else ""
 
     async def _tick(self) -> None:
         known = ""

@@ -39,7 +39,7 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         self.folder, self.nodes = folder, dict[Path, object]()
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180"}
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self.environment = {"EVENTS": str(folder / "events"), "PYTHONPATH": str(ROOT)}
         quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
         self.cluster = Cluster()
@@ -211,6 +211,18 @@ def test_what_runs_on_nodes_ends_with_the_call(project, machines):
         mark.unlink()
     assert "failed" not in project.launch("a-0")
     assert machines.ran("end train a-0") == 1
+
+
+@with_ray
+def test_a_call_that_waits_for_nodes_says_so_and_can_be_stopped(project, machines):
+    on_cluster(project, machines).environment["CPUS"] = "2"
+    process = project.start("a-0")
+    assert process.stdout is not None
+    waits = next(line for line in process.stdout if "waits" in line)
+    assert "a-0: waits for a node with 2 cores and 0 GPUs free: after" in waits
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
 
 
 def order(versions: dict[str, str]) -> Order:
