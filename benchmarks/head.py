@@ -1,5 +1,5 @@
 """What the head of a cluster does for each run as the number of runs grows:
-``python -m benchmarks.head`` (about a minute; no run is computed).
+``python -m benchmarks.head`` (minutes; no run is computed).
 
 A folder gets the project's dvc.yaml, params.yaml with more seeds, and the dvc.lock that as many
 finished runs leave: the committed one, repeated. A remote, which is a folder, has as many records
