@@ -177,11 +177,11 @@ class Far:
                 return
             except self.cluster.ray.exceptions.RayActorError:
                 self._drop()
-                self.job.begin("")
                 lost = f"{self.job.name}: its node was lost (the {loss + 1}. time)"
                 if loss == LOSSES:
                     raise BadInput(f"{lost}; expected one that lasts.") from None
                 yield f"{lost}; its finished stages are in the remote, another node goes on."
+                self.job.begin("")  # the stage that was lost has not ended
 
     async def _order(self) -> Order:
         files = await self.cluster.files()

@@ -102,7 +102,8 @@ def machines(tmp_path_factory) -> Iterator[Machines]:
 
 def on_cluster(project: Project, machines: Machines) -> Project:
     """The project with a remote that is empty, for the engine ray."""
-    shutil.rmtree(machines.folder / "remote", ignore_errors=True)
+    for left in [machines.folder / "remote", *machines.folder.glob("*/*-0-*")]:
+        shutil.rmtree(left, ignore_errors=True)
     with_remote(project, machines.folder / "remote")
     project.environment |= machines.environment | {
         "ENGINE": "ray",
