@@ -1,13 +1,11 @@
-# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | clean
+# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | env-ray | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PEERS := .venv/installed-peers
-EXPLORE := .venv/installed-explore
-BROWSER := .venv/installed-browser
-CODE := mazewm stages tests $(wildcard benchmarks)
+bothCODE := mazewm stages tests $(wildcard benchmarks)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -17,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers env-explore env-browser repro pull release explore paper test check fix docs bench clean
+.PHONY: env env-peers env-explore env-browser env-ray repro pull release explore paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -32,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
 	@if [ -e .venv/unfinished ]; then rm -rf .venv; fi
-	@rm -f $(STAMP) $(PEERS) $(EXPLORE) $(BROWSER)
+	@rm -f $(STAMP) $(PEERS) $(EXPLORE) $(BROWSER) $(RAY)
 	@mkdir -p .venv && touch .venv/unfinished
 	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
 	@"$(PYTHON)" -m venv .venv
@@ -48,30 +46,10 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
 
-env-explore: $(EXPLORE)
-	@:
-
-$(EXPLORE): $(STAMP) requirements-explore.lock
-	@echo "installing the packages of requirements-explore.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-explore.lock)
-	@touch $(EXPLORE)
-
-# What drives a browser in tests of the explorer.
-env-browser: $(BROWSER)
-	@:
-
-$(BROWSER): $(STAMP) requirements-browser.lock
-	@echo "installing the packages of requirements-browser.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-browser.lock)
-	@touch $(BROWSER)
-
-# A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
-explore: env-explore
-	@$(BIN)/python -m mazewm.explore $(EXPLORE_FLAGS)
-
+both
 # All runs side by side, or one: make repro RUN=rotary-all-0. JOBS=1 make repro: one at a time.
-# Without git (a source archive), dvc works once it is told so.
-repro: env
+# ENGINE=ray make repro: on a Ray cluster (docs/scale.md). Without git (a source archive), dvc works once it is told so.
+repro: $(if $(filter ray,$(ENGINE)),env-ray,env)
 	@[ -e .git ] || $(BIN)/python -m dvc config --local core.no_scm true
 	@$(BIN)/python -m stages.launch $(RUN)
 
@@ -101,8 +79,8 @@ $(PAPER)/run.sh: | env
 	@$(BIN)/python -m stages.plain_script --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) >$@.part
 	@mv $@.part $@
 
-# With the peers, the explorer and what drives its browser where they are installed, and always in CI.
-test: env $(if $(or $(CI),$(wildcard $(PEERS))),env-peers) $(if $(or $(CI),$(wildcard $(EXPLORE))),env-explore) $(if $(or $(CI),$(wildcard $(BROWSER))),env-browser)
+# With all extras that are installed, and always in CI.
+test: env $(if $(or $(CI),$(wildcard $(PEERS))),env-peers) $(if $(or $(CI),$(wildcard $(EXPLORE))),env-explore) $(if $(or $(CI),$(wildcard $(BROWSER))),env-browser) $(if $(or $(CI),$(wildcard $(RAY))),env-ray)
 	@$(PYTEST)
 
 check: env

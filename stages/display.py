@@ -31,7 +31,7 @@ class Job:
     stage: str = ""  # without the run's name; empty while DVC checks what is up to date
     since: float = 0.0  # when the stage began, by time.monotonic()
     said: float = 0.0  # when its last line was printed, by time.monotonic()
-    what: str = ""  # what the stage does, in its own words
+    what: str = ""  # what the stage does, in its own words; or what a job without a stage waits for
     note: str = ""
     share: float = 0.0  # the part of the stage that is done, from 0 to 1
     left: str = ""  # the time that the stage will still take, as text
@@ -62,11 +62,12 @@ class Job:
 
     def line(self) -> str:
         """The stage and its progress, in one line."""
-        parts = [f"{self.share:.0%}" if self.share else "", self.what, self.note]
+        what = self.what if self.stage else ""
+        parts = [f"{self.share:.0%}" if self.share else "", what, self.note]
         told = ", ".join(
             filter(None, (*parts, f"after {duration(time.monotonic() - self.since)}", self.left))
         )
-        return f"{self.stage or 'DVC looks at what is up to date'}: {told}"
+        return f"{self.stage or self.what or 'DVC looks at what is up to date'}: {told}"
 
 
 class Display:

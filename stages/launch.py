@@ -4,7 +4,8 @@
 A run is one transformer with all its results: one member of the matrix in dvc.yaml. DVC decides
 what is up to date and handles its locks; this module only decides what goes in parallel. First come
 the stages that all runs share, then one ``dvc repro`` for each run, as many at once as there are
-cores, then the stages that compare the runs.
+cores, then the stages that compare the runs. ENGINE says where runs go: ``local``, on this machine,
+or ``ray``, on a cluster of several.
 """
 
 import itertools
@@ -20,10 +21,12 @@ from mazewm.io.params import read_yaml
 from stages import claims_table
 from stages.command import command
 from stages.display import Display, Job
-from stages.local import Stopped, is_up_to_date, run_now, run_steps
+from stages.local import Start, Stopped, cores, is_up_to_date, run_now, run_steps
+from stages.local import start as start_here
 from stages.needed import needed
 
 LOGS = Path("artifacts/logs")  # not tracked by DVC
+ENGINES = ("local", "ray")
 CODE = "digest_code"
 # The names of the jobs that are not a run; those of a seed are called "seed-0".
 SHARED, SEED, TOGETHER = "shared", "seed", "together"
@@ -86,11 +89,6 @@ def _values(stage: str, axis: str, given: Any, params: Mapping[str, Any]) -> lis
     return values
 
 
-def cores() -> int:
-    """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 OneRun = Annotated[
     str | None,
     typer.Argument(
@@ -98,15 +96,32 @@ OneRun = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int, typer.Option(envvar="JOBS", min=1, default_factory=cores, help="Runs at once.")
+    int | None,
+    typer.Option(
+        envvar="JOBS", min=1, help="Runs at once; else as many as cores, or with ray all."
+    ),
 ]
 
 
-def main(jobs: Jobs, run: OneRun = None) -> None:
+def engine(wanted: Plan) -> Start:
+    """The engine that the environment names. BadInput if it is not one, or cannot work."""
+    name = os.environ.get("ENGINE", "local")
+    if name not in ENGINES:
+        raise BadInput(f"ENGINE={name}: expected one of {', '.join(ENGINES)}.")
+    if name == "local":
+        return start_here
+    from stages.cluster import Cluster
+
+    before = [*wanted.shared, *itertools.chain(*wanted.seeds.values())]
+    return Cluster(before, wanted.runs).start
+
+
+def main(jobs: Jobs = None, run: OneRun = None) -> None:
     """Run all stages that are not up to date."""
     wanted = plan(read_yaml(Path("dvc.yaml")), read_yaml(Path("params.yaml")))
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
+    start = engine(wanted)
     todo = needed()  # after `make pull`
     if todo is not None and CODE in todo.stages:  # whose digests decide what else has changed
         run_now([CODE])
@@ -120,6 +135,7 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
         before = [*wanted.shared, *itertools.chain(*wanted.seeds.values())]
         if before and is_up_to_date(before):
             wanted = Plan([], {}, wanted.runs, [])
+    at_once = jobs or (cores() if start is start_here else max(1, len(wanted.runs)))
     steps = [
         [Job(SHARED, wanted.shared)] if wanted.shared else [],
         [Job(f"{SEED}-{seed}", stages) for seed, stages in wanted.seeds.items()],
@@ -130,7 +146,7 @@ def main(jobs: Jobs, run: OneRun = None) -> None:
     ]
     with Display([job for step in steps for job in step], LOGS) as display:
         try:
-            is_well = run_steps(steps, jobs, LOGS, display)
+            is_well = run_steps(steps, start, at_once, LOGS, display)
         except Stopped as stopped:
             display.say(
                 "Stopped. `make repro` goes on from here: finished stages are kept, a training "

@@ -1,5 +1,5 @@
-"""Runs on the local machine: one ``dvc repro`` process for each, several in parallel, ended cleanly
-when the user stops them.
+"""Jobs in parallel, ended cleanly when the user stops them; and how a job is done on this machine:
+by a ``dvc repro`` process of its own.
 
 DVC holds its lock on the repository only while it checks and writes, not while a stage's command
 runs, so parallel processes wait for each other only briefly (``--wait-for-lock``). Each process has
@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
+from mazewm.io.errors import BadInput
 from stages.display import Display, Job
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -48,6 +49,29 @@ class Stopped(Exception):
         self.signal = number
 
 
+class Work(Protocol):
+    """A job that has been started, here or elsewhere."""
+
+    def lines(self) -> AsyncIterator[str]:
+        """The output of DVC and its stages, line by line, to its end. BadInput if the job cannot be
+        done where it was to be done."""
+
+    async def wait(self) -> int:
+        """The exit code, once the lines have ended."""
+
+    async def end(self) -> None:
+        """End the work and all that it started; a second Ctrl-C makes it quicker."""
+
+
+# An engine: starts a job, whose stage is to report its progress to a file.
+Start = Callable[[Job, Path], Awaitable[Work]]
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def is_up_to_date(stages: Sequence[str]) -> bool:
     """Whether DVC reports that these stages are up to date."""
     return subprocess.run([*DVC, "status", "--quiet", *stages], capture_output=True).returncode == 0
@@ -64,17 +88,19 @@ def _path() -> str:
     return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
-def run_steps(steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display) -> bool:
-    """Run the jobs of each step in parallel, ``at_once`` at a time, step after step until a job has
-    failed; returns whether none has.
+def run_steps(
+    steps: Sequence[Sequence[Job]], start: Start, at_once: int, logs: Path, display: Display
+) -> bool:
+    """Run the jobs of each step in parallel, ``at_once`` at a time and started by an engine, step
+    after step until a job has failed; returns whether none has.
 
     Raises Stopped after a signal (Ctrl-C, SIGTERM or SIGHUP), once all processes have ended.
     """
-    return asyncio.run(_run_steps(steps, at_once, logs, display))
+    return asyncio.run(_run_steps(steps, start, at_once, logs, display))
 
 
 async def _run_steps(
-    steps: Sequence[Sequence[Job]], at_once: int, logs: Path, display: Display
+    steps: Sequence[Sequence[Job]], start: Start, at_once: int, logs: Path, display: Display
 ) -> bool:
     loop, tasks, received = asyncio.get_running_loop(), set[asyncio.Task[Any]](), list[int]()
 
@@ -88,12 +114,15 @@ async def _run_steps(
         loop.add_signal_handler(number, stop, number)
     gate = asyncio.Semaphore(at_once)
     with tempfile.TemporaryDirectory() as folder:
+
+        def started(job: Job) -> Awaitable[Work]:
+            return start(job, Path(folder) / job.name)
+
         ticks = asyncio.create_task(_tick(steps, Path(folder), display))
         try:
             for jobs in steps:
                 tasks = {
-                    asyncio.create_task(_run(job, gate, logs, Path(folder), display))
-                    for job in jobs
+                    asyncio.create_task(_run(job, started, gate, logs, display)) for job in jobs
                 }
                 done = await asyncio.gather(*tasks, return_exceptions=True)
                 if received:
@@ -118,7 +147,11 @@ async def _tick(steps: Sequence[Sequence[Job]], folder: Path, display: Display) 
 
 
 async def _run(
-    job: Job, gate: asyncio.Semaphore, logs: Path, folder: Path, display: Display
+    job: Job,
+    start: Callable[[Job], Awaitable[Work]],
+    gate: asyncio.Semaphore,
+    logs: Path,
+    display: Display,
 ) -> bool:
     """Bring a job's stages up to date; returns whether this succeeded."""
     async with gate:
@@ -135,12 +168,16 @@ async def _run(
             log.truncate(0)
             job.state = "running"
             job.begin("")
-            process = await _start(job, folder / job.name)
+            work: Work | None = None
             try:
-                last = await _listen(job, process, log, display)
-                code = await process.wait()
+                work = await start(job)
+                last = await _listen(job, work.lines(), log, display)
+                code = await work.wait()
+            except BadInput as error:
+                return _failed(job, f"error: {job.name}: {error}", display)
             except asyncio.CancelledError:
-                await _end(process)
+                if work is not None:
+                    await work.end()
                 job.state = "stopped"
                 raise
         stage = job.stage
@@ -159,36 +196,59 @@ def _failed(job: Job, sentence: str, display: Display) -> bool:
     return False
 
 
-async def _start(job: Job, progress: Path) -> asyncio.subprocess.Process:
-    """Start DVC, and with it the commands of the stages."""
+class Process:
+    """A process of DVC on this machine, in a session of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def lines(self) -> AsyncIterator[str]:
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
+            yield raw.decode(errors="replace").rstrip()
+
+    async def wait(self) -> int:
+        return await self.process.wait()
+
+    async def end(self) -> None:
+        for number, seconds in ENDINGS:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(self.process.wait(), seconds)
+                break
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # processes that outlived DVC
+
+
+async def start(job: Job, progress: Path) -> Process:
+    """The engine ``local``: a process of DVC on this machine."""
     missing = ["--allow-missing"] if job.allow_missing else []
     what = missing if job.whole else ["--single-item", *job.stages]
-    environment = os.environ | {
-        "PATH": _path(),
-        "PYTHONUNBUFFERED": "1",
-        "MAZEWM_PROGRESS": str(progress),
-    }
-    return await asyncio.create_subprocess_exec(
+    return await dvc(["repro", *what], {"MAZEWM_PROGRESS": str(progress)})
+
+
+async def dvc(words: Sequence[str], more: Mapping[str, str]) -> Process:
+    """Start DVC with this interpreter. ``more`` is added to the environment."""
+    process = await asyncio.create_subprocess_exec(
         *DVC,
-        "repro",
-        *what,
+        *words,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=environment,
+        env=os.environ | {"PATH": _path(), "PYTHONUNBUFFERED": "1"} | dict(more),
         start_new_session=True,
         limit=2**24,
     )
+    return Process(process)
 
 
 async def _listen(
-    job: Job, process: asyncio.subprocess.Process, log: TextIO, display: Display
+    job: Job, lines: AsyncIterator[str], log: TextIO, display: Display
 ) -> Sequence[str]:
     """Read the output of DVC and its stages to the end, log and show it; returns its last lines."""
     last: deque[str] = deque(maxlen=200)
-    assert process.stdout is not None
-    async for raw in process.stdout:
-        line = raw.decode(errors="replace").rstrip()
+    async for line in lines:
         log.write(f"{line}\n")
         log.flush()
         runs = RUNS.match(line)
@@ -221,15 +281,3 @@ def _why(stage: str, last: Sequence[str]) -> str:
     )
     said = (told or (own if stage else theirs) or theirs or ["no word of why"])[-1]
     return f"{failed or 'dvc repro'} failed: {said.rstrip('.')}"
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process and all that it started; a second Ctrl-C goes on to the next signal at once."""
-    for number, seconds in ENDINGS:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(process.wait(), seconds)
-            break
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # processes that outlived DVC

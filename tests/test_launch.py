@@ -3,144 +3,21 @@ where there is no terminal.
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
+from launched import Project, wait_for
 
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from stages.imports import ROOT
 from stages.launch import plan
 from stages.local import _why
-
-TOY = {
-    "stages": {
-        "first": {"cmd": "python -m toy first all first", "deps": ["toy.py"], "outs": ["first"]},
-        "train": {
-            "matrix": (runs := {"encoding": "${encodings}", "seed": "${seeds}"}),
-            "cmd": "python -m toy train ${key} train-${key}",
-            "deps": ["toy.py", "first"],
-            "params": ["behaviour"],
-            "outs": ["train-${key}"],
-        },
-        "probe": {
-            "matrix": runs,
-            "cmd": "python -m toy probe ${key} probe-${key}",
-            "deps": ["toy.py", "train-${key}"],
-            "outs": ["probe-${key}"],
-        },
-        "compare": {
-            "cmd": "python -m toy compare all metrics/claims.json",
-            "deps": ["toy.py", "probe-a-0", "probe-b-0"],
-            "outs": ["metrics/claims.json"],
-        },
-    }
-}
-# A stage that notes when it begins and ends, and behaves as params.yaml says for it.
-TOY_STAGE = """
-import pathlib, sys, time, yaml
-from mazewm.io.errors import BadInput
-from mazewm.io.progress import progress
-from stages.command import command
-name, run, out = sys.argv[1:]
-
-def note(what):
-    with open("events", "a") as file: file.write(f"{what} {name} {run} {time.time()}\\n")
-
-def main():
-    note("begin")
-    bar = progress("steps", 10)
-    behaviour = yaml.safe_load(open("params.yaml"))["behaviour"].get(f"{name} {run}", "")
-    if behaviour == "bad":
-        raise BadInput("params.yaml: behaviour: expected good, found bad.")
-    if behaviour == "crash":
-        raise ValueError("a bug")
-    if behaviour == "slow":
-        bar.update(2)
-        time.sleep(0.6)
-        bar.update(3, "loss 0.5")
-        time.sleep(60)
-    if behaviour == "meet":  # waits for the other run, which must be there at the same time
-        late = time.monotonic() + 200
-        while sum(line.startswith(f"begin {name}") for line in open("events")) < 2:
-            if time.monotonic() > late: raise BadInput("the other run did not come.")
-            time.sleep(0.05)
-    pathlib.Path(out).parent.mkdir(exist_ok=True)
-    pathlib.Path(out).write_text('{"runs": {}, "encodings": {}, "comparison": {}}')
-    note("end")
-
-sys.argv[1:] = []
-command(main)()
-"""
-# The launcher with plain lines more often than people need them.
-LAUNCH = "import stages.display, stages.launch, stages.local; stages.display.LINE_EVERY = 0.4"
-LAUNCH += "; stages.local.TICK = 0.1"
-LAUNCH += "; from stages.command import command; command(stages.launch.main)()"
-
-
-class Project:
-    """A DVC project with four quick stages and two runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        (folder / "dvc.yaml").write_text(yaml.safe_dump(TOY, sort_keys=False))
-        (folder / "toy.py").write_text(TOY_STAGE)
-        self.behave({})
-        names = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "MAZEWM_PROGRESS", "JOBS"))
-        }
-        self.environment = names | {
-            "PYTHONPATH": str(ROOT),
-            "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
-            "DVC_NO_ANALYTICS": "1",
-        }
-        subprocess.run(
-            [sys.executable, "-m", "dvc", "init", "-q", "--no-scm"],
-            cwd=folder,
-            env=self.environment,
-            check=True,
-        )
-
-    def behave(self, behaviour: dict[str, str]) -> None:
-        (self.folder / "params.yaml").write_text(
-            yaml.safe_dump({"encodings": ["a", "b"], "seeds": [0], "behaviour": behaviour})
-        )
-
-    def start(self, *words: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, *words],
-            cwd=self.folder,
-            env=self.environment,
-            stderr=subprocess.STDOUT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def launch(self, *words: str, code: int = 0) -> str:
-        """What a call prints; it must end with this exit code."""
-        process = self.start(*words)
-        said = process.communicate(timeout=300)[0]
-        assert process.returncode == code, said
-        assert "Traceback" not in said
-        return said
-
-    def events(self) -> list[str]:
-        """``begin`` or ``end``, stage and run of what ran since the last question, in order."""
-        path = self.folder / "events"
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.unlink(missing_ok=True)
-        return [line.rsplit(" ", 1)[0] for line in lines]
 
 
 @pytest.fixture
@@ -294,14 +171,6 @@ def test_where_there_is_no_terminal_a_silent_stage_is_not_mute(project):
     assert re.fullmatch(r"a-0: probe: 30%, steps, loss 0\.5, after \d+ s, \d+ s left", lines[-1]), (
         lines
     )
-
-
-def wait_for(project: Project, events: list[str]) -> None:
-    late = time.monotonic() + 300
-    path = project.folder / "events"
-    while not path.exists() or not all(event in path.read_text() for event in events):
-        assert time.monotonic() < late, f"waited for {events}"
-        time.sleep(0.05)
 
 
 def test_a_name_that_nothing_reads_is_refused_even_if_all_is_up_to_date(project):
