@@ -14,10 +14,11 @@ def main(run: RunName) -> None:
     import torch
 
     from mazewm.interventions import InterventionParams, intervene
+    from mazewm.model import Transformer
 
     one, params = Run.named(run), load(InterventionParams, "interventions")
     torch.set_num_threads(params.n_threads)
-    ledger = intervene(one, params)
+    ledger = intervene(one, Transformer.load(one.weights), params)
     with files.replacing(one.folder("interventions")) as folder:
         ledger.write(folder)
 

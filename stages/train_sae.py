@@ -17,17 +17,19 @@ def main(run: RunName) -> None:
     import torch
 
     from mazewm.features import FeatureParams, detector
+    from mazewm.model import Transformer
     from mazewm.sae import SaeParams, train_all
 
     one, params = Run.named(run), load(SaeParams, "sae")
     torch.set_num_threads(params.n_threads)
+    model = Transformer.load(one.weights)
     n_connections, n_candidates = (
         one.mazes("validation").grid.n_connections,
         load(FeatureParams, "features").n_candidates,
     )
     detector_of = partial(detector, n_connections=n_connections, n_candidates=n_candidates)
     with files.replacing(one.folder("saes")) as folder:
-        train_all(one, params, detector_of, folder).write(folder)
+        train_all(one, model, params, detector_of, folder).write(folder)
 
 
 if __name__ == "__main__":

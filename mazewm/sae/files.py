@@ -18,7 +18,7 @@ from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
 from mazewm.model.sites import Place
-from mazewm.run import Run
+from mazewm.run import Study
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.params import Activation
 
@@ -36,7 +36,7 @@ def frozen(n: int) -> list[str]:
     return [FROZEN, *(f"{FROZEN}_{nth}" for nth in range(2, n + 1))]
 
 
-def seed_of(kind: str, run: Run) -> int:
+def seed_of(kind: str, run: Study) -> int:
     """The seed of one of a run's SAEs. It is not that of the transformer, whose first random
     numbers are the first directions of its residual stream's weights."""
     return int(stream(f"sae: {kind}", run.seed).integers(2**62))
@@ -59,7 +59,7 @@ class SaeRow:
     n_samples: tables.Int  # on which it was trained
 
 
-def listed(run: Run, place: Place | str) -> pd.DataFrame:
+def listed(run: Study, place: Place | str) -> pd.DataFrame:
     """The rows of SaeRow of all SAEs that were trained at a place. BadInput if the table is missing
     or has none of them."""
     file = run.folder("saes") / "saes.parquet"
@@ -78,6 +78,6 @@ def file_name(place: Place | str, kind: str = TRAINED) -> str:
     return f"{place}.safetensors" if kind == TRAINED else f"{place}.{kind}.safetensors"
 
 
-def load_sae(run: Run, place: Place | str, kind: str = TRAINED) -> SparseAutoencoder:
+def load_sae(run: Study, place: Place | str, kind: str = TRAINED) -> SparseAutoencoder:
     """One of a run's SAEs; BadInput if its file is missing or broken."""
     return SparseAutoencoder.load(run.folder("saes") / file_name(place, kind))

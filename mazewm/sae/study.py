@@ -17,8 +17,8 @@ from mazewm.localize.locations import PAPER_LOCATION, Locations
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import TokenClass
 from mazewm.model.sites import Place
-from mazewm.model.transformer import Transformer
-from mazewm.run import Run
+from mazewm.model.interface import Model
+from mazewm.run import Study
 from mazewm.sae import quality, sweep, training
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import (
@@ -80,7 +80,7 @@ class _Output(NamedTuple):
 class _AtPlace:
     """The activations of one place, and the model into which SAEs of this place are spliced."""
 
-    def __init__(self, run: Run, name: str, model: Transformer, params: SaeParams) -> None:
+    def __init__(self, run: Study, name: str, model: Model, params: SaeParams) -> None:
         cached = run.folder("activations")
         self.name, self.model, self.params, self.run = name, model, params, run
         self.place = Place.parse(name, model.params.n_layers, str(cached))
@@ -207,14 +207,13 @@ class _AtPlace:
         return penalty_for(l0_of, chosen.sparsity, params.n_penalties)
 
 
-def train_all(run: Run, params: SaeParams, detector_of: DetectorOf, folder: Path) -> Studied:
-    """Train all SAEs of a run, and save them in ``folder``. Everything is chosen on validation
+def train_all(
+    run: Study, model: Model, params: SaeParams, detector_of: DetectorOf, folder: Path
+) -> Studied:
+    """Train all SAEs of a run's model, and save them in ``folder``. Everything is chosen on validation
     mazes; descriptions, splices and stability are measured on test mazes. BadInput if the run's
     activations are missing."""
-    model, names = (
-        Transformer.load(run.weights),
-        cached_places(run.folder("activations") / "trained" / "train"),
-    )
+    names = cached_places(run.folder("activations") / "trained" / "train")
     locations = Locations.load(run.folder("activations"), model.params.n_layers)
     judged_on, held_out = (
         run.mazes("validation")[: params.n_sweep_mazes],
