@@ -29,17 +29,18 @@ from mazewm.model.sites import Place
 from mazewm.run import Run
 from mazewm.sae.autoencoder import THRESHOLDED, SparseAutoencoder
 from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, file_name, load_sae
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 SUFFIX = ".safetensors"
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 FORMAT = "6.0.0"  # the version of SAELens that began to write its configuration like this
 
-ARCHITECTURES: dict[Activation, str] = {
+ARCHITECTURES: dict[Architecture, str] = {
     "relu": "standard",
     "topk": "topk",
     "batch_topk": "jumprelu",
     "matryoshka": "jumprelu",
+    "jumprelu": "jumprelu",
 }
 
 
@@ -86,7 +87,7 @@ def sae_state(sae: SparseAutoencoder) -> dict[str, Tensor]:
     """All parameters by their names in SAELens, on the CPU."""
     state = {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     if sae.shape.activation in THRESHOLDED:
-        state["threshold"] = torch.full_like(sae.b_enc, float(sae.threshold))
+        state["threshold"] = sae.threshold.expand_as(sae.b_enc)
     return {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
 
 

@@ -20,7 +20,7 @@ from mazewm.io.streams import stream
 from mazewm.model.sites import Place
 from mazewm.run import Study
 from mazewm.sae.autoencoder import SparseAutoencoder
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 TRAINED, SECOND_SEED, UNTRAINED_MODEL = "trained", "second_seed", "untrained_model"
 FROZEN = "frozen_decoder"
@@ -52,7 +52,7 @@ class SaeRow:
     # it), frozen_decoder, untrained_model, and each other architecture
     family: tables.Text
     draw: tables.Int  # 0, 1, ...
-    activation: Annotated[Activation, pa.string()]
+    activation: Annotated[Architecture, pa.string()]
     width: tables.Int
     sparsity: tables.Real  # as in Point
     lr: tables.Real  # the learning rate

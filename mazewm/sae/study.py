@@ -166,7 +166,9 @@ class _AtPlace:
         return sae
 
     def _fit(self, row: SaeRow) -> SparseAutoencoder:
-        """The SAE that the row is about."""
+        """The SAE that the row is about. ValueError for one that cannot be trained here."""
+        if row.activation == "jumprelu":
+            raise ValueError("jumprelu: an architecture that is not trained here")
         values = self.train["untrained" if row.family == UNTRAINED_MODEL else "trained"]
         recipe = self.params.recipe(row.activation, row.lr)
         point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
