@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PEERS := .venv/installed-peers
-CODE := mazewm stages tests $(wildcard benchmarks)
+CODE := mazewm stages tests $(wildcard benchmarks examples)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"

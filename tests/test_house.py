@@ -35,6 +35,7 @@ ROOMS = (
     "report",
     "loaded",
     "export",
+    "elsewhere",
     "stages",
 )
 MAX_LINES = 330

@@ -7,11 +7,12 @@ from mazewm.io.lazy import offer
 __getattr__ = offer(
     __name__,
     Foreign="residual",
-    AtDepth="residual",
-    Elsewhere="adapter",
     load_hooked="hooked",
-    study="study",
-    opened="study",
+    Settings="amounts",
+    Options="studying",
+    study="studying",
+    opened="studying",
+    Placed="saes",
     foreign_sae="saes",
     foreign_dictionary="dictionaries",
 )
