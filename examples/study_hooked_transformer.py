@@ -79,6 +79,8 @@ if __name__ == "__main__":
     given = parser.parse_args()
     sets = mazes_of(given.mazes)
     settings = Settings.at("tiny", {} if given.tiny else MORE)
-    found = study(trained(sets["train"], given.steps), sets, given.folder, settings, Options("gelu"))
+    found = study(
+        trained(sets["train"], given.steps), sets, given.folder, settings, Options("gelu")
+    )
     print(found.summary)
     print(found.table("units").head(3))

@@ -33,9 +33,9 @@ def main(
 ) -> None:
     """Find where a transformer that was trained elsewhere reads and writes connections, train
     sparse autoencoders there, edit it with them, and print what was found."""
+    from mazewm.elsewhere.amounts import Settings
     from mazewm.elsewhere.hooked import load_hooked
     from mazewm.elsewhere.saes import foreign_sae
-    from mazewm.elsewhere.amounts import Settings
     from mazewm.elsewhere.studying import Options, study
 
     settings, given = Settings.at(scale), foreign_sae(sae) if sae else None

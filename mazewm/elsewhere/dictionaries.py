@@ -40,7 +40,11 @@ class _Form(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         own = ("encoder.weight", "encoder.bias", "decoder.weight")
-        return (*(own if self.is_linear else ("W_enc", "b_enc", "W_dec")), self.b_dec, *self.further)
+        return (
+            *(own if self.is_linear else ("W_enc", "b_enc", "W_dec")),
+            self.b_dec,
+            *self.further,
+        )
 
 
 FORMS = {

@@ -38,9 +38,7 @@ def at_its_layer(located: Located, given: Placed, model: Model, tolerance: float
     return replace(located, locations=Locations(located.locations.reading, site))
 
 
-def placed(
-    studied: Studied, given: Placed, of: Study, model: Model, params: SaeParams
-) -> Studied:
+def placed(studied: Studied, given: Placed, of: Study, model: Model, params: SaeParams) -> Studied:
     """The tables of all SAEs, with those of the one that was given in place of the one at the
     operating point, whose file in the study's folder it replaces. It has no learning rate (NaN) and
     0 samples; its sparsity is its k, or for other architectures the number of its latents."""
@@ -48,9 +46,7 @@ def placed(
     name, cached = str(place), of.folder("activations") / "trained"
     given.sae.save(of.folder("saes") / file_name(place, TRAINED))
     mean = read(cached / "train" / name).values.mean(axis=0, dtype=np.float64)
-    splicing = quality.Splicing(
-        model, place, mean, seed_of("sweep", of), params.rollout_batch_size
-    )
+    splicing = quality.Splicing(model, place, mean, seed_of("sweep", of), params.rollout_batch_size)
     described = quality.describe(TRAINED, place, given.sae, read(cached / "test" / name))
     others = [d for d in studied.descriptions if (d.place, d.sae) != (name, TRAINED)]
     return replace(

@@ -79,9 +79,10 @@ def folded(weights: Weights, activation: Architecture, k: int, where: str) -> Sp
     return sae.to(devices.best()).eval().requires_grad_(False)
 
 
-def foreign_sae(folder: Path) -> Placed:
+def foreign_sae(folder: Path | str) -> Placed:
     """The SAE in a folder of SAELens. BadInput if a file is missing or broken, or for an SAE that
     mazewm cannot have: another architecture or normalisation, or a hook that is no place."""
+    folder = Path(folder)
     file = folder / CONFIG
     config = files.read_json(file, "the configuration that SAELens saves")
     if not isinstance(config, dict):

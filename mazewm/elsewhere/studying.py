@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 
 from mazewm.elsewhere.adapter import Elsewhere
+from mazewm.elsewhere.amounts import Settings
 from mazewm.elsewhere.hooked import Hooked, is_hooked
 from mazewm.elsewhere.placing import at_its_layer, placed
 from mazewm.elsewhere.residual import ByHook
 from mazewm.elsewhere.saes import Placed
-from mazewm.elsewhere.amounts import Settings
 from mazewm.elsewhere.summary import Summary, summarise
 from mazewm.export.outputs import made_at
 from mazewm.features.mapping import map_features
@@ -66,7 +66,9 @@ class Entered(Study):
     @property
     def locations(self) -> Locations:
         """Where connections are read and written."""
-        return Locations.load(self.folder("activations"), 1 + int(self.table("writing").layer.max()))
+        return Locations.load(
+            self.folder("activations"), 1 + int(self.table("writing").layer.max())
+        )
 
     @property
     def summary(self) -> Summary:
@@ -144,9 +146,7 @@ def _measure(found: Entered, model: Elsewhere, settings: Settings, sae: Placed |
     for kind in ("behaviour", "activations", "saes", "features", "interventions"):
         found.folder(kind).mkdir(parents=True)
     test = found.mazes("test")[: settings.activations.n_held_out_mazes]
-    rows = behaviour_rows(
-        Subject(model, test, found.seed, settings.activations.batch_size), "test"
-    )
+    rows = behaviour_rows(Subject(model, test, found.seed, settings.activations.batch_size), "test")
     tables.write_rows(found.folder("behaviour") / "behaviour.parquet", BehaviourRow, rows)
     located: Located = locate(found, model, settings.consolidation, settings.writing)
     if sae is not None:

@@ -22,8 +22,8 @@ from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
 from mazewm.maze.tokens import Vocabulary, encode_questions
 from mazewm.maze.truths import touched_cells
-from mazewm.model.reading import Layout, Prefix
 from mazewm.model.interface import Model
+from mazewm.model.reading import Layout, Prefix
 
 
 def every_question(mazes: Mazes) -> Questions:

@@ -13,8 +13,8 @@ from mazewm.inference.rollout import questions_of, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
-from mazewm.model.taps import Tap
 from mazewm.model.interface import Model
+from mazewm.model.taps import Tap
 
 
 class Behaviour(NamedTuple):

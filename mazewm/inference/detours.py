@@ -27,8 +27,8 @@ from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import NO_WAY, routes
 from mazewm.maze.truths import UNREACHABLE, distances
-from mazewm.model.reading import Prefix
 from mazewm.model.interface import Model
+from mazewm.model.reading import Prefix
 
 
 @dataclass(frozen=True)

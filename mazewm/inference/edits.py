@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout
 from mazewm.model.shapes import Logits, Resid, Tokens
 from mazewm.model.sites import Place, Site
-from mazewm.model.interface import Model
 
 AtPositions = Float[Tensor, "batch pos d_model"]
 

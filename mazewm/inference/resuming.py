@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int
 
 from mazewm.inference.edits import AtPositions, Edit, Taps
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.sites import Place, Site
-from mazewm.model.interface import Model
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,7 @@ class ReadLists:
 
     @classmethod
     @torch.inference_mode()
-    def of(
-        cls, model: Model, lists: Int[np.ndarray, "maze pos"], layers: set[int]
-    ) -> "ReadLists":
+    def of(cls, model: Model, lists: Int[np.ndarray, "maze pos"], layers: set[int]) -> "ReadLists":
         """Read the lists, and keep the residual stream after the blocks ``layers``."""
         taps = Taps(record=[Place(layer, Site.RESID_POST) for layer in layers])
         prefix = model.read(torch.from_numpy(lists).to(model.device), taps)

@@ -30,9 +30,9 @@ from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import Routes, routes
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode_paths, encode_questions
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.taps import Tap
-from mazewm.model.interface import Model
 
 MOST_TOKENS = 256  # in one row of questions: attention costs grow with the square
 MOST_WAITING = 2**16  # unfinished rollouts, times the length of their prefix, to wait for others

@@ -21,8 +21,8 @@ from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import ask_all
 from mazewm.inference.walkers import TELLING, blind_chance, near_sighted_chance
 from mazewm.maze.routes import NO_WAY, routes
-from mazewm.model.reading import Prefix
 from mazewm.model.interface import Model
+from mazewm.model.reading import Prefix
 
 OfQuestions = Bool[np.ndarray, "maze question"]
 OfPairs = Int[np.ndarray, " maze"]

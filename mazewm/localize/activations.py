@@ -26,8 +26,8 @@ from mazewm.io.params import Params
 from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Locations
 from mazewm.maze.tokens import PADDING, TOKENS_PER_CONNECTION, Encoded, TokenClass, token_classes
-from mazewm.model.sites import Place, Site
 from mazewm.model.interface import Model
+from mazewm.model.sites import Place, Site
 from mazewm.run import Study
 
 Count = Annotated[int, Field(gt=0)]

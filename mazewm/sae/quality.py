@@ -17,9 +17,9 @@ from mazewm.io import tables
 from mazewm.localize.activations import Activations
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, TokenClass, prompt_length
+from mazewm.model.interface import Model
 from mazewm.model.sites import Place
 from mazewm.model.taps import Tap
-from mazewm.model.interface import Model
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.splice import reconstruction
 

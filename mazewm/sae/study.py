@@ -16,8 +16,8 @@ from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.locations import PAPER_LOCATION, Locations
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import TokenClass
-from mazewm.model.sites import Place
 from mazewm.model.interface import Model
+from mazewm.model.sites import Place
 from mazewm.run import Study
 from mazewm.sae import quality, sweep, training
 from mazewm.sae.autoencoder import SparseAutoencoder

@@ -161,9 +161,7 @@ class Broken(Outside):
         if self.how == "later":
             tokens = tokens.flip(1)
         if self.how == "mixed":
-            return super().logits(
-                tokens, lambda d, r: at_depth(d, r if d else r.cumsum(dim=1))
-            )
+            return super().logits(tokens, lambda d, r: at_depth(d, r if d else r.cumsum(dim=1)))
         found = super().logits(tokens, at_depth)
         if self.how == "past":
             return found + self.model.W_E[tokens] @ self.model.W_U

@@ -130,7 +130,10 @@ def test_what_goes_out_comes_in_again(tmp_path, architecture):
         ({"reshape_activations": "hook_z"}, r"reshape_activations: expected 'none', found 'hook_z"),
         ({"metadata": {"hook_name": HOOK}}, r"sae_lens_version: expected 6 or later, .* None\.$"),
         ({"metadata": SIX}, r"metadata.hook_name: expected blocks\.LAYER\. .* found None\.$"),
-        ({"metadata": {"hook_name": "blocks.0.attn.hook_z", **SIX}}, r"found 'blocks.0.attn.hook_z'\.$"),
+        (
+            {"metadata": {"hook_name": "blocks.0.attn.hook_z", **SIX}},
+            r"found 'blocks.0.attn.hook_z'\.$",
+        ),
         ({"k": LATENTS + 1}, r"k: expected 1 to 40, as many as latents, found 41\.$"),
         ({"k": "5"}, r"k: expected a whole number, found '5'\.$"),
     ],

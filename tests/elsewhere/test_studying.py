@@ -38,8 +38,8 @@ PAGE = (ROOT / "docs" / "exchange.md").read_text().split("\n## In\n")[1]
 CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 LESS = {
     "writing": {"doses": [4.0]},
-    "sae": {"widths": [32], "sparsities": [4.0], "n_penalties": 1},
-    "interventions": {"set_sizes": [1, 2], "doses": [2.0], "corridor_lengths": [1], "n_added": [0]},
+    "sae": {"widths": [32], "sparsities": [4.0], "n_penalties": 1, "n_seeds": 2, "n_frozen": 1},
+    "interventions": {"set_sizes": [1], "doses": [2.0], "corridor_lengths": [1], "n_added": [0]},
 }
 SETS = generate(load(MazeParams, "mazes", PARAMS, "tiny"), 0)
 
