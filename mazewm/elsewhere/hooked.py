@@ -66,8 +66,8 @@ def load_hooked(folder: Path) -> tuple[Any, list[str] | None]:
     """A ``HookedTransformer``, on the best device, and the text of each of its tokens, from a
     folder with ``config.json`` (the arguments of ``HookedTransformerConfig``),
     ``model.safetensors`` (its state dict) and, unless the tokens are mazewm's own,
-    ``vocabulary.json``, the texts by id. BadInput if a file is missing or broken, or TransformerLens
-    is not installed."""
+    ``vocabulary.json``, the texts by id. BadInput if a file is missing or broken, or
+    TransformerLens is not installed."""
     try:
         from transformer_lens import HookedTransformer, HookedTransformerConfig
     except ImportError as error:

@@ -56,7 +56,8 @@ def folded(weights: Weights, activation: Architecture, k: int, where: str) -> Sp
     ``topk`` only. BadInput, which ``where`` begins, if the shapes do not fit one another."""
     if weights.W_enc.ndim != 2:
         raise BadInput(
-            f"{where}: expected W_enc of shape [d_model, latent], found {list(weights.W_enc.shape)}."
+            f"{where}: expected W_enc of shape [d_model, latent], found "
+            f"{list(weights.W_enc.shape)}."
         )
     d_model, n_latents = weights.W_enc.shape
     wanted = {"b_enc": (n_latents,), "W_dec": (n_latents, d_model), "b_dec": (d_model,)}

@@ -42,10 +42,11 @@ class Summary:
 
     def __str__(self) -> str:
         sae, mcc = self.sae, [f"{n} {v:.3f}" for n, v in self.mcc.items()]
+        solved = _percent(self.solved.value, self.solved.low, self.solved.high)
         lines = [
             self.name,
-            f"solved: {_percent(self.solved.value, self.solved.low, self.solved.high)} of test mazes",
-            f"connections are read: {self.locations.reading} (net accuracy {self.net_accuracy:.3f})",
+            f"solved: {solved} of test mazes",
+            f"connections are read: {self.locations.reading}, net accuracy {self.net_accuracy:.3f}",
             f"connections are written: {self.locations.writing}",
             f"SAE at {sae.place}: {sae.activation}, {sae.width} latents, L0 {self.described.l0:.1f}"
             f", explained variance {self.described.explained_variance:.3f}, solved spliced "

@@ -39,7 +39,8 @@ Doses = dict[tuple[Kind, int, Condition], float]
 
 
 def intervene(run: Study, model: Model, params: InterventionParams) -> Ledger:
-    """Everything that is done inside the model of a run. BadInput if the mazes have no pair of twins."""
+    """Everything that is done inside the model of a run. BadInput if the mazes have no pair of
+    twins."""
     study = _Study(run, model, params)
     study.report(study.choose())
     return study.ledger

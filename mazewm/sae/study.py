@@ -212,9 +212,9 @@ class _AtPlace:
 def train_all(
     run: Study, model: Model, params: SaeParams, detector_of: DetectorOf, folder: Path
 ) -> Studied:
-    """Train all SAEs of a run's model, and save them in ``folder``. Everything is chosen on validation
-    mazes; descriptions, splices and stability are measured on test mazes. BadInput if the run's
-    activations are missing."""
+    """Train all SAEs of a run's model, and save them in ``folder``. Everything is chosen on
+    validation mazes; descriptions, splices and stability are measured on test mazes. BadInput if
+    the run's activations are missing."""
     names = cached_places(run.folder("activations") / "trained" / "train")
     locations = Locations.load(run.folder("activations"), model.params.n_layers)
     judged_on, held_out = (
