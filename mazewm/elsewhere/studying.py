@@ -66,9 +66,9 @@ class Entered(Study):
     @property
     def locations(self) -> Locations:
         """Where connections are read and written."""
-        return Locations.load(
-            self.folder("activations"), 1 + int(self.table("writing").layer.max())
-        )
+        # the table writing leaves out the last layer, where connections may be read
+        n_layers = 1 + int(self.table("consolidation").layer.max())
+        return Locations.load(self.folder("activations"), n_layers)
 
     @property
     def summary(self) -> Summary:
@@ -126,8 +126,9 @@ def study(
             maze_files.write(found.maze_file(split), some)
         _measure(found, one, settings, options.sae)
         files.write_json(beside / NAME, {"name": options.name, "seed": options.seed})
-        files.write_text(beside / SUMMARY, f"{found.summary}\n")
-    return replace(found, artifacts=Path(folder))
+    found = replace(found, artifacts=Path(folder))
+    files.write_text(found.artifacts / SUMMARY, f"{found.summary}\n")
+    return found
 
 
 def entered(model: Any, n: int, names: Sequence[str] | None = None) -> Elsewhere:

@@ -21,9 +21,10 @@ from mazewm.export.saes import Origin, export_sae
 from mazewm.io.errors import BadInput
 from mazewm.io.params import load
 from mazewm.localize.locating import Located
+from mazewm.localize.locations import Location, Locations
 from mazewm.localize.writing import WritingRow
 from mazewm.maze import mazes as maze_files
-from mazewm.maze.tokens import Vocabulary
+from mazewm.maze.tokens import TokenClass, Vocabulary
 from mazewm.model.sites import Place, Site
 from mazewm.run import Study
 from mazewm.sae.autoencoder import SparseAutoencoder
@@ -141,6 +142,13 @@ def test_a_given_sae_takes_the_place_of_the_chosen_one(done, tmp_path):
     whole = [row for row in new.descriptions if (row.sae, row.token_class) == ("trained", "all")]
     assert len(whole) == 1 and whole[0] not in studied.descriptions
     assert not [row for row in new.stability if row.place == "0.resid_post"]
+
+
+def test_connections_may_be_read_after_the_last_block(done, tmp_path):
+    copy = _copied(done.found, tmp_path)
+    written = copy.locations.writing
+    Locations(Location(1, TokenClass.C2), written).save(copy.folder("activations"))
+    assert copy.locations == Locations(Location(1, TokenClass.C2), written)
 
 
 def _rows(found, name, kind):
