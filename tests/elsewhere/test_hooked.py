@@ -53,7 +53,7 @@ def test_it_is_the_same_as_ours_with_any_positions(encoding, tmp_path):
     found = []
     for each in (known, model):
         read = ReadLists.of(each, encoded.lists, {0})
-        edited = read.edited(Edit(place, lambda value: value.roll(1, dims=1)))
+        edited = read.edited(Edit(place, lambda value: -4 * value.roll(1, dims=2)))
         found.append(rollouts_behind(each, [read.prefix, edited], every_question(MAZES)))
     for one, other in zip(*found, strict=True):
         assert (one == other).all()
