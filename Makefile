@@ -5,7 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 PEERS := .venv/installed-peers
-bothCODE := mazewm stages tests $(wildcard benchmarks)
+EXPLORE := .venv/installed-explore
+BROWSER := .venv/installed-browser
+RAY := .venv/installed-ray
+CODE := mazewm stages tests $(wildcard benchmarks examples)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -46,7 +49,35 @@ $(PEERS): $(STAMP) requirements-peers.lock
 	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
 	@touch $(PEERS)
 
-both
+env-explore: $(EXPLORE)
+	@:
+
+$(EXPLORE): $(STAMP) requirements-explore.lock
+	@echo "installing the packages of requirements-explore.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-explore.lock)
+	@touch $(EXPLORE)
+
+# What drives a browser in tests of the explorer.
+env-browser: $(BROWSER)
+	@:
+
+$(BROWSER): $(STAMP) requirements-browser.lock
+	@echo "installing the packages of requirements-browser.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-browser.lock)
+	@touch $(BROWSER)
+
+env-ray: $(RAY)
+	@:
+
+$(RAY): $(STAMP) requirements-ray.lock
+	@echo "installing the packages of requirements-ray.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-ray.lock)
+	@touch $(RAY)
+
+# A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
+explore: env-explore
+	@$(BIN)/python -m mazewm.explore $(EXPLORE_FLAGS)
+
 # All runs side by side, or one: make repro RUN=rotary-all-0. JOBS=1 make repro: one at a time.
 # ENGINE=ray make repro: on a Ray cluster (docs/scale.md). Without git (a source archive), dvc works once it is told so.
 repro: $(if $(filter ray,$(ENGINE)),env-ray,env)

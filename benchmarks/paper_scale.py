@@ -1,9 +1,10 @@
 """The cost of scale paper: python benchmarks/paper_scale.py [MAZES]
 
 MAZES is a folder such as artifacts/paper/artifacts/mazes/0; without it, 20,000 mazes of the scale
-are drawn. Prints the tables of docs/scale.md: parameters, FLOPs of a sequence, time on several devices
-at an assumed utilisation, disk and memory; then the same for larger mazes. If there is a GPU, the
-training step is timed on it: in fp32 and bf16, eager and compiled, and the optimizers alone.
+are drawn. Prints the tables of docs/scale.md: parameters, FLOPs of a sequence, time on several
+devices at an assumed utilisation, disk and memory; then the same for larger mazes. If there is a
+GPU, the training step is timed on it: in fp32 and bf16, eager and compiled, and the optimizers
+alone.
 
 FLOPs of training on a sequence of T tokens are 6 N T + 12 L d T^2, with N parameters in the blocks'
 matrices and the unembedding, and L blocks of width d (forward and backward pass; attention over the

@@ -12,7 +12,7 @@ import pandas as pd
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.planning.errors import INPUTS, ProbeRow
-from mazewm.run import Run
+from mazewm.run import Run, Study
 
 # Every table of a run: the kind of result that it belongs to (its folder), and the name of its row
 # type, which the file's metadata repeats.
@@ -65,7 +65,7 @@ TABLES: dict[str, tuple[str, str]] = {
 }
 
 
-def table_file(run: Run, name: str) -> Path:
+def table_file(run: Study, name: str) -> Path:
     """The file of one of TABLES; BadInput for any other name.
 
     >>> table_file(Run.named("rotary-all-0"), "ledger").as_posix()
@@ -76,7 +76,7 @@ def table_file(run: Run, name: str) -> Path:
     return run.folder(TABLES[name][0]) / f"{name}.parquet"
 
 
-def table(run: Run, name: str) -> pd.DataFrame:
+def table(run: Study, name: str) -> pd.DataFrame:
     """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
     type, or if TABLES has no such name."""
     return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()

@@ -23,8 +23,37 @@ MAZES = "mazes"  # the folder in it, with one folder for each seed
 R = TypeVar("R", bound="Run")
 
 
+class Study:
+    """What was measured on one model, and where all files that belong to it are."""
+
+    seed: int
+    artifacts: Path
+
+    @property
+    def name(self) -> str:
+        """What the model is called; the name of its folders."""
+        raise NotImplementedError
+
+    def folder(self, kind: str) -> Path:
+        """The folder of one kind of the model's results."""
+        return self.artifacts / kind / self.name
+
+    def shared(self, kind: str) -> Path:
+        """The folder of one kind of results that all models of this seed share."""
+        return self.artifacts / kind / str(self.seed)
+
+    def maze_file(self, split: str) -> Path:
+        """The file of a split of the mazes."""
+        return self.shared(MAZES) / f"{split}.parquet"
+
+    def mazes(self, split: str) -> Mazes:
+        """The mazes of ``train``, ``validation``, ``test`` or ``overload``; BadInput if the file is
+        missing or broken."""
+        return mazes.read(self.maze_file(split))
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Study):
     """One transformer, and where all files that belong to it are. ``mazes`` reads files;
     ``mazewm.load`` gives a run with the model itself."""
 
@@ -63,24 +92,7 @@ class Run:
         """The name without the seed."""
         return f"{self.encoding}-{self.objective}"
 
-    def folder(self, kind: str) -> Path:
-        """The folder of one kind of this run's results."""
-        return self.artifacts / kind / self.name
-
     @property
     def weights(self) -> Path:
         """The file of the trained transformer."""
         return self.folder("models") / "transformer.safetensors"
-
-    def shared(self, kind: str) -> Path:
-        """The folder of one kind of results that all runs of this seed share."""
-        return self.artifacts / kind / str(self.seed)
-
-    def maze_file(self, split: str) -> Path:
-        """The file of a split of the mazes."""
-        return self.shared(MAZES) / f"{split}.parquet"
-
-    def mazes(self, split: str) -> Mazes:
-        """The mazes of ``train``, ``validation``, ``test`` or ``overload``; BadInput if the file is
-        missing or broken."""
-        return mazes.read(self.maze_file(split))

@@ -14,11 +14,12 @@ def main(run: RunName) -> None:
     import torch
 
     from mazewm.interventions import InterventionParams, intervene
+    from mazewm.model import Transformer
 
     one, params = Run.named(run), load(InterventionParams, "interventions")
     torch.set_num_threads(params.n_threads)
     with files.replacing(one.folder("interventions")) as folder:
-        intervene(one, params).write(folder)
+        intervene(one, Transformer.load(one.weights), params).write(folder)
 
 
 if __name__ == "__main__":

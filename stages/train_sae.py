@@ -17,11 +17,13 @@ def main(run: RunName) -> None:
     import torch
 
     from mazewm.features import FeatureParams, detector
+    from mazewm.model import Transformer
     from mazewm.sae import SaeParams, train_all
     from mazewm.sae.files import RANDOM_SAES, SAES
 
     one, params = Run.named(run), load(SaeParams, "sae")
     torch.set_num_threads(params.n_threads)
+    model = Transformer.load(one.weights)
     n_connections, n_candidates = (
         one.mazes("validation").grid.n_connections,
         load(FeatureParams, "features").n_candidates,
@@ -31,7 +33,7 @@ def main(run: RunName) -> None:
         files.replacing(one.folder(SAES)) as saes,
         files.replacing(one.folder(RANDOM_SAES)) as more,
     ):
-        train_all(one, params, detector_of, {SAES: saes, RANDOM_SAES: more}).write(saes)
+        train_all(one, model, params, detector_of, {SAES: saes, RANDOM_SAES: more}).write(saes)
 
 
 if __name__ == "__main__":

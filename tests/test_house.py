@@ -36,6 +36,7 @@ ROOMS = (
     "loaded",
     "explore",
     "export",
+    "elsewhere",
     "stages",
 )
 MAX_LINES = 330

@@ -91,7 +91,7 @@ def position_bins(n_connections: Int[np.ndarray, " maze"], n_bins: int) -> Int[n
 def attention_profile(subject: Subject, n_position_bins: int) -> list[AttentionRow]:
     """Attention of every head at every token class (docs/science.md#own-mass); a measure that
     applies to no token of the mazes has no row."""
-    mazes, layers = subject.mazes, range(subject.model.params.n_layers)
+    mazes, layers = subject.mazes, range(subject.transformer.params.n_layers)
     bins = position_bins(mazes.n_connections, n_position_bins)
     is_odd = np.add(*np.divmod(np.arange(mazes.grid.n_cells), mazes.grid.n)) % 2
     rng = subject.rng("attention: donors")

@@ -119,7 +119,7 @@ class _Site:
     """The mazes of a subject with one first cell changed, and the metric at one site."""
 
     def __init__(self, subject: Subject, site: Location, arrows: Arrows, name: str) -> None:
-        self.model, self.site = subject.model, site
+        self.model, self.site = subject.transformer, site
         rng = subject.rng(f"binding: {name}")
         # a connection that training never shows has no direction
         length = np.maximum(np.linalg.norm(arrows, axis=1, keepdims=True), 1e-9)
@@ -163,7 +163,7 @@ def choose_heads(subject: Subject, site: Location, arrows: Arrows) -> list[Head]
     the change does not reach the site, as at c1."""
     study, every = (
         _Site(subject, site, arrows, "validation"),
-        heads_of(range(site.layer + 1), subject.model),
+        heads_of(range(site.layer + 1), subject.transformer),
     )
     none, whole = study.total([]), study.total(every)
     n_rows = sum(len(batch.maze) for batch in study.batches)
@@ -184,7 +184,7 @@ def measure_heads(
     """The metric of every test maze with the change read by each set of heads."""
     study, every = (
         _Site(subject, site, arrows, "test"),
-        heads_of(range(site.layer + 1), subject.model),
+        heads_of(range(site.layer + 1), subject.transformer),
     )
     rng, n = subject.rng(f"binding: random heads, {site}"), len(binding)
     sets: dict[str, list[Head]] = {"none": [], "all": every, "binding": list(binding)}

@@ -63,6 +63,6 @@ def directions_at(subject: Subject, site: Location, split: str) -> list[Directio
 
 def _of_cells(subject: Subject) -> Float[np.ndarray, "connection d_model"]:
     """The sum of the embeddings of each connection's two cells."""
-    cells = subject.model.W_E.detach().float().cpu().numpy()[len(SPECIALS) :]
+    cells = subject.transformer.W_E.detach().float().cpu().numpy()[len(SPECIALS) :]
     summed: Float[np.ndarray, "connection d_model"] = cells[subject.mazes.grid.ends].sum(axis=1)
     return summed

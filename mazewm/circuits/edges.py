@@ -160,7 +160,7 @@ class PairStreams:
 def _batches(subject: Subject, swaps: Swaps, name: str) -> Iterator[tuple[np.ndarray, PairStreams]]:
     rng = subject.rng(name)
     for part in swaps.mazes.batches(subject.batch):
-        yield part, PairStreams(subject.model, read_pairs(swaps[part], rng))
+        yield part, PairStreams(subject.transformer, read_pairs(swaps[part], rng))
 
 
 def choose_circuit(subject: Subject, swaps: Swaps) -> list[CircuitEdgeRow]:
@@ -192,7 +192,7 @@ def edges_of(circuit: Sequence[CircuitEdgeRow]) -> list[Edge]:
 
 def measure_edges(subject: Subject, swaps: Swaps, circuit: Sequence[Edge]) -> list[EdgeRow]:
     """The metric of every pair under every cut, on swaps of test mazes."""
-    every = cuts(subject.model, circuit, subject.rng("random edges"))
+    every = cuts(subject.transformer, circuit, subject.rng("random edges"))
     return [
         EdgeRow("test", int(maze_id), int(pair), cut.kind, cut.of, float(value))
         for part, streams in _batches(subject, swaps, "patching")

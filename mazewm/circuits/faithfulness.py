@@ -61,7 +61,7 @@ def measure(
     if not groups:
         return []
     n_mazes = sum(map(len, groups))
-    every = tuple(range(subject.model.params.n_heads))
+    every = tuple(range(subject.transformer.params.n_heads))
     circuits = {
         site: _circuits(site, heads, every, subject.rng("random heads"))
         for site, heads in binding.items()
@@ -111,7 +111,7 @@ def _circuits(
 def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ...]]) -> list[float]:
     """m for each list of heads that a block keeps."""
     model, mazes, batch, rng = (
-        subject.model,
+        subject.transformer,
         subject.mazes,
         subject.batch,
         subject.rng("faithfulness"),

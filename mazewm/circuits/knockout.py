@@ -115,7 +115,7 @@ def best_latents_at(known: Readable, resid: Resid, encoded: Encoded) -> Float[Te
 def read_clean(subject: Subject, known: Readable, rng: np.random.Generator) -> Iterator[Batch]:
     """Run the adjacency lists of all mazes without ablation, up to the block of the location, and
     draw a connection from each."""
-    model, layers = subject.model, range(known.location.layer + 1)
+    model, layers = subject.transformer, range(known.location.layer + 1)
     for maze, encoded in subject.encoded(rng):
         # Attention is causal: tokens after the adjacency list cannot affect it.
         tokens = torch.from_numpy(encoded.lists[:, :-1]).to(model.device)
@@ -211,7 +211,7 @@ class Knockout:
 
     def _resid(self, heads: HeadSet, ablation: str) -> Iterator[tuple[Batch, Resid]]:
         """The residual stream after the location's block, with ``heads`` ablated."""
-        model, layers = self.subject.model, range(self.known.location.layer + 1)
+        model, layers = self.subject.transformer, range(self.known.location.layer + 1)
         for batch, donor in zip(self.batches, self.instead.donors, strict=True):
             edits: list[Edit] = []
             for layer in sorted({layer for layer, _ in heads}):
@@ -235,7 +235,7 @@ class Knockout:
 def knock_out(study: Knockout, named: Mapping[str, Sequence[BindingHead]]) -> list[KnockoutRow]:
     """Effects for every set of heads, both kinds of ablation and every connection whose latent is
     active without ablation."""
-    known, model = study.known, study.subject.model
+    known, model = study.known, study.subject.transformer
     clean, n = study.sums(batch.latents for batch in study.batches), study.counts()
     measured = [e for e in known.connections if (clean[e] > 0).all()]
     rows = []

@@ -169,7 +169,7 @@ def patch(subject: Subject, swaps: Swaps) -> Patched:
     connection_set = np.unique(swaps.mazes.connections, axis=0, return_inverse=True)[1]
     size = max(1, subject.batch // len(TOKEN_GROUPS))
     for part in swaps.mazes.batches(size):
-        study = _Study(subject.model, read_pairs(swaps[part], rng))
+        study = _Study(subject.transformer, read_pairs(swaps[part], rng))
         rows.pairs.extend(_pair_rows(part, connection_set[part], swaps[part], study))
         for place in study.places:
             rows.patches.extend(_patch_rows(part, study, place))

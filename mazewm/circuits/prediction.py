@@ -59,7 +59,7 @@ def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
     """What every circuit predicts at a connection's token in each of the mazes. Connections without
     a latent are not asked for, nor mazes that have no others."""
     known, subject, batches = study.known, study.subject, study.batches
-    every = heads_of(range(known.location.layer + 1), subject.model)
+    every = heads_of(range(known.location.layer + 1), subject.transformer)
     ablated = {
         "binding": [head for head in every if head not in binding],
         "others": list(binding),

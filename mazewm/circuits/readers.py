@@ -164,7 +164,7 @@ def measure_readers(
     writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
     block."""
     rows = list[ReaderRow]()
-    shape = subject.model.params
+    shape = subject.transformer.params
     for each in known:
         later = range(each.location.layer + 1, shape.n_layers)
         if not later:
@@ -202,7 +202,7 @@ class _Readers:
     split: str
 
     def measure(self, ways: Sequence[_Way], heads: Sequence[str]) -> Iterator[ReaderRow]:
-        model, location = self.subject.model, self.known.location
+        model, location = self.subject.transformer, self.known.location
         rng, noise = (self.subject.rng(name) for name in ("patching", f"readers: {location}"))
         for part in self.swaps.mazes.batches(self.subject.batch):
             pairs = read_pairs(self.swaps[part], rng)

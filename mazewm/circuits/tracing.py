@@ -164,7 +164,7 @@ def trace_subject(
     A location without known latents has no rows in the tables that need them. Patching does not
     depend on the locations; it uses up to ``n_swaps`` swaps of the mazes.
     """
-    model, mazes, seed, traced = subject.model, subject.mazes, subject.seed, Traced()
+    model, mazes, seed, traced = subject.transformer, subject.mazes, subject.seed, Traced()
     attention = attention_profile(subject, params.n_position_bins)
     swapped, others = (
         swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
@@ -226,7 +226,7 @@ def _bind(
     """The binding heads of every location, and of those where all models are compared; what is
     lost without them is added to the table."""
     n, found = params.n_binding_mazes, {}
-    layer = compared_block(subject.model.params.n_layers)
+    layer = compared_block(subject.transformer.params.n_layers)
     alike = [Location(layer, token_class) for token_class in COMPARED]
     few, chosen = (replace(each, mazes=each.mazes[:n]) for each in (subject, chosen_on))
     every = list(dict.fromkeys([*locations, *alike]))

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -36,17 +35,18 @@ from mazewm.sae.files import (
     file_name,
     load_sae,
 )
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 SUFFIX = ".safetensors"
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 FORMAT = "6.0.0"  # the version of SAELens that began to write its configuration like this
 
-ARCHITECTURES: dict[Activation, str] = {
+ARCHITECTURES: dict[Architecture, str] = {
     "relu": "standard",
     "topk": "topk",
     "batch_topk": "jumprelu",
     "matryoshka": "jumprelu",
+    "jumprelu": "jumprelu",
 }
 
 
@@ -93,7 +93,7 @@ def sae_state(sae: SparseAutoencoder) -> dict[str, Tensor]:
     """All parameters by their names in SAELens, on the CPU."""
     state = {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     if sae.shape.activation in THRESHOLDED:
-        state["threshold"] = torch.full_like(sae.b_enc, float(sae.threshold))
+        state["threshold"] = sae.threshold.expand_as(sae.b_enc)
     return {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
 
 

@@ -19,7 +19,7 @@ from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.consolidation import FormationRow
 from mazewm.localize.locations import Location, Locations
 from mazewm.maze.tokens import Vocabulary
-from mazewm.run import Run
+from mazewm.run import Study
 from mazewm.sae.files import TRAINED, UNTRAINED_MODEL, listed, load_sae
 from mazewm.sae.quality import latents_of
 
@@ -62,7 +62,7 @@ class FeatureMap:
         tables.write_rows(folder / "boards.parquet", of_singles.BoardRow, self.boards)
 
 
-def map_features(run: Run, params: FeatureParams) -> FeatureMap:
+def map_features(run: Study, params: FeatureParams) -> FeatureMap:
     """Map latents to connections at every studied location, with controls and baselines, then
     classify every latent of every place (docs/science.md#feature-map)."""
     # read from a table, so that the model need not be loaded
@@ -96,7 +96,7 @@ def map_features(run: Run, params: FeatureParams) -> FeatureMap:
     return found
 
 
-def _map_singles(run: Run, location: Location, n_connections: int, found: FeatureMap) -> None:
+def _map_singles(run: Study, location: Location, n_connections: int, found: FeatureMap) -> None:
     """The best single units of every SAE that was trained where connections are read, and of the
     residual stream; and the boards of every SAE."""
     site, place = str(location), str(location.place)
@@ -133,12 +133,12 @@ def _map_singles(run: Run, location: Location, n_connections: int, found: Featur
         console.print(f"{site}: {readout}: MCC of the best single unit {mcc:.3f}")
 
 
-def _tokens(run: Run, source: Source, split: str, place: str) -> Activations:
+def _tokens(run: Study, source: Source, split: str, place: str) -> Activations:
     return read(run.folder("activations") / source.model / split / place)
 
 
 def _map_location(
-    run: Run, location: Location, params: FeatureParams, n_connections: int, found: FeatureMap
+    run: Study, location: Location, params: FeatureParams, n_connections: int, found: FeatureMap
 ) -> None:
     place, site = str(location.place), str(location)
     latents: dict[str, SiteTokens] = {}

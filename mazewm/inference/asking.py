@@ -22,8 +22,8 @@ from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import routes
 from mazewm.maze.tokens import Vocabulary, encode_questions
 from mazewm.maze.truths import touched_cells
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout, Prefix
-from mazewm.model.transformer import Transformer
 
 
 def every_question(mazes: Mazes) -> Questions:
@@ -73,7 +73,7 @@ class Beliefs(NamedTuple):
 
 
 @torch.inference_mode()
-def beliefs(model: Transformer, prefix: Prefix, mazes: Mazes) -> Beliefs:
+def beliefs(model: Model, prefix: Prefix, mazes: Mazes) -> Beliefs:
     """The map of each maze, whose list is the prefix's row of the same number."""
     grid, is_there = mazes.grid, touched_cells(mazes.grid, mazes.connections)
     is_pair = is_there[:, grid.ends[:, 0]] & is_there[:, grid.ends[:, 1]]

@@ -13,8 +13,8 @@ from mazewm.inference.rollout import questions_of, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
+from mazewm.model.interface import Model
 from mazewm.model.taps import Tap
-from mazewm.model.transformer import Transformer
 
 
 class Behaviour(NamedTuple):
@@ -69,7 +69,7 @@ def behave(subject: Subject, tap: Tap | None = None) -> Behaviour:
 
 @torch.inference_mode()
 def walk(
-    model: Transformer,
+    model: Model,
     mazes: Mazes,
     lists: Int[np.ndarray, "maze pos"],
     list_tap: Tap | None = None,

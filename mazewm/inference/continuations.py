@@ -19,7 +19,7 @@ from mazewm.maze.tokens import (
     encode_paths,
     encode_questions,
 )
-from mazewm.model.transformer import Transformer
+from mazewm.model.interface import Model
 
 N_AT_ONCE = 256  # sequences
 
@@ -113,7 +113,7 @@ class Accepted(NamedTuple):
 
 
 @torch.inference_mode()
-def accepted_by(model: Transformer, grid: Lattice, prompts: Prompts, above: float) -> Accepted:
+def accepted_by(model: Model, grid: Lattice, prompts: Prompts, above: float) -> Accepted:
     """The tokens to which the model gives a probability above a threshold, and the likeliest."""
     questions = encode_questions(grid, prompts.cells[:, 0].astype(int), prompts.target.astype(int))
     paths = encode_paths(grid, prompts.cells)

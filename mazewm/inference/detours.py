@@ -27,8 +27,8 @@ from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import NO_WAY, routes
 from mazewm.maze.truths import UNREACHABLE, distances
+from mazewm.model.interface import Model
 from mazewm.model.reading import Prefix
-from mazewm.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Led:
     before the room for cells ends. So a model that always goes on by a shortest path is never at
     fault."""
 
-    model: Transformer
+    model: Model
     prefix: Prefix  # one row for each maze
     mazes: Mazes
     questions: Questions

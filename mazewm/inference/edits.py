@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout
 from mazewm.model.shapes import Logits, Resid, Tokens
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 
 AtPositions = Float[Tensor, "batch pos d_model"]
 
@@ -37,10 +37,12 @@ class Taps:
         self.edits, self.wanted = list(edits), set(record)
         self.values: dict[Place, Tensor] = {}
         self.fired = [0] * len(self.edits)
-        asked = self.wanted | {edit.place for edit in self.edits}
-        self.inside_attention = any(place.site in (Site.SCORES, Site.PATTERN) for place in asked)
+        self.places = self.wanted | {edit.place for edit in self.edits}
+        self.inside_attention = any(
+            place.site in (Site.SCORES, Site.PATTERN) for place in self.places
+        )
         # all other layers are computed without taps, which is faster
-        self.layers = {place.layer for place in asked}
+        self.layers = {place.layer for place in self.places}
 
     def __call__(self, place: Place, value: Tensor) -> Tensor:
         for number, edit in enumerate(self.edits):
@@ -69,12 +71,12 @@ class Pass(NamedTuple):
 
 
 def run(
-    model: Transformer, tokens: Tokens, edits: Sequence[Edit] = (), record: Iterable[Place] = ()
+    model: Model, tokens: Tokens, edits: Sequence[Edit] = (), record: Iterable[Place] = ()
 ) -> Pass:
     """A forward pass with ``edits``; returns the logits and the values at the places to record.
     RuntimeError if the pass does not reach one of the places.
 
-    >>> from mazewm.model.transformer import TransformerParams
+    >>> from mazewm.model.transformer import Transformer, TransformerParams
     >>> params = TransformerParams(n_layers=2, d_model=32, n_heads=2, d_mlp=64)
     >>> model = Transformer(params, "none", d_vocab=36, n_ctx=100)
     >>> first, last = Place(0, Site.ATTN_OUT), Place(1, Site.PATTERN)
@@ -89,7 +91,7 @@ def run(
     return Pass(logits, taps.values)
 
 
-def run_blocks(model: Transformer, resid: Resid, layers: range, taps: Taps) -> Resid:
+def run_blocks(model: Model, resid: Resid, layers: range, taps: Taps) -> Resid:
     """The residual stream of ordinary sequences after ``layers``, given the one before them.
     RuntimeError if an edit or recording of ``taps`` is not reached."""
     reading = model.reading(Layout.sequence(resid.shape[1], resid.device), taps)

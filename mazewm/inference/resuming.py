@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int
 
 from mazewm.inference.edits import AtPositions, Edit, Taps
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,13 @@ class ReadLists:
     """Adjacency lists that a model has read: their key-value cache, and the residual stream after
     some of the blocks."""
 
-    model: Transformer
+    model: Model
     prefix: Prefix
     resid: dict[Place, AtPositions]
 
     @classmethod
     @torch.inference_mode()
-    def of(
-        cls, model: Transformer, lists: Int[np.ndarray, "maze pos"], layers: set[int]
-    ) -> "ReadLists":
+    def of(cls, model: Model, lists: Int[np.ndarray, "maze pos"], layers: set[int]) -> "ReadLists":
         """Read the lists, and keep the residual stream after the blocks ``layers``."""
         taps = Taps(record=[Place(layer, Site.RESID_POST) for layer in layers])
         prefix = model.read(torch.from_numpy(lists).to(model.device), taps)

@@ -1,6 +1,6 @@
 """Greedy rollouts for many questions about mazes, by speculative decoding after a shared list.
 
-1. An adjacency list is read once (``Transformer.read``, with an edit if there is one). Its
+1. An adjacency list is read once (``Model.read``, with an edit if there is one). Its
    key-value cache serves all questions about it.
 2. A question is read together with a guess of its whole path. One forward pass shows which token
    the model would write after each token of the guess. Up to the first token at which guess and
@@ -30,9 +30,9 @@ from mazewm.maze.lattice import Lattice
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.routes import Routes, routes
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode_paths, encode_questions
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout, Prefix
 from mazewm.model.taps import Tap
-from mazewm.model.transformer import Transformer
 
 MOST_TOKENS = 256  # in one row of questions: attention costs grow with the square
 MOST_WAITING = 2**16  # unfinished rollouts, times the length of their prefix, to wait for others
@@ -98,7 +98,7 @@ def ask_all(
 
 
 def rollouts(
-    model: Transformer, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
+    model: Model, prefix: Prefix, questions: Questions, tap_of: TapOf | None = None
 ) -> Int[np.ndarray, "maze question step"]:
     """The cells that the model writes greedily until ``<PATH_END>``, padded with -1.
 
@@ -114,7 +114,7 @@ def rollouts(
 
 @torch.inference_mode()
 def rollouts_behind(
-    model: Transformer,
+    model: Model,
     prefixes: Iterable[Prefix],
     questions: Questions,
     tap_of: TapOf | None = None,
@@ -137,7 +137,7 @@ def rollouts_behind(
     return [walks.cells.reshape(*questions.target.shape, -1) for walks in found]
 
 
-def _first_guess(model: Transformer, prefix: Prefix, walks: "_Walks", tap_of: TapOf | None) -> None:
+def _first_guess(model: Model, prefix: Prefix, walks: "_Walks", tap_of: TapOf | None) -> None:
     """Read every question with its first guess, several after each list at once."""
     questions = walks.questions
     n_mazes, n_questions = questions.target.shape
@@ -165,7 +165,7 @@ class _Waiting(NamedTuple):
         return cls(walks, rows, prefix.of(torch.from_numpy(maze).to(device)), at)
 
 
-def _finish(model: Transformer, waiting: Sequence[_Waiting], tap_of: TapOf | None) -> None:
+def _finish(model: Model, waiting: Sequence[_Waiting], tap_of: TapOf | None) -> None:
     """Continue all rollouts together until they have ended."""
     waiting = [each for each in waiting if len(each.rows)]
     if not waiting:
@@ -188,7 +188,7 @@ def _finish(model: Transformer, waiting: Sequence[_Waiting], tap_of: TapOf | Non
 
 
 def _answers(
-    model: Transformer,
+    model: Model,
     prefix: Prefix,
     walks: "_Walks",
     rows: Int[np.ndarray, " row"],

@@ -19,6 +19,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import Encoded, encode, encoding_rng
+from mazewm.model.interface import Model
 from mazewm.model.reading import Layout
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer
@@ -37,10 +38,21 @@ class Subject:
     """A model and the mazes that it is studied on. It reads ``batch`` mazes at a time; everything
     random is determined by ``seed``."""
 
-    model: Transformer
+    model: Model
     mazes: Mazes
     seed: int
     batch: int
+
+    @property
+    def transformer(self) -> Transformer:
+        """The model with its attention heads. BadInput for one that shows its residual stream
+        only."""
+        if not isinstance(self.model, Transformer):
+            raise BadInput(
+                "model: expected a transformer whose attention heads mazewm can see, which "
+                "circuits are made of, found one that was trained elsewhere."
+            )
+        return self.model
 
     def rng(self, name: str) -> np.random.Generator:
         """A new random generator for one use, determined by the seed and the name of the use (see

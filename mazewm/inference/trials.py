@@ -21,8 +21,8 @@ from mazewm.inference.resuming import ReadLists
 from mazewm.inference.rollout import ask_all
 from mazewm.inference.walkers import TELLING, blind_chance, near_sighted_chance
 from mazewm.maze.routes import NO_WAY, routes
+from mazewm.model.interface import Model
 from mazewm.model.reading import Prefix
-from mazewm.model.transformer import Transformer
 
 OfQuestions = Bool[np.ndarray, "maze question"]
 OfPairs = Int[np.ndarray, " maze"]
@@ -95,7 +95,7 @@ class Trial:
     """A batch of pairs: their lists, read before the edit, and all questions about them."""
 
     def __init__(
-        self, model: Transformer, pairs: Pairs, rng: np.random.Generator, layers: set[int]
+        self, model: Model, pairs: Pairs, rng: np.random.Generator, layers: set[int]
     ) -> None:
         self.model, self.pairs, self.paths = model, pairs, paths_of(pairs)
         self.lists: Lists = lists_of(pairs, rng)

@@ -18,7 +18,7 @@ from mazewm.io.errors import BadInput
 from mazewm.localize.activations import Activations, read
 from mazewm.localize.directions import mean_differences, probe_directions
 from mazewm.localize.locations import Location
-from mazewm.run import Run
+from mazewm.run import Study
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import TRAINED, load_sae
 from mazewm.sae.quality import latents_of
@@ -92,7 +92,7 @@ def ranked_units(
     return Units(ids, np.take_along_axis(r, ids, axis=1))
 
 
-def directions_at(run: Run, source: Location, n_connections: int, n_units: int) -> Directions:
+def directions_at(run: Study, source: Location, n_connections: int, n_units: int) -> Directions:
     """Everything that is written at a location. Units are chosen on cached tokens of validation
     mazes; means and supervised directions are from training mazes.
 
@@ -121,7 +121,7 @@ def directions_at(run: Run, source: Location, n_connections: int, n_units: int) 
 
 
 def _dictionary(
-    run: Run,
+    run: Study,
     source: Location,
     kind: str,
     tokens: tuple[Activations, Activations],

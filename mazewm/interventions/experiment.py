@@ -28,8 +28,8 @@ from mazewm.io.errors import BadInput
 from mazewm.io.progress import console, progress
 from mazewm.io.streams import stream
 from mazewm.localize.locations import PAPER_LOCATION, Locations, WritingSite
-from mazewm.model.transformer import Transformer
-from mazewm.run import Run
+from mazewm.model.interface import Model
+from mazewm.run import Study
 
 UNEDITED, IN_PROMPT = Label(NONE, 0, "", "", 0.0), Label(TOLD, 0, "", "", 1.0)
 ADD_ONLY, REMOVE_ONLY, ADD_AND_RANDOM = "add_only", "remove_only", "add_and_random"
@@ -38,17 +38,17 @@ ADD_ONLY, REMOVE_ONLY, ADD_AND_RANDOM = "add_only", "remove_only", "add_and_rand
 Doses = dict[tuple[Kind, int, Condition], float]
 
 
-def intervene(run: Run, params: InterventionParams) -> Ledger:
-    """Everything that is done inside one model. BadInput if the mazes have no pair of twins."""
-    study = _Study(run, params)
+def intervene(run: Study, model: Model, params: InterventionParams) -> Ledger:
+    """Everything that is done inside the model of a run. BadInput if the mazes have no pair of
+    twins."""
+    study = _Study(run, model, params)
     study.report(study.choose())
     return study.ledger
 
 
 class _Study:
-    def __init__(self, run: Run, params: InterventionParams) -> None:
-        self.run, self.params, self.ledger = run, params, Ledger()
-        self.model = Transformer.load(run.weights)
+    def __init__(self, run: Study, model: Model, params: InterventionParams) -> None:
+        self.run, self.model, self.params, self.ledger = run, model, params, Ledger()
         locations = Locations.load(run.folder("locations"), self.model.params.n_layers)
         # after the last block an edit is read by no other token
         others = [

@@ -83,12 +83,16 @@ def check_sections(content: dict[str, Any], path: Path) -> None:
             )
 
 
-def load(cls: type[P], section: str, path: Path = Path("params.yaml")) -> P:
-    """A section of ``path`` as a ``cls``, at the scale that the file's key ``scale`` names.
+def load(
+    cls: type[P], section: str, path: Path = Path("params.yaml"), scale: str | None = None
+) -> P:
+    """A section of ``path`` as a ``cls``, at ``scale``, or at the one that the file's key ``scale``
+    names.
     BadInput if the file is broken, if one of the section's two parts is missing, if a key is set
     twice, or if the values do not fit ``cls``."""
     content = read_yaml(path)
-    scale, scales = content.get("scale"), content.get("scales") or {}
+    scales = content.get("scales") or {}
+    scale = content.get("scale") if scale is None else scale
     if not isinstance(scales, dict):
         raise BadInput(f"{path}: scales: expected a mapping, found {scales!r}.")
     if not isinstance(scale, str) or scale not in scales:

@@ -29,9 +29,9 @@ from mazewm.io.progress import console, progress
 from mazewm.localize.locations import Locations
 from mazewm.localize.rounding import Rounding
 from mazewm.maze.tokens import PADDING, TOKENS_PER_CONNECTION, Encoded, TokenClass, token_classes
+from mazewm.model.interface import Model
 from mazewm.model.sites import Place, Site
-from mazewm.model.transformer import Transformer
-from mazewm.run import Run
+from mazewm.run import Study
 
 Count = Annotated[int, Field(gt=0)]
 NO_CONNECTION = -1
@@ -49,9 +49,9 @@ class ActivationParams(Params):
     batch_size: Count
     n_threads: Count
 
-    def check(self, model: Transformer) -> list[Place]:
-        """The ``places``, parsed. BadInput if the model does not have one of them, if a place does
-        not have one vector for each token, or if a token class does not exist."""
+    def check(self, model: Model) -> list[Place]:
+        """The ``places``, parsed. BadInput if the model does not have or show one of them, if a
+        place does not have one vector for each token, or if a token class does not exist."""
         places = [
             Place.parse(text, model.params.n_layers, "params.yaml: activations.places")
             for text in self.places
@@ -63,6 +63,12 @@ class ActivationParams(Params):
                     f"{where}: expected places with one vector for each token, found "
                     f"{str(place)!r}."
                 )
+            if place.site not in model.sites:
+                raise BadInput(
+                    f"params.yaml: activations.places: expected one of the sites "
+                    f"{sorted(map(str, model.sites))}, which this model shows, found "
+                    f"{str(place)!r}."
+                )
         for name in self.token_classes:
             if name not in [*map(str, TokenClass)]:
                 where = "params.yaml: activations.token_classes"
@@ -71,7 +77,7 @@ class ActivationParams(Params):
                 )
         return places
 
-    def wanted(self, model: Transformer, locations: Locations) -> "Wanted":
+    def wanted(self, model: Model, locations: Locations) -> "Wanted":
         """What to cache: the parameters' places and token classes, and those of the consolidation
         site, the writing site and the paper's site."""
         places = {*self.check(model), *(each.place for each in locations.studied)}
@@ -123,7 +129,7 @@ class Wanted:
 
 
 def cache_activations(
-    folder: Path, run: Run, model: Transformer, locations: Locations, params: ActivationParams
+    folder: Path, run: Study, model: Model, locations: Locations, params: ActivationParams
 ) -> None:
     """Cache the activations of the trained model and of an untrained one on the three splits, as
     ``folder/MODEL/SPLIT/PLACE/activations.parquet``. BadInput for parameters that do not fit the

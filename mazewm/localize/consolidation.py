@@ -10,7 +10,7 @@ For every layer and each of the four tokens that encode a connection:
   cell at ``c2`` leaves four connections at most, ``;`` leaves all.
 * ``own_mass``: attention from the token to those cells of its own connection that come before it,
   summed over these keys; the mean over mazes, of the head with the largest
-  (docs/science.md#own-mass).
+  (docs/science.md#own-mass). NaN for a model whose heads cannot be seen.
 
 The *net* accuracy is the share of what the token's identity leaves open that the probe tells,
 ``(probe - identity) / (1 - identity)``. The **consolidation site** is the first (layer, token
@@ -62,7 +62,7 @@ class FormationRow:
     token_class: tables.Text
     probe_accuracy: tables.Real  # balanced, over connections
     identity_accuracy: tables.Real  # the same on the embedding, equal for all layers
-    own_mass: tables.Real  # of the head with the largest; a share of attention, 0 to 1
+    own_mass: tables.Real  # of the head with the largest; a share of attention, 0 to 1, or NaN
     own_mass_uniform: tables.Real  # that of uniform attention
     n_mazes: tables.Int
 
@@ -79,7 +79,8 @@ def formation(subject: Subject) -> list[FormationRow]:
     uniform: dict[TokenClass, list[np.ndarray]] = {c: [] for c in CONNECTION_CLASSES}
     embedded: dict[TokenClass, list[np.ndarray]] = {c: [] for c in CONNECTION_CLASSES}
     labels, is_fit = [], []
-    places = [Place(layer, site) for layer in layers for site in (Site.RESID_POST, Site.PATTERN)]
+    shown = [site for site in (Site.RESID_POST, Site.PATTERN) if site in subject.model.sites]
+    places = [Place(layer, site) for layer in layers for site in shown]
     places.append(EMBEDDING)
     for recorded in subject.record(places):
         n = recorded.encoded.n_connections
@@ -96,6 +97,8 @@ def formation(subject: Subject) -> list[FormationRow]:
             for layer in layers:
                 values = recorded.values[Place(layer, Site.RESID_POST)]
                 resid[layer, c].append(_tokens(values, at))
+                if Site.PATTERN not in shown:
+                    continue
                 pattern = recorded.values[Place(layer, Site.PATTERN)]
                 own = sum(
                     (pattern[:, :, at, at - back] for back in OWN_OFFSETS[c]),
@@ -108,7 +111,8 @@ def formation(subject: Subject) -> list[FormationRow]:
     for layer in layers:
         for c in CONNECTION_CLASSES:
             accuracy = _accuracy(np.concatenate(resid[layer, c]), label, fit)
-            own_mass = np.concatenate(mass[layer, c]).mean(axis=0).max()
+            parts = mass[layer, c]
+            own_mass = np.concatenate(parts).mean(axis=0).max() if parts else np.nan
             rows.append(
                 FormationRow(
                     layer=layer,

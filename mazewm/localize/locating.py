@@ -25,8 +25,8 @@ from mazewm.localize.writing import (
     sources_of,
     write_everywhere,
 )
-from mazewm.model.transformer import Transformer
-from mazewm.run import Run
+from mazewm.model.interface import Model
+from mazewm.run import Study
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Located:
 
 
 def locate(
-    run: Run, model: Transformer, reading: ConsolidationParams, writing: WritingParams
+    run: Study, model: Model, reading: ConsolidationParams, writing: WritingParams
 ) -> Located:
     """Find both locations on validation mazes, and measure on test mazes whether directions carry
     over from early to late tokens. The mean differences that are added come from training mazes.

@@ -19,6 +19,7 @@ from mazewm.io import weights
 from mazewm.io.errors import BadInput
 from mazewm.io.params import Params, check
 from mazewm.model import devices
+from mazewm.model.interface import Model
 from mazewm.model.positions import encoding_class
 from mazewm.model.reading import Layout, Prefix, Reading
 from mazewm.model.shapes import Logits, PerHead, PerKey, Resid, ResidAsked, Tokens
@@ -164,7 +165,7 @@ class Block(nn.Module):
         return tap(Place(layer, Site.RESID_POST), resid_mid + mlp_out)
 
 
-class Transformer(nn.Module):
+class Transformer(Model):
     """A decoder-only transformer, from tokens to logits of the next token. BadInput for an unknown
     positional ``encoding``, or one that does not fit the architecture.
 
@@ -179,6 +180,8 @@ class Transformer(nn.Module):
     False
     """
 
+    params: TransformerParams
+
     def __init__(self, params: TransformerParams, encoding: str, d_vocab: int, n_ctx: int) -> None:
         super().__init__()
         self.params, self.encoding_name, self.d_vocab, self.n_ctx = params, encoding, d_vocab, n_ctx
@@ -187,31 +190,6 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(params) for _ in range(params.n_layers))
         self.norm_final = nn.LayerNorm(params.d_model)
         self.W_U = nn.Parameter(torch.randn(params.d_model, d_vocab) * params.d_model**-0.5)
-
-    def forward(
-        self, tokens: Tokens, tap: Tap | None = None, layout: Layout | None = None, since: int = 0
-    ) -> Logits:
-        """Logits at the positions from ``since`` on. At earlier positions the last block computes
-        only keys and values. Without a layout, every row is an ordinary sequence."""
-        reading = self.reading(layout or Layout.sequence(tokens.shape[1], tokens.device), tap)
-        return self.unembed(
-            self.run_blocks(self.embed(tokens, reading.layout), reading, since=since)
-        )
-
-    def read(self, tokens: Tokens, tap: Tap | None = None) -> Prefix:
-        """The key-value cache of a prefix, such as an adjacency list, for ``ask``."""
-        kept = Prefix()
-        reading = self.reading(Layout.sequence(tokens.shape[1], tokens.device), tap, kept=kept)
-        self.run_blocks(
-            self.embed(tokens, reading.layout), reading, since=tokens.shape[1] if tap is None else 0
-        )
-        return kept
-
-    def ask(self, prefix: Prefix, tokens: Tokens, layout: Layout, tap: Tap | None = None) -> Logits:
-        """Logits at the positions of ``tokens``, read after a prefix. The layout is that of
-        ``tokens``, with positions that continue the prefix."""
-        reading = self.reading(layout, tap, after=prefix)
-        return self.unembed(self.run_blocks(self.embed(tokens, layout), reading))
 
     def reading(
         self,

@@ -1,6 +1,6 @@
 """The sparse autoencoder: ``z = act((x - b_dec) W_enc + b_enc)``, ``x_hat = z W_dec + b_dec``.
 
-There are four architectures, which differ in activation function and loss:
+There are five architectures, which differ in activation function and loss:
 
 * ``relu``: trained with an L1 penalty, as in the paper (Bricken et al. 2023).
 * ``topk``: keeps the k largest latents of each token (Gao et al. 2024, eq. 3).
@@ -8,9 +8,11 @@ There are four architectures, which differ in activation function and loss:
   above a threshold (Bussmann et al. 2024).
 * ``matryoshka``: as ``batch_topk``, and trained such that prefixes of the dictionary reconstruct,
   each by itself (Bussmann et al. 2025, arXiv 2503.17547).
+* ``jumprelu``: keeps the latents above thresholds, one for each (Rajamanoharan et al. 2024). Not
+  trained here; SAEs that were trained elsewhere can be of this kind.
 
-Decoder directions (rows of ``W_dec``) have unit norm, so that a latent's value is the length of
-what it adds to the residual stream.
+In SAEs that are trained here, decoder directions (rows of ``W_dec``) have unit norm, so that a
+latent's value is the length of what it adds to the residual stream.
 """
 
 from pathlib import Path
@@ -24,10 +26,11 @@ from torch import Tensor, nn
 from mazewm.io import weights
 from mazewm.io.params import Params, check
 from mazewm.model import devices
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 KIND = "sparse autoencoder"
-THRESHOLDED = ("batch_topk", "matryoshka")  # after training, latents above a threshold are active
+# after training, latents above a threshold are active
+THRESHOLDED = ("batch_topk", "matryoshka", "jumprelu")
 
 Acts = Float[Tensor, "*any d_model"]
 LatentActs = Float[Tensor, "*any latent"]
@@ -36,7 +39,7 @@ LatentActs = Float[Tensor, "*any latent"]
 class SaeShape(Params):
     """The architecture of an SAE."""
 
-    activation: Activation
+    activation: Architecture
     d_model: Annotated[int, Field(gt=0)]
     n_latents: Annotated[int, Field(gt=0)]
     k: Annotated[int, Field(gt=0)]  # active latents per token; not used by relu
@@ -63,7 +66,8 @@ class SparseAutoencoder(nn.Module):
         self.W_enc = nn.Parameter(directions.T.clone())
         self.b_enc = nn.Parameter(torch.zeros(shape.n_latents))
         self.b_dec = nn.Parameter(torch.zeros(shape.d_model))
-        self.register_buffer("threshold", torch.zeros(()))
+        thresholds = (shape.n_latents,) if shape.activation == "jumprelu" else ()
+        self.register_buffer("threshold", torch.zeros(thresholds))
 
     @property
     def device(self) -> torch.device:

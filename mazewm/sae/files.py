@@ -19,9 +19,9 @@ from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.io.streams import stream
 from mazewm.model.sites import Place
-from mazewm.run import Run
+from mazewm.run import Study
 from mazewm.sae.autoencoder import SparseAutoencoder
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 TRAINED, SECOND_SEED, UNTRAINED_MODEL = "trained", "second_seed", "untrained_model"
 FROZEN = "frozen_decoder"
@@ -38,7 +38,7 @@ def frozen(n: int) -> list[str]:
     return [FROZEN, *(f"{FROZEN}_{nth}" for nth in range(2, n + 1))]
 
 
-def seed_of(kind: str, run: Run) -> int:
+def seed_of(kind: str, run: Study) -> int:
     """The seed of one of a run's SAEs. It is not that of the transformer, whose first random
     numbers are the first directions of its residual stream's weights."""
     return int(stream(f"sae: {kind}", run.seed).integers(2**62))
@@ -54,14 +54,14 @@ class SaeRow:
     # it), frozen_decoder, untrained_model, and each other architecture
     family: tables.Text
     draw: tables.Int  # 0, 1, ...
-    activation: Annotated[Activation, pa.string()]
+    activation: Annotated[Architecture, pa.string()]
     width: tables.Int
     sparsity: tables.Real  # as in Point
     lr: tables.Real  # the learning rate
     n_samples: tables.Int  # on which it was trained
 
 
-def listed(run: Run, place: Place | str) -> pd.DataFrame:
+def listed(run: Study, place: Place | str) -> pd.DataFrame:
     """The rows of SaeRow of all SAEs that were trained at a place. BadInput if the table is missing
     or has none of them."""
     file = run.folder(SAES) / "saes.parquet"
@@ -89,6 +89,6 @@ def file_name(place: Place | str, kind: str = TRAINED) -> str:
     return f"{place}.safetensors" if kind == TRAINED else f"{place}.{kind}.safetensors"
 
 
-def load_sae(run: Run, place: Place | str, kind: str = TRAINED) -> SparseAutoencoder:
+def load_sae(run: Study, place: Place | str, kind: str = TRAINED) -> SparseAutoencoder:
     """One of a run's SAEs; BadInput if its file is missing or broken."""
     return SparseAutoencoder.load(run.folder(folder_of(kind)) / file_name(place, kind))

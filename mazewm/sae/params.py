@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from mazewm.io.params import Params
 
-Activation = Literal["relu", "topk", "batch_topk", "matryoshka"]
+Activation = Literal["relu", "topk", "batch_topk", "matryoshka"]  # that can be trained
+Architecture = Activation | Literal["jumprelu"]  # that can be used
 
 
 Count = Annotated[int, Field(gt=0)]

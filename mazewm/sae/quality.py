@@ -17,9 +17,9 @@ from mazewm.io import tables
 from mazewm.localize.activations import Activations
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, TokenClass, prompt_length
+from mazewm.model.interface import Model
 from mazewm.model.sites import Place
 from mazewm.model.taps import Tap
-from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.splice import reconstruction
 
@@ -166,7 +166,7 @@ class Spliced(NamedTuple):
 class Splicing:
     """A place of a model at which an SAE can be spliced in (docs/science.md#splice)."""
 
-    model: Transformer
+    model: Model
     place: Place
     mean: Float[np.ndarray, " d_model"]  # the mean activation, for mean ablation
     seed: int  # for the random encoding of mazes

@@ -16,9 +16,9 @@ from mazewm.localize.activations import Activations, cached_places, read
 from mazewm.localize.locations import PAPER_LOCATION, Locations
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import TokenClass
+from mazewm.model.interface import Model
 from mazewm.model.sites import Place
-from mazewm.model.transformer import Transformer
-from mazewm.run import Run
+from mazewm.run import Study
 from mazewm.sae import quality, sweep, training
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import (
@@ -81,7 +81,7 @@ class _Output(NamedTuple):
 class _AtPlace:
     """The activations of one place, and the model into which SAEs of this place are spliced."""
 
-    def __init__(self, run: Run, name: str, model: Transformer, params: SaeParams) -> None:
+    def __init__(self, run: Study, name: str, model: Model, params: SaeParams) -> None:
         cached = run.folder("activations")
         self.name, self.model, self.params, self.run = name, model, params, run
         self.place = Place.parse(name, model.params.n_layers, str(cached))
@@ -167,7 +167,9 @@ class _AtPlace:
         return sae
 
     def _fit(self, row: SaeRow) -> SparseAutoencoder:
-        """The SAE that the row is about."""
+        """The SAE that the row is about. ValueError for one that cannot be trained here."""
+        if row.activation == "jumprelu":
+            raise ValueError("jumprelu: an architecture that is not trained here")
         values = self.train["untrained" if row.family == UNTRAINED_MODEL else "trained"]
         recipe = self.params.recipe(row.activation, row.lr)
         point, seed = Point(row.width, row.sparsity), seed_of(row.kind, self.run)
@@ -209,16 +211,16 @@ class _AtPlace:
 
 
 def train_all(
-    run: Run, params: SaeParams, detector_of: DetectorOf, folders: Mapping[str, Path]
+    run: Study,
+    model: Model,
+    params: SaeParams,
+    detector_of: DetectorOf,
+    folders: Mapping[str, Path],
 ) -> Studied:
-    """Train all SAEs of a run, and save them in ``folders``, whose names are those of
-    ``mazewm.sae.files.folder_of``. Everything is chosen on validation
-    mazes; descriptions, splices and stability are measured on test mazes. BadInput if the run's
-    activations are missing."""
-    model, names = (
-        Transformer.load(run.weights),
-        cached_places(run.folder("activations") / "trained" / "train"),
-    )
+    """Train all SAEs of a run's model, and save them in ``folders``, whose names are those of
+    ``mazewm.sae.files.folder_of``. Everything is chosen on validation mazes; descriptions, splices
+    and stability are measured on test mazes. BadInput if the run's activations are missing."""
+    names = cached_places(run.folder("activations") / "trained" / "train")
     locations = Locations.load(run.folder("locations"), model.params.n_layers)
     judged_on, held_out = (
         run.mazes("validation")[: params.n_sweep_mazes],

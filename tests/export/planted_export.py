@@ -1,7 +1,6 @@
 """A run on disk with a random transformer and SAEs of every architecture."""
 
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from planted_edits import WRITING
 from toys import tiny
 
 from mazewm.datasets import draw
+from mazewm.export import saes
 from mazewm.inference import edits
 from mazewm.loaded import LoadedRun, load
 from mazewm.localize.locations import Locations
@@ -20,7 +20,7 @@ from mazewm.maze.tokens import Vocabulary, encode, encoding_rng
 from mazewm.model.transformer import Transformer
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.files import TRAINED, file_name
-from mazewm.sae.params import Activation
+from mazewm.sae.params import Architecture
 
 N, LATENTS = 3, 47
 FAMILY = draw.FamilyParams(generator="dfs", size=N, min_cells=5, max_cells=8, share=1.0)
@@ -47,7 +47,7 @@ def sequences(mazes: Mazes) -> torch.Tensor:
     return torch.from_numpy(encode(alike, encoding_rng(0)).tokens)
 
 
-def sae_that_reads(values: torch.Tensor, activation: Activation) -> SparseAutoencoder:
+def sae_that_reads(values: torch.Tensor, activation: Architecture) -> SparseAutoencoder:
     """A random SAE, with a threshold that half of the positive pre-activations of ``values``
     pass."""
     sae = random_sae(values.shape[-1], LATENTS, activation)
@@ -66,7 +66,7 @@ def planted_run(folder: Path, encoding: str) -> LoadedRun:
     model = stirred(encoding)
     model.save(made.weights)
     values = edits.run(model, sequences(mazes), record=[SITE.place]).values[SITE.place]
-    for kind, activation in {TRAINED: "topk", **{a: a for a in get_args(Activation)}}.items():
+    for kind, activation in {TRAINED: "topk", **{a: a for a in saes.ARCHITECTURES}}.items():
         sae = sae_that_reads(values, activation)
         sae.save(made.folder("saes") / file_name(SITE.place, kind))
     Locations(SITE, WRITING).save(made.folder("locations"))

@@ -63,7 +63,7 @@ def test_the_configuration_says_whose_values_are_read(run, tmp_path):
 
 
 def test_an_sae_that_is_not_there_is_refused_with_those_that_are(run):
-    kinds = ["trained", "batch_topk", "matryoshka", "relu", "topk"]
+    kinds = ["trained", "batch_topk", "jumprelu", "matryoshka", "relu", "topk"]
     assert saes.kinds_at(run, SITE.place) == kinds
     with pytest.raises(BadInput, match=r"expected one of the kinds \['trained', .* found 'other'"):
         saes.sae_of(run, SITE.place, "other")

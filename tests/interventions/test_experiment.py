@@ -58,15 +58,13 @@ def known(run, source, n_connections, n_units):
 
 
 def on_disk(folder, some, reading=READING, n_layers=LAYERS):
-    """A run with a random model."""
+    """A run on disk with a random model in memory."""
     run = Run.named("learned-all-0", folder)
-    for kind in ("models", "locations"):
-        run.folder(kind).mkdir(parents=True)
-    wanderer("learned", n_layers).save(run.weights)
+    run.folder("locations").mkdir(parents=True)
     Locations(reading, WRITING).save(run.folder("locations"))
     for split, part in some.items():
         mazes.write(run.maze_file(split), part)
-    return run
+    return run, wanderer("learned", n_layers)
 
 
 def drawn(posed, prefix, layer, pushes=None):
@@ -98,7 +96,7 @@ def written(tmp_path_factory):
         patch.setattr(experiment, "directions_at", known)
         patch.setattr(Posed, "compare", drawn)
         torch.set_num_threads(1)
-        ledger = experiment.intervene(on_disk(folder, SPLITS), PARAMS)
+        ledger = experiment.intervene(*on_disk(folder, SPLITS), PARAMS)
     ledger.write(folder)
     types = {"ledger": LedgerRow, "pairs": PairRow, "edited": EditedRow, "units": UnitRow}
     found = {
@@ -244,7 +242,7 @@ def test_units_are_written_for_every_site(written):
 def test_random_pushes_differ_between_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "directions_at", known)
     monkeypatch.setattr(Posed, "compare", drawn)
-    study = experiment._Study(on_disk(tmp_path, SPLITS), PARAMS)
+    study = experiment._Study(*on_disk(tmp_path, SPLITS), PARAMS)
     batches = [b for g in study._groups("test", 1)[:2] for b in study._batches("test", g)]
     seeds = [batch.writer.seed for batch in batches]
     assert len(seeds) >= 4 and len(set(seeds)) == len(seeds) // 2, "twins share them"
@@ -258,7 +256,7 @@ def test_where_doses_could_not_be_chosen_there_is_no_report(tmp_path, monkeypatc
         update={"set_sizes": [3], "doses": [1.0], "corridor_lengths": [1], "n_added": [1]}
     )
     monkeypatch.setattr(experiment, "widened", lambda doses, score: [score(dose) for dose in doses])
-    found = experiment.intervene(on_disk(tmp_path, few), params).frame()
+    found = experiment.intervene(*on_disk(tmp_path, few), params).frame()
     assert set(found[found.split == "test"].kind) == set(CONDITIONS) - {"single"}
     assert set(found[found.split == "validation"].kind) == set(CONDITIONS) - {"single", "move"}
 
@@ -269,7 +267,7 @@ def test_after_the_last_block_nothing_is_edited(tmp_path, monkeypatch):
     monkeypatch.setattr(Posed, "compare", drawn)
     for n_layers, expected in ((3, ["1.resid_post", "0.resid_post"]), (2, ["0.resid_post"])):
         run = on_disk(tmp_path / str(n_layers), SPLITS, n_layers=n_layers)
-        study = experiment._Study(run, PARAMS)
+        study = experiment._Study(*run, PARAMS)
         assert [str(site.place) for site in study.sites.others] == expected
 
 
@@ -278,7 +276,7 @@ def test_mazes_without_twins_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Posed, "compare", drawn)
     few = SPLITS | {"validation": of_sizes(SPLITS["validation"], 7)}
     with pytest.raises(BadInput, match=r"validation\.parquet: no tree .* several sizes\.$"):
-        experiment.intervene(on_disk(tmp_path, few), PARAMS)
+        experiment.intervene(*on_disk(tmp_path, few), PARAMS)
 
 
 SITES = design.Sites(WRITING, (design.replace(WRITING, tokens=("c2",)),))
