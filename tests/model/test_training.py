@@ -434,8 +434,10 @@ def test_a_second_training_of_a_run_is_refused_while_the_first_one_goes_on(folde
     list(going)
     with pytest.raises(BadInput, match="another process"):
         next(second.steps())
-    (folder / "out").mkdir()
-    first.write(folder / "out")
+    weights, snapshots = folder / "out", folder / "snapshots"
+    weights.mkdir()
+    snapshots.mkdir()
+    first.write(weights, snapshots)
     run_to(second)
 
 
