@@ -45,7 +45,8 @@ def outs(stage: str) -> list[str]:
 
 def of_run(text: str) -> str:
     """A text of dvc.yaml for the run RUN of the seed SEED."""
-    given = {"${key}": RUN, "${item.seed}": SEED, "${results}": "numbers"}
+    given = {"${key}": RUN, "${item.seed}": SEED, '"${results}"': "numbers"}
+    given |= {"${results}": "numbers"}
     for key, value in given.items():
         text = text.replace(key, value)
     return text
