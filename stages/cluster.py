@@ -8,7 +8,9 @@ head. A run that a node has finished is restored there from the remote, by DVC's
 
 import asyncio
 import hashlib
+import importlib
 import importlib.util
+import logging
 import os
 import re
 import socket
@@ -85,14 +87,13 @@ def connect() -> Any:
     """Ray's module, connected to the cluster that RAY_ADDRESS names or that this machine is part
     of. BadInput if there is none."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
+    ray: Any = importlib.import_module("ray")
     address = os.environ.get("RAY_ADDRESS", "auto")
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdigit():  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         why = " ".join(str(error).split()).rstrip(".")
         raise BadInput(

@@ -14,11 +14,12 @@ from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.locations import Locations
 from mazewm.results import table
 from mazewm.run import Study
+from mazewm.sae.files import FROZEN
 
 WALKERS = {"blind": "walker who ignores walls", "near": "walker who sees those around it"}
 READOUTS = {
     "latents": "latents",
-    "frozen_decoder": "random decoder",
+    "frozen_decoder": "random decoder, best draw",
     "untrained_model": "untrained model",
     "neurons": "residual dimensions",
     "shuffled_labels": "shuffled labels",
@@ -37,7 +38,8 @@ class Summary:
     described: pd.Series  # a row of DescriptionRow of it, over all tokens
     splice: pd.Series  # a row of SpliceRow
     mcc: pd.Series  # of the best single unit where connections are read, mean, by readout
-    # how edits of test mazes select, at their best doses: kind, method, n_units, value, low, high
+    # how edits of test mazes select, at their best doses: kind, method, n_units, value, low, high,
+    # and n_affected, the questions that should change
     edits: pd.DataFrame
 
     def __str__(self) -> str:
@@ -57,7 +59,8 @@ class Summary:
             lines.append(f"selectivity, {kind}:")
             for row in rows.itertuples():
                 of = f", {row.n_units}" if row.n_units else ""
-                lines.append(f"  {row.method}{of}: {_percent(row.value, row.low, row.high)}")
+                told = _percent(row.value, row.low, row.high)
+                lines.append(f"  {row.method}{of}: {told if row.n_affected else 'not measured'}")
         return "\n".join(lines)
 
 
@@ -72,7 +75,11 @@ def summarise(of: Study, locations: Locations) -> Summary:
     is_read = (formed.layer == reading.layer) & (formed.token_class == str(reading.token_class))
     saes, described, splices = (table(of, name) for name in ("saes", "descriptions", "splices"))
     singles = table(of, "singles")
-    mcc = singles.groupby("readout", sort=False).mcc.mean()
+    by_draw = singles.groupby(["readout", "draw"], sort=False).mcc.mean()
+    # the mean over seeds of the model's SAEs; of random decoders, as a control, the best
+    mcc = by_draw.groupby("readout").mean()
+    if FROZEN in mcc:
+        mcc[FROZEN] = by_draw[FROZEN].max()
     held_out = {split: of.mazes(split) for split in ("validation", "test")}
     ledger, pairs, behaviour = (
         with_connection_sets(rows, held_out)
@@ -106,11 +113,11 @@ def _edits(edits: Edits) -> pd.DataFrame:
         for kind in found.kind.unique()
         for name, text in WALKERS.items()
     ]
-    names = ["kind", "method", "n_units", "value", "low", "high"]
+    names = ["kind", "method", "n_units", "value", "low", "high", "n_affected"]
     both = pd.concat([found[names], pd.DataFrame(walked, columns=names)], ignore_index=True)
     return both.sort_values("kind", kind="stable", ignore_index=True)
 
 
 def _as_row(walks: pd.DataFrame) -> dict[str, float]:
     one = selectivity(walks)
-    return {"value": one.value, "low": one.low, "high": one.high}
+    return one.interval._asdict() | {"n_affected": walks.n_affected.sum()}

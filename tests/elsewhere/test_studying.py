@@ -115,6 +115,7 @@ def test_the_summary_says_what_the_tables_say(done):
         for n, of in (("n_hit", "n_affected"), ("n_spill", "n_unaffected"))
     )
     assert np.isclose(summary.edits[is_it].value.item(), hit - spill)
+    assert summary.edits[is_it].n_affected.item() == told.n_affected.sum()
     kinds = summary.edits.groupby("kind").method.agg(set)
     for kind in ("add", "remove"):
         assert {"latents", "random_direction", "mean_difference", "none"} <= kinds[kind]
