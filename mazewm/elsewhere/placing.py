@@ -40,7 +40,7 @@ def at_its_layer(located: Located, given: Placed, model: Model, tolerance: float
 
 def placed(studied: Studied, given: Placed, of: Study, model: Model, params: SaeParams) -> Studied:
     """The tables of all SAEs, with those of the one that was given in place of the one at the
-    operating point, whose file in the study's folder it replaces. It has no learning rate (NaN) and
+    operating point, whose file in the study's folder it replaces. It has a learning rate of 0 and
     0 samples; its sparsity is its k, or for other architectures the number of its latents."""
     place, shape = Place(_layer_of(given, model), Site.RESID_POST), given.sae.shape
     name, cached = str(place), of.folder("activations") / "trained"
@@ -57,7 +57,7 @@ def placed(studied: Studied, given: Placed, of: Study, model: Model, params: Sae
                 activation=shape.activation,
                 width=shape.n_latents,
                 sparsity=float(shape.k),
-                lr=float("nan"),
+                lr=0.0,
                 n_samples=0,
             )
             if (row.place, row.kind) == (name, TRAINED)

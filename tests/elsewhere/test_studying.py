@@ -95,7 +95,7 @@ def test_the_study_has_its_tables_and_can_be_read_back(done):
     names = ["behaviour", "consolidation", "writing", "carried", "saes", "frontier", "splices"]
     names += ["descriptions", "features", "latents", "singles", "taxonomy", "ledger", "pairs"]
     assert all(len(done.found.table(name)) for name in names)
-    assert done.found.table("consolidation").own_mass.isna().all()
+    assert (done.found.table("consolidation").own_mass == -1).all()
     assert len(done.page["ledger"]) == len(done.found.table("ledger"))
     with pytest.raises(BadInput, match=r"heads\.parquet"):
         done.found.table("heads")

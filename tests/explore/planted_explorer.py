@@ -31,13 +31,13 @@ NAMES = ("rotary-all-0", "learned-all-0")
 def planted(folder: Path, name: str = NAMES[0]) -> LoadedRun:
     """The run of a name."""
     made = LoadedRun.named(name, folder)
-    for kind in ("models", "activations", "saes", "interventions", "features"):
+    for kind in ("models", "locations", "activations", "saes", "interventions", "features"):
         made.folder(kind).mkdir(parents=True)
     model = wanderer(made.encoding)
     model.save(made.weights)
     for seed, split in enumerate(("test", "validation", "train")):
         mazes.write(made.maze_file(split), trees(23, seed=seed))
-    Locations(SITE, WRITING).save(made.folder("activations"))
+    Locations(SITE, WRITING).save(made.folder("locations"))
     wanted = activations.Wanted([SITE.place], [SITE.token_class])
     for split in ("train", "validation"):
         read_by = Subject(model, made.mazes(split), made.seed, 10)
