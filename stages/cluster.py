@@ -8,7 +8,6 @@ head. A run that a node has finished is restored there from the remote, by DVC's
 
 import asyncio
 import hashlib
-import importlib
 import importlib.util
 import logging
 import os
@@ -87,7 +86,8 @@ def connect() -> Any:
     """Ray's module, connected to the cluster that RAY_ADDRESS names or that this machine is part
     of. BadInput if there is none."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray: Any = importlib.import_module("ray")
+    import ray
+
     address = os.environ.get("RAY_ADDRESS", "auto")
     host, _, port = address.rpartition(":")
     try:
@@ -100,8 +100,9 @@ def connect() -> Any:
             f"RAY_ADDRESS={address}: expected a Ray cluster (`ray start --head`), found: {why}."
         ) from None
     # a node's Python does not have the project's modules
-    ray.cloudpickle.register_pickle_by_value(node)
-    return ray
+    ours: Any = ray
+    ours.cloudpickle.register_pickle_by_value(node)
+    return ours
 
 
 def files_to_send(shared: Sequence[str]) -> dict[str, bytes]:
