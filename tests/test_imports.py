@@ -145,7 +145,7 @@ def all_digests(root):
 
 
 ROOMS = sorted(path.parent.name for path in (ROOT / "mazewm").glob("*/__init__.py"))
-BESIDE = ("explore", "export")  # have commands of their own, which no stage needs
+BESIDE = ("elsewhere", "explore", "export")  # have commands of their own, which no stage needs
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -280,12 +280,12 @@ def test_a_file_edited_after_the_digests_were_written_is_noticed(toy, tmp_path, 
 
 
 def test_what_a_package_hands_on_is_taken_by_someone():
-    places = ["mazewm", "stages", "notebooks", "docs/templates"]
+    places = ["mazewm", "stages", "notebooks", "docs", "examples"]
     texts = [
         path.read_text()
         for place in places
         for path in (ROOT / place).rglob("*.*")
-        if path.suffix in (".py", ".ipynb")
+        if path.suffix in (".py", ".ipynb", ".md")
     ]
     for init in sorted((ROOT / "mazewm").glob("*/__init__.py")):
         package = module_of(init.relative_to(ROOT))
