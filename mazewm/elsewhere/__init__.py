@@ -7,7 +7,6 @@ from mazewm.io.lazy import offer
 __getattr__ = offer(
     __name__,
     Foreign="residual",
-    load_hooked="hooked",
     Settings="amounts",
     Options="studying",
     study="studying",
