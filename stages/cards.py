@@ -10,6 +10,14 @@ from mazewm.run import Run
 from stages import fill_docs
 
 TEMPLATE = "card.j2"
+# What is written for a connection, and its controls: the beginnings of their names in metrics.
+WRITTEN = (
+    "latents_",
+    "frozen_decoder",
+    "residual_dimensions",
+    "mean_difference",
+    "random_direction",
+)
 
 
 def cards(root: Path = Path()) -> dict[str, str]:
@@ -53,7 +61,6 @@ def _figures(one: fill_docs.Filled) -> list[tuple[str, dict[str, Any]]]:
     ]
     for kind, words in (("add", "added"), ("remove", "removed")):
         edits = metrics["interventions"][kind]
-        latents = [name for name in edits if name.startswith("latents_")]
-        for name in [*latents, "random_direction"]:
+        for name in (name for name in edits if name.startswith(WRITTEN)):
             found.append((f"connection {words}, selectivity: {fill_docs.words(name)}", edits[name]))
     return found
