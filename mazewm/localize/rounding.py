@@ -24,9 +24,11 @@ class Rounding:
         """Take further vectors into account."""
         if not len(exact):
             return
+        # on the CPU, since some devices have no float64
+        values, kept = exact.cpu().double(), stored.cpu().double()
         if self.first is None:
-            self.first = exact[:1].double()
-        x, error = exact.double() - self.first, stored.double() - exact.double()
+            self.first = values[:1]
+        x, error = values - self.first, kept - values
         sums = torch.stack([part.sum(dim=0) for part in (x, x**2, error, error**2)])
         self.sums = sums if self.sums is None else self.sums + sums
         self.n += len(exact)
