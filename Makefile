@@ -4,10 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-PEERS := .venv/installed-peers
-EXPLORE := .venv/installed-explore
-BROWSER := .venv/installed-browser
-RAY := .venv/installed-ray
+EXTRAS := peers explore browser ray
 CODE := mazewm stages tests $(wildcard benchmarks examples)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
@@ -18,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env env-peers env-explore env-browser env-ray repro pull release explore paper test check fix docs bench clean
+.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test check fix docs bench clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -33,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
 	@if [ -e .venv/unfinished ]; then rm -rf .venv; fi
-	@rm -f $(STAMP) $(PEERS) $(EXPLORE) $(BROWSER) $(RAY)
+	@rm -f $(STAMP) $(EXTRAS:%=.venv/installed-%)
 	@mkdir -p .venv && touch .venv/unfinished
 	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
 	@"$(PYTHON)" -m venv .venv
@@ -41,38 +38,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(call INSTALL,--no-deps --no-build-isolation -e .)
 	@rm .venv/unfinished && touch $(STAMP)
 
-env-peers: $(PEERS)
+# Beside the environment: the peers, the explorer, what drives a browser in its tests, Ray.
+$(EXTRAS:%=env-%): env-%: .venv/installed-%
 	@:
 
-$(PEERS): $(STAMP) requirements-peers.lock
-	@echo "installing the packages of requirements-peers.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-peers.lock)
-	@touch $(PEERS)
-
-env-explore: $(EXPLORE)
-	@:
-
-$(EXPLORE): $(STAMP) requirements-explore.lock
-	@echo "installing the packages of requirements-explore.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-explore.lock)
-	@touch $(EXPLORE)
-
-# What drives a browser in tests of the explorer.
-env-browser: $(BROWSER)
-	@:
-
-$(BROWSER): $(STAMP) requirements-browser.lock
-	@echo "installing the packages of requirements-browser.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-browser.lock)
-	@touch $(BROWSER)
-
-env-ray: $(RAY)
-	@:
-
-$(RAY): $(STAMP) requirements-ray.lock
-	@echo "installing the packages of requirements-ray.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-ray.lock)
-	@touch $(RAY)
+$(EXTRAS:%=.venv/installed-%): .venv/installed-%: $(STAMP) requirements-%.lock
+	@echo "installing the packages of requirements-$*.lock into .venv"
+	@$(call INSTALL,-r requirements.lock -r requirements-$*.lock)
+	@touch $@
 
 # A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
 explore: env-explore
@@ -111,7 +84,7 @@ $(PAPER)/run.sh: | env
 	@mv $@.part $@
 
 # With all extras that are installed, and always in CI.
-test: env $(if $(or $(CI),$(wildcard $(PEERS))),env-peers) $(if $(or $(CI),$(wildcard $(EXPLORE))),env-explore) $(if $(or $(CI),$(wildcard $(BROWSER))),env-browser) $(if $(or $(CI),$(wildcard $(RAY))),env-ray)
+test: env $(foreach extra,$(EXTRAS),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
 	@$(PYTEST)
 
 check: env
