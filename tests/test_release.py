@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebook_cells import NOTEBOOK
 
 from mazewm.io.errors import BadInput
 from stages import cards, fill_docs, pull, release, released
@@ -211,17 +212,6 @@ def test_our_release_is_what_the_lock_file_names(ours):
 def test_our_cards_are_what_their_template_gives(ours):
     there = {path.stem: path.read_text() for path in (ROOT / released.CARDS).iterdir()}
     assert there == cards.cards(ROOT), "python -m stages.release writes them"
-
-
-# The notebook's cells, one after another, without a screen.
-NOTEBOOK = """
-import json, matplotlib
-matplotlib.use("Agg")
-scope = {}
-for cell in json.load(open("notebooks/tour.ipynb"))["cells"]:
-    if cell["cell_type"] == "code":
-        exec("".join(cell["source"]), scope)
-"""
 
 
 def test_a_clone_pulls_and_then_runs_the_ten_lines_and_the_notebook(ours, tmp_path):

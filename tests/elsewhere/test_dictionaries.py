@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from elsewhere.latents import LATENTS, D, K, same, values
 from safetensors.torch import save_file
 
 from mazewm.elsewhere.dictionaries import FORMS, foreign_dictionary
@@ -11,11 +12,6 @@ from mazewm.io.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 REASON = "dictionary-learning, an optional peer, is not installed or does not import"
-D, LATENTS, K, CLOSE = 12, 40, 5, 1e-4
-
-
-def values():
-    return 2 * torch.randn(50, D, generator=torch.Generator().manual_seed(9)) + 0.5
 
 
 def weights(name):
@@ -54,14 +50,6 @@ def by_formula(name, x):
     elif "threshold" in w:
         z = z * (pre > w["threshold"])
     return z, z @ decoder + b_dec
-
-
-def same(ours, z, x_hat):
-    x = values()
-    assert 0.05 < (z > 0).float().mean() < 0.8
-    assert torch.equal(ours.encode(x) > 0, z > 0)
-    assert float((ours.encode(x) - z).abs().max()) < CLOSE < float(z.std())
-    assert float((ours(x) - x_hat).abs().max()) < CLOSE < float(x_hat.std())
 
 
 def saved(folder, name, dict_class=None):

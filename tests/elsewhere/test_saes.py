@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from elsewhere.latents import LATENTS, D, K, same, values
 from safetensors.torch import load_file, save_file
 
 from mazewm.elsewhere.saes import ACTIVATIONS, foreign_sae
@@ -16,13 +17,8 @@ from mazewm.model.sites import Place, Site
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
 REASON = "sae-lens, an optional peer, is not installed or does not import"
-D, LATENTS, K, CLOSE = 12, 40, 5, 1e-4
 SIX = {"sae_lens_version": "6.54.12"}
 HOOK = "blocks.1.hook_resid_post"
-
-
-def values():
-    return 2 * torch.randn(50, D, generator=torch.Generator().manual_seed(9)) + 0.5
 
 
 def weights(architecture):
@@ -70,14 +66,6 @@ def by_formula(architecture, x, is_input, is_rescaled):
 
 CASES = [(name, is_input, False) for name in ACTIVATIONS for is_input in (True, False)]
 CASES += [("topk", True, True), ("topk", False, True)]
-
-
-def same(ours, z, x_hat):
-    x = values()
-    assert 0.05 < (z > 0).float().mean() < 0.8
-    assert torch.equal(ours.encode(x) > 0, z > 0)
-    assert float((ours.encode(x) - z).abs().max()) < CLOSE < float(z.std())
-    assert float((ours(x) - x_hat).abs().max()) < CLOSE < float(x_hat.std())
 
 
 @pytest.mark.parametrize(("architecture", "is_input", "is_rescaled"), CASES)

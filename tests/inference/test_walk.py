@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebook_cells import NOTEBOOK
 from torch import nn
 
 from mazewm.io import weights
@@ -41,17 +42,6 @@ FEWEST = {
     "planning.doses": [2.0],
     "planning.twin_doses": [4.0],
 }
-
-
-# The notebook's cells, one after another, without a screen.
-NOTEBOOK = """
-import json, matplotlib
-matplotlib.use("Agg")
-scope = {}
-for cell in json.load(open("notebooks/tour.ipynb"))["cells"]:
-    if cell["cell_type"] == "code":
-        exec("".join(cell["source"]), scope)
-"""
 
 
 class Copy:
