@@ -5,16 +5,16 @@ non-zero exit code.
 import gc
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mazewm.io import program
 from mazewm.io.errors import BadInput
 from mazewm.io.params import check_sections, read_yaml
-from mazewm.io.progress import GARBAGE_WHILE_IMPORTING, console, report
+from mazewm.io.progress import GARBAGE_WHILE_IMPORTING
 from stages.imports import PACKAGES, ROOT, digests
 
 RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as rotary-all-0.")]
@@ -70,17 +70,13 @@ def command(main: Callable[..., None]) -> Callable[[], None]:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
 
-    def program() -> None:
-        gc.set_threshold(GARBAGE_WHILE_IMPORTING)
-        try:
-            report.start()
-            check_code(Path(main.__code__.co_filename))
-            check_names()
-            app()
-        except BadInput as error:
-            console.print(f"error: {error}", style="red", highlight=False, markup=False)
-            sys.exit(1)
-        finally:
-            report.stop()
+    def checked() -> None:
+        check_code(Path(main.__code__.co_filename))
+        check_names()
+        app()
 
-    return program
+    def begin() -> None:
+        gc.set_threshold(GARBAGE_WHILE_IMPORTING)
+        program.run(checked)
+
+    return begin

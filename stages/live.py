@@ -9,6 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -59,12 +60,11 @@ class LiveCurve:
     def _join(self) -> None:
         """Trainings beside each other may do this at the same time; whichever measures next adds
         what the other has left out."""
-        parts = sorted((self.root / PARTS).glob("*.csv"))
-        rows = "".join(path.read_text() for path in parts)
-        path = self.root / CURVES
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        beside.write_text(",".join(_columns()) + "\n" + rows)
-        os.replace(beside, path)
+        text = ",".join(_columns()) + "\n"
+        for path in sorted((self.root / PARTS).glob("*.csv")):
+            with suppress(FileNotFoundError):  # its training has just ended
+                text += path.read_text()
+        files.write_text(self.root / CURVES, text)
 
 
 def _columns() -> list[str]:

@@ -1,13 +1,11 @@
 """``python -m mazewm.elsewhere``: the study of a HookedTransformer from its files."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mazewm.io.errors import BadInput
-from mazewm.io.progress import console, report
+from mazewm.io import program
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -44,17 +42,5 @@ def main(
     typer.echo(study(loaded, mazes, folder, settings, options).summary)
 
 
-def program() -> None:
-    """The command as a program: BadInput is one sentence and exit code 1."""
-    try:
-        report.start()
-        app()
-    except BadInput as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
-    finally:
-        report.stop()
-
-
 if __name__ == "__main__":
-    program()
+    program.run(app)

@@ -44,7 +44,6 @@ from mazewm.sae.files import RANDOM_SAES, SAES
 from mazewm.sae.study import train_all
 
 NAME, SUMMARY = "study.json", "summary.txt"
-UNSEEN = -1.0  # own_mass, a share of attention, where no head is seen
 SPLITS = ("train", "validation", "test")
 
 
@@ -161,9 +160,6 @@ def _measure(found: Entered, model: Elsewhere, settings: Settings, sae: Placed |
     rows = behaviour_rows(Subject(model, test, found.seed, settings.activations.batch_size), "test")
     tables.write_rows(found.folder("behaviour") / "behaviour.parquet", BehaviourRow, rows)
     located: Located = locate(found, model, settings.consolidation, settings.writing)
-    located = replace(
-        located, formation=[replace(row, own_mass=UNSEEN) for row in located.formation]
-    )
     if sae is not None:
         located = at_its_layer(located, sae, model, settings.writing.tolerance)
     located.write(found.folder("locations"))

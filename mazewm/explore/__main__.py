@@ -1,14 +1,13 @@
 """``python -m mazewm.explore``: serve the explorer to this machine, and open it in a browser."""
 
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mazewm.io import program
 from mazewm.io.errors import BadInput
-from mazewm.io.progress import console
 from mazewm.run import ARTIFACTS
 
 PORT = 8137
@@ -36,14 +35,5 @@ def main(
     serve(artifacts, port, browser)
 
 
-def program() -> None:
-    """The command as a program: BadInput is one sentence and exit code 1."""
-    try:
-        typer.run(main)
-    except BadInput as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    program()
+    program.run(lambda: typer.run(main))

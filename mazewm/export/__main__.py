@@ -2,14 +2,12 @@
 libraries. docs/exchange.md shows how to load each there.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mazewm.io.errors import BadInput
-from mazewm.io.progress import console
+from mazewm.io import program
 from mazewm.run import ARTIFACTS, MAZES
 
 RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as rotary-all-0.")]
@@ -78,14 +76,5 @@ def maze_dataset(
     typer.echo(f"{file}: {len(read):,} mazes")
 
 
-def program() -> None:
-    """The commands as a program: BadInput is one sentence and exit code 1."""
-    try:
-        app()
-    except BadInput as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    program()
+    program.run(app)

@@ -22,13 +22,17 @@ def replacing(directory: Path) -> Iterator[Path]:
     that folder is replaced, and the link stays.
 
     While the block runs, no other process can replace ``directory``: BadInput for the second one.
-    What a killed process has left is deleted. BadInput also if something other than a folder is
-    there, or a folder that cannot be replaced."""
-    target = _target(directory)
+    What a killed process has left is deleted, unless it was killed between moving the old folder
+    away and the new one into its place; then the old one is moved back. BadInput also if something
+    other than a folder is there, or a folder that cannot be replaced."""
+    target = directory.resolve() if directory.is_symlink() else directory
     beside, old = (target.with_name(target.name + suffix) for suffix in (".part", ".old"))
+    _check(directory, target, old)
     if beside.is_symlink() or beside.is_file():
         beside.unlink()
     with locked(beside, f"{directory}: another process is writing it."):
+        if old.is_dir() and not target.exists():
+            os.replace(old, target)
         try:
             for path in beside.iterdir():
                 _remove(path)
@@ -43,10 +47,9 @@ def replacing(directory: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _target(directory: Path) -> Path:
-    """The folder that ``directory`` is, or is a link to; BadInput if it cannot be replaced."""
-    target = directory.resolve() if directory.is_symlink() else directory
-    if directory.is_symlink() and not target.exists():
+def _check(directory: Path, target: Path, old: Path) -> None:
+    """BadInput if ``target``, which ``directory`` is or is a link to, cannot be replaced."""
+    if directory.is_symlink() and not target.exists() and not old.is_dir():
         raise BadInput(f"{directory}: expected a link to a folder, found none at {target}.")
     if target.exists() and not target.is_dir():
         raise BadInput(f"{target}: expected a folder, or nothing, found a file.")
@@ -55,7 +58,6 @@ def _target(directory: Path) -> Path:
             f"{target}: a disk is mounted there, so it cannot be replaced by a new folder; "
             "expected a folder on that disk."
         )
-    return target
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
 import numpy as np
@@ -24,6 +25,7 @@ ROW_TYPE = b"mazewm.row_type"
 
 Int = Annotated[int, pa.int32()]
 Real = Annotated[float, pa.float64()]
+MaybeReal = Annotated[float | None, pa.float64()]  # None where there is nothing to measure
 Text = Annotated[str, pa.string()]
 Flag = Annotated[bool, pa.bool_()]
 Cells = Annotated[Sequence[int], pa.list_(pa.int16())]
@@ -42,9 +44,11 @@ def schema_of(row_type: type) -> pa.Schema:
     ['step', 'loss']
     """
     hints = get_type_hints(row_type, include_extras=True)
-    columns = [
-        pa.field(f.name, get_args(hints[f.name])[1], nullable=False) for f in fields(row_type)
-    ]
+    columns = []
+    for field in fields(row_type):
+        python_type, arrow_type = get_args(hints[field.name])
+        may_miss = NoneType in get_args(python_type)
+        columns.append(pa.field(field.name, arrow_type, nullable=may_miss))
     return pa.schema(columns, metadata={ROW_TYPE: row_type.__name__.encode()})
 
 
@@ -108,24 +112,27 @@ def read_arrow(path: Path, row_type_name: str) -> pa.Table:
     with whole_file(path, row_type_name), pq.ParquetFile(path) as file:
         table = file.read()
     check_row_type(path, table.schema, row_type_name)
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        _check_finite(path, name, column)
+    for field, column in zip(table.schema, table.columns, strict=True):
+        _check_finite(path, field, column)
     return table
 
 
-def _check_finite(path: Path, name: str, column: pa.ChunkedArray) -> None:
-    """BadInput if a number of a column, or of its lists, is missing, infinite or not a number."""
+def _check_finite(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
+    """BadInput if a number of a column, or of its lists, is infinite, not a number, or missing
+    where none may be."""
     is_list = pa.types.is_list(column.type)
     numbers = pc.list_flatten(column) if is_list else column
     if not pa.types.is_floating(numbers.type):
         return
-    is_finite = pc.fill_null(pc.is_finite(numbers), False)
+    is_finite = pc.fill_null(pc.is_finite(numbers), field.nullable and not is_list)
     if pc.all(is_finite, min_count=0).as_py():
         return
     at = pc.index(is_finite, False).as_py()
     row = pc.list_parent_indices(column)[at].as_py() if is_list else at
     found = numbers[at].as_py()
-    raise BadInput(f"{path}: column {name}: expected finite numbers, found {found} in row {row}.")
+    raise BadInput(
+        f"{path}: column {field.name}: expected finite numbers, found {found} in row {row}."
+    )
 
 
 def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
@@ -137,7 +144,7 @@ def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
 
 def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
     """BadInput if ``schema``, read from ``path``, names another row type, lacks a column of
-    ``row_type``, or has a column with another type."""
+    ``row_type``, or has a column with another type, or one whose values may be missing."""
     check_row_type(path, schema, row_type.__name__)
     for field in schema_of(row_type):
         if field.name not in schema.names:
@@ -145,6 +152,9 @@ def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
         found = schema.field(field.name).type
         if found != field.type:
             raise BadInput(f"{path}: column {field.name}: expected {field.type}, found {found}.")
+    for field in schema_of(row_type):
+        if schema.field(field.name).nullable and not field.nullable:
+            raise BadInput(f"{path}: column {field.name}: expected values that are never missing.")
 
 
 def read_columns(path: Path, row_type: type) -> pa.Table:

@@ -62,7 +62,7 @@ class FormationRow:
     token_class: tables.Text
     probe_accuracy: tables.Real  # balanced, over connections
     identity_accuracy: tables.Real  # the same on the embedding, equal for all layers
-    own_mass: tables.Real  # of the head with the largest; a share of attention, 0 to 1, or NaN
+    own_mass: tables.MaybeReal  # of the head with the largest; a share of attention, 0 to 1
     own_mass_uniform: tables.Real  # that of uniform attention
     n_mazes: tables.Int
 
@@ -112,14 +112,14 @@ def formation(subject: Subject) -> list[FormationRow]:
         for c in CONNECTION_CLASSES:
             accuracy = _accuracy(np.concatenate(resid[layer, c]), label, fit)
             parts = mass[layer, c]
-            own_mass = np.concatenate(parts).mean(axis=0).max() if parts else np.nan
+            own_mass = np.concatenate(parts).mean(axis=0).max() if parts else None
             rows.append(
                 FormationRow(
                     layer=layer,
                     token_class=str(c),
                     probe_accuracy=accuracy,
                     identity_accuracy=identity[c],
-                    own_mass=float(own_mass),
+                    own_mass=None if own_mass is None else float(own_mass),
                     own_mass_uniform=float(np.concatenate(uniform[c]).mean()),
                     n_mazes=len(subject.mazes),
                 )

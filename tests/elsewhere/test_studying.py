@@ -14,10 +14,11 @@ from toys import wanderer
 
 from mazewm.datasets import MazeParams, generate
 from mazewm.elsewhere import Options, Placed, Settings, foreign_dictionary, opened, study
-from mazewm.elsewhere.__main__ import program
+from mazewm.elsewhere.__main__ import app
 from mazewm.elsewhere.placing import at_its_layer, placed
 from mazewm.elsewhere.studying import entered
 from mazewm.export.saes import Origin, export_sae
+from mazewm.io import program
 from mazewm.io.errors import BadInput
 from mazewm.io.params import load
 from mazewm.localize.locating import Located
@@ -95,7 +96,7 @@ def test_the_study_has_its_tables_and_can_be_read_back(done):
     names = ["behaviour", "consolidation", "writing", "carried", "saes", "frontier", "splices"]
     names += ["descriptions", "features", "latents", "singles", "taxonomy", "ledger", "pairs"]
     assert all(len(done.found.table(name)) for name in names)
-    assert (done.found.table("consolidation").own_mass == -1).all()
+    assert done.found.table("consolidation").own_mass.isna().all()
     assert len(done.page["ledger"]) == len(done.found.table("ledger"))
     with pytest.raises(BadInput, match=r"heads\.parquet"):
         done.found.table("heads")
@@ -254,7 +255,7 @@ def test_the_command_refuses_in_one_sentence(tmp_path, monkeypatch, capsys, word
     Path("params.yaml").write_text(PARAMS.read_text())
     monkeypatch.setattr(sys, "argv", ["mazewm.elsewhere", *words])
     with pytest.raises(SystemExit) as end:
-        program()
+        program.run(app)
     text = "".join(capsys.readouterr())
     assert end.value.code == 1 and text.startswith("error: ") and says in text
     assert text.count("\n") == 1 and not Path("new").exists()

@@ -11,8 +11,9 @@ from export.planted_export import CLOSE, planted_run
 from planted import SITE
 
 from mazewm.export import models
-from mazewm.export.__main__ import program
+from mazewm.export.__main__ import app
 from mazewm.inference import edits
+from mazewm.io import program
 from mazewm.maze.tokens import Vocabulary
 from mazewm.sae.files import load_sae
 from stages.imports import ROOT
@@ -38,7 +39,7 @@ def call(monkeypatch, capsys, *words: str) -> tuple[int, str]:
     """The exit code of the program in this process, and what it printed."""
     monkeypatch.setattr(sys, "argv", ["mazewm.export", *words])
     with pytest.raises(SystemExit) as end:
-        program()
+        program.run(app)
     out, error = capsys.readouterr()
     return int(end.value.code or 0), out + error
 

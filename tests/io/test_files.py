@@ -57,6 +57,17 @@ def test_what_a_killed_block_left_is_swept_away(tmp_path):
     assert names(tmp_path) == ["out", "out/a"]
 
 
+def test_an_old_folder_that_a_killed_block_had_moved_away_comes_back(tmp_path):
+    """Killed between its two renames: the old result is all that there is."""
+    (tmp_path / "out.old").mkdir()
+    (tmp_path / "out.old" / "a").write_text("1")
+    (tmp_path / "out.part").mkdir()
+    with pytest.raises(ValueError), files.replacing(tmp_path / "out"):
+        assert (tmp_path / "out" / "a").read_text() == "1"
+        raise ValueError
+    assert names(tmp_path) == ["out", "out/a"]
+
+
 def test_what_lies_where_the_new_folder_is_made_is_no_result(tmp_path):
     """Whatever it is: a file, or a link, whose target stays."""
     (tmp_path / "kept").mkdir()

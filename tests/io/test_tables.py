@@ -33,6 +33,13 @@ class Other:
     length: tables.Real
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """A column whose values may be missing."""
+
+    length: tables.MaybeReal
+
+
 ROWS = [
     Row(3, 0.1, "a", True, [1, 2], [True]),
     Row(-7, -1.7e308, "", False, [], []),
@@ -151,15 +158,28 @@ class Lists:
     values: Annotated[Sequence[float], pa.list_(pa.float64())]
 
 
-@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan"), None])
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), float("nan")])
 def test_numbers_that_are_not_finite_are_named(tmp_path, value):
     path = tmp_path / "rows.parquet"
     label = {tables.ROW_TYPE: b"Other"}
     number, length = pa.array([1, 2], pa.int32()), pa.array([0.5, value], pa.float64())
     table = pa.table({"number": number, "length": length})
     pq.write_table(table.replace_schema_metadata(label), path)
-    found = "None" if value is None else str(value)
-    assert f"column length: expected finite numbers, found {found} in row 1" in refusal(path)
+    assert f"column length: expected finite numbers, found {value} in row 1" in refusal(path)
+
+
+def test_values_may_be_missing_only_where_it_is_declared(tmp_path):
+    path = tmp_path / "rows.parquet"
+    tables.write_rows(path, Gaps, [Gaps(0.5), Gaps(None)])
+    assert tables.read(path, Gaps).isna()["length"].tolist() == [False, True]
+    tables.write_rows(path, Gaps, [Gaps(0.5), Gaps(float("nan"))])
+    assert "column length: expected finite numbers, found nan in row 1" in refusal(path, Gaps)
+    with pytest.raises(pa.ArrowInvalid):
+        tables.write_rows(path, Other, [Other(3, None)])
+    table = pa.table({"number": pa.array([1], pa.int32()), "length": pa.array([0.5])})
+    label = {tables.ROW_TYPE: b"Other"}
+    pq.write_table(table.replace_schema_metadata(label), path)
+    assert "column number: expected values that are never missing" in refusal(path, Other)
 
 
 def test_numbers_in_lists_that_are_not_finite_are_named(tmp_path):
