@@ -1,4 +1,4 @@
-# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | env-ray | clean
+# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test check fix docs bench clean
+.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -25,7 +25,7 @@ env: $(STAMP)
 	@:
 
 # An environment whose installation was interrupted still has the file `unfinished`, and is made anew.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON): not found; mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$("$(PYTHON)" --version 2>&1); mazewm needs Python 3.11 or newer (PYTHON=/path/to/python make env)."; exit 1; }
@@ -34,7 +34,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@mkdir -p .venv && touch .venv/unfinished
 	@echo "installing the packages of requirements.lock into .venv (minutes, the first time)"
 	@"$(PYTHON)" -m venv .venv
-	@$(call INSTALL,-r requirements.lock)
+	@$(call INSTALL,--require-hashes -r requirements.lock)
+	@$(call INSTALL,-r requirements-torch.lock)
 	@$(call INSTALL,--no-deps --no-build-isolation -e .)
 	@rm .venv/unfinished && touch $(STAMP)
 
@@ -44,7 +45,7 @@ $(EXTRAS:%=env-%): env-%: .venv/installed-%
 
 $(EXTRAS:%=.venv/installed-%): .venv/installed-%: $(STAMP) requirements-%.lock
 	@echo "installing the packages of requirements-$*.lock into .venv"
-	@$(call INSTALL,-r requirements.lock -r requirements-$*.lock)
+	@$(call INSTALL,--require-hashes -r requirements.lock -r requirements-$*.lock)
 	@touch $@
 
 # A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
@@ -107,12 +108,29 @@ bench: $(BENCH)/installed
 	@$(BENCH)/bin/python -m benchmarks
 	@$(BENCH)/bin/python -m benchmarks.growth
 
-$(BENCH)/installed: requirements.lock requirements-peers.lock requirements-bench.lock
+$(BENCH)/installed: requirements.lock requirements-torch.lock requirements-peers.lock requirements-bench.lock
 	@echo "installing the peers of requirements-bench.lock into $(BENCH) (minutes, the first time)"
 	@rm -rf $(BENCH) && "$(PYTHON)" -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install -q -r requirements.lock -r requirements-peers.lock
-	@$(BENCH)/bin/python -m pip install -q --no-deps -r requirements-bench.lock
+	@$(BENCH)/bin/python -m pip install -q --require-hashes -r requirements.lock
+	@$(BENCH)/bin/python -m pip install -q -r requirements-torch.lock
+	@$(BENCH)/bin/python -m pip install -q --require-hashes -r requirements.lock -r requirements-peers.lock
+	@$(BENCH)/bin/python -m pip install -q --no-deps --require-hashes -r requirements-bench.lock
 	@touch $@
+
+# requirements.lock anew from the ranges of pyproject.toml, for all systems, keeping versions that fit; needs uv. The packages that only torch's
+# builds for CUDA bring are left to torch. The other locks are trees that were frozen beside it: new hashes for what they name.
+UV := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
+ONLY_TORCH := $(shell sed -n 's/^# only torch: //p' requirements.lock)
+locks:
+	@command -v uv >/dev/null || { echo "error: uv: not found; make locks needs it (pip install uv)."; exit 1; }
+	@sed -n '/^#/p' requirements.lock >.venv/head
+	@$(UV) pyproject.toml --extra dev --python-version 3.11 $(ONLY_TORCH:%=--no-emit-package %) --constraint requirements.lock --constraint requirements-torch.lock --output-file .venv/lock
+	@cat .venv/head .venv/lock >requirements.lock
+	@for extra in $(EXTRAS) bench; do \
+		sed -n '/^#/p' requirements-$$extra.lock >.venv/head && \
+		$(UV) requirements-$$extra.lock --no-deps --python-version 3.11.5 --output-file .venv/lock && \
+		cat .venv/head .venv/lock >requirements-$$extra.lock || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info
