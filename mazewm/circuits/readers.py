@@ -14,11 +14,12 @@ Pairs of mazes differ in one connection of the list, e in the clean run and f in
 Controls are changed in the same way as latents are: ``other_latents_N``, where those of a third
 connection are written, and ``frozen_decoder_N``, units of an SAE whose decoder directions are
 random. ``random_direction`` is a push at the token as long as that of ``mean_difference``. What is
-written at the writing site, is at the best of DOSES on validation mazes, each for itself.
+written at the writing site, is at the one of DOSES at which it is read most like the token on
+validation mazes, each for itself.
 
 The metric m is the logit difference between the two next cells. With all heads of later blocks
-reading the change it is m(all); with none m(none); with all but one, m(h). What head h reads of the
-change is ``(m(h) - m(all)) / (m(none) - m(all))``.
+reading the change it is m(all); with none m(none); with all but one, m(h). What is lost without h
+is ``m(h) - m(all)``, and what h reads of the change ``(m(h) - m(all)) / (m(none) - m(all))``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -42,8 +44,10 @@ from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION
 from mazewm.model.transformer import Transformer
 from mazewm.sae.files import FROZEN
 
-DOSES = (1.0, 2.0, 4.0, 8.0)  # of what is written at the writing site
+DOSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of what is written at the writing site
 NONE, ALL = "none", "all"
+MEAN_DIFFERENCE = "mean_difference"
+PROMPT, TOKEN, RANDOM = "prompt", "token", "random_direction"
 AT_SITE = "site_"  # the prefix of what is written at the writing site
 LATENTS, OTHER = "latents", "other_latents"
 
@@ -111,14 +115,14 @@ class _Batch:
 
     def changed(self, way: _Way, drawn: _Drawn) -> Tensor:
         """The residual stream after the location's block, changed in one way."""
-        if way.what == "prompt":
+        if way.what == PROMPT:
             return self.other
         resid = self.clean.clone()
-        if way.what == "token":
+        if way.what == TOKEN:
             resid[self.rows, self.own] = self.other[self.rows, self.own]
-        elif way.what in ("mean_difference", "random_direction"):
+        elif way.what in (MEAN_DIFFERENCE, RANDOM):
             push = self.known.arrows[self.f] - self.known.arrows[self.e]
-            if way.what == "random_direction":
+            if way.what == RANDOM:
                 length = np.linalg.norm(push, axis=1) / np.linalg.norm(drawn.noise, axis=1)
                 push = drawn.noise * length[:, None]
             resid[self.rows, self.own] += torch.from_numpy(push).to(resid)
@@ -145,7 +149,7 @@ class _Batch:
 
 def ways_of(known: Writable) -> list[_Way]:
     """The ways to change a run at a location, with every dose."""
-    simple = ("prompt", "token", "mean_difference", "random_direction")
+    simple = (PROMPT, TOKEN, MEAN_DIFFERENCE, RANDOM)
     ways = [_Way(what) for what in simple] + [_Way(LATENTS, n) for n in sorted({1, known.most})]
     ways += [_Way(what, known.most) for what in (OTHER, FROZEN)]
     if known.writing is not None:
@@ -169,27 +173,51 @@ def measure_readers(
         later = range(each.location.layer + 1, shape.n_layers)
         if not later:
             continue
-        ways = ways_of(each)
-        doubtful = [way for way in ways if way.is_at_site]
-        tried = list(_Readers(chosen_on, others, each, "validation").measure(doubtful, [ALL]))
-        heads = [
-            NONE,
-            ALL,
-            *(f"{layer}.{head}" for layer in later for head in range(shape.n_heads)),
-        ]
+        single = [f"{layer}.{head}" for layer in later for head in range(shape.n_heads)]
+        heads, ways = [NONE, ALL, *single], ways_of(each)
+        doubtful, tried = [way for way in ways if way.is_at_site], list[ReaderRow]()
+        if doubtful:
+            compared = [*(_Way(what) for what in (PROMPT, TOKEN)), *doubtful]
+            tried += _Readers(chosen_on, others, each, "validation").measure(compared, heads)
         kept = [way for way in ways if not way.is_at_site] + _best(tried, doubtful)
         rows += [*tried, *_Readers(subject, swaps, each, "test").measure(kept, heads)]
     return rows
 
 
 def _best(rows: Sequence[ReaderRow], ways: Sequence[_Way]) -> list[_Way]:
-    """Of the ways of each name, the one whose dose brings the metric lowest on validation mazes."""
-    tried = for_choosing(tables.frame(rows, ReaderRow)).groupby(["written", "dose"]).metric.sum()
-    best = dict[str, _Way]()
+    """Of the ways of each name, the one whose dose makes what is lost without each head most like
+    what is lost of the token, on validation mazes."""
+    if not ways:
+        return []
+    tried = for_choosing(tables.frame(rows, ReaderRow))
+    wide = tried.pivot(index="pair", columns=["dose", "written", "heads"], values="metric")
+    wide = wide[is_read_right(wide[1.0])]
+    best, highest = dict[str, _Way](), dict[str, float]()
     for way in ways:
-        if way.name not in best or tried[way.name, way.dose] < tried[way.name, best[way.name].dose]:
-            best[way.name] = way
+        r = _correlation(lost(wide[way.dose][way.name]), lost(wide[1.0][TOKEN]))
+        if way.name not in best or r > highest[way.name]:
+            best[way.name], highest[way.name] = way, r
     return list(best.values())
+
+
+def is_read_right(metric: pd.DataFrame) -> pd.Series:
+    """Whether the model chooses the right cell in both runs of a pair, from a column for each way
+    to change the run and each value of ``heads``."""
+    return (metric[TOKEN, NONE] > 0) & (metric[PROMPT, ALL] < 0)
+
+
+def lost(metric: pd.DataFrame) -> Float[np.ndarray, "pair head"]:
+    """What is lost of one change without each head, from its metric, a column for each value of
+    ``heads``."""
+    single = [name for name in metric.columns if "." in str(name)]
+    return metric[single].sub(metric[ALL], axis=0).to_numpy(float)
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """That of all values; 0 where one of the two does not vary."""
+    if not len(x) or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mazewm.circuits.readers import ALL, AT_SITE, LATENTS, NONE, OTHER
+from mazewm.circuits.readers import (
+    ALL,
+    AT_SITE,
+    LATENTS,
+    NONE,
+    OTHER,
+    PROMPT,
+    RANDOM,
+    TOKEN,
+    is_read_right,
+    lost,
+)
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate
 from mazewm.sae.files import FROZEN
-
-PROMPT, TOKEN, RANDOM = "prompt", "token", "random_direction"
 
 
 class Readers:
@@ -32,7 +41,7 @@ class Readers:
             self.wide, self.heads = pd.DataFrame(), list[str]()
             return
         wide = mine.pivot(index=keys, columns=["written", "heads"], values="metric")
-        self.wide = wide[(wide[TOKEN, NONE] > 0) & (wide[PROMPT, ALL] < 0)]
+        self.wide = wide[is_read_right(wide)]
         self.heads = [str(name) for name in wide[TOKEN].columns if "." in str(name)]
 
     @property
@@ -61,15 +70,11 @@ class Readers:
         _, which = np.unique(self.clusters, return_inverse=True)
         parts = list[np.ndarray]()
         for way in ways:
-            x, y = (self._losses(each) for each in (way, TOKEN))
+            x, y = (lost(self.wide[each]) for each in (way, TOKEN))
             for product in (np.ones_like(x), x, y, x * x, y * y, x * y):
                 parts.append(np.bincount(which, weights=product.sum(axis=1)))
         sums = np.stack(parts, axis=1)
         return estimate(sums, lambda some: _correlations(some, len(ways)))
-
-    def _losses(self, way: str) -> np.ndarray:
-        here = self.wide[way]
-        return here[self.heads].sub(here[ALL], axis=0).to_numpy(float)
 
 
 def _correlations(sums: np.ndarray, n: int) -> np.ndarray:
