@@ -78,10 +78,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: not valid YAML ({error}).") from None
     if not isinstance(content, dict):
         raise BadInput(f"{path}: expected a mapping of sections, found {type(content).__name__}.")
-    for _, value in _inside("", content):
+    for name, value in _inside("", content):
         odd = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
         if odd:
-            raise BadInput(f"{path}: expected a mapping with names for keys, found {told(odd[0])}.")
+            where = f"{path}: {name}" if name else path
+            raise BadInput(f"{where}: expected names for keys, found {told(odd[0])}.")
     return content
 
 

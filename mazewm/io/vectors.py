@@ -89,6 +89,7 @@ def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
         tables.check_columns(path, file.schema_arrow, row_type)
         dtype, width = _kind(path, file.schema_arrow, name)
         labels = file.read(columns=tables.schema_of(row_type).names)
+        tables.check_values(path, labels)
         values = _joined(path, file, dtype)
     return labels, values.view(DTYPES[dtype]).reshape(-1, width)
 

@@ -85,8 +85,10 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 def check_finite(where: Path | str, tensors: Mapping[str, Tensor]) -> None:
     """BadInput, which ``where`` begins, if a number of ``tensors`` is infinite or not a number."""
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            bad = tensor[~tensor.isfinite()][0].item()
+        # as 32 bits hold them
+        numbers = tensor.float() if tensor.is_floating_point() else tensor
+        if not (is_finite := numbers.isfinite()).all():
+            bad = numbers[~is_finite][0].item()
             raise BadInput(f"{where}: {name}: expected finite weights, found {bad}.")
 
 
@@ -99,9 +101,31 @@ def _header(text: str) -> dict[str, Any]:
     return header if isinstance(header, dict) and isinstance(header.get("config"), dict) else {}
 
 
+def check_sizes(
+    path: Path, tensors: Mapping[str, Tensor], sizes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """BadInput if a tensor, read from ``path``, whose name ends with a key of ``sizes`` has another
+    shape. Asked before a module is made, which a wrong config would make far too large."""
+    for name, tensor in tensors.items():
+        for end, size in sizes.items():
+            if name.endswith(end) and tuple(tensor.shape) != size:
+                raise BadInput(
+                    f"{path}: {name}: the weights do not fit their own config: expected shape "
+                    f"{list(size)}, found {list(tensor.shape)}."
+                )
+    missing = [end for end in sizes if not any(name.endswith(end) for name in tensors)]
+    if missing:
+        raise BadInput(f"{path}: the weights do not fit their own config: {missing[0]} is missing.")
+
+
 def restore(path: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Load ``tensors``, read from ``path``, into ``module``; BadInput if a name or shape
+    """Load ``tensors``, read from ``path``, into ``module``; BadInput if a name, shape or type
     differs."""
+    for name, own in module.state_dict().items():
+        if name in tensors and tensors[name].dtype != own.dtype:
+            raise BadInput(
+                f"{path}: {name}: expected numbers of {own.dtype}, found {tensors[name].dtype}."
+            )
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
