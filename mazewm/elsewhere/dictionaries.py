@@ -102,6 +102,10 @@ def _form(name: object, where: str) -> _Form:
 
 def _sae(state: Mapping[str, Tensor], form: _Form, where: str) -> SparseAutoencoder:
     encoder, b_enc, decoder, b_dec = (state[name] for name in form.names[:4])
+    for name in (form.names[0], form.names[2]):
+        if state[name].ndim != 2:
+            found = list(state[name].shape)
+            raise BadInput(f"{where}: {name}: expected a matrix, found shape {found}.")
     if form.is_linear:
         encoder, decoder = encoder.T, decoder.T
     threshold = state.get("threshold")

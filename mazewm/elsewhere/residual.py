@@ -155,7 +155,13 @@ class ByHook:
             seen[depth] = resid
             return resid
 
-        logits = self.model.logits(tokens, keep)
+        try:
+            logits = self.model.logits(tokens, keep)
+        except (IndexError, RuntimeError) as error:
+            raise BadInput(
+                f"model: logits: expected those of {shape[1]} tokens below d_vocab = "
+                f"{self.d_vocab}, found an error ({in_one_line(error)})."
+            ) from error
         if calls != list(range(self.n_layers + 1)):
             raise BadInput(
                 f"model: logits: expected one call of at_depth with each depth from 0 to "
@@ -188,7 +194,7 @@ class ByHook:
 
 def _expect(what: str, value: Any, shape: tuple[int, ...]) -> None:
     if not isinstance(value, Tensor):
-        raise BadInput(f"model: logits: expected {what} as a tensor, found {told(value)}.")
+        raise BadInput(f"model: logits: expected {what} as a tensor, found {type(value).__name__}.")
     if tuple(value.shape) != shape:
         raise BadInput(
             f"model: logits: expected {what} of shape {shape}, found {tuple(value.shape)}."

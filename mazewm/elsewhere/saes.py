@@ -100,7 +100,7 @@ def foreign_sae(folder: Path | str) -> Placed:
     if not isinstance(config, dict):
         raise BadInput(f"{file}: expected a mapping, found a {type(config).__name__}.")
     architecture = config.get("architecture")
-    if architecture not in ACTIVATIONS:
+    if not isinstance(architecture, str) or architecture not in ACTIVATIONS:
         raise BadInput(
             f"{file}: architecture: expected one of {list(ACTIVATIONS)}, found "
             f"{told(architecture)}."
@@ -118,8 +118,8 @@ def foreign_sae(folder: Path | str) -> Placed:
             f"{told(metadata.get('sae_lens_version'))}."
         )
     place = place_of(metadata.get("hook_name"), f"{file}: metadata.hook_name")
-    k = config.get("k", 0)
-    if architecture == "topk" and type(k) is not int:
+    k = config.get("k") if architecture == "topk" else 0
+    if type(k) is not int:
         raise BadInput(f"{file}: k: expected a whole number, found {told(k)}.")
     return Placed(_sae(folder / WEIGHTS, config, ACTIVATIONS[architecture], k), place)
 

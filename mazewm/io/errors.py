@@ -5,7 +5,7 @@ from reprlib import Repr
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 20, 20, 20
 _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 120, 60, 60
-MOST_TOLD = 300  # letters of another library's message
+MOST_TOLD = 300  # letters of a value, or of another library's message
 
 
 class BadInput(Exception):
@@ -20,7 +20,8 @@ def told(value: object) -> str:
     ("{'n': [1, 2]}", 120)
     """
     try:
-        return _SHORT.repr(value)
+        shown = _SHORT.repr(value)
+        return shown if len(shown) <= MOST_TOLD else f"{shown[: MOST_TOLD - 3]}..."
     except ValueError:  # Python refuses to write numbers of thousands of digits
         return f"a {type(value).__name__} too long to show"
 

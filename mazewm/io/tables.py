@@ -178,6 +178,19 @@ def read(path: Path, row_type: type) -> pd.DataFrame:
     return read_columns(path, row_type).to_pandas()
 
 
+def read_filled(path: Path, row_type: type) -> pd.DataFrame:
+    """As ``read``, of a table that always has rows; BadInput also if it has none."""
+    rows = read(path, row_type)
+    check_filled(path, len(rows))
+    return rows
+
+
+def check_filled(path: Path, n_rows: int) -> None:
+    """BadInput if a table that always has rows, read from ``path``, has none."""
+    if not n_rows:
+        raise BadInput(f"{path}: expected at least one row, found none.")
+
+
 def frame(rows: Sequence[Any], row_type: type) -> pd.DataFrame:
     """Instances of ``row_type`` as a data frame, like the one that ``read`` returns."""
     names = [field.name for field in fields(row_type)]
