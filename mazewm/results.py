@@ -65,6 +65,14 @@ TABLES: dict[str, tuple[str, str]] = {
 }
 
 
+# Those that have rows whatever was found; others are empty where there was nothing to measure.
+FILLED = {
+    *("behaviour", "answers", "beliefs", "consolidation", "writing", "saes", "frontier"),
+    *("descriptions", "features", "latents", "taxonomy", "singles", "attention", "ledger", "pairs"),
+    *("probes", "whole"),
+}
+
+
 def table_file(run: Study, name: str) -> Path:
     """The file of one of TABLES; BadInput for any other name.
 
@@ -78,11 +86,15 @@ def table_file(run: Study, name: str) -> Path:
 
 def table(run: Study, name: str) -> pd.DataFrame:
     """One of TABLES as a data frame. BadInput if the file is missing, broken, or of another row
-    type, or if TABLES has no such name."""
-    return tables.read_arrow(table_file(run, name), TABLES[name][1]).to_pandas()
+    type, if TABLES has no such name, or if one of FILLED has no rows."""
+    file = table_file(run, name)
+    rows = tables.read_arrow(file, TABLES[name][1]).to_pandas()
+    if name in FILLED:
+        tables.check_filled(file, len(rows))
+    return rows
 
 
 def inputs(run: Run, name: str) -> pd.DataFrame:
     """What readers of the maze alone tell, in the form of the table ``probes`` or ``whole``.
     BadInput as for ``table``."""
-    return tables.read(run.shared(INPUTS) / f"{name}.parquet", ProbeRow)
+    return tables.read_filled(run.shared(INPUTS) / f"{name}.parquet", ProbeRow)

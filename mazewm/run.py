@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, told
 from mazewm.maze import mazes
 from mazewm.maze.mazes import Mazes
 
@@ -74,11 +74,12 @@ class Run(Study):
         """
         encoding, _, rest = name.partition("-")
         objective, _, seed = rest.partition("-")
-        is_seed = seed.isdecimal() and str(int(seed)) == seed  # one name for one run: not 007
+        # one name for one run: not 007; and a number that every generator takes
+        is_seed = seed.isdecimal() and len(seed) < 10 and str(int(seed)) == seed
         if encoding not in ENCODINGS or objective not in OBJECTIVES or not is_seed:
             raise BadInput(
                 f"run: expected ENCODING-OBJECTIVE-SEED with one of {list(ENCODINGS)}, one of "
-                f"{list(OBJECTIVES)} and a whole number, found {name!r}."
+                f"{list(OBJECTIVES)} and a number below 10^9, found {told(name)}."
             )
         return cls(encoding, objective, int(seed), artifacts)
 

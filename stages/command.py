@@ -18,6 +18,7 @@ from mazewm.io.progress import GARBAGE_WHILE_IMPORTING
 from stages.imports import PACKAGES, ROOT, digests
 
 RunName = Annotated[str, typer.Argument(help="ENCODING-OBJECTIVE-SEED, such as rotary-all-0.")]
+Seed = Annotated[int, typer.Option(min=0, max=10**9 - 1)]  # those that a run's name can have
 Folder = Annotated[Path, typer.Option()]
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mazewm.io import files
 from mazewm.io.errors import BadInput
-from mazewm.io.params import Params, check, read_yaml
+from mazewm.io.params import Distinct, Params, check, read_yaml
 from mazewm.io.progress import console, progress
 from mazewm.run import Run
 from stages.command import Folder, command
@@ -20,9 +20,9 @@ class StudyParams(Params):
     runs."""
 
     scale: str
-    encodings: Annotated[list[str], Field(min_length=1)]
-    objectives: Annotated[list[str], Field(min_length=1)]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    encodings: Annotated[list[str], Field(min_length=1), Distinct]
+    objectives: Annotated[list[str], Field(min_length=1), Distinct]
+    seeds: Annotated[list[int], Field(min_length=1), Distinct]
 
     def runs(self) -> list[Run]:
         """Every encoding with every objective and seed."""

@@ -1,19 +1,15 @@
 """Stage generate_mazes: parameters and a seed -> mazes for training, validation, test, overload."""
 
-from typing import Annotated
-
-import typer
-
 from mazewm.datasets import MazeParams, generate
 from mazewm.io import files
 from mazewm.io.params import load
 from mazewm.io.progress import console, progress
 from mazewm.maze import mazes
 from mazewm.run import ARTIFACTS, MAZES
-from stages.command import command
+from stages.command import Seed, command
 
 
-def main(seed: Annotated[int, typer.Option()]) -> None:
+def main(seed: Seed) -> None:
     """Draw the training, validation, test and overload mazes."""
     params = load(MazeParams, "mazes")
     with files.replacing(ARTIFACTS / MAZES / str(seed)) as folder:

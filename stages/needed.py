@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from stages.released import is_released
+from stages.repository import opened
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -26,9 +27,8 @@ def needed() -> Needed | None:
     """What is to be done in the present folder; None if that is for DVC to say, since all results
     are there, or released ones are missing, too, or another call of DVC is at them."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
-    with Repo(".") as repo:
+    with opened() as repo:
         outs = [out for stage in repo.index.stages for out in stage.outs]
         lost = [out for out in outs if not out.exists]
         is_known = all(out.hash_info and not is_released(out) for out in lost)

@@ -2,16 +2,12 @@
 looks for in a model.
 """
 
-from typing import Annotated
-
-import typer
-
 from mazewm.io import files
 from mazewm.io.params import load
-from stages.command import command
+from stages.command import Seed, command
 
 
-def main(seed: Annotated[int, typer.Option()]) -> None:
+def main(seed: Seed) -> None:
     """Fit the readers on training mazes, and score them on validation and test mazes."""
     import torch
 

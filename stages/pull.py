@@ -7,18 +7,18 @@ from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
 from stages.command import command
 from stages.released import OBJECTS, REMOTE, named_by, object_file, released_outs
+from stages.repository import opened
 
 
 def main() -> None:
     """Pull the released outs; refuses if an object is missing, or if other results are there."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     if not OBJECTS.is_dir():
         raise BadInput(
             f"{OBJECTS}: the folder is missing; expected released results. `make repro` makes them."
         )
-    with Repo(".") as repo:
+    with opened() as repo:
         outs = released_outs(repo)
         missing = [md5 for md5 in named_by(outs, OBJECTS) if not object_file(md5).exists()]
         if missing:

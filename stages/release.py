@@ -23,6 +23,7 @@ from stages.released import (
     released_outs,
     stored,
 )
+from stages.repository import opened
 
 
 def main() -> None:
@@ -42,9 +43,7 @@ def main() -> None:
 def release() -> int:
     """Make the remote hold the objects of the released outs, and no others; returns their bytes.
     BadInput, and nothing changed, if results are out of date or too large."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with opened() as repo:
         stale = sorted(repo.status())
         if stale:
             raise BadInput(

@@ -117,7 +117,7 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     model = Transformer.load(run.weights)
     found = Locations.load(run.folder("locations"), model.params.n_layers)
     locations = found.studied
-    ranked = tables.read(run.folder("features") / "latents.parquet", LatentRow)
+    ranked = tables.read_filled(run.folder("features") / "latents.parquet", LatentRow)
     saes = {each.place: load_sae(run, each.place) for each in locations}
     progress("heads, ablations and patches", 1)
     chosen_on, subject = (

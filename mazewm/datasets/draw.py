@@ -36,7 +36,8 @@ class MazeParams(Params):
     """The section ``mazes`` of params.yaml: which data sets are generated, and how large."""
 
     world: Literal["all", "trees"]  # all families, or only those without a cycle
-    vocabulary_size: Annotated[int, Field(ge=2)]  # n of the n x n lattice whose cells have a token
+    # n of the n x n lattice whose cells have a token; their numbers are stored in 16 bits
+    vocabulary_size: Annotated[int, Field(ge=2, le=181)]
     families: dict[str, FamilyParams]
     overload: FamilyParams  # mazes with more connections than any training maze
     n_train: Annotated[int, Field(gt=0)]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mazewm.elsewhere.saes import Weights, folded, tensors_of
 from mazewm.io import files
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, told
 from mazewm.sae.autoencoder import SparseAutoencoder
 from mazewm.sae.params import Architecture
 
@@ -84,7 +84,7 @@ def foreign_dictionary(dictionary: Any) -> SparseAutoencoder:
 
 
 def _from_folder(folder: Path) -> SparseAutoencoder:
-    if folder.suffix:  # a file, such as ae.pt: says what is wrong with it
+    if folder.suffix and not folder.is_dir():  # a file, such as ae.pt: says what is wrong with it
         tensors_of(folder, ())
     file = folder / CONFIG
     config = files.read_json(file, "the configuration that dictionary_learning writes")
@@ -96,16 +96,23 @@ def _from_folder(folder: Path) -> SparseAutoencoder:
 
 def _form(name: object, where: str) -> _Form:
     if not isinstance(name, str) or name not in FORMS:
-        raise BadInput(f"{where}: expected one of {list(FORMS)}, found {name!r}.")
+        raise BadInput(f"{where}: expected one of {list(FORMS)}, found {told(name)}.")
     return FORMS[name]
 
 
 def _sae(state: Mapping[str, Tensor], form: _Form, where: str) -> SparseAutoencoder:
     encoder, b_enc, decoder, b_dec = (state[name] for name in form.names[:4])
+    for name in (form.names[0], form.names[2]):
+        if state[name].ndim != 2:
+            found = list(state[name].shape)
+            raise BadInput(f"{where}: {name}: expected a matrix, found shape {found}.")
     if form.is_linear:
         encoder, decoder = encoder.T, decoder.T
     threshold = state.get("threshold")
     # with a threshold below 0, as before training, all positive latents are active
     threshold = threshold.clamp(min=0) if threshold is not None else None
     weights = Weights(encoder, b_enc, decoder, b_dec, form.subtracts_b_dec, threshold)
-    return folded(weights, form.activation, int(state.get("k", torch.zeros(()))), where)
+    k = state.get("k", torch.zeros(()))
+    if k.numel() != 1 or not float(k.reshape(())).is_integer():
+        raise BadInput(f"{where}: k: expected a whole number, found {told(k.tolist())}.")
+    return folded(weights, form.activation, int(k.reshape(())), where)

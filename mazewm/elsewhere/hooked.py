@@ -4,21 +4,21 @@
 Written for TransformerLens 3.9; a model that exists already needs no import of it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mazewm.elsewhere.residual import AtDepth
 from mazewm.export.models import CONFIG, VOCABULARY, WEIGHTS
-from mazewm.io import files
-from mazewm.io.errors import BadInput
+from mazewm.io import files, weights
+from mazewm.io.errors import BadInput, in_one_line, told
 from mazewm.model import devices
 from mazewm.model.shapes import Resid, Tokens
+
+# A tokenizer is not needed, and one that a configuration names could be fetched, with code to run.
+OWN = {"tokenizer_name": None, "trust_remote_code": False}
 
 
 class Hooked:
@@ -76,21 +76,18 @@ def load_hooked(folder: Path) -> tuple[Any, list[str] | None]:
             "environment, as in .venv-bench of `make bench`."
         ) from None
     config = files.read_json(folder / CONFIG, "the configuration of a HookedTransformer")
+    if not isinstance(config, dict):
+        raise BadInput(f"{folder / CONFIG}: expected a mapping, found {told(config)}.")
+    state = weights.read_tensors(folder / WEIGHTS, "the state dict of a HookedTransformer")
     try:
-        state = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(
-            f"{folder / WEIGHTS}: expected the state dict of a HookedTransformer, found no whole "
-            f"safetensors file ({error})."
-        ) from None
-    try:
-        cfg = HookedTransformerConfig(**{**config, "device": devices.best().type})
+        cfg = HookedTransformerConfig(**{**config, **OWN, "device": devices.best().type})
         model = HookedTransformer(cfg)
         left = model.load_state_dict(state, strict=False)
-    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError) as error:
+    # which errors a configuration that cannot be raises is not documented
+    except Exception as error:
         raise BadInput(
             f"{folder / CONFIG}: expected a configuration of a HookedTransformer that fits "
-            f"{WEIGHTS}; TransformerLens says: {' '.join(str(error).split())}."
+            f"{WEIGHTS}; TransformerLens says: {in_one_line(error)}."
         ) from None
     missing = sorted(set(left.missing_keys) & {name for name, _ in model.named_parameters()})
     if missing or left.unexpected_keys:
@@ -104,10 +101,7 @@ def load_hooked(folder: Path) -> tuple[Any, list[str] | None]:
 def _names(file: Path) -> list[str] | None:
     if not file.exists():
         return None
-    try:
-        names = json.loads(file.read_text())
-    except ValueError as error:
-        raise BadInput(f"{file}: not valid JSON ({error}); expected a list of texts.") from None
+    names = files.read_json(file, "a list of texts")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadInput(f"{file}: expected a list of the text of every token by its id.")
     return names

@@ -14,12 +14,13 @@ a block, such as a ``HookedTransformer`` (module ``hooked``); the results are th
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, in_one_line, told
 from mazewm.model.shapes import Resid, Tokens
 
 # called with a depth (the number of blocks that were run) and the residual stream there
@@ -80,9 +81,21 @@ class ByHook:
                     f"model: expected the members of mazewm.elsewhere.Foreign, found a "
                     f"{type(model).__name__} without {name!r}."
                 )
-        self.model, self.device = model, torch.device(model.device)
+        try:
+            self.model, self.device = model, torch.device(model.device)
+        except (RuntimeError, TypeError) as error:
+            raise BadInput(
+                f"model: device: expected one of torch, found {told(model.device)} "
+                f"({in_one_line(error)})."
+            ) from None
         self.n_layers, self.d_model = model.n_layers, model.d_model
         self.d_vocab, self.n_ctx = model.d_vocab, model.n_ctx
+        for name, least in (("n_layers", 1), ("d_model", 1), ("d_vocab", 2), ("n_ctx", 2)):
+            found = getattr(model, name)
+            if not isinstance(found, Integral) or found < least:
+                raise BadInput(
+                    f"model: {name}: expected a whole number from {least} on, found {told(found)}."
+                )
         self._check()
 
     def embed(self, tokens: Tokens) -> Resid:
@@ -142,7 +155,13 @@ class ByHook:
             seen[depth] = resid
             return resid
 
-        logits = self.model.logits(tokens, keep)
+        try:
+            logits = self.model.logits(tokens, keep)
+        except (IndexError, RuntimeError) as error:
+            raise BadInput(
+                f"model: logits: expected those of {shape[1]} tokens below d_vocab = "
+                f"{self.d_vocab}, found an error ({in_one_line(error)})."
+            ) from error
         if calls != list(range(self.n_layers + 1)):
             raise BadInput(
                 f"model: logits: expected one call of at_depth with each depth from 0 to "
@@ -173,12 +192,17 @@ class ByHook:
                 )
 
 
-def _expect(what: str, value: Tensor, shape: tuple[int, ...]) -> None:
+def _expect(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    if not isinstance(value, Tensor):
+        raise BadInput(f"model: logits: expected {what} as a tensor, found {type(value).__name__}.")
     if tuple(value.shape) != shape:
         raise BadInput(
             f"model: logits: expected {what} of shape {shape}, found {tuple(value.shape)}."
         )
+    if not value.isfinite().all():
+        raise BadInput(f"model: logits: expected finite numbers in {what}, found others.")
 
 
 def _apart(one: Tensor, other: Tensor) -> bool:
-    return float((one - other).abs().max()) > CLOSE * float(other.std())
+    # so said that numbers which are none count as apart
+    return not float((one - other).abs().max()) <= CLOSE * float(other.std())

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mazewm.export.models import HOOKS
 from mazewm.export.saes import CONFIG, WEIGHTS
 from mazewm.io import files
-from mazewm.io.errors import BadInput
+from mazewm.io import weights as weights_file
+from mazewm.io.errors import BadInput, told
 from mazewm.model import devices
 from mazewm.model.sites import Place
 from mazewm.sae.autoencoder import SaeShape, SparseAutoencoder
@@ -53,7 +52,8 @@ class Weights(NamedTuple):
 
 def folded(weights: Weights, activation: Architecture, k: int, where: str) -> SparseAutoencoder:
     """Our SAE with the same latents and reconstructions, on the best device. ``k`` is used by
-    ``topk`` only. BadInput, which ``where`` begins, if the shapes do not fit one another."""
+    ``topk`` only. BadInput, which ``where`` begins, if the shapes do not fit one another, or if a
+    number is not finite."""
     if weights.W_enc.ndim != 2:
         raise BadInput(
             f"{where}: expected W_enc of shape [d_model, latent], found "
@@ -70,6 +70,16 @@ def folded(weights: Weights, activation: Architecture, k: int, where: str) -> Sp
     sae = SparseAutoencoder(
         SaeShape(activation=activation, d_model=d_model, n_latents=n_latents, k=k)
     )
+    if weights.threshold is not None and weights.threshold.shape != sae.threshold.shape:
+        # one threshold of all latents does for each
+        if weights.threshold.numel() != 1:
+            raise BadInput(
+                f"{where}: threshold: expected shape {list(sae.threshold.shape)}, found "
+                f"{list(weights.threshold.shape)}."
+            )
+        weights = weights._replace(
+            threshold=weights.threshold.reshape(()).expand(sae.threshold.shape)
+        )
     with torch.no_grad():
         for name in NAMES:
             getattr(sae, name).copy_(getattr(weights, name))
@@ -77,6 +87,7 @@ def folded(weights: Weights, activation: Architecture, k: int, where: str) -> Sp
             sae.b_enc.add_(sae.b_dec @ sae.W_enc)
         if weights.threshold is not None:
             sae.threshold.copy_(weights.threshold)
+    weights_file.check_finite(where, sae.state_dict())
     return sae.to(devices.best()).eval().requires_grad_(False)
 
 
@@ -89,25 +100,27 @@ def foreign_sae(folder: Path | str) -> Placed:
     if not isinstance(config, dict):
         raise BadInput(f"{file}: expected a mapping, found a {type(config).__name__}.")
     architecture = config.get("architecture")
-    if architecture not in ACTIVATIONS:
+    if not isinstance(architecture, str) or architecture not in ACTIVATIONS:
         raise BadInput(
-            f"{file}: architecture: expected one of {list(ACTIVATIONS)}, found {architecture!r}."
+            f"{file}: architecture: expected one of {list(ACTIVATIONS)}, found "
+            f"{told(architecture)}."
         )
     for key in ("normalize_activations", "reshape_activations"):
         if config.get(key, "none") != "none":
-            raise BadInput(f"{file}: {key}: expected 'none', found {config[key]!r}.")
+            raise BadInput(f"{file}: {key}: expected 'none', found {told(config[key])}.")
     metadata = config.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     version = str(metadata.get("sae_lens_version"))
     if not version.partition(".")[0].isdecimal() or int(version.partition(".")[0]) < 6:
         raise BadInput(
             f"{file}: metadata.sae_lens_version: expected 6 or later, whose load_from_disk and "
-            f"save_model write older files anew, found {version}."
+            f"save_model write older files anew, found "
+            f"{told(metadata.get('sae_lens_version'))}."
         )
     place = place_of(metadata.get("hook_name"), f"{file}: metadata.hook_name")
-    k = config.get("k", 0)
-    if architecture == "topk" and type(k) is not int:
-        raise BadInput(f"{file}: k: expected a whole number, found {k!r}.")
+    k = config.get("k") if architecture == "topk" else 0
+    if type(k) is not int:
+        raise BadInput(f"{file}: k: expected a whole number, found {told(k)}.")
     return Placed(_sae(folder / WEIGHTS, config, ACTIVATIONS[architecture], k), place)
 
 
@@ -132,12 +145,7 @@ def tensors_of(file: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
             f"{file}: expected a safetensors file, found a pickle, which mazewm never loads; "
             "docs/exchange.md shows the two lines that turn it into one."
         )
-    try:
-        state = load_file(file)
-    except FileNotFoundError:
-        raise BadInput(f"{file}: the file is missing; expected the weights of an SAE.") from None
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{file}: not a whole safetensors file ({error}).") from None
+    state = weights_file.read_tensors(file, "the weights of an SAE")
     for name in names:
         if name not in state:
             raise BadInput(f"{file}: expected a tensor {name!r}, found only {sorted(state)}.")
@@ -155,4 +163,4 @@ def place_of(hook: object, where: str) -> Place:
     parts = hook.split(".", 2) if isinstance(hook, str) else []
     if len(parts) == 3 and parts[0] == "blocks" and parts[1].isdecimal() and parts[2] in sites:
         return Place(int(parts[1]), sites[parts[2]])
-    raise BadInput(f"{where}: expected blocks.LAYER. and one of {list(sites)}, found {hook!r}.")
+    raise BadInput(f"{where}: expected blocks.LAYER. and one of {list(sites)}, found {told(hook)}.")

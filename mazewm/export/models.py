@@ -24,11 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mazewm.export.outputs import made_at
-from mazewm.io import files
+from mazewm.io import files, weights
 from mazewm.io.errors import BadInput
 from mazewm.maze.tokens import SPECIALS, Vocabulary
 from mazewm.model.positions import Rotary
@@ -158,5 +157,5 @@ def export_model(model: Transformer, name: str, folder: Path) -> None:
     with made_at(folder) as beside:
         beside.mkdir()
         files.write_json(beside / CONFIG, hooked_config(model, name))
-        save_file(hooked_state(model), beside / WEIGHTS, {"format": "pt"})
+        weights.write_tensors(beside / WEIGHTS, hooked_state(model), {"format": "pt"})
         files.write_json(beside / VOCABULARY, list(names))

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mazewm.export.models import hook_name
 from mazewm.export.outputs import made_at
-from mazewm.io import files
+from mazewm.io import files, weights
 from mazewm.io.errors import BadInput
 from mazewm.model.sites import Place
 from mazewm.run import Run
@@ -104,7 +103,7 @@ def export_sae(sae: SparseAutoencoder, origin: Origin, folder: Path) -> None:
     with made_at(folder) as beside:
         beside.mkdir()
         files.write_json(beside / CONFIG, config)
-        save_file(sae_state(sae), beside / WEIGHTS, {"format": "pt"})
+        weights.write_tensors(beside / WEIGHTS, sae_state(sae), {"format": "pt"})
 
 
 def kinds_at(run: Run, place: Place) -> list[str]:

@@ -67,7 +67,7 @@ def map_features(run: Study, params: FeatureParams) -> FeatureMap:
     classify every latent of every place (docs/science.md#feature-map)."""
     # read from a table, so that the model need not be loaded
     folder = run.folder("locations")
-    formed = tables.read(folder / "consolidation.parquet", FormationRow)
+    formed = tables.read_filled(folder / "consolidation.parquet", FormationRow)
     known = Locations.load(folder, int(formed.layer.max()) + 1)
     locations = known.studied
     places = cached_places(run.folder("activations") / "trained" / "test")

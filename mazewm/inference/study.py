@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mazewm.inference.answers import Answers, measure_answers
 from mazewm.inference.behaviour import BehaviourRow, behaviour_rows
@@ -41,7 +41,7 @@ class BehaviourParams(Params):
     n_test_mazes: Count
     n_overload_mazes: Count
     n_untrained_mazes: Count  # of each split, of the untrained model
-    detours: list[DetourParams]
+    detours: Annotated[list[DetourParams], Field(min_length=1)]
     n_detour_mazes: Count
     n_detour_questions: Count  # about each of them
     accepted: Share  # a next token is accepted if its probability is above this
@@ -52,6 +52,13 @@ class BehaviourParams(Params):
     n_spelling_mazes_apart: Count  # of these: where order and directions are drawn apart, too
     batch_size: Count  # mazes
     n_threads: Count
+
+    @field_validator("detours")
+    @classmethod
+    def _probabilities_differ(cls, detours: list[DetourParams]) -> list[DetourParams]:
+        if len({each.p for each in detours}) < len(detours):
+            raise ValueError("expected probabilities p that differ from one another")
+        return detours
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 a temporary name beside its destination, locked meanwhile, and renamed when it is complete.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,7 +13,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, in_one_line
+
+# Why a place takes no files: a full disk or quota, a disk or folder that may only be read, a file
+# that may not grow, a broken disk, a file in place of a folder, a name that cannot be.
+UNWRITABLE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENOLCK),
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A context in which an OSError because nothing can be written raises BadInput for ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        named = str(error.filename or path)
+        where = "" if named.startswith(str(path)) else f": {named}"
+        raise BadInput(
+            f"{path}: cannot be written ({os.strerror(error.errno)}{where}); what was there before "
+            "is unchanged."
+        ) from None
+
+
+def check_room(path: Path, n_bytes: int) -> None:
+    """OSError unless the disk of ``path`` has ``n_bytes`` left. Asked before a file is mapped into
+    memory: when that cannot grow, the process ends without a word."""
+    if shutil.disk_usage(path.parent).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager
@@ -25,6 +56,11 @@ def replacing(directory: Path) -> Iterator[Path]:
     What a killed process has left is deleted, unless it was killed between moving the old folder
     away and the new one into its place; then the old one is moved back. BadInput also if something
     other than a folder is there, or a folder that cannot be replaced."""
+    with writing(directory):
+        yield from _replacing(directory)
+
+
+def _replacing(directory: Path) -> Iterator[Path]:
     target = directory.resolve() if directory.is_symlink() else directory
     beside, old = (target.with_name(target.name + suffix) for suffix in (".part", ".old"))
     _check(directory, target, old)
@@ -83,6 +119,11 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """A path to write a file to. It replaces ``path`` if the block succeeds; if the block raises,
     it is deleted and ``path`` stays as it was. Missing folders are created. Processes that write to
     the same ``path`` wait for each other."""
+    with writing(path):
+        yield from _replacing_file(path)
+
+
+def _replacing_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     while True:
@@ -144,7 +185,7 @@ def read_json(path: Path, what: str) -> Any:
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected {what}.") from None
     except (ValueError, OSError) as error:
-        raise BadInput(f"{path}: not JSON ({error}); expected {what}.") from None
+        raise BadInput(f"{path}: not JSON ({in_one_line(error)}); expected {what}.") from None
 
 
 def file_hash(path: Path) -> str:

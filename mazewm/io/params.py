@@ -6,14 +6,20 @@ part), and no key may be set in both. The classes that describe the sections are
 that they configure.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, told
+
+MOST_NESTED = 50  # mappings and lists in one another
+LARGEST_INT = 2**31 - 1  # what a column of numbers in a table holds
+SINGLE = np.finfo(np.float32)  # with which models compute
 
 
 class Params(BaseModel):
@@ -23,19 +29,38 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _differ(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("expected values that differ from one another")
+    return values
+
+
+Distinct = AfterValidator(_differ)  # of a list, none of whose values may be measured twice
 P = TypeVar("P", bound=Params)
 
 
 def parse_yaml(text: str) -> Any:
     """The content of a YAML text, as DVC reads it (YAML 1.2 by the same library): 1e-05 is a
     number, ``on`` and ``yes`` are texts, and no key may come twice. ValueError if the text is not
-    YAML."""
+    YAML, or nests more than MOST_NESTED values."""
     try:
+        _check_nesting(text)
         return YAML(typ="safe").load(text)
-    except YAMLError as error:
+    # Values that do not fit their tag (``!!bool x``) raise errors of many types.
+    except Exception as error:
         problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
         raise ValueError(f"{problem or ' '.join(str(error).split())}{place}") from None
+
+
+def _check_nesting(text: str) -> None:
+    """ValueError for values nested deeper than MOST_NESTED, at which the parser, written in C,
+    would overflow its stack."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MOST_NESTED:
+            raise ValueError(f"expected at most {MOST_NESTED} nested values, found more")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -53,10 +78,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: not valid YAML ({error}).") from None
     if not isinstance(content, dict):
         raise BadInput(f"{path}: expected a mapping of sections, found {type(content).__name__}.")
-    odd = [key for key in content if not isinstance(key, str)]
-    if odd:
-        raise BadInput(f"{path}: expected a mapping with names for keys, found {odd[0]!r}.")
+    for name, value in _inside("", content):
+        odd = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
+        if odd:
+            where = f"{path}: {name}" if name else path
+            raise BadInput(f"{where}: expected names for keys, found {told(odd[0])}.")
     return content
+
+
+def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value and all that is in it, each with its dotted name, and once if there are aliases."""
+    waiting, seen = [(name, value)], set()
+    while waiting:
+        name, value = waiting.pop()
+        yield name, value
+        if isinstance(value, dict | list) and id(value) not in seen:
+            seen.add(id(value))
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += reversed([(f"{name}.{key}".lstrip("."), part) for key, part in parts])
 
 
 def check_sections(content: dict[str, Any], path: Path) -> None:
@@ -94,12 +133,14 @@ def load(
     scales = content.get("scales") or {}
     scale = content.get("scale") if scale is None else scale
     if not isinstance(scales, dict):
-        raise BadInput(f"{path}: scales: expected a mapping, found {scales!r}.")
+        raise BadInput(f"{path}: scales: expected a mapping, found {told(scales)}.")
     if not isinstance(scale, str) or scale not in scales:
-        raise BadInput(f"{path}: scale: expected one of {sorted(scales)}, found {scale!r}.")
+        raise BadInput(f"{path}: scale: expected one of {sorted(scales)}, found {told(scale)}.")
     sized = scales[scale] or {}
     if not isinstance(sized, dict):
-        raise BadInput(f"{path}: scales.{scale}: expected a mapping of sections, found {sized!r}.")
+        raise BadInput(
+            f"{path}: scales.{scale}: expected a mapping of sections, found {told(sized)}."
+        )
     values: dict[str, Any] = {}
     for name, part in (
         (section, content.get(section)),
@@ -111,7 +152,7 @@ def load(
                 "key of its own."
             )
         if not isinstance(part, dict):
-            raise BadInput(f"{path}: {name}: expected a mapping, found {part!r}.")
+            raise BadInput(f"{path}: {name}: expected a mapping, found {told(part)}.")
         twice = sorted(set(values) & set(part))
         if twice:
             raise BadInput(
@@ -124,7 +165,7 @@ def load(
 
 def check(cls: type[P], values: dict[str, Any], where: str) -> P:
     """``values`` as a ``cls``; BadInput that names the first offending key if they do not fit.
-    ``where`` begins the message: the file and section that the values come from.
+    ``where`` begins the message: the file and section that the values come from, or the file alone.
 
     >>> class Size(Params):
     ...     width: int
@@ -134,12 +175,13 @@ def check(cls: type[P], values: dict[str, Any], where: str) -> P:
     Traceback (most recent call last):
     mazewm.io.errors.BadInput: params.yaml: size.width: input should be a valid integer, found '3'.
     """
+    joint = "." if ": " in where else ": "
     try:
-        return cls.model_validate(values)
+        found = cls.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        name = f"{where}.{key}" if key else where
+        name = f"{where}{joint}{key}" if key else where
         if first["type"] == "missing":
             raise BadInput(f"{name}: the key is missing.") from None
         if first["type"] == "extra_forbidden":
@@ -148,5 +190,22 @@ def check(cls: type[P], values: dict[str, Any], where: str) -> P:
             ) from None
         reason = first["msg"].removeprefix("Value error, ")
         raise BadInput(
-            f"{name}: {reason[0].lower()}{reason[1:]}, found {first['input']!r}."
+            f"{name}: {reason[0].lower()}{reason[1:]}, found {told(first['input'])}."
         ) from None
+    for name, value in _inside("", values):
+        _check_size(f"{where}{joint}{name}", value)
+    return found
+
+
+def _check_size(name: str, value: Any) -> None:
+    """BadInput for a number that tables and models cannot hold."""
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        raise BadInput(
+            f"{name}: expected a whole number of at most {LARGEST_INT}, found {told(value)}."
+        )
+    is_held = not isinstance(value, float) or not value or SINGLE.tiny <= abs(value) <= SINGLE.max
+    if not is_held:
+        raise BadInput(
+            f"{name}: expected 0 or a number from {SINGLE.tiny:.0e} to {SINGLE.max:.0e} in size, "
+            f"as single precision holds, found {told(value)}."
+        )

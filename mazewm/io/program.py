@@ -2,19 +2,29 @@
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, in_one_line
 from mazewm.io.progress import console, report
 
 
 def run(app: Callable[[], object]) -> None:
     """Call ``app`` (a typer application) and report its progress. BadInput is printed as one
-    sentence and ends the process with exit code 1."""
+    sentence and ends the process with exit code 1, and so is an OSError, such as a full disk or a
+    file that may not be read, and a want of memory."""
     try:
         report.start()
         app()
     except BadInput as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False)
-        sys.exit(1)
+        _end(str(error))
+    except OSError as error:
+        _end(f"{error.filename or 'a file'}: {error.strerror or in_one_line(error)}.")
+    except MemoryError as error:
+        _end(f"memory: expected more of it ({in_one_line(error)}).")
     finally:
         report.stop()
+
+
+def _end(sentence: str) -> NoReturn:
+    console.print(f"error: {sentence}", style="red", highlight=False, markup=False)
+    sys.exit(1)

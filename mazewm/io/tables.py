@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mazewm.io import files
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, in_one_line
 
 ROW_TYPE = b"mazewm.row_type"
 
@@ -98,8 +98,8 @@ def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
         raise BadInput(
             f"{path}: the file is missing; expected a table of {row_type_name}."
         ) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).split(".")[0]
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        reason = in_one_line(error).split(".")[0]
         raise BadInput(
             f"{path}: not a whole parquet file ({reason}); expected a table of {row_type_name}."
         ) from None
@@ -112,16 +112,24 @@ def read_arrow(path: Path, row_type_name: str) -> pa.Table:
     with whole_file(path, row_type_name), pq.ParquetFile(path) as file:
         table = file.read()
     check_row_type(path, table.schema, row_type_name)
-    for field, column in zip(table.schema, table.columns, strict=True):
-        _check_finite(path, field, column)
+    check_values(path, table)
     return table
 
 
-def _check_finite(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
-    """BadInput if a number of a column, or of its lists, is infinite, not a number, or missing
+def check_values(path: Path, table: pa.Table) -> None:
+    """BadInput if a number in a table, read from ``path``, is not finite, or a value is missing
     where none may be."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        _check_finite(path, field, column)
+
+
+def _check_finite(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
+    """BadInput if a number of a column, or of its lists, is infinite or not a number, or a value is
+    missing where none may be."""
     is_list = pa.types.is_list(column.type)
     numbers = pc.list_flatten(column) if is_list else column
+    if (column.null_count and not field.nullable) or (is_list and numbers.null_count):
+        raise BadInput(f"{path}: column {field.name}: expected values that are never missing.")
     if not pa.types.is_floating(numbers.type):
         return
     is_finite = pc.fill_null(pc.is_finite(numbers), field.nullable and not is_list)
@@ -137,9 +145,9 @@ def _check_finite(path: Path, field: pa.Field, column: pa.ChunkedArray) -> None:
 
 def check_row_type(path: Path, schema: pa.Schema, row_type_name: str) -> None:
     """BadInput if ``schema``, read from ``path``, names another row type in its metadata."""
-    found = (schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode()
+    found = (schema.metadata or {}).get(ROW_TYPE, b"a foreign type").decode(errors="replace")
     if found != row_type_name:
-        raise BadInput(f"{path}: expected a table of {row_type_name}, found one of {found}.")
+        raise BadInput(f"{path}: expected a table of {row_type_name}, found one of {found[:100]}.")
 
 
 def check_columns(path: Path, schema: pa.Schema, row_type: type) -> None:
@@ -168,6 +176,19 @@ def read_columns(path: Path, row_type: type) -> pa.Table:
 def read(path: Path, row_type: type) -> pd.DataFrame:
     """The rows of ``row_type`` in ``path`` as a data frame; BadInput as in ``read_columns``."""
     return read_columns(path, row_type).to_pandas()
+
+
+def read_filled(path: Path, row_type: type) -> pd.DataFrame:
+    """As ``read``, of a table that always has rows; BadInput also if it has none."""
+    rows = read(path, row_type)
+    check_filled(path, len(rows))
+    return rows
+
+
+def check_filled(path: Path, n_rows: int) -> None:
+    """BadInput if a table that always has rows, read from ``path``, has none."""
+    if not n_rows:
+        raise BadInput(f"{path}: expected at least one row, found none.")
 
 
 def frame(rows: Sequence[Any], row_type: type) -> pd.DataFrame:

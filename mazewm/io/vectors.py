@@ -89,6 +89,7 @@ def read(path: Path, row_type: type) -> tuple[pa.Table, Values]:
         tables.check_columns(path, file.schema_arrow, row_type)
         dtype, width = _kind(path, file.schema_arrow, name)
         labels = file.read(columns=tables.schema_of(row_type).names)
+        tables.check_values(path, labels)
         values = _joined(path, file, dtype)
     return labels, values.view(DTYPES[dtype]).reshape(-1, width)
 
@@ -98,7 +99,9 @@ def _kind(path: Path, schema: pa.Schema, name: str) -> tuple[str, int]:
     disagree about them."""
     if VALUES not in schema.names:
         raise BadInput(f"{path}: column {VALUES} of {name} is missing.")
-    dtype, width = ((schema.metadata or {}).get(key, b"").decode() for key in (DTYPE, WIDTH))
+    dtype, width = (
+        (schema.metadata or {}).get(key, b"").decode(errors="replace") for key in (DTYPE, WIDTH)
+    )
     found = schema.field(VALUES)
     if (
         dtype not in DTYPES
@@ -106,8 +109,8 @@ def _kind(path: Path, schema: pa.Schema, name: str) -> tuple[str, int]:
         or found.nullable
         or found.type != pa.binary(np.dtype(DTYPES[dtype]).itemsize * int(width))
     ):
-        said = f"{width or 'an unknown number'} of {dtype or 'unknown type'}"
-        kind = f"{found.type}{' or null' if found.nullable else ''}, said to be {said}"
+        told = f"{width or 'an unknown number'} of {dtype or 'unknown type'}"
+        kind = f"{found.type}{' or null' if found.nullable else ''}, said to be {told}"
         raise BadInput(
             f"{path}: column {VALUES}: expected vectors of float16 or float32, found {kind}."
         )
@@ -118,11 +121,15 @@ def _joined(path: Path, file: pq.ParquetFile, dtype: str) -> np.ndarray:
     """The bytes of the column of values. Row groups as ``write`` makes them are read from the file
     directly into the result; others are read by Arrow, which needs one more copy."""
     schema, width = file.schema_arrow, file.schema_arrow.field(VALUES).type.byte_width
-    values, done = np.empty((file.metadata.num_rows, width), np.uint8), 0
+    at, groups = schema.get_field_index(VALUES), range(file.metadata.num_row_groups)
+    n_rows = sum(file.metadata.row_group(nth).column(at).num_values for nth in groups)
+    if n_rows != file.metadata.num_rows:
+        raise BadInput(f"{path}: not a whole parquet file (it has not as many rows as it says).")
+    values, done = np.empty((n_rows, width), np.uint8), 0
     with path.open("rb", buffering=0) as raw:
-        for nth in range(file.metadata.num_row_groups):
+        for nth in groups:
             before = done
-            chunk = file.metadata.row_group(nth).column(schema.get_field_index(VALUES))
+            chunk = file.metadata.row_group(nth).column(at)
             into = values[done : done + chunk.num_values]
             done += chunk.num_values
             # One page that is neither compressed nor encoded is a header, and then the values.
@@ -130,6 +137,8 @@ def _joined(path: Path, file: pq.ParquetFile, dtype: str) -> np.ndarray:
             is_plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= PLAIN
             if not is_plain or not 0 < header <= MAX_HEADER:
                 column = file.read_row_group(nth, columns=[VALUES])[VALUES].combine_chunks()
+                if len(column) != len(into):
+                    raise BadInput(f"{path}: not a whole parquet file (a row group lacks rows).")
                 stored = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
                 into[:] = stored[column.offset : column.offset + len(column)]
             else:

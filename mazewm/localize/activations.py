@@ -8,6 +8,7 @@ The rows of a split are shuffled once, when they are written, so that SAE traini
 order. Each place and split is one parquet file; ``mazewm.io.vectors`` describes the format.
 """
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 
 from mazewm.inference.subject import Recorded, Subject
-from mazewm.io import tables, vectors
+from mazewm.io import files, tables, vectors
 from mazewm.io.errors import BadInput
 from mazewm.io.params import Params
 from mazewm.io.progress import console, progress
@@ -273,7 +274,9 @@ def _scatter(
         done += len(at)
         for place, values in recorded.values.items():
             if not paths[place].exists():
-                np.lib.format.open_memmap(paths[place], "w+", dtype, (len(row), values.shape[-1]))
+                shape = len(row), values.shape[-1]
+                files.check_room(paths[place], math.prod(shape) * np.dtype(dtype).itemsize)
+                np.lib.format.open_memmap(paths[place], "w+", dtype, shape)
             exact = values[torch.from_numpy(keep).to(values.device)]
             stored = exact.to(getattr(torch, dtype))
             rounding[place].add(exact, stored)

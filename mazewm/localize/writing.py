@@ -30,7 +30,7 @@ from mazewm.inference.edits import add_at
 from mazewm.inference.subject import Subject
 from mazewm.inference.trials import Counts, Trial
 from mazewm.io import tables
-from mazewm.io.params import Params
+from mazewm.io.params import Distinct, Params
 from mazewm.io.progress import progress
 from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.directions import mean_differences
@@ -64,7 +64,7 @@ class WritingParams(Params):
     # on which it is measured whether directions carry over from early to late tokens
     n_per_connection: Annotated[int, Field(gt=0)]
     n_carried: Annotated[int, Field(gt=0)]
-    doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    doses: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1), Distinct]
     tolerance: Annotated[float, Field(gt=0, lt=1)]
     batch_size: Annotated[int, Field(gt=0)]
 

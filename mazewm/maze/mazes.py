@@ -189,7 +189,8 @@ def write(path: Path, mazes: Mazes) -> None:
 
 def read(path: Path) -> Mazes:
     """Read a batch that ``write`` wrote. Its lattice follows from the number of bits of a maze.
-    BadInput if the file is missing or broken, has no mazes, or mazes of different lattices."""
+    BadInput if the file is missing or broken, has no mazes, mazes of different lattices, a maze_id
+    twice, or a path that does not lead along connections from origin to target."""
     table = tables.read_columns(path, MazeRow)
     n_mazes = len(table)
     if n_mazes == 0:
@@ -204,9 +205,14 @@ def read(path: Path) -> Mazes:
         )
     steps = table["path"].combine_chunks()
     lengths = np.diff(steps.offsets.to_numpy())
+    if not ((lengths >= 2) & (lengths <= grid.n_cells)).all():
+        raise BadInput(
+            f"{path}: column path: expected 2 to {grid.n_cells} cells, found "
+            f"{sorted({int(lengths.min()), int(lengths.max())})}."
+        )
     cells = np.full((n_mazes, grid.n_cells), -1, np.int16)
     cells[np.arange(grid.n_cells) < lengths[:, None]] = steps.flatten().to_numpy()
-    return Mazes(
+    found = Mazes(
         grid,
         table["maze_id"].to_numpy(),
         table["family"].to_numpy().astype(str),
@@ -215,3 +221,28 @@ def read(path: Path) -> Mazes:
         table["target"].to_numpy(),
         cells,
     )
+    _check_paths(path, found)
+    if len(np.unique(found.maze_id)) < n_mazes:
+        raise BadInput(f"{path}: column maze_id: expected different numbers, found some twice.")
+    return found
+
+
+def _check_paths(path: Path, mazes: Mazes) -> None:
+    """BadInput for a maze whose path does not lead along its connections from origin to target.
+    That no path is shorter is not checked: it would take as long as to find the paths."""
+    grid, row, length = mazes.grid, np.arange(len(mazes)), mazes.path_length
+    is_filled = np.arange(grid.n_cells) < length[:, None]
+    is_good = ((mazes.path >= 0) == is_filled).all(axis=1) & (mazes.path < grid.n_cells).all(axis=1)
+    is_good &= mazes.path[:, 0] == mazes.origin
+    is_good &= mazes.path[row, length - 1] == mazes.target
+    for step in range(grid.n_cells - 1):
+        on = is_good & (step + 1 < length)
+        here, there = mazes.path[on, step], mazes.path[on, step + 1]
+        through = grid.connection_of[here, there]
+        is_good[on] = (through >= 0) & mazes.connections[on, through]
+    if not is_good.all():
+        at = int(np.flatnonzero(~is_good)[0])
+        raise BadInput(
+            f"{path}: column path: expected cells along connections from {mazes.origin[at]} to "
+            f"{mazes.target[at]}, found {mazes.path[at, : length[at]].tolist()} in row {at}."
+        )

@@ -71,11 +71,20 @@ class Checkpoint:
     fingerprint: str
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a state, replacing the one before."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write a state, replacing the one before. BadInput if nothing can be written there."""
         beside = self.folder / f"{STATE}.part"
-        torch.save(state | {"fingerprint": self.fingerprint}, beside)
-        os.replace(beside, self.folder / STATE)
+        with files.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                # A file of ours, since torch does not say why one of its own cannot be written.
+                with beside.open("wb") as file:
+                    torch.save(state | {"fingerprint": self.fingerprint}, file)
+                os.replace(beside, self.folder / STATE)
+            except BaseException as error:
+                beside.unlink(missing_ok=True)
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state that was saved last; None if there is none, if it cannot be read, or if it has
@@ -85,7 +94,8 @@ class Checkpoint:
         # torch raises many types of errors; a file that cannot be read is no checkpoint in any case
         except Exception:
             return None
-        return state if state.get("fingerprint") == self.fingerprint else None
+        is_own = isinstance(state, dict) and state.get("fingerprint") == self.fingerprint
+        return state if is_own else None
 
     def snapshot(self, step: int) -> Path:
         """The file of the weights after a step."""

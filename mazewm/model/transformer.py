@@ -45,6 +45,15 @@ class TransformerParams(Params):
         return self
 
 
+class _Config(Params):
+    """What a file of weights says of its transformer."""
+
+    params: TransformerParams
+    encoding: str
+    d_vocab: Count
+    n_ctx: Annotated[int, Field(gt=0, le=2**20)]  # more than mazes need whose cells have numbers
+
+
 class Attention(nn.Module):
     """Causal multi-head self-attention."""
 
@@ -265,13 +274,18 @@ class Transformer(Model):
     def load(cls, path: Path) -> "Transformer":
         """Read a file that ``save`` wrote. The model is on the best device, in evaluation mode and
         without gradients. BadInput if the file is missing or broken."""
-        config, tensors = weights.load(path, KIND)
-        missing = [key for key in ("params", "encoding", "d_vocab", "n_ctx") if key not in config]
-        if missing:
-            raise BadInput(f"{path}: config: the key {missing[0]} is missing.")
-        params = check(TransformerParams, config["params"], f"{path}: config")
+        found, tensors = weights.load(path, KIND)
+        config = check(_Config, found, f"{path}: config")
+        params, n_layers = config.params, sum(name.endswith(".attn.Q") for name in tensors)
+        if params.n_layers != n_layers:
+            raise BadInput(
+                f"{path}: the weights do not fit their own config: expected n_layers = {n_layers}, "
+                f"as many as there are weights of, found {params.n_layers}."
+            )
+        sizes = {"W_E": (config.d_vocab, params.d_model), "W_in": (params.d_model, params.d_mlp)}
+        weights.check_sizes(path, tensors, sizes)
         try:
-            model = cls(params, config["encoding"], config["d_vocab"], config["n_ctx"])
+            model = cls(params, config.encoding, config.d_vocab, config.n_ctx)
         except BadInput as error:
             raise BadInput(f"{path}: config: {error}") from None
         weights.restore(path, model, tensors)

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mazewm.io import weights
@@ -43,6 +43,12 @@ class SaeShape(Params):
     d_model: Annotated[int, Field(gt=0)]
     n_latents: Annotated[int, Field(gt=0)]
     k: Annotated[int, Field(gt=0)]  # active latents per token; not used by relu
+
+    @model_validator(mode="after")
+    def _k_latents_are_there(self) -> "SaeShape":
+        if self.activation == "topk" and self.k > self.n_latents:
+            raise ValueError(f"k must be at most n_latents = {self.n_latents}")
+        return self
 
 
 class SparseAutoencoder(nn.Module):
@@ -107,6 +113,8 @@ class SparseAutoencoder(nn.Module):
         """Read a file that ``save`` wrote. The SAE is on the best device, in evaluation mode and
         without gradients. BadInput if the file is missing or broken."""
         config, tensors = weights.load(path, KIND)
-        sae = cls(check(SaeShape, config, f"{path}: config"))
+        shape = check(SaeShape, config, f"{path}: config")
+        weights.check_sizes(path, tensors, {"W_enc": (shape.d_model, shape.n_latents)})
+        sae = cls(shape)
         weights.restore(path, sae, tensors)
         return sae.to(devices.best()).eval().requires_grad_(False)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import Field, model_validator
 
-from mazewm.io.params import Params
+from mazewm.io.params import Distinct, Params
 
 Activation = Literal["relu", "topk", "batch_topk", "matryoshka"]  # that can be trained
 Architecture = Activation | Literal["jumprelu"]  # that can be used
@@ -30,13 +30,13 @@ class SaeParams(Params):
     """The section ``sae`` of params.yaml. A sample is the activation at one token."""
 
     activation: Activation
-    widths: Annotated[list[Count], Field(min_length=1)]
-    sparsities: Annotated[list[Sparsity], Field(min_length=1)]  # as in Point
+    widths: Annotated[list[Count], Field(min_length=1), Distinct]
+    sparsities: Annotated[list[Sparsity], Field(min_length=1), Distinct]  # as in Point
     # the nested dictionaries of matryoshka, as shares of the latents, up to all of them
     prefixes: Annotated[list[Share], Field(min_length=1)]
     lr: Annotated[float, Field(gt=0)]
     # tried for each other architecture, but for relu, whose penalty is tried
-    other_lrs: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    other_lrs: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1), Distinct]
     aux_weight: Annotated[float, Field(ge=0)]  # of the AuxK loss
     # a latent is dead if it was inactive for this share of the samples of the training
     dead_share: Annotated[float, Field(gt=0, lt=1)]

@@ -83,7 +83,7 @@ def test_parameters_are_frozen(tmp_path):
         ("lr: 0.5", "lr: '1e-3'", "recipe.lr", "'1e-3'"),
         ("lr: 0.5", "lr: .inf", "recipe.lr", "finite"),
         ("lr: 0.5", "lr: .nan", "recipe.lr", "finite"),
-        ("lr: 0.5", "lr: 0,5", "recipe", "keys should be strings, found 5"),
+        ("lr: 0.5", "lr: 0,5", "recipe", "names for keys, found 5"),
         ("n_steps: 3", "n_steps: 1_000.0", "recipe.n_steps", "1000.0"),
         # text in YAML 1.2, by which DVC reads
         ("is_long: false", "is_long: off", "recipe.is_long", "'off'"),
