@@ -12,16 +12,19 @@ from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
 from stages import cards
 from stages.command import command
+from stages.opened import opened
 from stages.released import (
     CARDS,
     LABEL,
     OBJECTS,
     REMOTE,
-    check_size,
     faults,
     named_by,
+    object_file,
     released_outs,
+    size,
     stored,
+    too_large,
 )
 
 
@@ -42,9 +45,7 @@ def main() -> None:
 def release() -> int:
     """Make the remote hold the objects of the released outs, and no others; returns their bytes.
     BadInput, and nothing changed, if results are out of date or too large."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with opened() as repo:
         stale = sorted(repo.status())
         if stale:
             raise BadInput(
@@ -53,7 +54,9 @@ def release() -> int:
             )
         outs, cache = released_outs(repo), Path(repo.cache.local.path)
         named = named_by(outs, cache)
-        n_bytes = check_size(named, cache)
+        n_bytes = size(object_file(md5, cache) for md5 in named)
+        for fault in too_large(n_bytes):
+            raise BadInput(fault)
         repo.push([out.path for out in outs], remote=REMOTE, run_cache=False)
     for md5, path in stored().items():
         if md5 not in named:

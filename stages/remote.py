@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mazewm.io.errors import BadInput
+from stages.opened import opened
 
 NAME = "shared"
 HOW = f"dvc remote add --local --default {NAME} URL"
@@ -15,9 +16,7 @@ HOW = f"dvc remote add --local --default {NAME} URL"
 def config() -> str:
     """DVC's configuration for a node, with the remote and its credentials, once something could be
     written there. BadInput if the remote is missing, not the default or cannot be reached."""
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with opened() as repo:
         known: dict[str, Any] = repo.config["remote"]
         default = repo.config["core"].get("remote")
         if NAME not in known or default != NAME:
