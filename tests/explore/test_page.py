@@ -7,9 +7,9 @@ import urllib.request
 
 import numpy as np
 import pytest
-from explore.browsers import BROWSER, NAMES, command, environment, free_port, served
 from explore.planted_explorer import cells_of, first, planted
 
+from benchmarks.browsers import BROWSER, NAMES, command, environment, free_port, served
 from mazewm.explore.scene import Scene
 from mazewm.figures.style import METHODS
 from mazewm.io.errors import BadInput
