@@ -19,7 +19,7 @@ pytest.importorskip("nicegui", reason="nicegui, of the extra `explore`, is not i
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright, of requirements-browser.lock, is not installed"
 )
-pytestmark = pytest.mark.skipif(
+pytestmark = unserved = pytest.mark.skipif(
     BROWSER is None, reason=f"none of {', '.join(NAMES)} is installed here"
 )
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
