@@ -14,7 +14,7 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from stages import local, node, remote
 from stages.display import Job
+from stages.given import Links, files_in
 from stages.imports import ROOT
 from stages.node import Node, Order, own_versions
 
-LOSSES = 3  # of nodes that had taken up one run: a fourth is not asked
+LOSSES = 3  # of nodes of one run, after each of which another takes it up; a fourth ends it
 
 
 class Cluster:
@@ -46,7 +47,8 @@ class Cluster:
         # DVC reads the whole dvc.lock in every call: as many calls as there are cores
         self.restoring = asyncio.Semaphore(local.cores())
         self.sent: asyncio.Task[dict[str, bytes]] | None = None
-        self.push: local.Process | None = None  # of the shared stages, while it runs
+        self.links: asyncio.Task[Links] | None = None
+        self.pushes = set[local.Process]()  # while they run
 
     async def start(self, job: Job, progress: Path) -> local.Work:
         """Start a job: a run on a node, the others on this machine."""
@@ -61,13 +63,34 @@ class Cluster:
         return await asyncio.shield(self.sent)
 
     async def _send(self) -> dict[str, bytes]:
-        words = ["push", "--remote", remote.NAME, "--run-cache", *self.shared]
-        self.push = await local.dvc(words, {})
-        said = [line async for line in self.push.lines()]
-        code, self.push = await self.push.wait(), None
+        await self._push(["--run-cache", *self.shared])
+        return files_to_send(self.shared)
+
+    async def _push(self, what: Sequence[str]) -> None:
+        push = await local.dvc(["push", "--remote", remote.NAME, *what], {})
+        self.pushes.add(push)
+        said = [line async for line in push.lines()]
+        code = await push.wait()
+        self.pushes.discard(push)
         if code:
             raise BadInput(f"the remote {remote.NAME}: dvc push failed: {said[-1] if said else ''}")
-        return files_to_send(self.shared)
+
+    async def files_of(self, job: Job) -> dict[str, bytes]:
+        """All that the node of a run is sent, once what the run's stages read is in the remote. If
+        the node does not do all of them, that includes results of the others."""
+        files = await self.files()
+        if set(job.stages) == set(self.runs[job.name]):
+            return files
+        if self.links is None:
+            self.links = asyncio.create_task(asyncio.to_thread(Links))
+        given = (await asyncio.shield(self.links)).given(job.stages, self.shared)
+        cached = [out.path for out in given if out.is_cached]
+        if cached:
+            async with self.restoring:
+                await self._push(cached)
+        known = {*self.shared, *(out.stage for out in given)}
+        by_git = files_in([out for out in given if not out.is_cached])
+        return files | by_git | {"dvc.lock": lock_of(known)}
 
 
 def amount(name: str, default: str) -> float:
@@ -110,16 +133,15 @@ def files_to_send(shared: Sequence[str]) -> dict[str, bytes]:
 
     On a node, every out is cached: those that git carries on this machine travel through the remote
     as well. DVC knows a stage by its command, deps and paths of outs, so it is the same stage."""
-    pipeline, lock = read_yaml(Path("dvc.yaml")), read_yaml(Path("dvc.lock"))
+    pipeline = read_yaml(Path("dvc.yaml"))
     for stage in pipeline["stages"].values():
         for kind in ("outs", "metrics", "plots"):
             if kind in stage:
                 stage[kind] = [next(iter(o)) if isinstance(o, dict) else o for o in stage[kind]]
-    lock["stages"] = {name: lock["stages"][name] for name in shared}
     made = [out for entry in pipeline["stages"].values() for out in entry.get("outs", [])]
     found = {
         "dvc.yaml": yaml.safe_dump(pipeline, sort_keys=False).encode(),
-        "dvc.lock": yaml.safe_dump(lock, sort_keys=False).encode(),
+        "dvc.lock": lock_of(set(shared)),
         "params.yaml": Path("params.yaml").read_bytes(),
     }
     if Path(".dvcignore").exists():
@@ -132,6 +154,13 @@ def files_to_send(shared: Sequence[str]) -> dict[str, bytes]:
                 if path.is_file() and path.suffix != ".pyc":
                     found[path.as_posix()] = path.read_bytes()
     return found
+
+
+def lock_of(stages: Set[str]) -> bytes:
+    """dvc.lock with some of its stages only."""
+    lock = read_yaml(Path("dvc.lock"))
+    lock["stages"] = {name: entry for name, entry in lock["stages"].items() if name in stages}
+    return yaml.safe_dump(lock, sort_keys=False).encode()
 
 
 def versions() -> dict[str, str]:
@@ -186,7 +215,7 @@ class Far:
                 self.job.begin("")  # the stage that was lost has not ended
 
     async def _order(self) -> Order:
-        files = await self.cluster.files()
+        files = await self.cluster.files_of(self.job)
         digest = hashlib.sha256()
         for path, content in sorted(files.items()):
             digest.update(f"{path} {len(content)}\n".encode() + content)
@@ -238,8 +267,8 @@ class Far:
     async def end(self) -> None:
         if self.process is not None:
             await self.process.end()
-        if self.cluster.push is not None:
-            await self.cluster.push.end()
+        for push in list(self.cluster.pushes):
+            await push.end()
         if self.has_begun:
             with suppress(self.cluster.ray.exceptions.RayError, asyncio.CancelledError):
                 await self.node.stop.remote()

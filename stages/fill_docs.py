@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas
 
 from mazewm.io import files
 from mazewm.io.errors import BadInput
@@ -31,6 +32,18 @@ class Filled:
     summary: dict[str, Any]
     metrics: dict[str, Any]
     claims: dict[str, dict[str, Any]]
+    tables: Path  # the folder of the small tables
+
+    def corridors(self, k: int) -> dict[str, dict[str, Any]]:
+        """The shares of ways that are walked through whole corridors of k connections, on the
+        longest prompts, by method; latents at the most for each connection that were tried."""
+        file = self.tables / "corridors.csv"
+        if not file.exists():
+            raise BadInput(f"{file}: the file is missing; expected what the pipeline writes.")
+        rows = pandas.read_csv(file)
+        rows = rows[(rows.k == k) & rows.is_long].sort_values("n_units")
+        records = rows.rename(columns={"share": "value"}).to_dict(orient="records")
+        return {one["method"]: {str(name): x for name, x in one.items()} for one in records}
 
     @property
     def spliced(self) -> dict[str, Any]:
@@ -87,6 +100,7 @@ def results(folder: Path) -> dict[str, Any]:
             one,
             files.read_json(folder / "runs" / f"{name}.json", "the metrics of a run"),
             claims["runs"][name],
+            folder / "tables" / name,
         )
         for name, one in summary.items()
     ]

@@ -8,8 +8,9 @@ SAEs makes the activations again, and trains no transformer.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from stages.local import BUSY
+from stages.opened import opened
 from stages.released import is_released
-from stages.repository import opened
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -25,32 +26,45 @@ class Needed(NamedTuple):
 
 def needed() -> Needed | None:
     """What is to be done in the present folder; None if that is for DVC to say, since all results
-    are there, or released ones are missing, too, or another call of DVC is at them."""
-    from dvc.exceptions import DvcException
+    are there, or released ones are missing, too, without a reason to make them again. Waits for
+    another call of DVC that has its lock. BadInput if DVC cannot read the project."""
+    from dvc.repo import lock_repo
 
-    with opened() as repo:
+    # with the lock from the beginning, so that dvc.lock is read as the other call has left it
+    with opened() as repo, lock_repo(repo):
         outs = [out for stage in repo.index.stages for out in stage.outs]
         lost = [out for out in outs if not out.exists]
-        is_known = all(out.hash_info and not is_released(out) for out in lost)
-        if not lost or not is_known or not any(map(is_released, outs)):
+        if not lost or not any(map(is_released, outs)):
             return None
-        try:
-            with repo.lock:
-                wanted = set(_wanted(repo))
-        except DvcException:
+        changed = {stage for stage in repo.index.graph if _has_changed(stage)}
+        if any(is_released(out) and out.stage not in changed for out in lost):
             return None
+        wanted = set(_wanted(repo, changed))
         names = {stage.addressing for stage in wanted}
         return Needed(names, [out.def_path for out in lost if out.stage not in wanted])
 
 
-def _wanted(repo: "Repo") -> Iterator["Stage"]:
+def _has_changed(stage: "Stage") -> bool:
+    """Whether a stage has changed. One whose outs or deps another call is just writing has: that
+    call has found so."""
+    from dvc.lock import LockError
+
+    try:
+        return bool(stage.changed(allow_missing=True))
+    except LockError as error:
+        if BUSY not in str(error):
+            raise
+        return True
+
+
+def _wanted(repo: "Repo", changed: set["Stage"]) -> Iterator["Stage"]:
     """The stages that have changed, those that depend on them, and those whose missing outs any of
     them needs."""
     from networkx import ancestors
 
     graph = repo.index.graph  # from a stage to those that it depends on
-    found = {stage for stage in graph if stage.changed(allow_missing=True)}
-    for stage in list(found):
+    found = set(changed)
+    for stage in changed:
         found |= ancestors(graph, stage)
     waiting = list(found)
     while waiting:

@@ -6,14 +6,12 @@ They are in the repository, so that no network is needed (``stages/release.py``)
 from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
 from stages.command import command
+from stages.opened import opened
 from stages.released import OBJECTS, REMOTE, named_by, object_file, released_outs
-from stages.repository import opened
 
 
 def main() -> None:
     """Pull the released outs; refuses if an object is missing, or if other results are there."""
-    from dvc.exceptions import DvcException
-
     if not OBJECTS.is_dir():
         raise BadInput(
             f"{OBJECTS}: the folder is missing; expected released results. `make repro` makes them."
@@ -26,10 +24,7 @@ def main() -> None:
                 f"{object_file(min(missing))}: the object is missing; expected every one that "
                 "dvc.lock names. `make repro` makes the results."
             )
-        try:
-            repo.pull([out.path for out in outs], remote=REMOTE)
-        except DvcException as error:
-            raise BadInput(f"dvc pull: {str(error).splitlines()[0].rstrip('.')}.") from None
+        repo.pull([out.path for out in outs], remote=REMOTE)
     console.print(f"{len(outs)} results are in artifacts/; `make repro` finds them up to date.")
 
 

@@ -12,18 +12,20 @@ from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
 from stages import cards
 from stages.command import command
+from stages.opened import opened
 from stages.released import (
     CARDS,
     LABEL,
     OBJECTS,
     REMOTE,
-    check_size,
     faults,
     named_by,
+    object_file,
     released_outs,
+    size,
     stored,
+    too_large,
 )
-from stages.repository import opened
 
 
 def main() -> None:
@@ -52,7 +54,9 @@ def release() -> int:
             )
         outs, cache = released_outs(repo), Path(repo.cache.local.path)
         named = named_by(outs, cache)
-        n_bytes = check_size(named, cache)
+        n_bytes = size(object_file(md5, cache) for md5 in named)
+        for fault in too_large(n_bytes):
+            raise BadInput(fault)
         repo.push([out.path for out in outs], remote=REMOTE, run_cache=False)
     for md5, path in stored().items():
         if md5 not in named:

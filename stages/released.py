@@ -4,7 +4,7 @@ of the repository, the remote ``released`` of ``.dvc/config``.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,20 +96,21 @@ def faults(outs: list[Out], objects: Path = OBJECTS) -> Iterator[str]:
             found = hashlib.file_digest(file, "md5").hexdigest()
         if found != md5.removesuffix(".dir"):
             yield f"{there[md5]}: expected content with the hash {md5}, found {found}."
-    n_bytes = sum(path.stat().st_size for path in there.values())
-    if n_bytes > MOST_BYTES:
-        yield f"{objects}: expected at most {_in_mb(MOST_BYTES)}, found {_in_mb(n_bytes)}."
+    yield from too_large(size(there.values()))
 
 
-def check_size(named: set[str], objects: Path) -> int:
-    """The bytes of these objects together; BadInput if they are too many."""
-    n_bytes = sum(object_file(md5, objects).stat().st_size for md5 in named)
+def size(files: Iterable[Path]) -> int:
+    """The bytes of some files together."""
+    return sum(path.stat().st_size for path in files)
+
+
+def too_large(n_bytes: int) -> Iterator[str]:
+    """That a release of so many bytes is too large, as a sentence, if it is."""
     if n_bytes > MOST_BYTES:
-        raise BadInput(
+        yield (
             f"{FOLDER}: expected at most {_in_mb(MOST_BYTES)} of outs with the label {LABEL}, "
             f"found {_in_mb(n_bytes)}."
         )
-    return n_bytes
 
 
 def _in_mb(n_bytes: int) -> str:

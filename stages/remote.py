@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mazewm.io.errors import BadInput
-from stages.repository import opened
+from stages.opened import opened
 
 NAME = "shared"
 HOW = f"dvc remote add --local --default {NAME} URL"

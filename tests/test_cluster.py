@@ -1,133 +1,26 @@
 """The engine ``ray``, on two nodes of one core each: results are those of the engine ``local``; a
-node that is lost, one that has other code, Ctrl-C.
+node that is lost, one that has other code, one that does a part of a run; Ctrl-C.
 """
 
 import asyncio
-import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
+from clusters import machines, on_cluster, pulled, wait_until, with_ray, with_remote
 from launched import Project
 
 from mazewm.io.errors import BadInput
 from stages import cluster
-from stages.imports import ROOT
 from stages.node import Node, Order
 
-try:
-    import ray
-except ImportError:
-    ray = None
-with_ray = pytest.mark.skipif(ray is None, reason="ray, an extra, is not installed")
+__all__ = ["machines"]  # a fixture
 # the library warns of its own deprecations, and leaves sockets to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")
-
-
-class Machines:
-    """A cluster: a head without work, and two nodes that share no folder."""
-
-    def __init__(self, folder: Path) -> None:
-        from ray.cluster_utils import Cluster
-
-        self.folder, self.nodes = folder, dict[Path, object]()
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self.environment = {"EVENTS": str(folder / "events"), "PYTHONPATH": str(ROOT)}
-        quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
-        self.cluster = Cluster()
-        self.cluster.add_node(
-            num_cpus=0, include_dashboard=False, _system_config=quick, object_store_memory=10**8
-        )
-        for name in ("one", "two"):
-            self.add(folder / name)
-
-    @property
-    def events(self) -> Path:
-        return self.folder / "events"
-
-    def ran(self, event: str) -> int:
-        """How often something has happened, such as "begin train a-0"."""
-        return sum(line.startswith(f"{event} ") for line in self.events.read_text().splitlines())
-
-    def slow(self, stage: str) -> Path:
-        """Let a stage of a run take a minute, until the file is removed."""
-        mark = Path(f"{self.events}.slow-{stage.replace(' ', '-')}")
-        mark.touch()
-        return mark
-
-    def add(self, own: Path) -> None:
-        more = {"MAZEWM_NODE": str(own), "DVC_SITE_CACHE_DIR": str(own / "site")}
-        self.nodes[own] = self.cluster.add_node(
-            num_cpus=1, env_vars=self.environment | more, object_store_memory=10**8
-        )
-
-    def lose(self, own: Path) -> None:
-        """As if the plug were pulled: all that runs on a node ends at once."""
-        mine = self.processes(own)
-        for process in mine:
-            process.kill()
-        psutil.wait_procs(mine, 10)
-        self.cluster.remove_node(self.nodes.pop(own), allow_graceful=False)
-
-    def processes(self, own: Path) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("MAZEWM_NODE") == str(own):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
-
-    def at_work(self) -> list[str]:
-        """The commands of DVC and of stages that run on the nodes."""
-        lines = [" ".join(p.cmdline()) for own in self.nodes for p in self.processes(own)]
-        return [line for line in lines if re.search(r"-m (dvc|toy|stages)", line)]
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory) -> Iterator[Machines]:
-    made = Machines(tmp_path_factory.mktemp("machines"))
-    yield made
-    made.cluster.shutdown()
-
-
-def on_cluster(project: Project, machines: Machines) -> Project:
-    """The project with a remote that is empty, for the engine ray."""
-    for left in [machines.folder / "remote", *machines.folder.glob("*/*-0-*")]:
-        shutil.rmtree(left, ignore_errors=True)
-    with_remote(project, machines.folder / "remote")
-    project.environment |= machines.environment | {
-        "ENGINE": "ray",
-        "RAY_ADDRESS": machines.cluster.address,
-    }
-    machines.events.write_text("")
-    return project
-
-
-def with_remote(project: Project, url: Path) -> None:
-    words = ["remote", "add", "--force", "--quiet", "--local", "--default", "shared", str(url)]
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *words],
-        cwd=project.folder,
-        env=project.environment,
-        check=True,
-    )
-
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    late = time.monotonic() + 300
-    while not is_so():
-        assert time.monotonic() < late, f"waited until {what}"
-        time.sleep(0.1)
 
 
 def lock_of(folder: Path) -> dict:
@@ -275,3 +168,17 @@ def test_without_a_remote_or_a_cluster_nothing_starts(project, tmp_path):
     said = project.launch(code=1)
     assert "RAY_ADDRESS=127.0.0.1:1: expected a Ray cluster (`ray start --head`)" in said, said
     assert project.events() == [] and not list((tmp_path / "remote").rglob("mazewm-*"))
+
+
+@with_ray
+def test_a_node_that_does_a_part_is_given_what_it_reads(tmp_path, machines):
+    project = pulled(tmp_path / "größere Welt")
+    on_cluster(project, machines)
+    said = project.launch()
+    for run in ("a-0", "b-0"):
+        assert [machines.ran(f"end {name} {run}") for name in ("train", "note")] == [0, 0], said
+        assert [machines.ran(f"end {name} {run}") for name in ("record", "probe")] == [1, 1], said
+        assert (project.folder / f"record-{run}").exists()
+    assert machines.ran("end compare all") == 1
+    assert not list(machines.folder.glob("*/*-0-*")), "nothing is left on the nodes"
+    assert "Nothing to do" in project.launch()

@@ -50,8 +50,8 @@ class Explorers:
         )
         if not self.names:
             raise BadInput(
-                f"{artifacts / 'models'}: expected at least one run, found none. `make repro` "
-                "makes them."
+                f"{artifacts / 'models'}: expected at least one run, found none. `make pull` "
+                "brings released ones, `make repro` makes them."
             )
 
     def __getitem__(self, name: str) -> Explorer:
@@ -160,7 +160,7 @@ class Page:
                 {n: UNITS[n] for n in UNITS if n <= explorer.most_units}, value=0
             )
             method = next(one for one in METHODS if one not in explorer.missing)
-            self.method.value = method
+            self.method.value, self.slider.value = method, 0
             for maze in mazes:
                 try:
                     return Scene(maze, method=method).corridor(np.random.default_rng(0))
@@ -271,9 +271,10 @@ class Page:
 
     async def set_method(self, event: events.ValueChangeEventArguments[Any]) -> None:
         """Another method. The mean difference is read from cached activations, which takes a
-        second or two."""
-        scene, explorer = self.scene, self.explorer
-        if scene is None or explorer is None:
+        second or two. What was clicked meanwhile stays; if it was another run or method, nothing
+        is left to do."""
+        explorer = self.explorer
+        if self.scene is None or explorer is None or self.scene.method == event.value:
             return
         if event.value in ("mean_difference", RANDOM) and event.value not in explorer.missing:
             self.doses.text = "Reading cached activations …"
@@ -281,7 +282,9 @@ class Page:
                 await run.io_bound(lambda: explorer.run.known_arrows)
             except BadInput as error:
                 explorer.missing[event.value] = str(error)
-        self.act(lambda: replace(scene, method=event.value))
+        scene = self.scene
+        if scene and explorer is self.explorer and self.method.value == event.value:
+            self.act(lambda: replace(scene, method=event.value))
 
     def set_units(self, event: events.ValueChangeEventArguments[Any]) -> None:
         """Another number of latents."""

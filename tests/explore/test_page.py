@@ -7,9 +7,9 @@ import urllib.request
 
 import numpy as np
 import pytest
-from explore.browsers import BROWSER, NAMES, command, environment, free_port, served
 from explore.planted_explorer import cells_of, first, planted
 
+from benchmarks.browsers import BROWSER, NAMES, command, environment, free_port, served
 from mazewm.explore.scene import Scene
 from mazewm.figures.style import METHODS
 from mazewm.io.errors import BadInput
@@ -19,7 +19,7 @@ pytest.importorskip("nicegui", reason="nicegui, of the extra `explore`, is not i
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright, of requirements-browser.lock, is not installed"
 )
-pytestmark = pytest.mark.skipif(
+pytestmark = unserved = pytest.mark.skipif(
     BROWSER is None, reason=f"none of {', '.join(NAMES)} is installed here"
 )
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}

@@ -1,4 +1,6 @@
-"""A served explorer and a Chromium that is installed, for tests of the page."""
+"""A served explorer and a Chromium that is installed, for ``benchmarks.clicks`` and for the tests
+of the page.
+"""
 
 import os
 import shutil
@@ -6,13 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
@@ -37,12 +39,18 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def served(artifacts: Path, folder: Path) -> Iterator[int]:
-    """The explorer of a folder, from another folder, until it answers; gives its port."""
+def served(artifacts: Path, folder: Path, cores: Set[int] | None = None) -> Iterator[int]:
+    """The explorer of a folder, from another folder, until it answers; gives its port. Its process
+    may use these cores only, or all that this one may."""
     port, log = free_port(), folder / "served.txt"
     with log.open("w") as out:
         process = subprocess.Popen(
-            command(artifacts, port), cwd=folder, env=environment(), stdout=out, stderr=out
+            command(artifacts, port),
+            cwd=folder,
+            env=environment(),
+            stdout=out,
+            stderr=out,
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
         )
     try:
         for _ in range(600):
