@@ -162,7 +162,7 @@ def measure_readers(
 ) -> list[ReaderRow]:
     """What every head of the blocks after each location reads, on swaps of test mazes. Doses at the
     writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
-    block."""
+    block, and nothing is written at the writing site if there is no swap to choose the dose on."""
     rows = list[ReaderRow]()
     shape = subject.transformer.params
     for each in known:
@@ -177,7 +177,9 @@ def measure_readers(
             ALL,
             *(f"{layer}.{head}" for layer in later for head in range(shape.n_heads)),
         ]
-        kept = [way for way in ways if not way.is_at_site] + _best(tried, doubtful)
+        kept = [way for way in ways if not way.is_at_site] + (
+            _best(tried, doubtful) if tried else []
+        )
         rows += [*tried, *_Readers(subject, swaps, each, "test").measure(kept, heads)]
     return rows
 
