@@ -276,9 +276,7 @@ def test_k_must_be_whole():
 def test_an_error_that_does_not_fall_is_refused():
     """It was written, and chosen if nothing else did better. A frozen decoder is a control."""
     wild = recipe(lr=30.0)
-    with pytest.raises(
-        BadInput, match="explain -.*variance after step 15, .*learning rate 30; exp"
-    ):
+    with pytest.raises(BadInput, match="explain -.*variance after step 15, .*rate 30; exp"):
         training.train(VALUES, wild, POINT, 0, 2_000)
     assert training.train(VALUES, wild, POINT, 0, 2_000, frozen_decoder=True)
 
