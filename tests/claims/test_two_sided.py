@@ -86,7 +86,7 @@ def picked(p: float) -> float:
 def without_heads(p: float) -> float:
     rows = knockout_rows({"binding": (p, 0.0), "others": (0.0, 0.0)})
     # values that are no shares have an interval only if they differ
-    rows["effect_own"] += 0.01 * np.sin(2 * np.pi * rows.connection / 12)
+    rows["effect_own"] += 0.01 * np.sin(np.pi * rows.connection / 6) * (rows.heads == "binding")
     return claimed(verdicts.knockout_is_specific(rows, HERE))
 
 
@@ -119,13 +119,16 @@ METRICS: dict[str, tuple[Three, float, float]] = {
         (lambda: single(1.0), lambda: single(-1.0), lambda: single(0.0)), -1, 0,
     ),
     "share lost (C2)": ((lambda: lost(1.0), lambda: lost(0.0), lambda: lost(0.5)), 0, 0.5),
-    "effect of a circuit (C2b)": ((lambda: effect(1.), lambda: effect(0.), lambda: effect(.5)), 0, .5),
+    "effect of a circuit (C2b)": (
+        (lambda: effect(1.0), lambda: effect(0.0), lambda: effect(0.5)), 0, 0.5,
+    ),
     "explained variance (C2c, C8a-c)": (
         (lambda: explained(0.0), lambda: explained(4.0), lambda: explained(2.0)), -1, 0,
     ),
     "picked (C3a)": ((lambda: picked(1.0), lambda: picked(0.0), lambda: picked(0.25)), 0, 0.25),
     "knock-out (C3b)": (
-        (lambda: without_heads(1.0), lambda: without_heads(-1.0), lambda: without_heads(0.0)), -1, 0,
+        (lambda: without_heads(1.0), lambda: without_heads(-1.0),
+         lambda: without_heads(0.0)), -1, 0,
     ),
     "agreement (C3c)": (
         (lambda: correlation(NOISE[0], NOISE[0]), lambda: correlation(NOISE[0], -NOISE[0]),
@@ -147,7 +150,9 @@ METRICS: dict[str, tuple[Three, float, float]] = {
         (lambda: carried((0.9, 0.1), (0.9, 0.1)), lambda: carried((0.9, 0.1), (0.1, 0.9)),
          lambda: carried((0.9, 0.1), (0.3, 0.3))), -1, 0,
     ),
-    "net probe accuracy (C7b)": ((lambda: net(1.0), lambda: net(0.0), lambda: net(0.25)), -1 / 3, 0),
+    "net probe accuracy (C7b)": (
+        (lambda: net(1.0), lambda: net(0.0), lambda: net(0.25)), -1 / 3, 0,
+    ),
 }  # fmt: skip
 
 
