@@ -59,7 +59,7 @@ def compared_block(n_layers: int) -> int:
     return max(0, n_layers - 2)
 
 
-def heads_of(layers: range, model: Transformer) -> list[Head]:
+def all_heads(layers: range, model: Transformer) -> list[Head]:
     """All heads of some blocks."""
     return [(layer, head) for layer in layers for head in range(model.params.n_heads)]
 
@@ -163,7 +163,7 @@ def choose_heads(subject: Subject, site: Location, arrows: Arrows) -> list[Head]
     the change does not reach the site, as at c1."""
     study, every = (
         _Site(subject, site, arrows, "validation"),
-        heads_of(range(site.layer + 1), subject.transformer),
+        all_heads(range(site.layer + 1), subject.transformer),
     )
     none, whole = study.total([]), study.total(every)
     n_rows = sum(len(batch.maze) for batch in study.batches)
@@ -184,7 +184,7 @@ def measure_heads(
     """The metric of every test maze with the change read by each set of heads."""
     study, every = (
         _Site(subject, site, arrows, "test"),
-        heads_of(range(site.layer + 1), subject.transformer),
+        all_heads(range(site.layer + 1), subject.transformer),
     )
     rng, n = subject.rng(f"binding: random heads, {site}"), len(binding)
     sets: dict[str, list[Head]] = {"none": [], "all": every, "binding": list(binding)}

@@ -18,13 +18,14 @@ from jaxtyping import Float
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.localize.directions import mean_differences
+from mazewm.localize.halves import EARLY, LATE, Middle
 from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import Location
 from mazewm.maze.tokens import SPECIALS
 
 Vector = Annotated[Sequence[float], pa.list_(pa.float32())]
 WHOLE, EMBEDDING = "whole", "embedding"
-HALVES, PARTS = ("first half", "second half"), ("early", "late")
+HALVES, PARTS = ("first half", "second half"), (EARLY, LATE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def directions_at(subject: Subject, site: Location, split: str) -> list[Directio
     the median position, as in docs/science.md#transfer."""
     x, connection, place, maze = labelled_at(subject, [site])[site]
     parts = {WHOLE: np.arange(len(x))}
-    for names, is_in_first in ((HALVES, maze % 2 == 0), (PARTS, place <= np.median(place))):
+    for names, is_in_first in ((HALVES, maze % 2 == 0), (PARTS, Middle.of(place).is_early(place))):
         parts |= {names[0]: np.flatnonzero(is_in_first), names[1]: np.flatnonzero(~is_in_first)}
     n = subject.mazes.grid.n_connections
     found_in = {

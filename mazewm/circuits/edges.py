@@ -31,7 +31,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mazewm.circuits.binding import heads_of
+from mazewm.circuits.binding import all_heads
 from mazewm.circuits.choosing import few_enough
 from mazewm.circuits.groups import FRAME, JOINT, OWN, TOKEN_GROUPS
 from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
@@ -102,7 +102,7 @@ def cuts(model: Transformer, circuit: Sequence[Edge], rng: np.random.Generator) 
         found.append(Cut("direct", NODES[node], every - {(node, LAST)}))
     found += [
         Cut("head", f"{layer}.{head}", every - to_last, (layer, head))
-        for layer, head in heads_of(range(model.params.n_layers), model)
+        for layer, head in all_heads(range(model.params.n_layers), model)
     ]
     found += [Cut("circuit", "", chosen), Cut("complement", "", every - chosen)]
     drawn = [rng.permutation(len(EDGES))[: len(chosen)] for _ in range(N_RANDOM)]

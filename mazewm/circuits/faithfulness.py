@@ -9,8 +9,8 @@ block, and 0 the model with none of the block's heads left.
 
 1: the circuit does all that the block's attention does; 0: it does nothing. The output of an
 ablated head is replaced, at every position of the prompt, by its mean at that position over the
-mazes with equally many connections, of which there must be two at least; at the positions of the
-path it is not replaced. Circuits: ``binding``; ``complement``, all other heads of the block;
+other mazes with equally many connections, of which there must be one at least; at the positions of
+the path it is not replaced. Circuits: ``binding``; ``complement``, all other heads of the block;
 ``random``, another set of as many heads as ``binding`` has.
 """
 
@@ -20,6 +20,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from mazewm.circuits.attention import BindingHead
@@ -128,8 +129,10 @@ def _path_log_probability(subject: Subject, layer: int, kept: list[tuple[int, ..
             _before(model, torch.from_numpy(s.tokens).to(model.device), layer) for s in encoded
         ]
         length = prompt_length(n)
-        mean = torch.cat([_z(model, resid[:, :length], layer) for resid in before]).mean(dim=0)
-        for s, resid in zip(encoded, before, strict=True):
+        z = [_z(model, resid[:, :length], layer) for resid in before]
+        summed = torch.cat(z).sum(dim=0)
+        means = [(summed - own) / (len(index) - 1) for own in z]  # a maze's own is left out
+        for s, resid, mean in zip(encoded, before, means, strict=True):
             tokens = torch.from_numpy(s.tokens).to(model.device)
             target = tokens[:, length:]
             n_tokens += int((target != PADDING).sum())
@@ -154,7 +157,7 @@ def _log_probability(
     resid: Tensor,
     layer: int,
     kept: tuple[int, ...],
-    mean: Tensor,
+    mean: Float[Tensor, "maze head pos d_head"],
     target: Tensor,
 ) -> float:
     """Summed log-probability of the ``target`` tokens, with all heads but ``kept`` mean-ablated on
@@ -163,7 +166,7 @@ def _log_probability(
 
     def ablate(z: Tensor) -> Tensor:
         edited = z.clone()
-        edited[:, gone, : mean.shape[1]] = mean[gone]
+        edited[:, gone, : mean.shape[2]] = mean[:, gone]
         return edited
 
     edits = [Edit(Place(layer, Site.Z), ablate)] if gone else []

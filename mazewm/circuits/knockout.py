@@ -4,8 +4,8 @@ connection is read (docs/science.md#knock-out).
 1. Each maze is encoded once, and one of its connections, e, is drawn among those that have a
    latent.
 2. At the token of e, and only there, the outputs z of the chosen heads are replaced: with ``mean``,
-   by the head's mean over the tokens of this class in all mazes; with ``resample``, by the head's
-   output at a random token of this class in another maze (the same token for all heads).
+   by the head's mean over the tokens of this class in all other mazes; with ``resample``, by the
+   head's output at a random token of this class in another maze (the same token for all heads).
 3. ``effect_own = 1 - sum z_ablated / sum z_clean``, where z is the activation of e's best latent at
    that token, summed over the mazes from which e was drawn. 1: the latent is knocked out; 0: it is
    unchanged; below 0: it is stronger than before.
@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mazewm.circuits.attention import BindingHead
+from mazewm.circuits.binding import Head, all_heads
 from mazewm.circuits.readable import Readable
 from mazewm.inference.edits import Edit, Taps, replace_heads, run_blocks
 from mazewm.inference.subject import Subject
@@ -37,7 +38,7 @@ from mazewm.maze.tokens import Encoded, connection_positions
 from mazewm.model.shapes import Resid, Tokens
 from mazewm.model.sites import Place, Site
 
-HeadSet = Sequence[tuple[int, int]]  # (layer, head)
+HeadSet = Sequence[Head]
 
 
 @dataclass(frozen=True)
@@ -80,21 +81,22 @@ class Replacements(NamedTuple):
     """What replaces the heads' outputs."""
 
     z: dict[int, Float[Tensor, "token head d_head"]]  # of all batches, by layer
-    mean: dict[int, Float[Tensor, "head d_head"]]
+    # for each batch, by layer and for each of its mazes, the mean over the tokens of other mazes
+    means: list[dict[int, Float[Tensor, "maze head d_head"]]]
     # for each batch and maze, the token of another maze whose outputs replace its own
     donors: list[Int[Tensor, " maze"]]
 
 
-def head_sets(
-    n_layers: int, n_heads: int, named: Mapping[str, Sequence[BindingHead]]
-) -> dict[str, list[tuple[int, int]]]:
-    """The sets of heads to ablate, by name: single heads, the named sets, ``others`` (all but the
-    binding heads) and ``all``.
+def sets_to_ablate(
+    every: list[Head], named: Mapping[str, Sequence[BindingHead]]
+) -> dict[str, list[Head]]:
+    """The sets of heads to ablate, by name: each of ``every`` single head, the named sets,
+    ``others`` (all but the binding heads) and ``all``.
 
-    >>> list(head_sets(1, 2, {"binding": [BindingHead(0, 1, own_mass=0.8)]}).items())[2:]
+    >>> binding = {"binding": [BindingHead(0, 1, own_mass=0.8)]}
+    >>> list(sets_to_ablate([(0, 0), (0, 1)], binding).items())[2:]
     [('binding', [(0, 1)]), ('others', [(0, 0)]), ('all', [(0, 0), (0, 1)])]
     """
-    every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     sets = {f"{layer}.{head}": [(layer, head)] for layer, head in every}
     sets |= {name: [(h.layer, h.head) for h in heads] for name, heads in named.items()}
     if sets.get("binding"):
@@ -132,14 +134,27 @@ def read_clean(subject: Subject, known: Readable, rng: np.random.Generator) -> I
 
 
 def replacements(batches: Sequence[Batch], rng: np.random.Generator) -> Replacements:
-    """The mean outputs over all tokens of the class, and for each maze a token of another maze."""
+    """For each maze the mean outputs over all tokens of the class in other mazes, and a token of
+    another maze. BadInput if there is no other one."""
     z = {layer: torch.cat([batch.z[layer] for batch in batches]) for layer in batches[0].z}
     owner = np.concatenate([batch.owner for batch in batches])
     donors = [
         torch.from_numpy(_draw_donors(rng, batch.maze, owner)).to(batch.tokens.device)
         for batch in batches
     ]
-    return Replacements(z, {layer: values.mean(dim=0) for layer, values in z.items()}, donors)
+    means = [
+        {layer: _mean_of_others(batch, layer, values) for layer, values in z.items()}
+        for batch in batches
+    ]
+    return Replacements(z, means, donors)
+
+
+def _mean_of_others(
+    batch: Batch, layer: int, z: Float[Tensor, "token head d_head"]
+) -> Float[Tensor, "maze head d_head"]:
+    """For each maze of a batch the mean of all tokens ``z`` but its own."""
+    own = batch.z[layer].unflatten(0, (len(batch.maze), -1))
+    return (z.sum(dim=0) - own.sum(dim=1)) / (len(z) - own.shape[1])
 
 
 def _draw_donors(rng: np.random.Generator, maze: np.ndarray, owner: np.ndarray) -> np.ndarray:
@@ -212,12 +227,13 @@ class Knockout:
     def _resid(self, heads: HeadSet, ablation: str) -> Iterator[tuple[Batch, Resid]]:
         """The residual stream after the location's block, with ``heads`` ablated."""
         model, layers = self.subject.transformer, range(self.known.location.layer + 1)
-        for batch, donor in zip(self.batches, self.instead.donors, strict=True):
+        parts = zip(self.batches, self.instead.means, self.instead.donors, strict=True)
+        for batch, means, donor in parts:
             edits: list[Edit] = []
             for layer in sorted({layer for layer, _ in heads}):
                 chosen = [head for at_layer, head in heads if at_layer == layer]
                 values = (
-                    self.instead.mean[layer][None, chosen]
+                    means[layer][:, chosen]
                     if ablation == "mean"
                     else self.instead.z[layer][donor][:, chosen]
                 )
@@ -235,13 +251,14 @@ class Knockout:
 def knock_out(study: Knockout, named: Mapping[str, Sequence[BindingHead]]) -> list[KnockoutRow]:
     """Effects for every set of heads, both kinds of ablation and every connection whose latent is
     active without ablation."""
-    known, model = study.known, study.subject.transformer
+    known = study.known
     clean, n = study.sums(batch.latents for batch in study.batches), study.counts()
     measured = [e for e in known.connections if (clean[e] > 0).all()]
     rows = []
     # a named set may be a single head, or all of them
     seen: dict[tuple[str, HeadSet], np.ndarray] = {}
-    for name, heads in head_sets(known.location.layer + 1, model.params.n_heads, named).items():
+    every = all_heads(range(known.location.layer + 1), study.subject.transformer)
+    for name, heads in sets_to_ablate(every, named).items():
         for ablation in ("mean", "resample"):
             key = (ablation, tuple(sorted(heads)))
             if key not in seen:

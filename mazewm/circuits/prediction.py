@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mazewm.circuits.binding import Head, heads_of
+from mazewm.circuits.binding import Head, all_heads
 from mazewm.circuits.knockout import Knockout
 from mazewm.io import tables
 
@@ -57,9 +57,12 @@ class _Read(NamedTuple):
 @torch.inference_mode()
 def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
     """What every circuit predicts at a connection's token in each of the mazes. Connections without
-    a latent are not asked for, nor mazes that have no others."""
+    a latent are not asked for, nor mazes that have no others. No rows without binding heads: such a
+    circuit would be that of no head."""
+    if not binding:
+        return []
     known, subject, batches = study.known, study.subject, study.batches
-    every = heads_of(range(known.location.layer + 1), subject.transformer)
+    every = all_heads(range(known.location.layer + 1), subject.transformer)
     ablated = {
         "binding": [head for head in every if head not in binding],
         "others": list(binding),
@@ -97,10 +100,11 @@ def predict(study: Knockout, binding: Sequence[Head]) -> list[PredictionRow]:
 
 
 def _table(read: _Read) -> Values:
-    """The mean values at tokens of the same connection in the other mazes; the mean over all mazes
-    where there is no other one."""
+    """The mean values at tokens of the same connection in the other mazes; the mean over all other
+    mazes where no other one has it."""
     n = np.bincount(read.own)[read.own]
     total = np.zeros((read.own.max() + 1, read.values.shape[1]))
     np.add.at(total, read.own, read.values)
-    others = (total[read.own] - read.values) / np.maximum(1, n - 1)[:, None]
-    return np.where(n[:, None] > 1, others, read.values.mean(axis=0))
+    of_same = (total[read.own] - read.values) / np.maximum(1, n - 1)[:, None]
+    of_any = (read.values.sum(axis=0) - read.values) / max(1, len(n) - 1)
+    return np.where(n[:, None] > 1, of_same, of_any)

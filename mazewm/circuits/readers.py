@@ -166,7 +166,7 @@ def measure_readers(
 ) -> list[ReaderRow]:
     """What every head of the blocks after each location reads, on swaps of test mazes. Doses at the
     writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
-    block."""
+    block, and nothing is written at the writing site if there is no swap to choose the dose on."""
     rows = list[ReaderRow]()
     shape = subject.transformer.params
     for each in known:
@@ -187,7 +187,7 @@ def measure_readers(
 def _best(rows: Sequence[ReaderRow], ways: Sequence[_Way]) -> list[_Way]:
     """Of the ways of each name, the one whose dose makes what is lost without each head most like
     what is lost of the token, on validation mazes."""
-    if not ways:
+    if not rows:
         return []
     tried = for_choosing(tables.frame(rows, ReaderRow))
     wide = tried.pivot(index="pair", columns=["dose", "written", "heads"], values="metric")

@@ -127,16 +127,12 @@ def trace(run: Run, params: CircuitParams) -> Traced:
     known = [
         Readable(each, saes[each.place], best_latents(ranked, str(each))) for each in locations
     ]
-    traced = trace_subject(subject, chosen_on, known, params)
     sources = list(dict.fromkeys([found.reading, found.writing.source]))
     writable = [
         Writable.of(run, each, arrows, found.writing)
         for each, arrows in arrows_of(chosen_on, sources).items()
     ]
-    drawn, others = (
-        swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
-    )
-    traced.add("readers", measure_readers(subject, drawn, chosen_on, others[:N_CHOOSING], writable))
+    traced = trace_subject(subject, chosen_on, known, params, writable)
     for head in traced.rows["heads"]:
         console.print(
             f"{head.site}: {head.kind} head {head.layer}.{head.head}: own_mass {head.own_mass:.2f}"
@@ -156,22 +152,29 @@ def trace(run: Run, params: CircuitParams) -> Traced:
 
 
 def trace_subject(
-    subject: Subject, chosen_on: Subject, known: Sequence[Readable], params: CircuitParams
+    subject: Subject,
+    chosen_on: Subject,
+    known: Sequence[Readable],
+    params: CircuitParams,
+    writable: Sequence[Writable] = (),
 ) -> Traced:
     """Make all measurements on the subject's mazes, at each of the ``known`` locations, of which
     the first is the one where connections are read; what is chosen, on those of ``chosen_on``.
 
-    A location without known latents has no rows in the tables that need them. Patching does not
-    depend on the locations; it uses up to ``n_swaps`` swaps of the mazes.
+    A location without known latents has no rows in the tables that need them. Patching, edges and
+    readers use the same swaps, at most ``n_swaps``; patching and edges do not depend on the
+    locations, and readers are measured where something is ``writable``.
     """
     model, mazes, seed, traced = subject.transformer, subject.mazes, subject.seed, Traced()
     attention = attention_profile(subject, params.n_position_bins)
     swapped, others = (
         swaps(each.mazes, each.rng("swaps"), params.n_swaps) for each in (subject, chosen_on)
     )
+    others = others[:N_CHOOSING]
     patched = patch(subject, swapped)
-    traced.add("circuit", circuit := edges.choose_circuit(chosen_on, others[:N_CHOOSING]))
+    traced.add("circuit", circuit := edges.choose_circuit(chosen_on, others))
     traced.add("edges", edges.measure_edges(subject, swapped, edges.edges_of(circuit)))
+    traced.add("readers", measure_readers(subject, swapped, chosen_on, others, writable))
     traced.add("attention", attention)
     traced.add("qk", qk_by_offset(model, int(np.median(mazes.n_connections)), _mentioned(mazes)))
     traced.add("patch_pairs", patched.pairs)

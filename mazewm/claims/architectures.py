@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mazewm.claims.draws import best_draw, by_draw
 from mazewm.claims.statistics import mean, paired
 
 # families of SAEs, in the table ``saes``; as readouts they have the same names, but for the study's
@@ -29,14 +30,13 @@ def architectures(
     ``board_f1``. The other draws are in ``lowest``."""
     counted = saes[saes.family != UNTRAINED]
     first = counted[counted.draw == 0].set_index("family")
-    random = _by_draw(singles, CONTROL)
-    control = random[random.mean().idxmax()]
+    control = best_draw(singles, CONTROL)
     described = descriptions[descriptions.token_class == "all"].set_index("sae")
     rows = []
     for family in sorted(first.index, key=_order):
         one, quality = first.loc[family], described.loc[first.kind[family]]
         readout = STUDY_READOUT if family == STUDY else family
-        draws, board = _by_draw(singles, readout), boards[boards.readout == readout]
+        draws, board = by_draw(singles, readout), boards[boards.readout == readout]
         best = family == CONTROL
         own = control if best else draws.mean(axis=1)
         found = mean(own.dropna())
@@ -59,12 +59,6 @@ def architectures(
             row[name] = measured.max() if best else measured.mean()
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _by_draw(singles: pd.DataFrame, readout: str) -> pd.DataFrame:
-    """The MCC of one readout: connections by draws."""
-    rows = singles[singles.readout == readout]
-    return rows.pivot(index="connection", columns="draw", values="mcc")
 
 
 def _order(family: str) -> tuple[bool, bool]:

@@ -31,7 +31,12 @@ def binds_the_cells(binding: pd.DataFrame, site: str) -> Claim:
     measure = f"share lost at {site} if only the binding heads read another first cell"
     wide = by_heads(binding, site)
     if "binding" not in wide:
-        return unmeasured("C2", statement, measure, "no head brings the first cell there")
+        return unmeasured(
+            "C2",
+            statement,
+            measure,
+            "no head brings the first cell there, or none is less than half",
+        )
     own, clusters = _lost(wide, ["binding"]), wide.index.get_level_values("connection_set")
     controls = []
     for name, sets in {"all other heads": ["others"], "as many heads at random": RANDOM}.items():
@@ -148,7 +153,9 @@ def predicts_latents(predictions: pd.DataFrame, site: str) -> Claim:
     here = predictions[predictions.site == site]
     parts = {str(name): rows.set_index("maze_id") for name, rows in here.groupby("circuit")}
     if not parts:
-        return unmeasured("C3d", statement, measure, "no latent of a connection is known")
+        return unmeasured(
+            "C3d", statement, measure, "no binding head, or no latent of a connection"
+        )
     own = parts["binding"]
     controls = [
         Control(name, value_of(parts[circuit]), gap(own, parts[circuit]))

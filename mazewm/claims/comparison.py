@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 
 from mazewm.claims import objectives
+from mazewm.claims.claim import Claim
 from mazewm.claims.code import AT_DELIMITER
 from mazewm.claims.curves import read_curve
 from mazewm.claims.encodings import CODE, encodings_differ, geometry_differs
 from mazewm.claims.geometry import similarities
 from mazewm.claims.pooling import over_seeds, pool
+from mazewm.claims.solvers import left_out
 from mazewm.claims.statistics import rounded
 from mazewm.claims.tested import Tested, decided_together
 from mazewm.io import files
@@ -105,7 +107,7 @@ def compare(runs: Sequence[Run], results: Path) -> Compared:
                 recipe: pool([one for run, one in claims.items() if run.recipe == recipe])
                 for recipe in recipes
             },
-            "comparison": between_runs(code, alike),
+            "comparison": between_runs(code, alike, left_out(_solved(metrics))),
         },
         curves={
             name: _together([rows.assign(run=run) for run, rows in parts.items()])
@@ -142,11 +144,23 @@ def code_table(metrics: Mapping[Run, Mapping[str, Any]]) -> pd.DataFrame:
 ENDS = ("value", "low", "high")
 
 
-def between_runs(code: pd.DataFrame, alike: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _solved(metrics: Mapping[Run, Mapping[str, Any]]) -> dict[str, float]:
+    """The share of held-out mazes that each run solves, by its name."""
+    return {
+        run.name: float(one["behaviour"]["test"]["solved"]["value"]) for run, one in metrics.items()
+    }
+
+
+def between_runs(
+    code: pd.DataFrame, alike: pd.DataFrame, without: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     """C7 between the encodings of each objective, and C10 between objectives, decided together,
     with the values of all seeds. With several objectives, the objective is appended to the id of
-    C7."""
-    all_objectives = list(dict.fromkeys(code.objective))
+    C7. Runs that are named in ``without`` do not count, for the reason given there, which every
+    claim repeats; their values are shown."""
+    every, code = code, code[~code.run.isin(list(without))]
+    why = "; ".join(without.values())
+    all_objectives = list(dict.fromkeys(every.objective))
     tested, values = list[Tested](), dict[str, dict[str, Any]]()
     for objective in all_objectives:
         mine = code[code.objective == objective]
@@ -157,11 +171,25 @@ def between_runs(code: pd.DataFrame, alike: pd.DataFrame) -> dict[str, dict[str,
         for one in found:
             named = replace(one.claim, id=one.claim.id + suffix)
             tested.append(Tested(named, one.smallest_p))
-            values[named.id] = by_encoding(mine[mine.id == one.claim.id], "encoding")
-    tested.append(objectives.objective_decides(shares := code[code.id == objectives.ID]))
+            shown = every[(every.objective == objective) & (every.id == one.claim.id)]
+            values[named.id] = by_encoding(shown, "encoding")
+    tested.append(objectives.objective_decides(code[code.id == objectives.ID]))
+    shares = every[every.id == objectives.ID]
     shares = shares.assign(recipe=shares.encoding + "-" + shares.objective)
     values[objectives.ID] = by_encoding(shares, "recipe")
-    return {one.id: one.as_json() | {"values": values[one.id]} for one in decided_together(tested)}
+    return {
+        one.id: _with_reason(one, why).as_json() | {"values": values[one.id]}
+        for one in decided_together(tested)
+    }
+
+
+def _with_reason(one: Claim, why: str) -> Claim:
+    """The claim, with the reason why runs do not count."""
+    if not why:
+        return one
+    if one.verdict == "unmeasured":
+        return replace(one, reason=f"{one.reason}; {why}")
+    return replace(one, measure=f"{one.measure} (left out: {why})")
 
 
 def _wide(rows: pd.DataFrame) -> pd.DataFrame:

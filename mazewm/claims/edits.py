@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mazewm.choosing import CHOOSING
-from mazewm.claims.statistics import Contrast, Ratio, contrast, estimate
+from mazewm.claims.statistics import NO_CONTRAST, Contrast, Ratio, contrast, estimate
 from mazewm.interventions.choosing import KEYS, best_doses
 from mazewm.interventions.labels import MAIN, Where, tokens_in_words
 from mazewm.localize.locations import WritingSite
@@ -137,9 +137,11 @@ def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contras
     counts as if it did at its largest dose, and one that gets there at its smallest as if no
     shorter edit did. So the result is a lower bound where the control does not get so far, or
     ``one`` gets there at once. In the opposite cases nothing is known in favour of ``one``, and the
-    result is not above 0."""
+    result is not above 0. Without a curve, or if an edit has no length, there is no result."""
     told = edits.rows(edits.setting(kind, "tokens"))
     curves = [list(edits.all_doses(setting)) for setting in (one, other)]
+    if told.empty or not all(curves):
+        return NO_CONTRAST
     tables = together([told, *(rows for curve in curves for _, rows in curve)])
     names = ["n_hit", "n_affected", "n_spill", "n_unaffected"]
     _, which = np.unique(tables[0].connection_set, return_inverse=True)
@@ -150,7 +152,10 @@ def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contras
         ],
         axis=1,
     )
-    lengths = [np.log([rows.length.mean() for _, rows in curve]) for curve in curves]
+    lengths = [np.array([rows.length.mean() for _, rows in curve]) for curve in curves]
+    if not all((each > 0).all() for each in lengths):  # units that are silent write nothing
+        return NO_CONTRAST
+    lengths = [np.log(each) for each in lengths]
 
     def statistic(some: np.ndarray) -> np.ndarray:
         counts = some.reshape(len(some), -1, 4)

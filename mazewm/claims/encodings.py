@@ -165,10 +165,13 @@ def _quantile(level: float, n_groups: int, freedom: int) -> float:
 
 
 def nearer_within(found: Gram, groups: np.ndarray) -> float:
-    """The mean similarity of two runs of one encoding less that of two runs of two encodings."""
+    """The mean similarity of two runs of one encoding less that of two runs of two encodings; NaN
+    if there are no such two."""
     a, b = np.triu_indices(len(groups), 1)
     is_same = groups[a] == groups[b]
     pairs = found[a, b]
+    if not all(np.isfinite(pairs[some]).any() for some in (is_same, ~is_same)):
+        return float("nan")
     return float(np.nanmean(pairs[is_same]) - np.nanmean(pairs[~is_same]))
 
 

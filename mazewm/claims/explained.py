@@ -1,6 +1,7 @@
 """The explained variance of readers, 1 - SSE / SST, from sums over mazes or connection sets; and
 where a reader does best."""
 
+import numpy as np
 import pandas as pd
 
 from mazewm.choosing import for_choosing
@@ -24,7 +25,13 @@ def gap(own: pd.DataFrame, other: pd.DataFrame) -> Contrast:
 
 
 def best_place(validation: pd.DataFrame) -> tuple[str, int]:
-    """The token and depth with the highest explained variance, from rows of validation mazes."""
+    """The token and depth with the highest explained variance, from rows of validation mazes, of
+    which there must be some; the first of all if there is nothing to explain."""
     sums = for_choosing(validation).groupby(["token", "depth"])[["sse", "sst"]].sum()
-    token, depth = (sums.sse / sums.sst).idxmin()
+    token, depth = (sums.sse / sums.sst.where(sums.sst > 0)).fillna(np.inf).idxmin()
     return str(token), int(depth)
+
+
+def can_choose(validation: pd.DataFrame) -> bool:
+    """Whether there is anything to explain, without which no place is best."""
+    return bool((validation.sst > 0).any())

@@ -12,7 +12,7 @@ from mazewm.choosing import CHOOSING
 from mazewm.claims import explained
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
 from mazewm.claims.edits import gap, hits, selectivity, spills
-from mazewm.claims.explained import best_place
+from mazewm.claims.explained import best_place, can_choose
 from mazewm.claims.statistics import contrast, rounded
 from mazewm.localize.selectivity import totals
 from mazewm.planning.frame_writing import OWN, RANDOM
@@ -38,7 +38,7 @@ def holds_the_maze(whole: pd.DataFrame) -> Claim:
     statement = "one token after the list tells more than how often it mentions each cell"
     measure = "explained variance of a linear probe for each connection"
     by_readout = {str(name): rows for name, rows in whole.groupby("readout")}
-    if not (whole.split == "test").any() or not (whole[whole.split == CHOOSING].sst > 0).any():
+    if not (whole.split == "test").any() or not can_choose(whole[whole.split == CHOOSING]):
         return unmeasured("C2c", statement, measure, "too few mazes to fit a probe")
     inside = {
         name: best_place(rows[(rows.split == CHOOSING) & (rows.depth > 0)])

@@ -24,7 +24,8 @@ def arrows_of(directions: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def gram(arrows: pd.DataFrame) -> pd.DataFrame:
     """Inner products of the directions less their mean, in units of their mean squared length."""
-    x = arrows.to_numpy() - arrows.to_numpy().mean(axis=0)
+    x = arrows.to_numpy()
+    x = x - x.sum(axis=0) / max(1, len(x))
     products = x @ x.T
     scaled = products / max(np.trace(products) / max(1, len(x)), 1e-12)
     return pd.DataFrame(scaled, index=arrows.index, columns=arrows.index)

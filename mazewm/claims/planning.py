@@ -11,7 +11,7 @@ import pandas as pd
 
 from mazewm.choosing import CHOOSING, for_choosing
 from mazewm.claims.claim import Claim, Control, claim, of_reading, unmeasured
-from mazewm.claims.explained import best_place, gap, value_of
+from mazewm.claims.explained import best_place, can_choose, gap, value_of
 from mazewm.claims.statistics import mean, paired, rounded, share
 from mazewm.planning.facts import STEPS
 
@@ -36,7 +36,7 @@ def represents(probes: pd.DataFrame, fact: str) -> Claim:
     own = rows[(rows.readout == "model") & (rows.depth > 0)]
     measure = "explained variance of a linear probe"
     validation = own[own.split == CHOOSING]
-    if validation.empty or not (own.split == "test").any():
+    if not can_choose(validation) or not (own.split == "test").any():
         return unmeasured(FACTS[fact], STATEMENTS[fact], measure, "too few mazes to fit a probe")
     token, depth = best_place(validation)
     test = rows[rows.split == "test"].set_index("maze_id")
@@ -106,7 +106,7 @@ def step_curve(probes: pd.DataFrame) -> pd.DataFrame:
     steps = probes[probes.fact.isin(STEPS)]
     for (fact, readout, depth), mine in steps.groupby(["fact", "readout", "depth"], sort=False):
         validation = mine[mine.split == CHOOSING]
-        if len(validation):
+        if can_choose(validation):
             token, _ = best_place(validation)
             test = mine[(mine.split == "test") & (mine.token == token)]
             found = value_of(test, n_resamples=1000)
@@ -142,7 +142,7 @@ def summary(probes: pd.DataFrame, steps: pd.DataFrame) -> dict[str, Any]:
         token, depth = best_place(rows)
         mine = test[(test.fact == fact) & (test.readout == readout)]
         there = mine[(mine.token == token) & (mine.depth == depth)]
-        if len(there):
+        if can_choose(there):
             value = 1 - there.sse.sum() / there.sst.sum()
             found.setdefault(str(fact), {})[str(readout)] = rounded(value)
     for (k, readout), rows in steps.groupby(["k", "readout"], sort=False):

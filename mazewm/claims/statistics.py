@@ -210,6 +210,8 @@ def estimate(
     """Any statistic of sums over clusters, which takes many sums ``[draw column]`` at once and
     gives one number for each; with the interval and p values of ``contrast``. It has no interval
     (``n`` is 0) with fewer than FEWEST clusters, or where the draws have no spread."""
+    if len(sums) == 0:
+        return NO_CONTRAST
     found = resample(np.asarray(sums, float), statistic, n_resamples or N_RESAMPLES)
     n = len(sums)
     if n < FEWEST or not np.isfinite(found.value) or not found.has_spread:

@@ -9,6 +9,7 @@ Binding heads are chosen on validation mazes, and measured on test mazes.
 import pandas as pd
 
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
+from mazewm.claims.draws import best_draw, by_draw
 from mazewm.claims.statistics import fixed, mean, paired
 
 CONTROL_READOUTS = ("shuffled_labels", "frozen_decoder", "untrained_model", "neurons")
@@ -18,17 +19,14 @@ def encodes_connections(singles: pd.DataFrame) -> Claim:
     """C1: the best single latent of a connection has a higher Matthews correlation with it than the
     best unit of every control, paired by connection. That of the latents is the mean over SAEs of
     several seeds; of the SAEs with random decoders, the one counts that does best of all draws,
-    about the 97.5 % quantile of twenty."""
-    by_draw = singles.pivot(index="connection", columns=["readout", "draw"], values="mcc")
-    own = by_draw["latents"].mean(axis=1)
+    about the 97.5 % quantile of twenty. Unmeasured if a control is missing."""
+    draws = by_draw(singles, "latents")
+    own, n_seeds = draws.mean(axis=1), draws.shape[1]
     controls = []
     for name in CONTROL_READOUTS:
-        if name in by_draw:
-            some = by_draw[name]
-            best = some[some.mean().idxmax()].dropna()
-            label = f"best of {some.shape[1]} draws of {name}" if some.shape[1] > 1 else name
-            controls.append(Control(label.replace("_", " "), mean(best), paired(own, best)))
-    n_seeds = by_draw["latents"].shape[1]
+        best, n = best_draw(singles, name), singles.draw[singles.readout == name].nunique()
+        label = f"best of {n} draws of {name}" if n > 1 else name
+        controls.append(Control(label.replace("_", " "), mean(best), paired(own, best)))
     return claim(
         "C1",
         "single latents encode single connections",

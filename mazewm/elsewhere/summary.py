@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mazewm.claims.draws import best_draw
 from mazewm.claims.edit_tables import reported
 from mazewm.claims.edits import Edits, selectivity
 from mazewm.claims.sets import with_connection_sets
+from mazewm.claims.solvers import why_not
 from mazewm.claims.statistics import Interval, share
 from mazewm.localize.consolidation import net_accuracy
 from mazewm.localize.locations import Locations
@@ -44,10 +46,12 @@ class Summary:
 
     def __str__(self) -> str:
         sae, mcc = self.sae, [f"{n} {v:.3f}" for n, v in self.mcc.items()]
+        why = why_not("the model", self.solved.value)
         solved = _percent(self.solved.value, self.solved.low, self.solved.high)
         lines = [
             self.name,
             f"solved: {solved} of test mazes",
+            *([f"how it solves them is not measured: {why}"] if why else []),
             f"connections are read: {self.locations.reading}, net accuracy {self.net_accuracy:.3f}",
             f"connections are written: {self.locations.writing}",
             f"SAE at {sae.place}: {sae.activation}, {sae.width} latents, L0 {self.described.l0:.1f}"
@@ -75,11 +79,10 @@ def summarise(of: Study, locations: Locations) -> Summary:
     is_read = (formed.layer == reading.layer) & (formed.token_class == str(reading.token_class))
     saes, described, splices = (table(of, name) for name in ("saes", "descriptions", "splices"))
     singles = table(of, "singles")
-    by_draw = singles.groupby(["readout", "draw"], sort=False).mcc.mean()
     # the mean over seeds of the model's SAEs; of random decoders, as a control, the best
-    mcc = by_draw.groupby("readout").mean()
+    mcc = singles.groupby(["readout", "draw"]).mcc.mean().groupby("readout").mean()
     if FROZEN in mcc:
-        mcc[FROZEN] = by_draw[FROZEN].max()
+        mcc[FROZEN] = best_draw(singles, FROZEN).mean()
     held_out = {split: of.mazes(split) for split in ("validation", "test")}
     ledger, pairs, behaviour = (
         with_connection_sets(rows, held_out)

@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from mazewm.io import tables
+from mazewm.localize.halves import EARLY, LATE, Middle
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)  # thresholds to try, as shares of a latent's maximum
 
@@ -63,12 +64,13 @@ def rank_latents(
     """For every connection, the ``n_best`` latents by F1 at the best threshold, and the ``n_best``
     by ``mean_on - mean_off``, each latent once.
 
-    Latents and thresholds are chosen on ``fit``; the F1 of a row is measured on ``test``."""
+    Latents and thresholds are chosen on ``fit``; the F1 of a row is measured on ``test``. There are
+    no rows of a connection that no token of ``fit`` encodes, or that all do."""
     best, threshold = best_f1(fit, n_connections)
     rows = []
     for e in range(n_connections):
         on = fit.connection == e
-        if not on.any():
+        if not on.any() or on.all():
             continue
         mean_on, mean_off = fit.x[on].mean(axis=0), fit.x[~on].mean(axis=0)
         by_f1, by_difference = (
@@ -132,22 +134,24 @@ def early_and_late(
 ) -> list[PositionRow]:
     """Choose each connection's best latent by F1 among the early tokens of the first part, then
     among the late ones, and measure each choice on the early and on the late tokens of the second
-    part.
+    part. There are no rows of a half without tokens.
 
     ``tokens`` are the two parts, ``positions`` the positions of each part's tokens. Early tokens
-    stand before the median position of the first part."""
-    (fit, test), middle = tokens, np.median(positions[0])
-    parts = {
-        name: [(position < middle) == early for position in positions]
-        for name, early in (("early", True), ("late", False))
-    }
+    stand up to the median position of the first part."""
+    (fit, test), middle = tokens, Middle.of(positions[0])
+    is_early = [middle.is_early(each) for each in positions]
+    parts = {EARLY: is_early, LATE: [~each for each in is_early]}
     rows = []
     for found_on, (keep, _) in parts.items():
+        if not keep.any():  # all tokens stand at one position
+            continue
         half = Labelled(fit.x[keep], fit.connection[keep])
         best, threshold = best_f1(half, n_connections)
         for e in np.unique(half.connection):
             latent = int(best[:, e].argmax())
             for measured_on, (_, there) in parts.items():
+                if not there.any():
+                    continue
                 truth = test.connection[there] == e
                 found = f1(test.x[there, latent] > threshold[latent, e], truth)
                 rows.append(

@@ -52,7 +52,8 @@ class BoardRow:
     site: tables.Text
     readout: tables.Text
     draw: tables.Int
-    coverage: tables.Real  # best F1 of a latent, mean over connections
+    # best F1 of a latent, mean over the connections of both parts; 0 without any
+    coverage: tables.Real
     n_precise: tables.Int  # connections with a latent of precision PRECISE
     precision: tables.Real  # of boards, mean over mazes
     recall: tables.Real
@@ -81,7 +82,7 @@ def best_single(
     best, rows = _best(fit, n_connections, _mcc), []
     for e in range(n_connections):
         truth = test.connection == e
-        if truth.any() and (fit.connection == e).any():
+        if truth.any() and not truth.all() and (fit.connection == e).any():
             unit = int(best.score[:, e].argmax())
             said = test.x[:, unit] > best.threshold[unit, e]
             mcc = float(_mcc(*_counts(said[:, None], truth[:, None])).item())
@@ -113,7 +114,7 @@ def boards(
     for e in range(n_connections):
         unit = int(by_f1.score[:, e].argmax())
         said, truth = test.x[:, unit] > by_f1.threshold[unit, e], test.connection == e
-        if truth.any():
+        if truth.any() and (fit.connection == e).any():
             coverage.append(float(_f1(*_counts(said[:, None], truth[:, None])).item()))
         units = np.flatnonzero(precise.score[:, e] > 0)
         fires = (test.x[:, units] > precise.threshold[units, e]).any(axis=1)
@@ -124,7 +125,12 @@ def boards(
     n_precise = int((precise.score > 0).any(axis=0).sum())
     mean_of = [float(each.mean()) for each in (precision, recall, f1)]
     return Boards(
-        float(np.mean(coverage)), n_precise, mean_of[0], mean_of[1], mean_of[2], len(mazes)
+        float(np.mean(coverage)) if coverage else 0.0,
+        n_precise,
+        mean_of[0],
+        mean_of[1],
+        mean_of[2],
+        len(mazes),
     )
 
 

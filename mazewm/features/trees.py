@@ -142,10 +142,11 @@ def map_directions(
 
 
 def _labels(tokens: SiteTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Each connection that both parts contain, with the tokens of each part that encode it."""
+    """Each connection that both parts contain, with the tokens of each part that encode it. None
+    that all tokens of a part encode: there is nothing to tell it from."""
     for e in range(tokens.n_connections):
         label, truth = tokens.fit.connection == e, tokens.test.connection == e
-        if label.any() and truth.any():
+        if label.any() and truth.any() and not label.all() and not truth.all():
             yield e, label, truth
 
 

@@ -25,6 +25,7 @@ from mazewm.figures.style import (
     recipes,
     x_label,
 )
+from mazewm.localize.halves import EARLY, LATE
 from mazewm.sae.operating_point import TOLERANCE
 
 TOLERATED = 100 * TOLERANCE  # percentage points that the operating point may lose
@@ -39,7 +40,7 @@ COLOURS = {
     "dead": "#4D4D4D",
 }
 NAMES = {"special": "special token"}
-HALVES = ("early", "late")
+HALVES = (EARLY, LATE)
 SWEPT = ("What it explains", "What it detects", "What splicing it in loses")
 RING: Style = {"marker": "o", "markersize": 12, "fillstyle": "none", "color": VERMILION}
 RING |= {"linestyle": "none"}

@@ -20,13 +20,13 @@ from mazewm.inference.subject import Subject
 from mazewm.inference.trials import Trial
 from mazewm.io import tables
 from mazewm.localize.directions import mean_differences
+from mazewm.localize.halves import EARLY, LATE, Middle
 from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import LIST_END, WritingSite
 from mazewm.localize.selectivity import totals
 from mazewm.localize.writing import write_at
 from mazewm.maze.tokens import TOKENS_PER_CONNECTION, connection_positions
 
-EARLY, LATE = "early", "late"
 HALVES = (EARLY, LATE)
 
 
@@ -50,14 +50,14 @@ class Halved(NamedTuple):
     """The mean difference of every connection over the tokens of each half, and where they part."""
 
     arrows: Mapping[str, Float[np.ndarray, "connection d_model"]]
-    middle: float  # the last early position
+    middle: Middle
 
     @classmethod
     def of(cls, subject: Subject, site: WritingSite) -> "Halved":
         """From the tokens at which the site's directions are read."""
         tokens = labelled_at(subject, [site.source])[site.source]
-        middle, n = float(np.median(tokens.position)), subject.mazes.grid.n_connections
-        is_early = tokens.position <= middle
+        middle, n = Middle.of(tokens.position), subject.mazes.grid.n_connections
+        is_early = middle.is_early(tokens.position)
         arrows = {
             half: mean_differences(tokens.values[is_in], tokens.connection[is_in], n)
             for half, is_in in ((EARLY, is_early), (LATE, ~is_early))
@@ -96,7 +96,7 @@ class Carrying:
         every = self.site.positions(n_connections)
         nth = (every - 1) // TOKENS_PER_CONNECTION
         of = connection_positions(n_connections, self.site.read_at)
-        is_here: Bool[np.ndarray, " nth"] = (of <= self.known.middle) == (half == EARLY)
+        is_here: Bool[np.ndarray, " nth"] = self.known.middle.is_early(of) == (half == EARLY)
         is_in_list = nth < n_connections
         return every[is_in_list][is_here[nth[is_in_list]]]
 

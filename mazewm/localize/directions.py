@@ -32,11 +32,15 @@ def probe_directions(
     x: Float[np.ndarray, "token d_model"], connection: Int[np.ndarray, " token"], n_connections: int
 ) -> Float[np.ndarray, "connection d_model"]:
     """For each connection, the weights of a linear probe (ridge classifier, balanced classes) for
-    "which connection is this"; zero for a connection that no token encodes."""
+    "which connection is this"; zero for a connection that no token encodes, or that all do."""
     # imported here because it is slow, and most users of this module fit nothing
     from sklearn.linear_model import RidgeClassifier
 
+    directions, present = np.zeros((n_connections, x.shape[1])), np.unique(connection)
+    if len(present) < 2:
+        return directions
     probe = RidgeClassifier(class_weight="balanced").fit(x.astype(np.float64), connection)
-    directions = np.zeros((n_connections, x.shape[1]))
-    directions[probe.classes_] = probe.coef_
+    weights = probe.coef_.reshape(-1, x.shape[1])
+    # of two classes the classifier has the weights of the second only
+    directions[present] = np.concatenate([-weights, weights]) if len(present) == 2 else weights
     return directions

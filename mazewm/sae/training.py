@@ -40,6 +40,8 @@ from mazewm.sae.params import Point, SaeParams
 DEAD_EVERY = 8  # steps
 START = 0.1  # initial norm of the rows of encoder and decoder
 AUXK_SHARE = 4  # AuxK uses one in so many tokens
+N_CHECKED = 2_000  # activations on which the error must have fallen at the end
+WORST = 1.1  # of the error of their mean; what is above is no rounding and no chance
 THRESHOLD_MEMORY = 0.99  # decay of the running mean per step
 
 Activated = Callable[[Weights, gradients.Batch, int], gradients.Found]
@@ -77,7 +79,10 @@ def train(
 ) -> SparseAutoencoder:
     """Train an SAE on ``n_samples`` activations, on the best device; ``values`` are used repeatedly
     if they are fewer. With ``frozen_decoder``, a control, the decoder's directions stay random.
-    BadInput if all activations are equal, or if the weights are not finite at the end."""
+    BadInput if all activations are equal, with the step if weights are no longer finite, or if the
+    reconstruction is worse than the mean at the end, with which it began: the error has not fallen
+    (but for frozen decoders, which are a control and may be bad). An SAE is trained in one go, so
+    there is no checkpoint to go on from."""
     device = devices.best()
     torch.set_num_threads(params.n_threads)
     torch.manual_seed(seed)
@@ -117,6 +122,8 @@ def train(
         found = activated(weights, encoded, step)
         silent_for += len(batch)
         silent_for.masked_fill_(found.total > 0, 0)
+        if step % DEAD_EVERY == 0 and not weights.b_dec.isfinite().all():
+            raise _failed(params, point, f"became infinite before step {step + 1} of {n_steps}")
         if step % DEAD_EVERY == 0 and params.aux_weight and not is_relu:
             dead = (silent_for > dead_after).nonzero().flatten()
         if len(dead):
@@ -135,11 +142,24 @@ def train(
     for folded in (sae.b_dec, sae.b_enc, sae.threshold):
         folded.div_(scale)
     if not all(weight.isfinite().all() for weight in sae.state_dict().values()):
-        raise BadInput(
-            f"params.yaml: sae: the weights of an SAE ({params.activation}, {point.width} latents) "
-            f"became infinite at learning rate {params.lr:g}; expected a lower one."
+        raise _failed(params, point, f"became infinite by step {n_steps}, the last one")
+    sae = sae.eval().requires_grad_(False)
+    some = sample[:N_CHECKED].to(device)
+    error, spread = (float((some - of).square().sum()) for of in (sae(some), some.mean(dim=0)))
+    if not frozen_decoder and not error < WORST * spread:
+        told = (
+            f"explain {1 - error / spread:.3g} of the variance after step {n_steps}, the last one"
         )
-    return sae.eval().requires_grad_(False)
+        raise _failed(params, point, f"{told}, less than the mean that they began with")
+    return sae
+
+
+def _failed(params: SaeParams, point: Point, what: str) -> BadInput:
+    """What ended the training of an SAE."""
+    return BadInput(
+        f"params.yaml: sae: the weights of an SAE ({params.activation}, {point.width} latents) "
+        f"{what}, at learning rate {params.lr:g}; expected a lower one."
+    )
 
 
 def _share_of_lr(step: int, n_steps: int) -> float:

@@ -143,7 +143,7 @@ def wide(found, id):
 def verdicts(found, by_encoding=0.0):
     return {
         id: one["verdict"]
-        for id, one in between_runs(found, geometries(found, by_encoding)).items()
+        for id, one in between_runs(found, geometries(found, by_encoding), {}).items()
     }
 
 
@@ -160,7 +160,7 @@ def test_two_encodings_need_five_seeds_for_six_verdicts():
     five = numbers(moved, ("learned", "rotary"))
     assert verdicts(five)["C7c"] == "supported"
     four = between_runs(
-        some := numbers(moved, ("learned", "rotary"), n_seeds=4), geometries(some, 0.0)
+        some := numbers(moved, ("learned", "rotary"), n_seeds=4), geometries(some, 0.0), {}
     )
     assert {one["verdict"] for one in four.values()} == {"unmeasured"}
     assert "0.029, above 0.05 when 6 verdicts are corrected" in four["C7c"]["reason"]

@@ -70,7 +70,7 @@ def test_only_runs_with_a_partner_count():
 
 def test_with_two_objectives_all_verdicts_are_corrected_together():
     found = numbers({"share_at_delimiter": {"path": 3.0}}, objectives=BOTH)
-    said = between_runs(found, geometries(found, 0.0))
+    said = between_runs(found, geometries(found, 0.0), {})
     assert said["C10"]["verdict"] == "supported" and len(said) == 13
     assert not [id for id, one in said.items() if one["verdict"] == "supported" and id != "C10"]
     shown = said["C10"]["values"]["share of binding at ;"]

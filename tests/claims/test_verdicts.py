@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from planted import (
     N_CONNECTIONS,
+    SINGLES,
     SITE,
     consistency_rows,
     knockout_rows,
@@ -47,12 +48,13 @@ def test_c1_the_best_single_latents_against_those_of_every_control():
 
 
 def test_c1_is_paired_by_connection():
-    rows = single_rows({"latents": 0.9, "frozen_decoder": 0.85})
+    weak = dict.fromkeys(SINGLES, 0.1) | {"latents": 0.9}
+    rows = single_rows(weak | {"frozen_decoder": 0.85})
     rows["mcc"] -= rows.connection / 30
     one = verdicts.encodes_connections(rows)
     width = one.control.gap.high - one.control.gap.low
     assert width < (one.value.high - one.value.low) / 2
-    near = verdicts.encodes_connections(single_rows({"latents": 0.9, "frozen_decoder": 0.89}))
+    near = verdicts.encodes_connections(single_rows(weak | {"frozen_decoder": 0.89}))
     assert verdict(near) != "supported", "the best draw does as well"
 
 

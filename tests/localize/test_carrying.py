@@ -10,8 +10,9 @@ from localize.test_writing import MAZES, TWINS
 from mazewm.inference.subject import Subject
 from mazewm.io import tables
 from mazewm.localize import carrying
-from mazewm.localize.carrying import EARLY, LATE, CarriedRow, Carrying, Halved
+from mazewm.localize.carrying import CarriedRow, Carrying, Halved
 from mazewm.localize.directions import mean_differences
+from mazewm.localize.halves import EARLY, LATE
 from mazewm.localize.labelled import labelled_at
 from mazewm.localize.locations import LIST_END, WritingSite
 from mazewm.maze.tokens import TokenClass
@@ -26,12 +27,12 @@ def subject():
 
 def test_halves_part_at_the_median_position(subject):
     tokens, found = labelled_at(subject, [SITE.source])[SITE.source], Halved.of(subject, SITE)
-    n_early = (tokens.position <= found.middle).sum()
-    assert 0.3 < n_early / len(tokens.position) < 0.8 and found.middle % 4 == 3, "a c2"
+    n_early = (tokens.position <= found.middle.last).sum()
+    assert 0.3 < n_early / len(tokens.position) < 0.8 and found.middle.last % 4 == 3, "a c2"
     for half, some in ((EARLY, tokens.position < 13), (LATE, tokens.position > 13)):
         assert found.arrows[half].shape == (12, subject.model.params.d_model), half
         assert some.any()
-    late = tokens.position > found.middle
+    late = tokens.position > found.middle.last
     expected = mean_differences(tokens.values[late], tokens.connection[late], 12)
     assert np.array_equal(found.arrows[LATE], expected)
 
@@ -43,8 +44,8 @@ def test_both_directions_are_written_at_the_dose_of_the_own(subject, monkeypatch
     arrows, wanted = study.known.arrows, {EARLY: 2.0, LATE: 4.0}
 
     def write_at(trial, layer, at, push):
-        half = EARLY if at.max() <= study.known.middle else LATE
-        assert layer == 0 and (half == EARLY or at.min() > study.known.middle - 3)
+        half = EARLY if at.max() <= study.known.middle.last else LATE
+        assert layer == 0 and (half == EARLY or at.min() > study.known.middle.last - 3)
         own, other = (push / wanted[half] for _ in range(2))
         is_own = np.allclose(own, arrows[half])
         is_other = np.allclose(other, arrows[LATE if half == EARLY else EARLY])

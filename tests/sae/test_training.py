@@ -271,3 +271,17 @@ def test_k_must_be_whole():
     with pytest.raises(BadInput, match="sae.widths"):
         check(SaeParams, recipe().model_dump() | {"widths": []}, "params.yaml: sae")
     assert recipe(activation="relu", sparsities=[0.5]).points() == [(N_ATOMS, 0.5)]
+
+
+def test_an_error_that_does_not_fall_is_refused():
+    """It was written, and chosen if nothing else did better. A frozen decoder is a control."""
+    wild = recipe(lr=30.0)
+    with pytest.raises(BadInput, match="explain -.*variance after step 15, .*rate 30; exp"):
+        training.train(VALUES, wild, POINT, 0, 2_000)
+    assert training.train(VALUES, wild, POINT, 0, 2_000, frozen_decoder=True)
+
+
+def test_the_step_at_which_weights_become_infinite_is_said():
+    """Activations are what they are for the first passes over them."""
+    with pytest.raises(BadInput, match="infinite before step 9 of 15, at learning rate 1e\\+38"):
+        training.train(VALUES, recipe(lr=1e38), POINT, 0, 2_000)
