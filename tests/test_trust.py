@@ -124,6 +124,15 @@ def test_nothing_restores_a_stage_that_was_forgotten(clone):
     assert clone.differences() == []
 
 
+@pytest.mark.slow
+def test_the_memory_of_a_stage_is_that_of_its_process(clone):
+    """A stage that imports torch needs some 300 MiB; one that draws mazes, less."""
+    stages = ("observe_training@learned-all-0", "digest_code")
+    found = loads.peaks(clone, "--single-item", *stages)
+    assert set(found) == set(stages)
+    assert 0.15 < found[stages[0]] < 1.5 and 0.01 < found[stages[1]] < found[stages[0]]
+
+
 def there(process: subprocess.Popen, clone: Clone, n: int) -> None:
     late = time.monotonic() + 60
     while len(alive(clone.mark)) < n:

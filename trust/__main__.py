@@ -67,11 +67,17 @@ def tell(text: str) -> None:
 
 
 def told(rows: Iterable[Any]) -> list[Any]:
-    """The rows of a part, each shown as soon as it is there."""
+    """The rows of a part, each shown as soon as it is there. Ctrl-C ends the part; what it has
+    found by then counts."""
     found = []
-    for row in rows:
-        tell(str(row))
-        found.append(row)
+    try:
+        for row in rows:
+            tell(str(row))
+            found.append(row)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        tell("Stopped: the part ends here.")
     return found
 
 

@@ -45,9 +45,12 @@ class Done(NamedTuple):
     seconds: float
 
     @property
-    def last(self) -> str:
-        """Its last line that says something."""
-        return next((line.strip() for line in self.said.splitlines()[::-1] if line.strip()), "")
+    def why(self) -> str:
+        """The first line that says what is wrong, else the last one that says something."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        return next(
+            (line for line in lines if line.lower().startswith("error")), (lines or [""])[-1]
+        )
 
 
 class Clone:
@@ -225,7 +228,7 @@ class Clone:
 
     def members(self, stage: str) -> list[str]:
         """All stages of the same name, one for each run or seed."""
-        return [one for one in self.lock if one.split("@")[0] == stage.split("@")[0]]
+        return [one for one in self.lengths if one.split("@")[0] == stage.split("@")[0]]
 
     def forget(self, stages: Sequence[str]) -> None:
         """Take away all that is known of some stages, as if they had never run, and commit this."""

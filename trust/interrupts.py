@@ -95,7 +95,7 @@ def interrupt(clone: Clone, command: str, stage: str, drawn: random.Random) -> I
     wrong += [f"git: {line}" for line in _strange(clone, stage)]
     terminal.close()
     again = clone.call(*COMMANDS[command])
-    differences = clone.differences() if not again.code else [f"again: {again.last}"]
+    differences = clone.differences() if not again.code else [f"again: {again.why}"]
     return Interrupt(
         command,
         stage,

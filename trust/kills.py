@@ -62,7 +62,11 @@ def kills(spaced: Clone, plain: Clone, n: int, seed: int) -> Iterator[Kill]:
     for nth, stage in enumerate(order[:n]):
         command = list(COMMANDS)[nth % len(COMMANDS)]
         clone = plain if command == TEMP else spaced
-        one = Trial(clone, command, stage, drawn).go()
+        trial = Trial(clone, command, stage, drawn)
+        try:
+            one = trial.go()
+        except RuntimeError as error:  # git or dvc could not even be asked
+            one = trial.broken(str(error))
         if one.differences or one.calls > 1:
             kill_all(clone.mark)
             clone.restore(pristine[id(clone)])
@@ -76,20 +80,20 @@ class Trial:
         self.clone, self.command, self.drawn = clone, command, drawn
         # both runs at once where there are two jobs
         self.stages = clone.members(stage) if command in IN_PARALLEL else [stage]
+        self.begun = time.monotonic()
         self.killed = drawn.choice(("group", "all"))
         self.since = drawn.choice(("stage", "stage", "stage", "command"))
 
     def go(self) -> Kill:
         """Forget, kill, call again, compare."""
-        begun = time.monotonic()
         self.clone.forget(self.stages)
         seconds, during = self._kill()
         survivors = len(alive(self.clone.mark))
         found = self._on_disk()
         calls, last, refused = self._again()
-        is_detached = self.clone.is_detached
+        is_detached, redone = self.clone.is_detached, self._redone(last)
         if last.code:
-            differences = [f"exit code {last.code}: {last.last}"]
+            differences = [f"exit code {last.code}: {last.why}"]
         else:
             differences = self._applied(last) + self.clone.differences()
         return Kill(
@@ -103,11 +107,18 @@ class Trial:
             found,
             calls,
             refused,
-            self._redone(last),
+            redone,
             is_detached,
             "; ".join(differences[:5]),
-            round(time.monotonic() - begun, 1),
+            round(time.monotonic() - self.begun, 1),
         )
+
+    def broken(self, why: str) -> Kill:
+        """The row of a trial that could not be brought to its end."""
+        seconds = round(time.monotonic() - self.begun, 1)
+        stages = " ".join(self.stages)
+        given = (self.command, stages, self.killed, self.since)
+        return Kill(*given, 0.0, "", 0, "", 0, "", "", False, why, seconds)
 
     def _kill(self) -> tuple[float, list[str]]:
         """Start the command and kill it; drawn anew if it has ended before. Returns the seconds,
@@ -149,7 +160,7 @@ class Trial:
             wait_until_none(self.clone.mark, ORPHANS)
             return 1, done, ""
         wait_until_none(self.clone.mark, ORPHANS)
-        return 2, self.clone.call(*command), done.last
+        return 2, self.clone.call(*command), done.why
 
     def _redone(self, last: Done) -> str:
         """What the last call did with the stage that had been forgotten."""
@@ -164,15 +175,15 @@ class Trial:
             return []
         names = last.said.rpartition("Ran experiment(s): ")[2].split()
         if not names:
-            return [f"no experiment: {last.last}"]
+            return [f"no experiment: {last.why}"]
         done = self.clone.call(*DVC, "exp", "apply", names[0])
-        return [f"dvc exp apply: {done.last}"] if done.code else []
+        return [f"dvc exp apply: {done.why}"] if done.code else []
 
     def _on_disk(self) -> str:
         """What the kill has left: of the stage's outs, of files half written, of DVC's locks."""
         roots = [self.clone.folder]
         if self.command == TEMP:
-            roots = sorted((self.clone.folder / ".dvc/tmp/exps").glob("tmp*"))
+            roots = sorted((self.clone.folder / ".dvc/tmp/exps/standalone").glob("tmp*"))
         found = list[str]()
         outs = [out["path"] for stage in self.stages for out in self.clone.lock[stage]["outs"]]
         for root in roots:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from trust.clone import DVC, Clone
+from trust.clone import DVC, Clone, Done
 from trust.processes import alive, kill_all, start, wait_until_none
 
 GIB = 2**30
@@ -38,21 +38,15 @@ def two_at_once(clone: Clone, stages: Sequence[str]) -> Load:
     calls = [start([*DVC, "repro"], clone.folder, clone.environment, log) for log in logs]
     codes = [call.wait() for call in calls]
     seconds = round(time.monotonic() - begun, 1)
-    said = [_error(log) for log, code in zip(logs, codes, strict=True) if code]
+    ends = [Done(code, log.read_text(), seconds) for code, log in zip(codes, logs, strict=True)]
+    said = [one.why for one in ends if one.code]
     differences = clone.differences()
     once_more = ""
     if any(codes):
         clone.forget(stages)
         done = clone.call(*DVC, "repro")
-        once_more = "; ".join(clone.differences()) if not done.code else done.last
+        once_more = "; ".join(clone.differences()) if not done.code else done.why
     return Load("two dvc repro", codes, said, differences, once_more, seconds)
-
-
-def _error(log: Path) -> str:
-    """The first line in which DVC or a stage says what is wrong."""
-    lines = log.read_text(errors="replace").splitlines()
-    told = [line for line in lines if line.lower().startswith("error")]
-    return (told or lines or [""])[0]
 
 
 def two_workers(clone: Clone, stages: Sequence[str]) -> Load:
@@ -90,12 +84,12 @@ def state_of(table: Sequence[str], name: str) -> str:
     return next((line.split()[-1] for line in table if name in line.split()), "")
 
 
-def peaks(clone: Clone) -> dict[str, float]:
-    """The most memory of each stage in GiB, while ``dvc repro --force`` runs all of them: of its
-    processes together at one moment, or the highest that the system notes for one of them.
-    RuntimeError if a stage fails."""
+def peaks(clone: Clone, *words: str) -> dict[str, float]:
+    """The most memory of each stage in GiB, while ``dvc repro --force`` runs them, all or as
+    further words for it say: of a stage's processes together at one moment, or the highest that the
+    system notes for one of them. RuntimeError if a stage fails."""
     clone.quiet()
-    call = start([*DVC, "repro", "--force"], clone.folder, clone.environment, clone.log)
+    call = start([*DVC, "repro", "--force", *words], clone.folder, clone.environment, clone.log)
     most = dict[str, int]()
     while call.poll() is None:
         now = dict[str, int]()

@@ -4,6 +4,7 @@ the last checkpoint, and the weights in the end are those of a training that nob
 
 import json
 import random
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from mazewm.model.training import STATE
 from trust.clone import DVC, Clone
 from trust.processes import POLL, kill_all, start
 
-SHORT = {  # fewer steps than the study's, or the trial would take half an hour
-    "scales.laptop.training.n_steps": 240,
-    "scales.laptop.training.checkpoint_every": 20,
+SHORT = {  # fewer steps than the study's, and fewer mazes to draw, or the trial takes half an hour
+    "scales.laptop.training.n_steps": 150,
+    "scales.laptop.training.checkpoint_every": 15,
     "scales.laptop.training.n_observations": 4,
     "scales.laptop.mazes.n_train": 20000,
 }
@@ -48,6 +49,7 @@ class Trained:
 def make(folder: Path, full: bool) -> Clone:
     """A clone at scale laptop with one run and nothing trained, the training short unless
     ``full``."""
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier call
     changes = {"scale": "laptop", "encodings": ["learned"]} | ({} if full else SHORT)
     return Clone.make(folder, changes)
 
