@@ -105,7 +105,7 @@ def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
         return {"bad": bad, "runs": [again.record(one) for one in runs]}, []
     if part == "loads":
         plain = trials.plain()
-        stages = plain.members("train_sae")
+        stages = plain.members("map_features")
         pairs = told(one(plain, stages) for one in (loads.two_at_once, loads.two_workers))
         bad = sum(bool(one.differences or one.once_more) for one in pairs)
         return {"bad": bad, "loads": [asdict(one) for one in pairs]}, []
