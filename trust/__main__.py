@@ -84,16 +84,18 @@ def told(rows: Iterable[Any]) -> list[Any]:
 def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
     """One part: what docs/trust.md needs, and a row for each trial."""
     if part == "kills":
-        found = told(kills.kills(trials.tiny(), trials.plain(), trials.n_kills, trials.seed))
-        return {"seed": trials.seed} | kills.summary(found), found
+        clone = trials.tiny()
+        found = told(kills.kills(clone, trials.plain(), trials.n_kills, trials.seed))
+        return {"commit": clone.origin, "seed": trials.seed} | kills.summary(found), found
     if part == "trainings":
         clone = trainings.make(trials.folder / "training é" / "mazewm", trials.full)
         one = trainings.trained(clone, 5, trials.seed)
         bad = len(one.differ) + sum(kill.lost > one.checkpoint_every for kill in one.kills)
-        return {"bad": bad, "full": trials.full} | asdict(one), one.kills
+        return {"commit": clone.origin, "bad": bad, "full": trials.full} | asdict(one), one.kills
     if part == "interrupts":
-        rows = told(interrupts.interrupts(trials.tiny(), trials.n_interrupts, trials.seed))
-        return interrupts.summary(rows), rows
+        clone = trials.tiny()
+        rows = told(interrupts.interrupts(clone, trials.n_interrupts, trials.seed))
+        return {"commit": clone.origin} | interrupts.summary(rows), rows
     if part == "again":
         first = trials.tiny()
         runs = told(again.again(first, name) for name in again.CONDITIONS)
@@ -102,18 +104,19 @@ def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
             len(one.verdicts_differ if again.CONDITIONS[one.condition].environment else one.differ)
             for one in runs
         )
-        return {"bad": bad, "runs": [again.record(one) for one in runs]}, []
+        return {"commit": first.origin, "bad": bad, "runs": [again.record(one) for one in runs]}, []
     if part == "loads":
         plain = trials.plain()
         stages = plain.members("map_features")
         pairs = told(one(plain, stages) for one in (loads.two_at_once, loads.two_workers))
         bad = sum(bool(one.differences or one.once_more) for one in pairs)
-        return {"bad": bad, "loads": [asdict(one) for one in pairs]}, []
+        return {"commit": plain.origin, "bad": bad, "loads": [asdict(one) for one in pairs]}, []
     clone = Clone(trials.given.resolve()) if trials.given else trials.tiny()
     peaks = loads.peaks(clone)
     most = max(peaks.values())
     bad = sum(peak > LIMIT for peak in peaks.values())
-    return {"bad": bad, "scale": clone.scale, "limit": LIMIT, "peaks": peaks, "most": most}, []
+    found = {"scale": clone.scale, "limit": LIMIT, "peaks": peaks, "most": most}
+    return {"commit": clone.origin, "bad": bad} | found, []
 
 
 def main(

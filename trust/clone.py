@@ -31,6 +31,7 @@ PYTHON = Path(sys.executable)
 DVC = (str(PYTHON), "-m", "dvc")
 NO_OUTS = ("logs", "live", "live.csv", "paper")  # in artifacts/, and no results
 CACHE = Path(".dvc/cache/files/md5")
+NOBODY = "trust@invalid"
 KNOWN, _KNOWN = Path(".git/trust.json"), ("lengths", "commit", "files")  # of a first run
 RUNS = re.compile(r"Running stage '([^']+)'")
 # Variables of the caller that would reach the commands under test.
@@ -72,7 +73,7 @@ class Clone:
             MARK: self.mark,
         }
         for role in ("AUTHOR", "COMMITTER"):
-            self.environment |= {f"GIT_{role}_NAME": "trust", f"GIT_{role}_EMAIL": "trust@invalid"}
+            self.environment |= {f"GIT_{role}_NAME": "trust", f"GIT_{role}_EMAIL": NOBODY}
         self.reference: dict[str, str] = {}
         self.lock: dict[str, Any] = {}
         self.lengths: dict[str, float] = {}  # seconds, by stage
@@ -156,6 +157,12 @@ class Clone:
         """Whether git has another commit checked out than that of the branch, as it has while DVC
         runs an experiment."""
         return (self.folder / ".git/HEAD").read_text().strip() != self.branch
+
+    @property
+    def origin(self) -> str:
+        """The project's commit of which this is a clone: the last that was not made here."""
+        log = self.must("git", "log", "-n", "1000", "--format=%h %ae").splitlines()
+        return next(line.split()[0] for line in log if not line.endswith(NOBODY))
 
     def know(self) -> None:
         """Take the present state for the reference."""

@@ -7,7 +7,6 @@ import datetime
 import io
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,13 +36,9 @@ def write(part: str, content: Mapping[str, Any], rows: Sequence[Any], minutes: f
 
 
 def about(minutes: float) -> dict[str, Any]:
-    """When, on what, and which code."""
-    said = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
+    """When, and on what."""
     return {
         "date": datetime.date.today().isoformat(),
-        "commit": said.stdout.strip(),
         "python": platform.python_version(),
         **processor(),
         "cores": cores(),
