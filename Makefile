@@ -1,11 +1,11 @@
-# make repro | pull | release | explore | paper | test | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
+# make repro | pull | release | explore | paper | test | torture | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 EXTRAS := peers explore browser ray
-CODE := mazewm stages tests $(wildcard benchmarks examples)
+CODE := mazewm stages tests $(wildcard trust benchmarks examples)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test check fix docs bench locks clean
+.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test torture check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -88,6 +88,10 @@ $(PAPER)/run.sh: | env
 test: env $(foreach extra,$(EXTRAS),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
 	@$(PYTEST)
 
+# Kills, Ctrl-C, repetitions and loads, in clones (docs/trust.md); TORTURE_FLAGS='kills --kills 20' are handed on. It takes an hour or two.
+torture: env
+	@$(BIN)/python -m trust $(TORTURE_FLAGS)
+
 check: env
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
@@ -134,4 +138,4 @@ locks:
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info
-	find mazewm stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find mazewm stages tests trust benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,7 +20,7 @@ from mazewm.io.progress import console
 from stages.command import command
 from stages.imports import ROOT
 
-TEMPLATES = Path("docs/templates")
+TEMPLATES, TRUST = Path("docs/templates"), Path("trust/results")
 SCALE = "laptop"  # the scale of the results in metrics/
 
 
@@ -157,6 +157,8 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
             "high": max(high for _, high in trained),
         },
         "n_overload_connections": connections(scale["mazes"]["overload"])[1],
+        # what `make torture` found
+        "trust": {path.stem: read_yaml(path) for path in sorted((root / TRUST).glob("*.yaml"))},
         "paper_scale": (folder / "paper_scale.txt")
         .read_text()
         .rstrip(),  # the output of benchmarks/paper_scale.py

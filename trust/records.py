@@ -1,0 +1,60 @@
+"""What was found, in files from which docs/trust.md is filled: one YAML for each part, with the
+date and the machine, and a CSV with a row for each trial.
+"""
+
+import csv
+import datetime
+import io
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mazewm.io import files
+from stages.imports import ROOT
+from stages.local import cores
+
+RESULTS = Path("trust/results")
+
+
+def write(part: str, content: Mapping[str, Any], rows: Sequence[Any], minutes: float) -> None:
+    """Replace what is known of a part. ``rows`` are dataclasses of one class, or none."""
+    text = io.StringIO()
+    YAML().dump({"about": about(minutes), **content}, text)
+    files.write_text(ROOT / RESULTS / f"{part}.yaml", text.getvalue())
+    if rows:
+        table = io.StringIO()
+        lines = [asdict(row) for row in rows]
+        writer = csv.DictWriter(table, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        files.write_text(ROOT / RESULTS / f"{part}.csv", table.getvalue())
+
+
+def about(minutes: float) -> dict[str, Any]:
+    """When, and on what."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        **processor(),
+        "cores": cores(),
+        "load": round(os.getloadavg()[0], 1),  # at the end
+        "minutes": round(minutes, 1),
+    }
+
+
+def processor() -> dict[str, Any]:
+    """The processor's name, and whether it has AVX-512 (None if the system does not tell)."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return {"processor": platform.processor() or platform.machine(), "avx512": None}
+    lines = dict(line.partition(":")[::2] for line in path.read_text().splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in lines.items()}
+    return {
+        "processor": told.get("model name", platform.machine()),
+        "avx512": "avx512f" in told["flags"].split() if "flags" in told else None,
+    }
