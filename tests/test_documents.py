@@ -69,6 +69,7 @@ def renamed(folder: Path, names: dict[str, str]) -> Path:
     (folder / "runs").mkdir(parents=True)
     for name in names:
         shutil.copy(metrics / "runs" / f"{first}.json", folder / "runs" / f"{name}.json")
+        shutil.copytree(metrics / "tables" / first, folder / "tables" / name)
     recipes = list(names.values())
     one = {id: claim | {"n_seeds": recipes.count(recipes[0])} for id, claim in pooled.items()}
     claims |= {
