@@ -1,0 +1,128 @@
+"""The transcripts of docs/experiments.md: what the commands of their script print here and now has
+the shape of what is quoted."""
+
+import os
+import re
+from contextlib import chdir
+
+import pytest
+from copied import FEWEST, Copy, run_here
+
+from mazewm.io.errors import BadInput
+from mazewm.io.params import read_yaml
+from stages import transcripts
+from stages.imports import ROOT
+from stages.plain_script import steps
+from stages.transcripts import LIVE_PLOT, Grid, Recorder, live_points, shortened
+
+COMMITTED = {path.stem: path.read_text() for path in (ROOT / transcripts.FOLDER).glob("*.txt")}
+FEWER = Grid(activations="batch_topk", n=2)
+TINY = {"scale": "tiny", "encodings": ["learned"], "objectives": ["all"], "seeds": [0]}
+
+
+def commands_in(text: str) -> list[str]:
+    return [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The cells of every table of a transcript, with its heads, without the line below them."""
+    found = re.findall(r"^(\|.+)\n\|-.*\n((?:\|.*\n)*)", text, re.MULTILINE)
+    return [[cells(row) for row in [heads, *rows.splitlines()]] for heads, rows in found]
+
+
+def names_of(text: str) -> set[str]:
+    """The experiments of a grid that a transcript names."""
+    return set(re.findall(r"\bsae-\d+\b", text))
+
+
+def same_shape(found: dict[str, str], grid: Grid, committed: dict[str, str], full: Grid) -> None:
+    """The same commands but for the grid and its last experiment; all experiments of each; the same
+    columns; the same parameters and metrics, in the same order; the same plots."""
+    for texts, each in ((found, grid), (committed, full)):
+        assert {name: commands_in(text) for name, text in texts.items()} == each.commands()
+        every = {f"sae-{nth + 1}" for nth in range(each.n)}
+        for name in ("queue", "show"):
+            assert names_of(texts[name]) == every, f"{name}: {texts[name]}"
+        assert texts["queue"].count(" Success\n") == each.n
+        [rows] = tables(texts["show"])
+        assert len(rows) == 2 + each.n, "heads, the last commit, the experiments"
+        assert all(all(row) for row in rows), f"an empty cell: {texts['show']}"
+        assert f'"{LIVE_PLOT}"' in texts["live"] and texts["live"].count('"run": "slower ') >= 2
+        assert '"title": ' in texts["plots"]
+    for name in ("show", "params", "metrics"):
+        [ours], [theirs] = tables(found[name]), tables(committed[name])
+        last = {"show": slice(0), "params": slice(2), "metrics": slice(2)}[name]
+        strangers = [name for name in ours[0] if not names_of(name)]
+        assert strangers == [name for name in theirs[0] if not names_of(name)], name
+        assert [row[last] for row in ours] == [row[last] for row in theirs] or name == "show"
+    titles = [re.findall(r'"title": "(.*)"', texts["plots"]) for texts in (found, committed)]
+    assert titles[0] == titles[1]
+    keys = [set(re.findall(r'"(\w+)": ', texts["live"])) for texts in (found, committed)]
+    assert keys[0] == keys[1]
+
+
+# so few examples have no variance, and no more than that is to be said of them
+@pytest.mark.filterwarnings("default")
+def test_the_commands_print_the_like_of_what_is_committed(tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    copy = Copy(tmp_path / "mazewm")
+    copy.change(TINY | FEWEST)
+    with chdir(copy.folder):  # faster than `dvc repro`, which test_walk.py is about
+        for step in steps(read_yaml(copy.folder / "params.yaml")):
+            run_here(step.cmd)
+    copy.dvc("commit", "--force", "--quiet")
+    copy.commit()
+    assert "up to date" in copy.dvc("status")
+    found = dict(Recorder(copy.folder, copy.environment).record(FEWER))
+    same_shape(found, FEWER, COMMITTED, Grid())
+
+
+def test_transcripts_of_other_commands_or_shape_are_refused():
+    full = Grid()
+    for name, old, new in (
+        ("queue", "-j 2", "-j 3"),
+        ("queue", " Success\n", " Failed\n"),
+        ("show", "| sae.lr ", "| lr "),
+        ("show", "[sae-4]", "[sae-3]"),
+        ("params", "sae.activation |", "sae.lr2 |"),
+        ("metrics", "learned-all-0.mcc", "learned-all-0.mmcs"),
+        ("live", '"run": "slower ', '"run": "faster '),
+        ("plots", '"title": ', '"name": '),
+    ):
+        assert old in COMMITTED[name], f"{name} has no {old}"
+        other = COMMITTED | {name: COMMITTED[name].replace(old, new)}
+        with pytest.raises((AssertionError, ValueError)):
+            same_shape(COMMITTED, full, other, full)
+    same_shape(COMMITTED, full, COMMITTED, full)
+
+
+@pytest.mark.parametrize("name", sorted(COMMITTED))
+def test_transcripts_tell_nothing_of_a_machine(name):
+    assert not re.search(r"/(tmp|home|work|root|Users)\b|\d:\d\d|\b[0-9a-f]{7}\b", COMMITTED[name])
+
+
+def test_what_differs_each_time_is_left_out():
+    said = "Task     Name   Created    Status\n3a2f5bc  x-1  12:29 PM  Success\nfile:///a/b/dvc_plots/i"
+    assert shortened(said).splitlines()[1:] == ["…  x-1  …  Success", "file:///…/dvc_plots/i"]
+    assert shortened("a" * 140) == "a" * transcripts.MOST_COLUMNS + " …\n"
+    assert shortened("a\n" * 20) == "a\n" * transcripts.MOST_LINES + "…\n"
+
+
+def test_a_command_that_fails_is_no_transcript(tmp_path):
+    recorder = Recorder(tmp_path, os.environ)
+    assert recorder.run("echo well") == "well\n"
+    with pytest.raises(
+        BadInput, match=r"^echo no >&2; exit 3: expected exit code 0, found 3 \(no\)"
+    ):
+        recorder.run("echo no >&2; exit 3")
+
+
+def test_points_are_those_of_the_experiment_and_of_one_plot():
+    values = [{"step": step, "run": run} for step in "12" for run in ("slower a", "a")]
+    plots = {"data": {LIVE_PLOT: [{"content": {"data": {"values": values}}}], "Other": []}}
+    assert live_points(plots, "slower") == [values[0], values[2]]
+    assert live_points({"errors": []}, "slower") == []
