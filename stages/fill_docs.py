@@ -146,6 +146,9 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         "paper_scale": (folder / "paper_scale.txt")
         .read_text()
         .rstrip(),  # the output of benchmarks/paper_scale.py
+        "transcripts": {  # the output of stages/transcripts.py
+            path.stem: path.read_text() for path in (folder / "transcripts").glob("*.txt")
+        },
         "ten_lines_output": output.read_text().strip() if output.exists() else "",
         "require": require,
     }

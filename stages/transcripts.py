@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
@@ -49,15 +50,15 @@ class Grid:
     """The values that the queue tries, as ``dvc exp run -S`` takes them, and how many
     experiments they make. They need but two stages to run again."""
 
-    thresholds: str = "0.03,0.1"
+    thresholds: str = "0.1,0.2"
     pairs: str = "range(1,3,1)"
     n: int = 4
 
     def commands(self) -> dict[str, list[str]]:
         """The commands, by the name of the transcript, in their order."""
-        two = f"accepted-1 accepted-{self.n} --md"
+        last = f"accepted-{self.n}"
         columns = "Experiment|behaviour.accepted|scales.tiny.behaviour.n_state_pairs"
-        columns += "|states.trained.(spelling|target).right.value"
+        columns += "|states.trained.connection.right.value"
         curve = "artifacts/models/learned-all-0/history.csv"
         return {
             "queue": [
@@ -70,10 +71,11 @@ class Grid:
                 f"dvc exp show --md --hide-workspace --drop '.*' --keep '{columns}' "
                 "--sort-by behaviour.accepted"
             ],
-            "params": [f"dvc params diff {two}"],
+            "params": [f"dvc params diff HEAD {last} --md"],
             "metrics": [
-                f"dvc metrics diff {two} --all --targets metrics/runs/learned-all-0.json"
-                " | grep -E 'Metric|---|states.trained.(spelling|target).right[.]'"
+                f"dvc metrics diff accepted-1 {last} --md --all "
+                "--targets metrics/runs/learned-all-0.json"
+                " | grep -E 'Metric|---|states.trained.(connection|spelling).right[.]'"
             ],
             "live": [f"{SLOWER} &", WATCH],
             "plots": [
@@ -155,8 +157,9 @@ class Recorder:
                 if training.poll() is None:
                     os.killpg(training.pid, signal.SIGINT)
                     training.wait()
-        shown = "".join(f"    {json.dumps(point)},\n" for point in points[:3])
-        return ["", f'…\n"{LIVE_PLOT}":\n  …\n{shown}    …\n']
+        kept = [{key: point[key] for key in ("run", "step", "solved")} for point in points[:3]]
+        shown = "".join(f"  {json.dumps(point)[:-1]}, …}},\n" for point in kept)
+        return ["", f'… "{LIVE_PLOT}": …\n{shown}  …\n']
 
     def _points_of(self, training: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
         """At least two points of a training that has not ended; BadInput if it gives none."""
@@ -190,11 +193,36 @@ def shortened(said: str) -> str:
     """
     for pattern, instead in NOT_THE_SAME_TWICE.items():
         said = re.sub(pattern, instead, said)
-    lines = [line.rstrip() for line in said.strip().splitlines()]
+    lines = aligned([line.rstrip() for line in said.strip().splitlines()])
     lines = [line if len(line) <= MOST_COLUMNS else line[:MOST_COLUMNS] + " …" for line in lines]
     if len(lines) > MOST_LINES:
         lines = [*lines[:MOST_LINES], "…"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def aligned(lines: list[str]) -> list[str]:
+    """A Markdown table with columns no wider than what they hold; other lines as they are.
+
+    >>> aligned(["| a    | b |", "|------|---|", "| 1    | 2 |"])
+    ['| a | b |', '|---|---|', '| 1 | 2 |']
+    """
+    rows = {
+        nth: [cell.strip() for cell in line.strip("|").split("|")]
+        for nth, line in enumerate(lines)
+        if line.startswith("|")
+    }
+    if len({len(row) for row in rows.values()}) != 1:
+        return lines
+    cells = [row for row in rows.values() if set("".join(row)) != {"-"}]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    made = list(lines)
+    for nth, row in rows.items():
+        if row in cells:
+            padded = (f" {cell:{width}} " for cell, width in zip(row, widths, strict=True))
+        else:
+            padded = ("-" * (width + 2) for width in widths)
+        made[nth] = f"|{'|'.join(padded)}|"
+    return made
 
 
 def environment(site: Path) -> dict[str, str]:
@@ -225,6 +253,7 @@ def main() -> None:
         recorder = prepared(Path(folder))
         console.print("experiments")
         recorded = dict(recorder.record(Grid()))
+        recorded["when"] = f"{date.today()}, with DVC {recorder.run('dvc --version')}"
     for name, text in recorded.items():  # all or none
         files.write_text(ROOT / FOLDER / f"{name}.txt", text)
     console.print(f"{FOLDER} is written; python -m stages.fill_docs puts it into the documents")
