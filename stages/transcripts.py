@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -100,7 +101,8 @@ class Recorder:
                 shown = zip(commands, said, strict=True)
                 yield name, "\n".join(f"$ {one}\n{text}" for one, text in shown)
         finally:
-            self.run("dvc queue stop --kill")  # workers outlive their last task by a while
+            with suppress(BadInput):  # workers outlive their last task by a while
+                self.run("dvc queue stop --kill")
 
     def run(self, words: str) -> str:
         """What a command prints to stdout; BadInput if it fails."""
@@ -149,10 +151,12 @@ class Recorder:
             )
             try:
                 points = self._points_of(training)
-                if training.wait(PATIENCE):
+                with suppress(subprocess.TimeoutExpired):
+                    training.wait(PATIENCE)
+                if training.poll() != 0:
                     heard.seek(0)
                     last = (heard.read().strip().splitlines() or ["no word of why"])[-1]
-                    raise BadInput(f"{SLOWER}: expected exit code 0, found one that says {last}")
+                    raise BadInput(f"{SLOWER}: expected its end with exit code 0, found: {last}")
             finally:
                 if training.poll() is None:
                     os.killpg(training.pid, signal.SIGINT)
