@@ -75,7 +75,7 @@ def normal(name: str) -> str:
 
 def versions(root: Path) -> dict[str, str]:
     """The versions of the lock files, by normal name; requirements.lock has the last word."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(root.glob("requirements*.lock"), key=lambda path: -len(path.name)):
         lines = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
         found |= {normal(name): version for name, version in lines}
@@ -109,4 +109,4 @@ def installed_licence(name: str) -> str:
     about = metadata(name)
     classes = (line.split(" :: ") for line in about.get_all("Classifier") or [])
     named = [words[-1] for words in classes if words[0] == "License"]
-    return str(about.get("License-Expression") or ", ".join(named))
+    return ", ".join(about.get_all("License-Expression") or named)

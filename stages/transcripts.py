@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -46,44 +45,31 @@ SLOWER = (
 WATCH = "dvc plots diff --json"  # as DVC's extension for VS Code does
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The values that the queue tries, as ``dvc exp run -S`` takes them, and how many
-    experiments they make. They need but two stages to run again."""
-
-    thresholds: str = "0.1,0.2"
-    pairs: str = "range(1,3,1)"
-    n: int = 4
-
-    def commands(self) -> dict[str, list[str]]:
-        """The commands, by the name of the transcript, in their order."""
-        last = f"accepted-{self.n}"
-        columns = "Experiment|behaviour.accepted|scales.tiny.behaviour.n_state_pairs"
-        columns += "|states.trained.connection.right.value"
-        curve = "artifacts/models/learned-all-0/history.csv"
-        return {
-            "queue": [
-                f"dvc exp run -n accepted --queue -S 'behaviour.accepted={self.thresholds}' "
-                f"-S 'scales.tiny.behaviour.n_state_pairs={self.pairs}' score",
-                "dvc queue start -j 2",
-                "dvc queue status",
-            ],
-            "show": [
-                f"dvc exp show --md --hide-workspace --drop '.*' --keep '{columns}' "
-                "--sort-by behaviour.accepted"
-            ],
-            "params": [f"dvc params diff HEAD {last} --md"],
-            "metrics": [
-                f"dvc metrics diff accepted-1 {last} --md --all "
-                "--targets metrics/runs/learned-all-0.json"
-                " | grep -E 'Metric|---|states.trained.(connection|spelling).right[.]'"
-            ],
-            "live": [f"{SLOWER} &", WATCH],
-            "plots": [
-                f"dvc plots diff HEAD slower --targets {curve} -x step -y solved --title solved",
-                'grep -o \'"title": "[^"]*"\' dvc_plots/index.html | sort -u',
-            ],
-        }
+# By the name of the transcript, in their order. The experiments need but two stages to run again.
+COMMANDS: dict[str, list[str]] = {
+    "queue": [
+        "dvc exp run -n accepted --queue -S behaviour.accepted=0.1 "
+        "-S 'scales.tiny.behaviour.n_state_pairs=range(1,3,1)' score",
+        "dvc queue start -j 2",
+        "dvc queue status",
+    ],
+    "show": [
+        "dvc exp show --md --hide-workspace --drop '.*' --keep 'Experiment|behaviour.accepted|"
+        "scales.tiny.behaviour.n_state_pairs|states.trained.spelling.right.value'"
+    ],
+    "params": ["dvc params diff HEAD accepted-2 --md"],
+    "metrics": [
+        "dvc metrics diff accepted-1 accepted-2 --md --all "
+        "--targets metrics/runs/learned-all-0.json"
+        " | grep -E 'Metric|---|states.trained.(connection|spelling).right[.]'"
+    ],
+    "live": [f"{SLOWER} &", WATCH],
+    "plots": [
+        "dvc plots diff HEAD slower --targets artifacts/models/learned-all-0/history.csv "
+        "-x step -y solved --title solved",
+        'grep -o \'"title": "[^"]*"\' dvc_plots/index.html | sort -u',
+    ],
+}
 
 
 class Recorder:
@@ -93,10 +79,10 @@ class Recorder:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder, self.environment = folder, dict(environment)
 
-    def record(self, grid: Grid) -> Iterator[tuple[str, str]]:
+    def record(self) -> Iterator[tuple[str, str]]:
         """The transcripts with their names. BadInput for a command that fails or never ends."""
         try:
-            for name, commands in grid.commands().items():
+            for name, commands in COMMANDS.items():
                 said = self._live() if name == "live" else [self._said(one) for one in commands]
                 shown = zip(commands, said, strict=True)
                 yield name, "\n".join(f"$ {one}\n{text}" for one, text in shown)
@@ -127,7 +113,7 @@ class Recorder:
         while re.search(r"\b(Queued|Running)$", table := self._tasks(), re.MULTILINE):
             if time.monotonic() > late:
                 raise BadInput(f"dvc queue: expected its end in {PATIENCE:.0f} s, found\n{table}")
-            time.sleep(3)
+            time.sleep(10)  # to ask takes a second or two by itself
         if re.search(r"\bFailed$", table, re.MULTILINE):
             raise BadInput(f"dvc queue: expected no failure, found\n{table}")
         return table
@@ -256,7 +242,7 @@ def main() -> None:
         console.print("the pipeline at scale tiny")
         recorder = prepared(Path(folder))
         console.print("experiments")
-        recorded = dict(recorder.record(Grid()))
+        recorded = dict(recorder.record())
         recorded["when"] = f"{date.today()}, with DVC {recorder.run('dvc --version')}"
     for name, text in recorded.items():  # all or none
         files.write_text(ROOT / FOLDER / f"{name}.txt", text)

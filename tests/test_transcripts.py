@@ -13,10 +13,10 @@ from mazewm.io.params import read_yaml
 from stages import transcripts
 from stages.imports import ROOT
 from stages.plain_script import steps
-from stages.transcripts import FOLDER, LIVE_PLOT, Grid, Recorder, live_points, shortened
+from stages.transcripts import COMMANDS, FOLDER, LIVE_PLOT, Recorder, live_points, shortened
 
-COMMITTED = {name: (ROOT / FOLDER / f"{name}.txt").read_text() for name in Grid().commands()}
-FEWER = Grid(pairs="2", n=2)
+COMMITTED = {name: (ROOT / FOLDER / f"{name}.txt").read_text() for name in COMMANDS}
+N_EXPERIMENTS = 2
 LAST = ("score", "compare")  # which take longest; experiments run the former anyway
 TINY = {"scale": "tiny", "encodings": ["learned"], "objectives": ["all"], "seeds": [0]}
 
@@ -40,17 +40,17 @@ def names_of(text: str) -> set[str]:
     return set(re.findall(r"\baccepted-\d+\b", text))
 
 
-def same_shape(found: dict[str, str], grid: Grid, committed: dict[str, str], full: Grid) -> None:
-    """The same commands but for the grid and its last experiment; all experiments of each; the same
-    columns; the same parameters and metrics, in the same order; the same plots."""
-    for texts, each in ((found, grid), (committed, full)):
-        assert {name: commands_in(text) for name, text in texts.items()} == each.commands()
-        every = {f"accepted-{nth + 1}" for nth in range(each.n)}
+def same_shape(found: dict[str, str], committed: dict[str, str]) -> None:
+    """These commands; all experiments; the same columns; the same parameters and metrics, in the
+    same order; the same plots."""
+    for texts in (found, committed):
+        assert {name: commands_in(text) for name, text in texts.items()} == COMMANDS
+        every = {f"accepted-{nth + 1}" for nth in range(N_EXPERIMENTS)}
         for name in ("queue", "show"):
             assert names_of(texts[name]) == every, f"{name}: {texts[name]}"
-        assert texts["queue"].count(" Success\n") == each.n
+        assert texts["queue"].count(" Success\n") == N_EXPERIMENTS
         [rows] = tables(texts["show"])
-        assert len(rows) == 2 + each.n, "heads, the last commit, the experiments"
+        assert len(rows) == 2 + N_EXPERIMENTS, "heads, the last commit, the experiments"
         assert all(cell.strip("-") for row in rows[2:] for cell in row), (
             f"an empty cell: {texts['show']}"
         )
@@ -81,17 +81,16 @@ def test_the_commands_print_the_like_of_what_is_committed(tmp_path, monkeypatch)
             run_here(step.cmd)
     copy.dvc("commit", "--force", "--quiet", *(step.name for step in done))
     copy.commit()
-    found = dict(Recorder(copy.folder, copy.environment).record(FEWER))
-    same_shape(found, FEWER, COMMITTED, Grid())
+    found = dict(Recorder(copy.folder, copy.environment).record())
+    same_shape(found, COMMITTED)
 
 
 def test_transcripts_of_other_commands_or_shape_are_refused():
-    full = Grid()
     for name, old, new in (
         ("queue", "-j 2", "-j 3"),
         ("queue", " Success\n", " Failed\n"),
         ("show", "| behaviour.accepted ", "| accepted "),
-        ("show", "[accepted-4]", "[accepted-3]"),
+        ("show", "[accepted-2]", "[accepted-3]"),
         ("params", " behaviour.accepted ", " behaviour.rejected "),
         ("metrics", "connection.right.n", "connection.right.m"),
         ("live", '"run": "slower ', '"run": "faster '),
@@ -100,8 +99,8 @@ def test_transcripts_of_other_commands_or_shape_are_refused():
         assert old in COMMITTED[name], f"{name} has no {old}"
         other = COMMITTED | {name: COMMITTED[name].replace(old, new)}
         with pytest.raises((AssertionError, ValueError)):
-            same_shape(COMMITTED, full, other, full)
-    same_shape(COMMITTED, full, COMMITTED, full)
+            same_shape(COMMITTED, other)
+    same_shape(COMMITTED, COMMITTED)
 
 
 @pytest.mark.parametrize("name", sorted(COMMITTED))
