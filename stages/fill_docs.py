@@ -18,6 +18,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from mazewm.io.progress import console
 from stages.command import command
+from stages.dependencies import dependencies
 from stages.imports import ROOT
 
 TEMPLATES, TRUST = Path("docs/templates"), Path("trust/results")
@@ -162,6 +163,10 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         "paper_scale": (folder / "paper_scale.txt")
         .read_text()
         .rstrip(),  # the output of benchmarks/paper_scale.py
+        "dependencies": dependencies(root),
+        "transcripts": {  # the output of stages/transcripts.py
+            path.stem: path.read_text() for path in (folder / "transcripts").glob("*.txt")
+        },
         "ten_lines_output": output.read_text().strip() if output.exists() else "",
         "require": require,
     }

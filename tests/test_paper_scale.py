@@ -5,27 +5,23 @@ In this process, so that torch is imported once and shapes are checked; in fp32,
 emulates bf16 (tests/model/test_training.py has a step in bf16).
 """
 
-import importlib
 import json
 import math
 import os
-import shlex
 import subprocess
 import sys
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
-from typer.testing import CliRunner
+from copied import FEWEST, numbers, run_here
 
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from mazewm.localize import writing
 from stages.imports import ROOT
 from stages.plain_script import Step, as_yaml, script, steps, with_settings
-from tests.inference.test_walk import FEWEST, numbers
 
 SECTIONS: dict[str, dict[str, object]] = {
     # of few cells: everything is asked, and questions grow with the square of them
@@ -111,15 +107,6 @@ def settings() -> list[str]:
     }
     sized |= {f"scales.paper.{section}.n_threads": 1 for section in WITH_THREADS}
     return [f"{key}={json.dumps(value)}" for key, value in {**ALL_SCALES, **sized}.items()]
-
-
-def run_here(cmd: str) -> None:
-    """A stage's command without a process of its own."""
-    python, dash_m, module, *words = shlex.split(cmd)
-    assert (python, dash_m) == ("python", "-m")
-    app = typer.Typer()
-    app.command()(importlib.import_module(module).main)
-    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
 
 
 # so few examples have no variance, and no more than that is to be said of them

@@ -2,26 +2,15 @@
 not, and that it repeats itself.
 """
 
-import itertools
 import json
-import math
-import os
-import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 import yaml
+from copied import FEWEST, Copy
 from notebook_cells import NOTEBOOK
 from torch import nn
 
 from mazewm.io import weights
-from mazewm.results import TABLES, table, table_file
-from mazewm.run import Run
-from stages.imports import ROOT
 
 # What must never run again when an SAE's parameter changes.
 BEFORE_SAES = {
@@ -32,153 +21,6 @@ BEFORE_SAES = {
     "measure_behaviour",
     "cache_activations",
 }
-# One value of whatever is tried one after another at every scale: for what runs, and what does not,
-# one is as good as several.
-FEWEST = {
-    "writing.doses": [1.0],
-    "sae.sparsities": [8],
-    "interventions.doses": [1.0],
-    "planning.penalties": [1.0],
-    "planning.doses": [2.0],
-    "planning.twin_doses": [4.0],
-}
-
-
-class Copy:
-    """A copy of the working tree, a git repository of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        listed = subprocess.run(
-            ["git", "ls-files", "-coz", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        if listed.returncode or shutil.which("git") is None:
-            pytest.skip("this copy of the project is not a git repository")
-        for name in sorted(set(listed.stdout.split("\0")) - {"", "dvc.lock"}):
-            if (ROOT / name).is_file() and not name.startswith("metrics/"):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        self.folder = folder
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "PYTHON"))
-        }
-        self.environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-        }
-        self.environment |= {"DVC_SITE_CACHE_DIR": str(folder.parent / "dvc-site")}
-        self.run("git", "init", "-q")
-        self.commit()
-
-    def run(self, *words: str) -> str:
-        """What a command prints; fails the test if the command fails."""
-        done = subprocess.run(
-            words, cwd=self.folder, env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, (
-            f"{' '.join(words)}: exit "
-            f"{done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        )
-        return done.stdout
-
-    def commit(self) -> None:
-        self.run("git", "add", "-A")
-        self.run(
-            "git",
-            "-c",
-            "user.name=walk",
-            "-c",
-            "user.email=walk@example.org",
-            "commit",
-            "-qm",
-            "walk",
-        )
-
-    def dvc(self, *words: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *words)
-
-    def repro(self, *words: str) -> set[str]:
-        """The stages that ``dvc repro`` ran."""
-        return set(re.findall(r"^Running stage '([^']+)'", self.dvc("repro", *words), re.MULTILINE))
-
-    def change(self, values: dict[str, object]) -> None:
-        """Replace values of params.yaml; ``a.b`` is a key of a section."""
-        params = self.yaml("params.yaml")
-        for name, value in values.items():
-            *way, last = name.split(".")
-            inner = params
-            for key in way:
-                inner = inner[key]
-            assert last in inner
-            inner[last] = value
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def yaml(self, name: str) -> dict:
-        return yaml.safe_load((self.folder / name).read_text())
-
-    def members(self) -> set[str]:
-        """The stages that dvc.yaml makes of the parameters."""
-        params, found = self.yaml("params.yaml"), set()
-        for stage, entry in self.yaml("dvc.yaml")["stages"].items():
-            if "matrix" in entry:
-                axes = [params[source[2:-1]] for source in entry["matrix"].values()]
-                found |= {
-                    f"{stage}@{'-'.join(map(str, values))}" for values in itertools.product(*axes)
-                }
-            else:
-                found.add(stage)
-        return found
-
-    def runs(self) -> list[Run]:
-        """The runs that the parameters ask for."""
-        params = self.yaml("params.yaml")
-        every = itertools.product(*(params[key] for key in ("encodings", "objectives", "seeds")))
-        return [Run(*each, self.folder / "artifacts") for each in every]
-
-    def check_tables(self) -> None:
-        """Every table of a run can be read, and no other lies where they do."""
-        for run in self.runs():
-            for name in TABLES:
-                table(run, name)
-            there = set(run.artifacts.glob(f"*/{run.name}/*.parquet"))
-            assert there == {table_file(run, name) for name in TABLES}
-
-    def check_results(self) -> None:
-        """Every declared out and every table is there, every number in a JSON metric is finite, and
-        nothing is out of date or untidy."""
-        locked = self.yaml("dvc.lock")["stages"]
-        assert self.members() <= set(locked)
-        for member in self.members():
-            for out in locked[member]["outs"]:
-                assert (self.folder / out["path"]).exists(), f"{member}: {out['path']} is missing"
-        self.check_tables()
-        for path in (self.folder / "metrics").rglob("*.json"):
-            for name, value in numbers(json.loads(path.read_text()), path.name):
-                assert math.isfinite(value), f"{name} is {value}"
-        assert "up to date" in self.dvc("status")
-        changes = self.run("git", "status", "--porcelain").splitlines()
-        untidy = [
-            line
-            for line in changes
-            if line[3:].split("/")[0] not in ("dvc.lock", "metrics", "params.yaml")
-        ]
-        assert not untidy, f"repro left {untidy}"
-
-
-def numbers(content: object, where: str) -> Iterator[tuple[str, float]]:
-    """The numbers in nested JSON, with their dotted names; lists and nulls, which dvc ignores,
-    fail."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from numbers(value, f"{where}.{key}")
-    elif isinstance(content, int | float):
-        yield where, float(content)
-    else:
-        assert isinstance(content, str), f"{where}: {content!r} is neither a number nor text"
 
 
 def stage_of(member: str) -> str:
