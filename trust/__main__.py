@@ -115,8 +115,8 @@ def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
     peaks = loads.peaks(clone)
     most = max(peaks.values())
     bad = sum(peak > LIMIT for peak in peaks.values())
-    found = {"scale": clone.scale, "limit": LIMIT, "peaks": peaks, "most": most}
-    return {"commit": clone.origin, "bad": bad} | found, []
+    measured = {"scale": clone.scale, "limit": LIMIT, "peaks": peaks, "most": most}
+    return {"commit": clone.origin, "bad": bad} | measured, []
 
 
 def main(
