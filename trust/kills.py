@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trust.clone import DVC, PYTHON, Clone, Done
 from trust.processes import POLL, alive, kill_all, kill_group, stages_of, start, wait_until_none
@@ -205,7 +206,7 @@ class Trial:
         return ", ".join(found)
 
 
-def summary(found: Sequence[Kill]) -> dict[str, object]:
+def summary(found: Sequence[Kill]) -> dict[str, Any]:
     """Counts by command, by stage and by what was killed, for docs/trust.md."""
 
     def counts(of: Sequence[Kill]) -> dict[str, int]:
