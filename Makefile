@@ -1,10 +1,10 @@
-# make repro | pull | release | explore | paper | test | torture | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
+# make repro | pull | release | explore | paper | test | torture | mutants | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-EXTRAS := peers explore browser ray
+EXTRAS := peers explore browser ray mutants
 CODE := mazewm stages tests $(wildcard trust benchmarks examples)
 
 # For what starts `python` by name, as the commands of dvc.yaml do.
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadsc
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test torture check fix docs bench locks clean
+.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test torture mutants check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -39,7 +39,7 @@ $(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 	@$(call INSTALL,--no-deps --no-build-isolation -e .)
 	@rm .venv/unfinished && touch $(STAMP)
 
-# Beside the environment: the peers, the explorer, what drives a browser in its tests, Ray.
+# Beside the environment: the peers, the explorer, what drives a browser in its tests, Ray, what changes code to see whether tests notice.
 $(EXTRAS:%=env-%): env-%: .venv/installed-%
 	@:
 
@@ -85,12 +85,16 @@ $(PAPER)/run.sh: | env
 	@mv $@.part $@
 
 # With all extras that are installed, and always in CI.
-test: env $(foreach extra,$(EXTRAS),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
+test: env $(foreach extra,$(filter-out mutants,$(EXTRAS)),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
 	@$(PYTEST)
 
 # Kills, Ctrl-C, repetitions and loads, in clones (docs/trust.md); TORTURE_FLAGS='kills --kills 20' are handed on. It takes an hour or two.
 torture: env
 	@$(BIN)/python -m trust $(TORTURE_FLAGS)
+
+# Small changes of the code that decides what is said, and whether its tests notice (docs/trust.md); MUTANTS_FLAGS='--sample 20' are handed on.
+mutants: env-mutants
+	@$(BIN)/python -m trust.mutants $(MUTANTS_FLAGS)
 
 check: env
 	@$(BIN)/ruff format --check $(CODE)
