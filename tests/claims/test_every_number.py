@@ -1,6 +1,7 @@
 """Every number that a run comes down to, on planted tables, is the one that is written down in
-``planted_numbers.json``: whatever changes one, on purpose or not, shows here. To write it anew after
-a change on purpose: ``PYTHONPATH=.:tests python tests/claims/test_every_number.py``, from the top folder.
+``planted_numbers.json``: whatever changes one, on purpose or not, shows here. To write it anew
+after a change on purpose, from the top folder:
+``PYTHONPATH=.:tests python tests/claims/test_every_number.py``
 """
 
 import json
