@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -82,7 +83,10 @@ class Machines:
 
     def at_work(self) -> list[str]:
         """The commands of DVC and of stages that run on the nodes."""
-        lines = [" ".join(p.cmdline()) for own in self.nodes for p in self.processes(own)]
+        lines = list[str]()
+        for process in (p for own in self.nodes for p in self.processes(own)):
+            with suppress(psutil.Error):  # it has just ended
+                lines.append(" ".join(process.cmdline()))
         return [line for line in lines if re.search(r"-m (dvc|toy|stages)", line)]
 
 

@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, object]] = {
         "n_samples": 512,
         "n_control_samples": 512,
         "n_frozen_samples": 512,
+        "batch_size": 64,
         "n_sweep_mazes": 2,
         "n_evaluated_mazes": 2,
     },

@@ -60,7 +60,8 @@ def bare(tmp_path):
 )
 def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
     one = Trial(clone, command, stage, random.Random(SEED)).go()
-    assert (one.differences, one.redone) == ("", "ran"), one
+    assert one.differences == "", one
+    assert one.redone == "ran" or one.survivors, "what survived the kill may have ended the stage"
 
 
 @pytest.mark.slow
