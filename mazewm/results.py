@@ -69,7 +69,6 @@ TABLES: dict[str, tuple[str, str]] = {
 FILLED = {
     *("behaviour", "answers", "beliefs", "consolidation", "writing", "saes", "frontier"),
     *("descriptions", "features", "latents", "taxonomy", "singles", "attention", "ledger", "pairs"),
-    *("probes", "whole"),
 }
 
 
@@ -97,4 +96,4 @@ def table(run: Study, name: str) -> pd.DataFrame:
 def inputs(run: Run, name: str) -> pd.DataFrame:
     """What readers of the maze alone tell, in the form of the table ``probes`` or ``whole``.
     BadInput as for ``table``."""
-    return tables.read_filled(run.shared(INPUTS) / f"{name}.parquet", ProbeRow)
+    return tables.read(run.shared(INPUTS) / f"{name}.parquet", ProbeRow)
