@@ -6,7 +6,7 @@ import them (from the syntax trees), and which version is locked. What a person 
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 
 SAID = Path("docs/templates/dependencies.yaml")
+FOLDERS = ("mazewm", "stages", "tests", "trust", "benchmarks", "examples")
 KEYS = {"licence", "use", "without"}
 # Of packages that are imported by another name.
 IMPORTED = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml"}
@@ -54,8 +55,9 @@ def dependencies(root: Path) -> list[Dependency]:
             raise BadInput(f"{SAID}: {name}: expected {sorted(KEYS)}, found {sorted(words)}.")
         if normal(name) not in locked:
             raise BadInput(f"requirements*.lock: expected {name} in one of them, found it in none.")
+    importers = rooms_by_module(root)
     return [
-        Dependency(name, extra, rooms(name, root), locked[normal(name)], **said[name])
+        Dependency(name, extra, rooms(name, importers), locked[normal(name)], **said[name])
         for name, extra in named.items()
     ]
 
@@ -82,16 +84,23 @@ def versions(root: Path) -> dict[str, str]:
     return found
 
 
-def rooms(name: str, root: Path) -> tuple[str, ...]:
-    """Where a package is imported: rooms of mazewm/, and other folders at the top."""
+def rooms(name: str, importers: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """Where a package is imported, of what ``rooms_by_module`` found."""
     module = IMPORTED.get(name, name.replace("-", "_"))
-    found = set()
-    for folder in ("mazewm", "stages", "tests", "benchmarks", "examples"):
+    found = (of for one, of in importers.items() if f"{one}.".startswith(f"{module}."))
+    return tuple(sorted(set[str]().union(*found)))
+
+
+def rooms_by_module(root: Path) -> dict[str, set[str]]:
+    """Where each module is imported: rooms of mazewm/, and other folders at the top."""
+    found: dict[str, set[str]] = {}
+    for folder in FOLDERS:
         for path in (root / folder).rglob("*.py"):
-            if any(f"{one}.".startswith(f"{module}.") for one in imported(path.read_text())):
-                parts = path.relative_to(root).parts
-                found.add(parts[1].removesuffix(".py") if folder == "mazewm" else folder)
-    return tuple(sorted(found))
+            parts = path.relative_to(root).parts
+            room = parts[1].removesuffix(".py") if folder == "mazewm" else folder
+            for module in imported(path.read_text()):
+                found.setdefault(module, set()).add(room)
+    return found
 
 
 def imported(text: str) -> Iterator[str]:

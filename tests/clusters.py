@@ -18,6 +18,7 @@ from launched import Project
 
 from stages.imports import ROOT
 from stages.released import LABEL
+from trust.processes import alive
 
 try:
     import ray
@@ -72,14 +73,7 @@ class Machines:
         self.cluster.remove_node(self.nodes.pop(own), allow_graceful=False)
 
     def processes(self, own: Path) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("MAZEWM_NODE") == str(own):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return alive(str(own), "MAZEWM_NODE")
 
     def at_work(self) -> list[str]:
         """The commands of DVC and of stages that run on the nodes."""

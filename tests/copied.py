@@ -5,7 +5,6 @@ import importlib
 import itertools
 import json
 import math
-import os
 import re
 import shlex
 import shutil
@@ -22,6 +21,7 @@ from typer.testing import CliRunner
 from mazewm.results import TABLES, table, table_file
 from mazewm.run import Run
 from stages.imports import ROOT
+from stages.transcripts import environment
 
 # One value of whatever is tried one after another at every scale: for what runs, and what does not,
 # one is as good as several.
@@ -52,16 +52,7 @@ class Copy:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         self.folder = folder
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "PYTHON"))
-        }
-        self.environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "OMP_NUM_THREADS": "1",
-        }
-        self.environment |= {"DVC_SITE_CACHE_DIR": str(folder.parent / "dvc-site")}
+        self.environment = environment(folder.parent / "dvc-site") | {"OMP_NUM_THREADS": "1"}
         self.run("git", "init", "-q")
         self.commit()
 

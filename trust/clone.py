@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-
 from mazewm.io.errors import BadInput
 from mazewm.io.files import read_json, write_json
 from mazewm.io.params import parse_yaml, read_yaml
 from stages.imports import ROOT
+from stages.local import RUNS
+from stages.plain_script import as_yaml, with_settings
 from trust.processes import MARK, alive, kill_all, start
 
 PYTHON = Path(sys.executable)
@@ -33,7 +33,6 @@ NO_OUTS = ("logs", "live", "live.csv", "paper")  # in artifacts/, and no results
 CACHE = Path(".dvc/cache/files/md5")
 NOBODY = "trust@invalid"
 KNOWN, _KNOWN = Path(".git/trust.json"), ("lengths", "commit", "files")  # of a first run
-RUNS = re.compile(r"Running stage '([^']+)'")
 # Variables of the caller that would reach the commands under test.
 NOT_HANDED_ON = re.compile(r"DVC_|MAZEWM_PROGRESS|JOBS$|RUN$|ENGINE$|RAY_|MAKE|MFLAGS")
 
@@ -91,15 +90,9 @@ class Clone:
         one = cls(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        params = read_yaml(folder / "params.yaml")
-        for name, value in changes.items():
-            *sections, key = name.split(".")
-            place = params
-            for section in sections:
-                place = place[section]
-            assert key in place, f"params.yaml has no {name}"
-            place[key] = value
-        _write_yaml(folder / "params.yaml", params)
+        settings = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+        params = with_settings(read_yaml(folder / "params.yaml"), settings)
+        (folder / "params.yaml").write_text(as_yaml(params), encoding="utf-8")
         (folder / ".venv").symlink_to(PYTHON.parent.parent)
         # older than the environment, so that make takes it for installed
         for path in folder.glob("*.lock"):
@@ -247,7 +240,7 @@ class Clone:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
-        _write_yaml(self.folder / "dvc.lock", lock)
+        (self.folder / "dvc.lock").write_text(as_yaml(lock), encoding="utf-8")
         gone = set().union(*(self._objects(self.lock[stage]) for stage in stages))
         for entry in lock["stages"].values():
             gone -= self._objects(entry)
@@ -255,6 +248,11 @@ class Clone:
             (self.folder / CACHE / name[:2] / name[2:]).unlink(missing_ok=True)
         shutil.rmtree(self.folder / ".dvc/cache/runs", ignore_errors=True)
         self.must("git", "commit", "-qam", f"Without {', '.join(stages)}")
+
+    def undo(self) -> None:
+        """Put the branch and dvc.lock back to the reference's commit, without touching results."""
+        self.must("git", "reset", "-q", self.commit)
+        self.must("git", "checkout", "-q", "--", "dvc.lock")
 
     def _objects(self, entry: dict[str, Any]) -> set[str]:
         """The names of the objects in DVC's cache that are a stage's outs."""
@@ -292,9 +290,3 @@ class Clone:
         shutil.rmtree(self.folder)
         subprocess.run(["cp", "-a", str(pristine.folder), str(self.folder)], check=True)
 
-
-def _write_yaml(path: Path, content: Any) -> None:
-    yaml = YAML()
-    yaml.default_flow_style = False
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(content, file)

@@ -73,8 +73,7 @@ def interrupt(clone: Clone, command: str, stage: str, drawn: random.Random) -> I
             break
         terminal.close()
         longest *= 0.7  # it had ended before the key was pressed
-        clone.must("git", "reset", "-q", clone.commit)
-        clone.must("git", "checkout", "-q", "--", "dvc.lock")
+        clone.undo()
     params = clone.must("git", "show", "HEAD:params.yaml")
     begun = time.monotonic()
     code = terminal.wait()

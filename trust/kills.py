@@ -147,8 +147,7 @@ class Trial:
                     kill_all(self.clone.mark)
                 return seconds, during
             longest *= 0.7  # it has ended: this machine is faster than it was
-            self.clone.must("git", "reset", "-q", self.clone.commit)
-            self.clone.must("git", "checkout", "-q", "--", "dvc.lock")
+            self.clone.undo()
             self.clone.forget(self.stages)
 
     def _again(self) -> tuple[int, Done, str]:

@@ -33,12 +33,13 @@ def start(
         )
 
 
-def alive(mark: str) -> list[psutil.Process]:
-    """All processes that carry a mark, in whatever session, but zombies."""
+def alive(mark: str, variable: str = MARK) -> list[psutil.Process]:
+    """All processes that carry a mark in an environment variable, in whatever session, but
+    zombies."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            is_marked = process.environ().get(MARK) == mark
+            is_marked = process.environ().get(variable) == mark
             if is_marked and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found

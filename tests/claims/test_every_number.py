@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from claims.test_run import leaves
 from planted import run_tables
 
 from mazewm.claims.run import score_run
@@ -39,19 +40,9 @@ def _told(curve: pd.DataFrame) -> dict[str, Any]:
     return told
 
 
-def leaves(tree: Any, way: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict | list):
-        return {way: tree}
-    parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    found: dict[str, Any] = {}
-    for name, inner in parts:
-        found |= leaves(inner, f"{way}/{name}")
-    return found
-
-
 def test_every_number_is_as_written_down():
-    now = leaves(json.loads(json.dumps(numbers())))
-    before = leaves(json.loads(WRITTEN.read_text(encoding="utf-8")))
+    now = dict(leaves(json.loads(json.dumps(numbers()))))
+    before = dict(leaves(json.loads(WRITTEN.read_text(encoding="utf-8"))))
     assert set(now) == set(before)
     for way, value in before.items():
         if isinstance(value, float):

