@@ -289,4 +289,3 @@ class Clone:
         assert not alive(self.mark)
         shutil.rmtree(self.folder)
         subprocess.run(["cp", "-a", str(pristine.folder), str(self.folder)], check=True)
-

@@ -33,6 +33,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mazewm.choosing import for_choosing
+from mazewm.circuits.binding import all_heads
 from mazewm.circuits.patching import Pairs, logit_difference, read_pairs
 from mazewm.circuits.streams import Open, Streams
 from mazewm.circuits.writable import Units, Writable
@@ -168,12 +169,12 @@ def measure_readers(
     writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
     block, and nothing is written at the writing site if there is no swap to choose the dose on."""
     rows = list[ReaderRow]()
-    shape = subject.transformer.params
+    model = subject.transformer
     for each in known:
-        later = range(each.location.layer + 1, shape.n_layers)
+        later = range(each.location.layer + 1, model.params.n_layers)
         if not later:
             continue
-        single = [f"{layer}.{head}" for layer in later for head in range(shape.n_heads)]
+        single = [f"{layer}.{head}" for layer, head in all_heads(later, model)]
         heads, ways = [NONE, ALL, *single], ways_of(each)
         doubtful, tried = [way for way in ways if way.is_at_site], list[ReaderRow]()
         if doubtful:

@@ -15,11 +15,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from mazewm.explore import boards, words
 from mazewm.explore.answers import Answer, Explorer
 from mazewm.explore.details import Details
+from mazewm.explore.explorers import Explorers
 from mazewm.explore.scene import METHODS, SPLITS, Scene
 from mazewm.figures import style
 from mazewm.interventions.edits import RANDOM, TOLD
 from mazewm.io.errors import BadInput
-from mazewm.loaded import load
 
 HOST = "127.0.0.1"  # this machine only: whoever reaches the page reads the run's files
 UNITS = {0: "as many as was best", 1: "1", 2: "2", 4: "4", 8: "8", 16: "16"}
@@ -38,29 +38,6 @@ SENTENCE = (
     "The maze on the left is all that the model is told. On the right, change the maze "
     "<b>inside the model</b>: click a wall or a connection, and watch the model walk it."
 )
-
-
-class Explorers:
-    """The runs of a folder, each loaded when it is first chosen, and kept."""
-
-    def __init__(self, artifacts: Path) -> None:
-        self.artifacts, self._loaded = artifacts, dict[str, Explorer]()
-        self.names = sorted(
-            file.parent.name for file in (artifacts / "models").glob("*/transformer.safetensors")
-        )
-        if not self.names:
-            raise BadInput(
-                f"{artifacts / 'models'}: expected at least one run, found none. `make pull` "
-                "brings released ones, `make repro` makes them."
-            )
-
-    def __getitem__(self, name: str) -> Explorer:
-        """BadInput if the name is not that of a run, or its model is broken."""
-        if name not in self._loaded:
-            one = load(name, self.artifacts)
-            _ = one.model, one.locations
-            self._loaded[name] = Explorer(one)
-        return self._loaded[name]
 
 
 class Page:

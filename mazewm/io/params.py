@@ -19,7 +19,8 @@ from mazewm.io.errors import BadInput, told
 
 MOST_NESTED = 50  # mappings and lists in one another
 LARGEST_INT = 2**31 - 1  # what a column of numbers in a table holds
-SINGLE = np.finfo(np.float32)  # with which models compute
+# the smallest and largest size in single precision, with which models compute
+TINY, HUGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 class Params(BaseModel):
@@ -203,9 +204,9 @@ def _check_size(name: str, value: Any) -> None:
         raise BadInput(
             f"{name}: expected a whole number of at most {LARGEST_INT}, found {told(value)}."
         )
-    is_held = not isinstance(value, float) or not value or SINGLE.tiny <= abs(value) <= SINGLE.max
+    is_held = not isinstance(value, float) or not value or TINY <= abs(value) <= HUGE
     if not is_held:
         raise BadInput(
-            f"{name}: expected 0 or a number from {SINGLE.tiny:.0e} to {SINGLE.max:.0e} in size, "
+            f"{name}: expected 0 or a number from {TINY:.0e} to {HUGE:.0e} in size, "
             f"as single precision holds, found {told(value)}."
         )

@@ -21,8 +21,9 @@ attention, and no edit can affect a later fork without it.
 
 On validation forks ``given_target``, whose direction says nothing about where the target is, is run
 everywhere at every dose, and for each fact the place and depth are taken at which it does best.
-There all other methods are run on validation forks, too; and on test forks all methods, each at its
-own best dose.
+There all other methods are run on validation forks, too; doses are doubled or halved further where
+a method's best is at an end; and on test forks all methods are run, each at its own best dose
+(module ``choosing``).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +37,6 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
-from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.forks import Forks
 from mazewm.inference.behaviour import judge
 from mazewm.inference.edits import Taps, add_at
@@ -114,35 +114,6 @@ def conditions(
     return [
         Condition(*place, method, dose) for place in some for method in methods for dose in doses
     ]
-
-
-def best_places(ledger: pd.DataFrame) -> list[Where]:
-    """For each fact, the place and depth at which STEERED does best on validation forks, at its
-    best dose there; the first of equal ones."""
-    rates, found = _rates(ledger[ledger.method == STEERED]), list[Where]()
-    for fact, some in rates.groupby("fact", sort=False):
-        _, where, depth, *_ = some.idxmax()
-        found.append((str(fact), str(where), int(depth)))
-    return found
-
-
-def best_doses(ledger: pd.DataFrame, some: Iterable[Where]) -> list[Condition]:
-    """Every method in some places, at its own best dose on validation forks; the smallest of
-    equally good ones."""
-    rates, found = _rates(ledger), list[Condition]()
-    for place in some:
-        if place in rates.index.droplevel(["method", "dose"]):
-            for method, doses in rates.loc[place].groupby("method", sort=False):
-                found.append(Condition(*place, str(method), float(doses.idxmax()[1])))
-    return found
-
-
-def _rates(ledger: pd.DataFrame) -> pd.Series:
-    """How often rollouts went as predicted, by place, method and dose, on validation forks that are
-    solved before the edit."""
-    rows = for_choosing(ledger)
-    keys = ["fact", "where", "depth", "method", "dose"]
-    return rows[rows.solved_before].groupby(keys).goes_as_predicted.mean()
 
 
 def _taps(

@@ -14,7 +14,7 @@ from mazewm.io.progress import progress
 from mazewm.io.streams import stream
 from mazewm.maze.mazes import Mazes
 from mazewm.model.transformer import Transformer
-from mazewm.planning import errors, steering
+from mazewm.planning import choosing, errors, steering
 from mazewm.planning.errors import ProbeRow
 from mazewm.planning.frame_writing import FrameRow, FrameWriting
 from mazewm.planning.params import PlanningParams
@@ -111,10 +111,13 @@ def steer(
         everywhere = steering.places(situation, model.params.n_layers)
         every = steering.conditions(everywhere, (steering.STEERED,), params.doses)
         tried = study.steer(validation, "validation", every)
-        best = steering.best_places(tried)
+        best = choosing.best_places(tried)
         others = steering.conditions(best, steering.OTHERS, params.doses)
         tried = pd.concat([tried, study.steer(validation, "validation", others)])
-        parts += [tried, study.steer(test, "test", steering.best_doses(tried, best))]
+        for _ in range(choosing.MOST_GROWTH):
+            if further := choosing.further(tried, best):
+                tried = pd.concat([tried, study.steer(validation, "validation", further)])
+        parts += [tried, study.steer(test, "test", choosing.best_doses(tried, best))]
     return pd.concat(parts, ignore_index=True)
 
 

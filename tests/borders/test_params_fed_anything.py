@@ -202,8 +202,6 @@ def assert_in_range(key: str, value: Any) -> None:
         assert key not in SHARES or value < 1, (key, value)
 
 
-# numpy says so where a number is compared that single precision does not hold; it is refused then
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 @settings(
     max_examples=450,
     derandomize=True,

@@ -17,7 +17,7 @@ from mazewm.io import tables
 from mazewm.maze.tokens import PATH_END, Vocabulary, encode
 from mazewm.model.sites import Place, Site
 from mazewm.model.transformer import Transformer, TransformerParams
-from mazewm.planning import errors, steering
+from mazewm.planning import choosing, errors, steering
 from mazewm.planning.facts import FACTS
 from mazewm.planning.probes import Directions
 from mazewm.planning.reading import LAST
@@ -248,9 +248,9 @@ def test_place_and_doses_are_chosen_on_validation_forks_that_were_solved():
             table.assign(where="target", goes_as_predicted=False),
         ]
     )
-    best = steering.best_places(ledger)
+    best = choosing.best_places(ledger)
     assert best == [("on_path", "origin", 1)], "where given_target does best"
-    chosen = {one.method: one for one in steering.best_doses(ledger, best)}
+    chosen = {one.method: one for one in choosing.best_doses(ledger, best)}
     assert {method: one.dose for method, one in chosen.items()} == {
         "probe": 1.0,
         "mean_difference": 2.0,
@@ -258,7 +258,33 @@ def test_place_and_doses_are_chosen_on_validation_forks_that_were_solved():
     }
     assert all(one[:3] == best[0] for one in chosen.values())
     with pytest.raises(RuntimeError, match="split test"):
-        steering.best_places(ledger.assign(split="test"))
+        choosing.best_places(ledger.assign(split="test"))
+
+
+def test_doses_are_widened_where_the_best_is_at_an_end():
+    rates = {
+        ("probe", 1.0): 0.1,  # best at the lower end
+        ("probe", 2.0): 0.0,
+        ("mean_difference", 1.0): 0.2,
+        ("mean_difference", 2.0): 0.4,  # best at the upper end
+        ("given_target", 0.5): 0.1,
+        ("given_target", 1.0): 0.3,  # best between the ends
+        ("given_target", 2.0): 0.2,
+        ("random_direction", 1.0): 0.0,  # steers nothing
+        ("random_direction", 2.0): 0.0,
+    }
+    place = {"split": "validation", "fact": "on_path", "where": "origin", "depth": 1}
+    ledger = pd.DataFrame(
+        [
+            place
+            | {"method": method, "dose": dose, "solved_before": True}
+            | {"goes_as_predicted": nth < 10 * rate}
+            for (method, dose), rate in rates.items()
+            for nth in range(10)
+        ]
+    )
+    beyond = choosing.further(ledger, [("on_path", "origin", 1)])
+    assert {(one.method, one.dose) for one in beyond} == {("probe", 0.5), ("mean_difference", 4.0)}
 
 
 def test_rows_go_to_disk_and_back(tmp_path):
