@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from copied import FEWEST
 
 from mazewm.io.errors import BadInput
 from stages.imports import ROOT
@@ -33,7 +34,8 @@ TWO += "start_new_session=True); print('there', flush=True); time.sleep(100)"
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     one = Clone.make(
-        tmp_path_factory.mktemp("trust") / "blank é" / "mazewm", TINY | {"encodings": ["learned"]}
+        tmp_path_factory.mktemp("trust") / "blank é" / "mazewm",
+        {**TINY, "encodings": ["learned"], **FEWEST},
     )
     one.run_once()
     yield one
