@@ -1,18 +1,24 @@
 """Stage compare: the metrics of all runs in params.yaml -> their summary, claims, curves, figures,
-and a page with all of these.
+and a page with all of these. By hand it also compares whatever runs a folder has, such as five
+seeds of some encodings and three of others: ``python -m stages.compare --results FOLDER --there``.
 """
 
 from pathlib import Path
 from typing import Annotated
 
+import typer
 from pydantic import Field
 
 from mazewm.io import files
 from mazewm.io.errors import BadInput
 from mazewm.io.params import Distinct, Params, check, read_yaml
 from mazewm.io.progress import console, progress
-from mazewm.run import Run
+from mazewm.run import ENCODINGS, OBJECTIVES, Run
 from stages.command import Folder, command
+
+There = Annotated[
+    bool, typer.Option("--there", help="The runs that RESULTS has, not those of params.yaml.")
+]
 
 
 class StudyParams(Params):
@@ -30,7 +36,20 @@ class StudyParams(Params):
         return [Run.named(f"{encoding}-{objective}-{seed}") for encoding, objective, seed in axes]
 
 
-def main(results: Folder) -> None:
+def runs_there(results: Path) -> list[Run]:
+    """The runs whose metrics are in ``RESULTS/runs``, in the order in which encodings and
+    objectives are listed; BadInput if there are none, or a file has the name of no run."""
+    found = [Run.named(path.stem) for path in (results / "runs").glob("*.json")]
+    if not found:
+        raise BadInput(f"{results / 'runs'}: expected the metrics of runs, found none.")
+
+    def place(run: Run) -> tuple[int, int, int]:
+        return ENCODINGS.index(run.encoding), OBJECTIVES.index(run.objective), run.seed
+
+    return sorted(found, key=place)
+
+
+def main(results: Folder, there: There = False) -> None:
     """Compare the runs of params.yaml, read from ``RESULTS/runs`` and ``RESULTS/tables``; ignore
     other runs in these folders."""
     from mazewm.claims import compare
@@ -43,7 +62,7 @@ def main(results: Folder) -> None:
         {name: content[name] for name in StudyParams.model_fields if name in content},
         "params.yaml",
     )
-    wanted = study.runs()
+    wanted = runs_there(results) if there else study.runs()
     for run in wanted:
         if not (path := results / "runs" / f"{run.name}.json").exists():
             raise BadInput(

@@ -263,3 +263,16 @@ def test_the_stage_says_in_one_sentence_which_picture_is_missing(stage, tmp_path
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(said) == 1 and "C5_asymmetry.png: the file is missing" in said[0]
     assert not (tmp_path / "metrics" / "report.html").exists()
+
+
+def test_the_runs_that_are_there(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(BadInput, match="expected the metrics of runs, found none"):
+        compare.runs_there(tmp_path)
+    names = ["learned-all-0", "learned-all-2", "learned-all-10", "learned-path-0", "rotary-all-1"]
+    for name in reversed(names):
+        (tmp_path / "runs" / f"{name}.json").write_text("{}")
+    assert [run.name for run in compare.runs_there(tmp_path)] == names
+    (tmp_path / "runs" / "notes.json").write_text("{}")
+    with pytest.raises(BadInput, match="notes"):
+        compare.runs_there(tmp_path)
