@@ -16,7 +16,7 @@ from mazewm.io.params import read_yaml
 
 SAID = Path("docs/templates/dependencies.yaml")
 FOLDERS = ("mazewm", "stages", "tests", "trust", "benchmarks", "examples")
-KEYS = {"licence", "use", "without"}
+KEYS = {"licence", "newest", "use", "without"}
 # Of packages that are imported by another name.
 IMPORTED = {"pillow": "PIL", "scikit-learn": "sklearn", "pyyaml": "yaml"}
 MOST_ROOMS = 4  # that are listed, and not counted
@@ -30,6 +30,7 @@ class Dependency:
     extra: str  # empty: always installed
     rooms: tuple[str, ...]  # that import it; folders at the top for what is outside mazewm/
     version: str  # in a lock file
+    newest: str  # its last release, and the date
     licence: str  # as its metadata has it
     use: str
     without: str  # what would be done without it

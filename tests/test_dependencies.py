@@ -12,7 +12,7 @@ from stages.dependencies import SAID, dependencies, installed_licence, packages
 from stages.imports import ROOT
 
 NAMES = sorted(dict(packages(ROOT)))
-WORDS = {"licence": "MIT", "use": "this", "without": "that"}
+WORDS = {"licence": "MIT", "newest": "2.0, 2026-01-01", "use": "this", "without": "that"}
 
 
 @pytest.fixture
