@@ -21,11 +21,31 @@ import yaml
 from stages.imports import ROOT
 
 SHORT = {
-    "training": {"n_steps": 300, "n_observations": 4},
-    "behaviour": {"n_test_mazes": 100, "n_detour_mazes": 20, "n_state_mazes": 20},
-    "sae": {"n_sweep_samples": 20_000, "n_samples": 40_000, "n_control_samples": 40_000},
+    "training": {"n_steps": 400, "n_observations": 4},
+    "behaviour": {"n_test_mazes": 50, "n_detour_mazes": 10, "n_state_mazes": 10},
+    "consolidation": {"n_mazes": 500},
+    "writing": {"n_mazes": 500},
+    "activations": {"n_train_mazes": 2000, "n_held_out_mazes": 500, "n_untrained_mazes": 500},
+    "sae": {
+        "widths": [256],
+        "n_sweep_samples": 10_000,
+        "n_samples": 20_000,
+        "n_control_samples": 20_000,
+        "n_seeds": 2,
+        "n_frozen": 3,
+        "n_frozen_samples": 10_000,
+        "n_evaluated_mazes": 500,
+    },
+    "circuits": {"n_mazes": 200, "n_binding_mazes": 100, "n_swaps": 50},
     "interventions": {"n_per_connection": 1, "n_at_once": 5},
-    "planning": {"n_steered": 40, "n_twins": 1, "n_input_mazes": 5000},
+    "planning": {
+        "n_fit_mazes": 2000,
+        "n_held_out_mazes": 500,
+        "n_input_mazes": 5000,
+        "n_steered": 40,
+        "n_steered_validation": 20,
+        "n_twins": 1,
+    },
 }
 
 

@@ -24,7 +24,7 @@ MORE = {
     "activations": {"n_train_mazes": 1500, "n_held_out_mazes": 300, "n_untrained_mazes": 300},
     "sae": {"widths": [64], "sparsities": [4, 8], "n_sweep_samples": 20_000, "n_samples": 50_000,
             "n_control_samples": 20_000, "n_sweep_mazes": 100, "n_evaluated_mazes": 200},
-    "interventions": {"n_per_connection": 2, "set_sizes": [1, 4], "doses": [2.0, 4.0],
+    "interventions": {"n_per_connection": 8, "set_sizes": [1, 4], "doses": [2.0, 4.0],
                       "corridor_lengths": [1], "n_added": [0]},
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def trained(mazes, steps: int) -> HookedTransformer:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1400)
     parser.add_argument("--mazes", type=int, default=20_000, help="for training")
     parser.add_argument("--tiny", action="store_true", help="measure as little as scale tiny does")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 sees it. The clone, with one run at scale tiny, is made once for all tests of this file.
 """
 
+import json
 import random
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from copied import FEWEST
 
 from mazewm.io.errors import BadInput
 from stages.imports import ROOT
-from trust import again, loads, records
+from trust import again, loads, processors, records
 from trust.__main__ import TINY, main
 from trust.clone import DVC, PYTHON, Clone
 from trust.interrupts import HIDE, Terminal, interrupt
@@ -230,3 +231,24 @@ def test_bad_input_is_refused(tmp_path):
         main(["kills"], folder=tmp_path / "blank é")
     with pytest.raises(BadInput, match="found no dvc.yaml"):
         main(["memory"], given=tmp_path)
+
+
+def test_claims_of_two_processors_are_compared(tmp_path):
+    def claims(name, **ones):
+        path = tmp_path / name
+        made = {
+            id: {"verdict": verdict, "value": value, "low": value - 0.1, "high": value + 0.1}
+            for id, (verdict, value) in ones.items()
+        }
+        path.write_text(json.dumps({"runs": {"rotary-all-0": made}}))
+        return path
+
+    there = claims("there", C1=("supported", 0.5), C2=("refuted", 0.2), C3=("unmeasured", 0))
+    here = claims("here", C1=("supported", 0.55), C2=("undecided", 0.4), C3=("supported", 0.1))
+    rows = list(processors.compared(there, here))
+    assert [(one.claim, one.agrees) for one in rows] == [("C1", True), ("C2", False)]
+    found = processors.summary(rows)
+    assert (found["n"], found["same_verdict"], found["agree"]) == (2, 1, 1)
+    assert [one["claim"] for one in found["differ"]] == ["C2"]
+    with pytest.raises(BadInput, match="C1 of rotary-all-0 is in one"):
+        list(processors.compared(there, claims("more", C9=("supported", 0.5))))

@@ -60,7 +60,9 @@ class Summary:
             f"MCC of the best single unit: {', '.join(mcc)}",
         ]
         for kind, rows in self.edits.groupby("kind", sort=False):
-            lines.append(f"selectivity, {kind}:")
+            lines.append(
+                f"selectivity, {kind} ({rows.n_affected.max():.0f} questions should change):"
+            )
             for row in rows.itertuples():
                 of = f", {row.n_units}" if row.n_units else ""
                 told = _percent(row.value, row.low, row.high)
