@@ -14,8 +14,10 @@ from mazewm.claims.encodings import (
     encodings_differ,
     furthest,
     geometry_differs,
+    jackknifed,
     nearer_within,
 )
+from mazewm.claims.statistics import Contrast
 from mazewm.claims.tested import decided_together
 
 A, B = [2.0, 2.2, 1.8, 2.1, 1.9], [1.0, 1.1, 0.9, 1.2, 1.0]
@@ -52,6 +54,8 @@ def test_two_encodings_have_students_interval_and_p_by_exchange():
     assert one.value[:3] == pytest.approx((0.96, student.low, student.high), abs=1e-6)
     assert 2 * one.p_above == pytest.approx(2 / 252), "no other way parts them so"
     assert "learned - rotary" in one.measure and "cannot be below 0.0079" in one.measure
+    f = stats.f_oneway(A, B).statistic  # with 1 and 8 degrees of freedom
+    assert f"{f / (f + 8):.2f} of the variance lies between encodings, p 0.0079" in one.measure
     assert verdict_of(c7e(learned=A, rotary=B)) == "supported"
 
 
@@ -180,6 +184,29 @@ def test_encodings_that_change_nothing_are_seldom_said_to():
 
 def five_claims(found):
     return [encodings_differ(id, wide(found, id)) for id in CODE]
+
+
+def test_the_jackknife_over_runs_by_pseudovalues():
+    groups = np.array([0, 0, 0, 1, 1, 1, 1])
+    rng, n = np.random.default_rng(4), len(groups)
+    alike = rng.normal(0.3 * (groups[:, None] == groups), 0.2)
+    alike = (alike + alike.T) / 2
+
+    def nearer(kept):
+        a, b = (each.ravel() for each in np.meshgrid(kept, kept))
+        same, other = ((groups[a] == groups[b]) & (a != b)), groups[a] != groups[b]
+        return alike[a[same], b[same]].mean() - alike[a[other], b[other]].mean()
+
+    value = nearer(np.arange(n))
+    pseudo = [n * value - (n - 1) * nearer(np.delete(np.arange(n), nth)) for nth in range(n)]
+    error = np.std(pseudo, ddof=1) / n**0.5
+    found = jackknifed(alike, groups)
+    assert found.interval[0] == pytest.approx(value) and found.n == found.n_clusters == n
+    assert found.interval[1:3] == pytest.approx(stats.t.interval(0.95, n - 1, value, error))
+    assert found.p_above == pytest.approx(stats.t.sf(value / error, n - 1))
+    assert found.p_below == pytest.approx(stats.t.cdf(value / error, n - 1))
+    equal = jackknifed(np.ones((n, n)), groups)
+    assert equal == Contrast(0, 0, 0, 0, n, 1, 1), "without spread there is no interval"
 
 
 def test_geometry_is_nearer_within_an_encoding():

@@ -119,12 +119,21 @@ def test_shuffled_labels_are_a_coin(make):
 
 def test_trees_are_measured_on_the_other_mazes():
     """Fitted where latents stand for connections, measured where they stand for others: nothing is
-    found."""
+    found, but by the MCC by which sizes are chosen."""
     moved = one_each(1)
     moved = Labelled(moved.x, (moved.connection + 1) % N)
-    _, frame = trees_of(SiteTokens(one_each(0), moved, N))
-    assert frame.mcc.max() < 0
-    assert frame.balanced_accuracy.max() < 0.5
+    tokens = SiteTokens(one_each(0), moved, N)
+    directions = np.eye(17)[(3 * np.arange(N) + 1) % 17]
+    for trees in (map_connections(tokens, 5), map_directions(tokens, directions)):
+        assert max(tree.mcc for tree in trees) < 0
+        assert max(tree.balanced_accuracy for tree in trees) < 0.5
+        assert {tree.mcc_chosen for tree in trees} == {1}
+
+
+def test_of_units_that_tell_as_much_the_same_is_asked_every_time():
+    twice = SiteTokens(*(Labelled(np.tile(x, 4), e) for x, e in (one_each(0), one_each(1))), N)
+    asked = [map_connections(twice, 4, depths=[1]) for _ in range(5)]
+    assert all(trees == asked[0] for trees in asked) and len(asked[0]) == N
 
 
 def test_a_connection_that_is_never_spelled_has_no_tree():
@@ -296,6 +305,7 @@ def test_a_detector_asks_the_deepest_tree_at_its_class():
     x, connection = np.concatenate([fit.x, noise]), np.tile(fit.connection, 2)
     maze, classes = np.tile(np.arange(len(fit.x)) % 53, 2), np.repeat(["c2", ";"], len(fit.x))
     tokens = Activations(x, maze, maze, maze, classes, connection)
+    assert detector(tokens, TokenClass.C2, N, 5).token_class == "c2"
     assert detector(tokens, TokenClass.C2, N, 5).mcc(x) == [1.0] * N, (
         "two latents are needed, so the tree is deep"
     )

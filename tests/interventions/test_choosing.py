@@ -22,6 +22,9 @@ def test_scores_by_hand():
     assert score_of("corridor", corridor) == pytest.approx(6 / 8)
     assert score_of("single", some) == pytest.approx((1 + 4) / (3 + 7))
     assert [score_of(kind, NOTHING) for kind in ("add", "single")] == [0, 0]
+    one = NOTHING | dict.fromkeys(("n_affected", "n_hit", "n_edited", "n_edited_believed"), 1.0)
+    assert [score_of(kind, one) for kind in ("add", "single")] == [1, 1]
+    assert score_of("add", NOTHING | {"n_unaffected": 1.0, "n_spill": 1.0}) == -1
 
 
 def validation(*given):
