@@ -76,10 +76,11 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def versions(root: Path) -> dict[str, str]:
-    """The versions of the lock files, by normal name; requirements.lock has the last word."""
+def versions(root: Path, lock: str = "requirements*.lock") -> dict[str, str]:
+    """The versions of the lock files, or of one, by normal name; requirements.lock has the last
+    word."""
     found: dict[str, str] = {}
-    for path in sorted(root.glob("requirements*.lock"), key=lambda path: -len(path.name)):
+    for path in sorted(root.glob(lock), key=lambda path: -len(path.name)):
         lines = re.findall(r"^([\w.-]+)==([^\s;]+)", path.read_text(), re.MULTILINE)
         found |= {normal(name): version for name, version in lines}
     return found
