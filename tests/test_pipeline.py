@@ -206,9 +206,13 @@ def test_the_command_gives_every_argument(stage):
     is_run = len(STAGES[stage].get("matrix", [])) > 1
     arguments = ["run"] if is_run else []
     main = importlib.import_module(f"stages.{stage}").main
-    assert [*arguments, *options] == list(inspect.signature(main).parameters), (
-        f"{stage}: dvc.yaml and main differ"
-    )
+    # what has a default may be given by hand
+    needed = [
+        name
+        for name, one in inspect.signature(main).parameters.items()
+        if one.default is inspect.Parameter.empty
+    ]
+    assert [*arguments, *options] == needed, f"{stage}: dvc.yaml and main differ"
     assert words[: len(arguments)] == ["key"] * len(arguments)
 
 
