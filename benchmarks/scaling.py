@@ -1,12 +1,13 @@
 """How much faster four runs are on two nodes of one core each than on one such node:
 ``python -m benchmarks.scaling`` (with mazewm[ray], on a machine with two cores; minutes).
 
-A copy of the project in a temporary folder is the head, with scale laptop made short. Mazes and
-what else all runs share are made before time counts. Each number of nodes begins with an empty
-remote and empty nodes.
+A copy of the project in a temporary folder is the head, with scale laptop made short and runs that
+cost the same. Mazes and what else runs share are made before time counts. Each number of nodes
+begins with this head, an empty remote and empty nodes.
 """
 
 import argparse
+import copy
 import os
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ SHORT = {
     "planning": {
         "n_fit_mazes": 2000,
         "n_held_out_mazes": 500,
-        "n_input_mazes": 5000,
+        "n_input_mazes": 2000,
         "n_steered": 40,
         "n_steered_validation": 20,
         "n_twins": 1,
@@ -49,69 +50,79 @@ SHORT = {
 }
 
 
-def project(folder: Path, scale: str) -> Path:
-    """A copy of the tracked files, with four runs of a short scale."""
-    listed = subprocess.run(
-        ["git", "ls-files", "mazewm", "stages", "dvc.yaml", "params.yaml", ".dvcignore"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params |= {"scale": scale, "encodings": ["learned"], "seeds": [0, 1, 2, 3]}  # equally long
-    if scale == "laptop":
-        for section, values in SHORT.items():
-            params["scales"]["laptop"][section] |= values
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return folder
+class Head:
+    """A copy of the tracked files, with what four runs of a short scale share."""
+
+    def __init__(self, folder: Path, scale: str) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "PYTHONPATH": str(folder),
+            "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
+        }
+        needed = "mazewm stages dvc.yaml params.yaml pyproject.toml .dvcignore"
+        listed = subprocess.run(
+            ["git", "ls-files", *needed.split()],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listed.stdout.splitlines():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        # positions that are added to tokens cost the same, learned or not
+        params |= {"scale": scale, "encodings": ["learned", "sinusoidal"], "seeds": [0, 1]}
+        if scale == "laptop":
+            for section, values in SHORT.items():
+                params["scales"]["laptop"][section] |= values
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        self.call("dvc", "init", "-q", "--no-scm")
+        self.call("dvc", "repro", "-q", "--single-item", "digest_code", "generate_mazes")
+        self.call("dvc", "repro", "-q", "--single-item", "probe_inputs")
+
+    def copied(self, folder: Path) -> "Head":
+        """The same, in another folder, with an empty remote beside it."""
+        other = copy.copy(self)
+        other.folder = Path(shutil.copytree(self.folder, folder))
+        other.environment = self.environment | {"PYTHONPATH": str(folder)}
+        other.call("dvc", "remote", "add", "-q", "--default", "shared", f"{folder}-remote")
+        return other
+
+    def call(self, *words: str, **more: str) -> None:
+        command = [sys.executable, "-m", *words]
+        subprocess.run(command, cwd=self.folder, env=self.environment | more, check=True)
 
 
-def seconds(scale: str, n_nodes: int) -> float:
+def seconds(head: Head, n_nodes: int) -> float:
     """The time of ``stages.launch`` for four runs on a number of nodes."""
     from ray.cluster_utils import Cluster
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        head = project(folder / "head", scale)
-        environment = os.environ | {
-            "PYTHONPATH": str(head),
-            "DVC_SITE_CACHE_DIR": str(folder / "site"),
-        }
-
-        def call(*words: str, **more: str) -> None:
-            command = [sys.executable, "-m", *words]
-            subprocess.run(command, cwd=head, env=environment | more, check=True)
-
-        call("dvc", "init", "-q", "--no-scm")
-        call("dvc", "remote", "add", "-q", "--default", "shared", str(folder / "remote"))
-        call("dvc", "repro", "-q", "--single-item", "digest_code", "generate_mazes", "probe_inputs")
-        # nodes inherit this environment
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        cluster = Cluster()
-        try:
-            cluster.add_node(num_cpus=0, include_dashboard=False)
-            for nth in range(n_nodes):
-                own = folder / f"node-{nth}"
-                known = set(psutil.Process().children(recursive=True))
-                cluster.add_node(num_cpus=1, env_vars={"MAZEWM_NODE": str(own)})
-                for process in set(psutil.Process().children(recursive=True)) - known:
-                    process.cpu_affinity([sorted(os.sched_getaffinity(0))[nth]])
-            since = time.monotonic()
-            call("stages.launch", ENGINE="ray", RAY_ADDRESS=cluster.address)
-            return time.monotonic() - since
-        finally:
-            cluster.shutdown()
+    # nodes inherit this environment
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(head.folder)}
+    cluster = Cluster()
+    try:
+        cluster.add_node(num_cpus=0, include_dashboard=False)
+        for nth in range(n_nodes):
+            own = {"MAZEWM_NODE": f"{head.folder}-node-{nth}"}
+            known = set(psutil.Process().children(recursive=True))
+            cluster.add_node(num_cpus=1, env_vars=own)
+            for process in set(psutil.Process().children(recursive=True)) - known:
+                process.cpu_affinity([sorted(os.sched_getaffinity(0))[nth]])
+        since = time.monotonic()
+        head.call("stages.launch", ENGINE="ray", RAY_ADDRESS=cluster.address)
+        return time.monotonic() - since
+    finally:
+        cluster.shutdown()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--scale", default="laptop", choices=["laptop", "tiny"])
     scale = parser.parse_args().scale
-    one, two = (seconds(scale, n_nodes) for n_nodes in (1, 2))
+    with tempfile.TemporaryDirectory() as name:
+        head = Head(Path(name) / "head", scale)
+        one, two = (seconds(head.copied(Path(name) / f"{n}"), n) for n in (1, 2))
     print(f"one node: {one:.0f} s; two nodes: {two:.0f} s; {one / two:.2f} times as fast")
 
 

@@ -1,10 +1,12 @@
-"""A copy of the working tree in which the whole pipeline can run: by DVC; and stages without
-processes of their own."""
+"""Copies of the working tree in which the whole pipeline can run by DVC, or has run; and stages
+without processes of their own."""
 
+import fcntl
 import importlib
 import itertools
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -16,12 +18,14 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from mazewm.results import TABLES, table, table_file
 from mazewm.run import Run
 from stages.imports import ROOT
 from stages.transcripts import environment
+from trust.clone import KNOWN, Clone
 
 # One value of whatever is tried one after another at every scale: for what runs, and what does not,
 # one is as good as several.
@@ -33,12 +37,18 @@ FEWEST = {
     "planning.doses": [2.0],
     "planning.twin_doses": [4.0],
 }
+ONE_RUN = {"scale": "tiny", "encodings": ["learned"], "objectives": ["all"], "seeds": [0], **FEWEST}
 
 
 class Copy:
     """A copy of the working tree, a git repository of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = environment(folder.parent / "dvc-site") | {"OMP_NUM_THREADS": "1"}
+
+    @classmethod
+    def make(cls, folder: Path) -> "Copy":
         listed = subprocess.run(
             ["git", "ls-files", "-coz", "--exclude-standard"],
             cwd=ROOT,
@@ -51,10 +61,10 @@ class Copy:
             if (ROOT / name).is_file() and not name.startswith("metrics/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
-        self.folder = folder
-        self.environment = environment(folder.parent / "dvc-site") | {"OMP_NUM_THREADS": "1"}
-        self.run("git", "init", "-q")
-        self.commit()
+        one = cls(folder)
+        one.run("git", "init", "-q")
+        one.commit()
+        return one
 
     def run(self, *words: str) -> str:
         """What a command prints; fails the test if the command fails."""
@@ -151,6 +161,24 @@ class Copy:
         assert not untidy, f"repro left {untidy}"
 
 
+def first_run(factory: pytest.TempPathFactory, folder: Path) -> Clone:
+    """The pipeline with one run at scale tiny, after ``dvc repro``, copied to a folder; made once
+    for all tests of a call, in a folder with a blank and an accent."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one folder for all of them
+        base = base.parent
+    first = base / "blank é" / "mazewm"
+    with open(base / "first-run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (first / KNOWN).exists():
+            shutil.rmtree(first, ignore_errors=True)
+            Copy.make(first)
+            one = Clone(first)
+            one.prepare(ONE_RUN)
+            one.run_once()
+        return Clone.at(first).copy(folder)
+
+
 def numbers(content: object, where: str) -> Iterator[tuple[str, float]]:
     """The numbers in nested JSON, with their dotted names; lists and nulls, which dvc ignores,
     fail."""
@@ -164,9 +192,10 @@ def numbers(content: object, where: str) -> Iterator[tuple[str, float]]:
 
 
 def run_here(cmd: str) -> None:
-    """A stage's command without a process of its own."""
+    """A stage's command without a process of its own, with threads as that has them."""
     python, dash_m, module, *words = shlex.split(cmd)
     assert (python, dash_m) == ("python", "-m")
     app = typer.Typer()
     app.command()(importlib.import_module(module).main)
-    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    with threadpool_limits(1, "blas"):
+        assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

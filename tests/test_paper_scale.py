@@ -1,5 +1,5 @@
-"""Every stage at scale paper, on the CPU: its architecture, vocabulary and lattices, with as few of
-everything, cells of mazes too, as will do.
+"""Every stage at scale paper, on the CPU: its widths, heads, vocabulary and lattices, with as few
+layers, cells of mazes, and everything else as will do.
 
 In this process, so that torch is imported once and shapes are checked; in fp32, since many a CPU
 emulates bf16 (tests/model/test_training.py has a step in bf16).
@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, object]] = {
         "overload.min_cells": 10,
         "overload.max_cells": 10,
     },
+    "transformer": {"n_layers": 2},
     "training": {
         "n_steps": 2,
         "batch_size": 4,

@@ -199,9 +199,6 @@ def test_declared_params_are_those_that_are_read(stage):
     assert not undeclared, f"stages/{stage}.py names {undeclared}, which {stage} does not declare"
 
 
-BY_HAND = {"compare": ["there"]}  # options that dvc.yaml does not give
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_gives_every_argument(stage):
     words = shlex.split(cmd_of(stage).replace("${", "").replace("}", ""))[3:]
@@ -209,8 +206,7 @@ def test_the_command_gives_every_argument(stage):
     is_run = len(STAGES[stage].get("matrix", [])) > 1
     arguments = ["run"] if is_run else []
     main = importlib.import_module(f"stages.{stage}").main
-    by_hand = BY_HAND.get(stage, [])
-    assert [*arguments, *options, *by_hand] == list(inspect.signature(main).parameters), (
+    assert [*arguments, *options] == list(inspect.signature(main).parameters), (
         f"{stage}: dvc.yaml and main differ"
     )
     assert words[: len(arguments)] == ["key"] * len(arguments)

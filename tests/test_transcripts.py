@@ -3,22 +3,17 @@ the shape of what is quoted."""
 
 import os
 import re
-from contextlib import chdir
 
 import pytest
-from copied import FEWEST, Copy, run_here
+from copied import Copy, first_run
 
 from mazewm.io.errors import BadInput
-from mazewm.io.params import read_yaml
 from stages import transcripts
 from stages.imports import ROOT
-from stages.plain_script import steps
 from stages.transcripts import COMMANDS, FOLDER, LIVE_PLOT, Recorder, live_points, shortened
 
 COMMITTED = {name: (ROOT / FOLDER / f"{name}.txt").read_text() for name in COMMANDS}
 N_EXPERIMENTS = 2
-LAST = ("score", "compare")  # which take longest; experiments run the former anyway
-TINY = {"scale": "tiny", "encodings": ["learned"], "objectives": ["all"], "seeds": [0]}
 
 
 def commands_in(text: str) -> list[str]:
@@ -68,19 +63,8 @@ def same_shape(found: dict[str, str], committed: dict[str, str]) -> None:
     assert keys[0] == keys[1]
 
 
-# so few examples have no variance, and no more than that is to be said of them
-@pytest.mark.filterwarnings("default")
-def test_the_commands_print_the_like_of_what_is_committed(tmp_path, monkeypatch):
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    copy = Copy(tmp_path / "mazewm")
-    copy.change(TINY | FEWEST)
-    with chdir(copy.folder):  # faster than `dvc repro`, which test_walk.py is about
-        todo = steps(read_yaml(copy.folder / "params.yaml"))
-        done = [step for step in todo if step.name.split("@")[0] not in LAST]
-        for step in done:
-            run_here(step.cmd)
-    copy.dvc("commit", "--force", "--quiet", *(step.name for step in done))
-    copy.commit()
+def test_the_commands_print_the_like_of_what_is_committed(tmp_path, tmp_path_factory):
+    copy = Copy(first_run(tmp_path_factory, tmp_path / "mazewm").folder)
     found = dict(Recorder(copy.folder, copy.environment).record())
     same_shape(found, COMMITTED)
 

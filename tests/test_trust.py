@@ -1,5 +1,5 @@
 """The pipeline survives kills and Ctrl-C (``make torture``, in small), and what looks for damage
-sees it. The clone, with one run at scale tiny, is made once for all tests of this file.
+sees it. They damage one clone, with one run at scale tiny, and mend it.
 """
 
 import json
@@ -10,12 +10,12 @@ import sys
 import time
 
 import pytest
-from copied import FEWEST
+from copied import first_run
 
 from mazewm.io.errors import BadInput
 from stages.imports import ROOT
 from trust import again, loads, processors, records
-from trust.__main__ import TINY, main
+from trust.__main__ import main
 from trust.clone import DVC, PYTHON, Clone
 from trust.interrupts import HIDE, Terminal, interrupt
 from trust.kills import Kill, Trial, summary
@@ -34,11 +34,7 @@ TWO += "start_new_session=True); print('there', flush=True); time.sleep(100)"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    one = Clone.make(
-        tmp_path_factory.mktemp("trust") / "blank é" / "mazewm",
-        {**TINY, "encodings": ["learned"], **FEWEST},
-    )
-    one.run_once()
+    one = first_run(tmp_path_factory, tmp_path_factory.mktemp("trust") / "blank é" / "mazewm")
     yield one
     kill_all(one.mark)
 

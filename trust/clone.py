@@ -87,20 +87,24 @@ class Clone:
                 f"{PYTHON}: expected the Python of the environment that `make env` makes, so that "
                 "`make repro` finds it installed in a clone."
             )
-        one = cls(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        settings = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
-        params = with_settings(read_yaml(folder / "params.yaml"), settings)
-        (folder / "params.yaml").write_text(as_yaml(params), encoding="utf-8")
-        (folder / ".venv").symlink_to(PYTHON.parent.parent)
-        # older than the environment, so that make takes it for installed
-        for path in folder.glob("*.lock"):
-            os.utime(path, (0, 0))
-        os.utime(folder / "pyproject.toml", (0, 0))
-        (folder / ".git/info/exclude").write_text(".venv\n")
-        one.must("git", "commit", "-qam", "Other parameters")
+        one = cls(folder)
+        one.prepare(changes)
         return one
+
+    def prepare(self, changes: dict[str, Any]) -> None:
+        """Change some parameters, take this environment for the folder's own, and commit."""
+        settings = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+        params = with_settings(read_yaml(self.folder / "params.yaml"), settings)
+        (self.folder / "params.yaml").write_text(as_yaml(params), encoding="utf-8")
+        (self.folder / ".venv").symlink_to(PYTHON.parent.parent)
+        # older than the environment, so that make takes it for installed
+        for path in self.folder.glob("*.lock"):
+            os.utime(path, (0, 0))
+        os.utime(self.folder / "pyproject.toml", (0, 0))
+        (self.folder / ".git/info/exclude").write_text(".venv\n")
+        self.must("git", "commit", "-qam", "Other parameters")
 
     @classmethod
     def at(cls, folder: Path) -> "Clone":

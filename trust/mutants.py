@@ -67,10 +67,7 @@ def clone(folder: Path) -> str:
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     with (folder / "pyproject.toml").open("a") as file:
         file.write("\n[tool.mutmut]\n" + "\n".join(lines) + "\n")
-    said = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
-    )
-    return said.stdout.strip()
+    return records.commit(folder)
 
 
 def mutmut(folder: Path, *words: str) -> str:

@@ -8,7 +8,6 @@ they know nothing of seeds; so for every claim it is counted whether each value 
 interval of the other.
 """
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ import typer
 from mazewm.io import program
 from mazewm.io.errors import BadInput
 from mazewm.io.files import read_json
-from stages.imports import ROOT
 from trust import records
 
 UNMEASURED = "unmeasured"
@@ -93,11 +91,8 @@ def main(
 ) -> None:
     """Compare the claims that two processors made, and write down how many agree."""
     rows = list(compared(there, here))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    content = {"commit": commit, "there": there_words} | summary(rows)
-    records.write("processors", content, rows, 0.0)
+    content = {"commit": records.commit(), "there": there_words} | summary(rows)
+    records.write("processors", content, rows)
     typer.echo(
         f"{content['same_verdict']} of {content['n']} verdicts are the same, and "
         f"{content['agree']} values lie in one another's intervals"

@@ -7,6 +7,7 @@ import datetime
 import io
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +22,11 @@ from stages.local import cores
 RESULTS = Path("trust/results")
 
 
-def write(part: str, content: Mapping[str, Any], rows: Sequence[Any], minutes: float) -> None:
-    """Replace what is known of a part. ``rows`` are dataclasses of one class, or none."""
+def write(
+    part: str, content: Mapping[str, Any], rows: Sequence[Any], minutes: float | None = None
+) -> None:
+    """Replace what is known of a part. ``rows`` are dataclasses of one class, or none; ``minutes``
+    is how long the trials took, if that says anything."""
     text = io.StringIO()
     YAML().dump({"about": about(minutes), **content}, text)
     files.write_text(ROOT / RESULTS / f"{part}.yaml", text.getvalue())
@@ -35,7 +39,7 @@ def write(part: str, content: Mapping[str, Any], rows: Sequence[Any], minutes: f
         files.write_text(ROOT / RESULTS / f"{part}.csv", table.getvalue())
 
 
-def about(minutes: float) -> dict[str, Any]:
+def about(minutes: float | None = None) -> dict[str, Any]:
     """When, and on what."""
     return {
         "date": datetime.date.today().isoformat(),
@@ -43,8 +47,14 @@ def about(minutes: float) -> dict[str, Any]:
         **processor(),
         "cores": cores(),
         "load": round(os.getloadavg()[0], 1),  # at the end
-        "minutes": round(minutes, 1),
+        **({} if minutes is None else {"minutes": round(minutes, 1)}),
     }
+
+
+def commit(folder: Path = ROOT) -> str:
+    """The last commit, by its short name."""
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True).stdout.strip()
 
 
 def processor() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mazewm.claims.comparison import Compared
 from mazewm.figures.style import VERDICTS as COLOURS
 from mazewm.io.errors import BadInput
 from mazewm.report.page import MEANINGS, embedded, render
-from stages import compare
+from stages import compare, compare_there
 from stages.command import command
 from stages.imports import ROOT
 
@@ -268,11 +268,11 @@ def test_the_stage_says_in_one_sentence_which_picture_is_missing(stage, tmp_path
 def test_the_runs_that_are_there(tmp_path):
     (tmp_path / "runs").mkdir()
     with pytest.raises(BadInput, match="expected the metrics of runs, found none"):
-        compare.runs_there(tmp_path)
+        compare_there.runs_there(tmp_path)
     names = ["learned-all-0", "learned-all-2", "learned-all-10", "learned-path-0", "rotary-all-1"]
     for name in reversed(names):
         (tmp_path / "runs" / f"{name}.json").write_text("{}")
-    assert [run.name for run in compare.runs_there(tmp_path)] == names
+    assert [run.name for run in compare_there.runs_there(tmp_path)] == names
     (tmp_path / "runs" / "notes.json").write_text("{}")
     with pytest.raises(BadInput, match="notes"):
-        compare.runs_there(tmp_path)
+        compare_there.runs_there(tmp_path)
