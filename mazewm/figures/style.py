@@ -197,6 +197,9 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, with the same bytes every time, and close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(DPI)
-    figure.draw_without_rendering()  # labels wider than their panels change the layout again
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+    canvas = FigureCanvasAgg(figure)
+    # labels wider than their panels change the layout again
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    canvas.print_png(path, metadata={"Software": None})
     plt.close(figure)
