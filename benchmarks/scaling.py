@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from mazewm.io.files import read_json
 from stages.imports import ROOT
 
 N_STEPS = 2000  # of a training; most of the rest of a run does not depend on what is learned
@@ -65,8 +66,9 @@ class Head:
         subprocess.run(command, cwd=self.folder, env=self.environment | more, check=True)
 
 
-def seconds(head: Head, n_nodes: int) -> float:
-    """The time of ``stages.launch`` for two runs on a number of nodes."""
+def seconds(head: Head, n_nodes: int) -> tuple[float, float]:
+    """The time of ``stages.launch`` for two runs on a number of nodes, and how much of it the
+    comparison at its end takes, which the head makes."""
     from ray.cluster_utils import Cluster
 
     # nodes inherit this environment
@@ -82,7 +84,9 @@ def seconds(head: Head, n_nodes: int) -> float:
                 process.cpu_affinity([sorted(os.sched_getaffinity(0))[nth]])
         since = time.monotonic()
         head.call("stages.launch", ENGINE="ray", RAY_ADDRESS=cluster.address)
-        return time.monotonic() - since
+        taken = time.monotonic() - since
+        times = read_json(head.folder / "artifacts/logs/times.json", "times of stages")
+        return taken, times["together"]["compare"]
     finally:
         cluster.shutdown()
 
@@ -91,7 +95,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         head = Head(Path(name) / "head")
         one, two = (seconds(head.copied(Path(name) / f"{n}"), n) for n in (1, 2))
-    print(f"one node: {one:.0f} s; two nodes: {two:.0f} s; {one / two:.2f} times as fast")
+    for name, (taken, comparing) in (("one node", one), ("two nodes", two)):
+        print(f"{name}: {taken:.0f} s, of which the head compares for {comparing:.0f} s")
+    runs = (one[0] - one[1]) / (two[0] - two[1])
+    print(f"{one[0] / two[0]:.2f} times as fast; {runs:.2f} times without the comparison")
 
 
 if __name__ == "__main__":
