@@ -1,4 +1,4 @@
-# make repro | pull | release | explore | paper | test | torture | mutants | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
+# make repro | pull | release | explore | paper | test | test-slow | torture | mutants | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m p
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test torture mutants check fix docs bench locks clean
+.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test test-slow torture mutants check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -85,8 +85,13 @@ $(PAPER)/run.sh: | env
 	@mv $@.part $@
 
 # With all extras that are installed, and always in CI.
-test: env $(foreach extra,$(filter-out mutants,$(EXTRAS)),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
-	@$(PYTEST)
+TESTED := $(foreach extra,$(filter-out mutants,$(EXTRAS)),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
+test: env $(TESTED)
+	@$(PYTEST) -m "not slow"
+
+# Tests of minutes each, of what others show in small.
+test-slow: env $(TESTED)
+	@$(PYTEST) -m slow
 
 # Kills, Ctrl-C, repetitions and loads, in clones (docs/trust.md); TORTURE_FLAGS='kills --kills 20' are handed on. It takes an hour or two.
 torture: env

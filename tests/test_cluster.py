@@ -68,6 +68,7 @@ def test_results_are_those_of_one_machine_also_when_a_node_is_lost(project, mach
 
 
 @with_ray
+@pytest.mark.slow
 def test_a_node_with_other_code_or_parameters_is_refused(project, machines):
     on_cluster(project, machines).behave({"train a-0": "bad", "train b-0": "bad"})
     assert "a-0: train failed: params.yaml: behaviour: expected good" in project.launch(code=1)
@@ -85,6 +86,7 @@ def test_a_node_with_other_code_or_parameters_is_refused(project, machines):
 
 
 @with_ray
+@pytest.mark.slow
 def test_what_runs_on_nodes_ends_with_the_call(project, machines):
     on_cluster(project, machines)
     marks = [machines.slow("train a-0"), machines.slow("train b-0")]
@@ -171,6 +173,7 @@ def test_without_a_remote_or_a_cluster_nothing_starts(project, tmp_path):
 
 
 @with_ray
+@pytest.mark.slow
 def test_a_node_that_does_a_part_is_given_what_it_reads(tmp_path, machines):
     project = pulled(tmp_path / "größere Welt")
     on_cluster(project, machines)

@@ -156,16 +156,19 @@ def test_a_changed_line_reaches_those_that_import_it_and_a_comment_no_one(copy, 
         path.write_text(text.replace('"""', '"""In other words: ', 1) + "# a comment\n")
     assert all_digests(copy) == before
     for path, text in texts.items():
-        module = f"mazewm.{room}.{path.stem}"
         path.write_text(text + "CHANGED = 1\n")
-        after = all_digests(copy)
+    after = all_digests(copy)
+    ours = {f"mazewm.{room}.{path.stem}" for path in modules}
+    for stage in STAGES:
+        changed = set(before[stage].splitlines()) ^ set(after[stage].splitlines())
+        named = {line.split()[0] for line in before[stage].splitlines()}
+        assert {line.split()[0] for line in changed} == ours & named
+    for module in ours:
         importing = {stage for stage in STAGES if f"{module} " in before[stage]}
-        assert {stage for stage in STAGES if after[stage] != before[stage]} == importing
         if room in BESIDE:
             assert not importing, f"{module}: {sorted(importing)} would run again with it"
         else:
             assert importing, f"{module}: no stage imports it"
-        path.write_text(text)
 
 
 def test_analysis_cannot_retrain_a_model():
@@ -185,9 +188,9 @@ def test_a_new_table_reruns_scoring_and_comparing_and_nothing_before(copy):
     assert text.count(opening) == 1
     registry.write_text(text.replace(opening, f'{opening}    "new": ("circuits", "NewRow"),\n'))
     after = all_digests(copy)
-    reread = {"score", "compare"}
-    assert {stage for stage in STAGES if after[stage] != before[stage]} == reread
-    assert "mazewm.results " in before["score"] and reread <= set(PIPELINE)
+    reread = {stage for stage in STAGES if after[stage] != before[stage]}
+    assert reread & set(PIPELINE) == {"score", "compare"}
+    assert "mazewm.results " in before["score"]
 
 
 UNFOLLOWABLE = {

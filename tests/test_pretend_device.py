@@ -208,12 +208,12 @@ def test_saving_and_loading(tmp_path):
 def test_circuits(encoding):
     """All that is traced, with thresholds so low that there are heads of each kind."""
     params = CircuitParams(
-        n_mazes=43,
-        batch_size=17,
+        n_mazes=20,
+        batch_size=9,
         connectivity_threshold=0.01,
-        n_binding_mazes=20,
+        n_binding_mazes=8,
         n_position_bins=3,
-        n_swaps=7,
+        n_swaps=3,
         n_threads=1,
     )
     best = {e: 3 * e + 1 for e in range(N_CONNECTIONS)}
@@ -221,7 +221,7 @@ def test_circuits(encoding):
     def traced(model, sae):
         known = [Readable(location, sae, best) for location in (SITE, PAPER_LOCATION)]
         rows = tracing.trace_subject(
-            subject(model, MAZES[:43]), subject(model, MAZES[43:90]), known, params
+            subject(model, MAZES[:20]), subject(model, MAZES[43:60]), known, params
         ).rows
         # the whole stage writes what later heads read
         return tuple(rows[name] for name in tracing.ROW_TYPES if name != "readers")
@@ -287,7 +287,7 @@ def rng0():
 
 
 def test_beyond_the_input():
-    mazes = trees(211)
+    mazes = trees(101)
     agree(
         lambda model: list(reading.read(model, mazes, {}, 0, 53).fitted.ravel()),
         walker(),

@@ -63,6 +63,7 @@ def same_shape(found: dict[str, str], committed: dict[str, str]) -> None:
     assert keys[0] == keys[1]
 
 
+@pytest.mark.slow
 def test_the_commands_print_the_like_of_what_is_committed(tmp_path, tmp_path_factory):
     copy = Copy(first_run(tmp_path_factory, tmp_path / "mazewm").folder)
     found = dict(Recorder(copy.folder, copy.environment).record())

@@ -48,13 +48,12 @@ def bare(tmp_path):
     kill_all(one.mark)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "stage"),
     [
         ("dvc repro", "train_transformer@learned-all-0"),
         ("stages.launch", "observe_training@learned-all-0"),
-        ("stages.launch", "map_features@learned-all-0"),
+        pytest.param("stages.launch", "map_features@learned-all-0", marks=pytest.mark.slow),
     ],
 )
 def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
@@ -63,14 +62,12 @@ def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
     assert one.redone == "ran" or one.survivors, "what survived the kill may have ended the stage"
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_everything_in_order(clone):
     one = interrupt(clone, "dvc repro", "cache_activations@learned-all-0", random.Random(SEED))
     assert (one.wrong, one.differences) == ("", ""), one
     assert one.code != 0
 
 
-@pytest.mark.slow
 def test_a_repetition_beside_other_work_has_the_same_bytes(clone, tmp_path):
     other = clone.emptied(tmp_path / "é" / "mazewm")
     stage = "cache_activations@learned-all-0"
@@ -83,7 +80,6 @@ def test_a_repetition_beside_other_work_has_the_same_bytes(clone, tmp_path):
     assert now == {path: clone.reference[path] for path in now}
 
 
-@pytest.mark.slow
 def test_every_difference_is_seen(clone):
     assert clone.differences() == []
     place = clone.folder / "artifacts/features/learned-all-0"
@@ -112,7 +108,6 @@ def test_every_difference_is_seen(clone):
     assert Clone.at(clone.folder).reference == clone.reference
 
 
-@pytest.mark.slow
 def test_nothing_restores_a_stage_that_was_forgotten(clone):
     stage = "map_features@learned-all-0"
     clone.forget([stage])
@@ -124,7 +119,6 @@ def test_nothing_restores_a_stage_that_was_forgotten(clone):
     assert clone.differences() == []
 
 
-@pytest.mark.slow
 def test_the_memory_of_a_stage_is_that_of_its_process(clone):
     """A stage that imports torch needs some 300 MiB; one that draws mazes, less."""
     stages = ("observe_training@learned-all-0", "digest_code")

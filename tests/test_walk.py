@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import chdir
 
+import pytest
 from copied import Copy, first_run, run_here
 from notebook_cells import NOTEBOOK
 from torch import nn
@@ -40,6 +41,8 @@ def test_weights_are_the_same_bytes_every_time(tmp_path):
     assert len(found) == 1
 
 
+# so few examples have no variance, and no more than that is to be said of them
+@pytest.mark.filterwarnings("default")
 def test_the_same_inputs_give_the_same_bytes(tmp_path, tmp_path_factory, monkeypatch):
     """Also where all stages are one process."""
     first = first_run(tmp_path_factory, tmp_path / "first" / "mazewm")
