@@ -15,7 +15,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # The longest files, begun first: where files are shared out, none of them is still going when all
 # others are done.
-LONGEST = ("test_walk.py", "test_trust.py", "test_paper_scale.py", "test_transcripts.py")
+LONGEST = (
+    "test_walk.py",
+    "test_trust.py",
+    "test_cluster.py",
+    "test_transcripts.py",
+    "test_paper_scale.py",
+    "test_studying.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

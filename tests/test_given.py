@@ -30,6 +30,7 @@ async def done(node: Node, head: cluster.Cluster, job: Job) -> list:
     return told
 
 
+@pytest.mark.slow
 def test_a_node_does_a_part_of_a_run_with_what_the_head_has(tmp_path, monkeypatch):
     project = pulled(tmp_path / "größere Welt")
     with_remote(project, tmp_path / "remote")

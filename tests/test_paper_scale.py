@@ -113,6 +113,7 @@ def settings() -> list[str]:
 
 # so few examples have no variance, and no more than that is to be said of them
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_every_stage_at_scale_paper(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     # one set of tokens is as good as several, as one value is of FEWEST

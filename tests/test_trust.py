@@ -53,7 +53,7 @@ def bare(tmp_path):
     [
         ("dvc repro", "train_transformer@learned-all-0"),
         ("stages.launch", "observe_training@learned-all-0"),
-        pytest.param("stages.launch", "map_features@learned-all-0", marks=pytest.mark.slow),
+        pytest.param("dvc repro", "map_features@learned-all-0", marks=pytest.mark.slow),
     ],
 )
 def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
@@ -68,6 +68,7 @@ def test_ctrl_c_leaves_everything_in_order(clone):
     assert one.code != 0
 
 
+@pytest.mark.slow
 def test_a_repetition_beside_other_work_has_the_same_bytes(clone, tmp_path):
     other = clone.emptied(tmp_path / "é" / "mazewm")
     stage = "cache_activations@learned-all-0"

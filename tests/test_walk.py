@@ -43,6 +43,7 @@ def test_weights_are_the_same_bytes_every_time(tmp_path):
 
 # so few examples have no variance, and no more than that is to be said of them
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes(tmp_path, tmp_path_factory, monkeypatch):
     """Also where all stages are one process."""
     first = first_run(tmp_path_factory, tmp_path / "first" / "mazewm")

@@ -53,6 +53,7 @@ def test_what_is_clicked_while_a_method_is_read_stays(browser, runs, tmp_path, m
         page.close()
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_a_row_for_each_run_and_method(tmp_path):
     planted(tmp_path)
     words = ["--n", "3", "--artifacts", str(tmp_path)]

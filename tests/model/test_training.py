@@ -293,6 +293,7 @@ assert len(seen) > 6
 """
 
 
+@pytest.mark.slow
 def test_a_compiled_step_is_one_graph_for_all_lengths():
     """And for all numbers of questions and of their lengths. With the kernels of eager torch, since
     it is the graph that matters; ``fullgraph`` refuses a break in it. Apart from the checks of
