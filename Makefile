@@ -10,12 +10,13 @@ CODE := mazewm stages tests $(wildcard trust benchmarks examples)
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 # By file, in the order in which tests/conftest.py puts them; each process on one core, as the stages are, so that they do not wait for one another.
-PYTEST := $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores, since a fifth of the time they wait for others that they started.
+PYTEST = $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) repro pull release explore paper test test-slow torture mutants check fix docs bench locks clean
+.PHONY: env $(EXTRAS:%=env-%) env-tests repro pull release explore paper test test-slow torture mutants check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails.
@@ -47,6 +48,13 @@ $(EXTRAS:%=.venv/installed-%): .venv/installed-%: $(STAMP) requirements-%.lock
 	@echo "installing the packages of requirements-$*.lock into .venv"
 	@$(call INSTALL,--require-hashes -r requirements.lock -r requirements-$*.lock)
 	@touch $@
+
+# All of these that tests use, in one call of pip.
+WITH := $(filter-out mutants,$(EXTRAS))
+env-tests: $(STAMP)
+	@echo "installing the packages of $(WITH:%=requirements-%.lock) into .venv"
+	@$(call INSTALL,--require-hashes -r requirements.lock $(WITH:%=-r requirements-%.lock))
+	@touch $(WITH:%=.venv/installed-%)
 
 # A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
 explore: env-explore
@@ -85,7 +93,7 @@ $(PAPER)/run.sh: | env
 	@mv $@.part $@
 
 # With all extras that are installed, and always in CI.
-TESTED := $(foreach extra,$(filter-out mutants,$(EXTRAS)),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
+TESTED := $(foreach extra,$(WITH),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
 test: env $(TESTED)
 	@$(PYTEST) -m "not slow"
 
@@ -141,7 +149,7 @@ locks:
 	@cat .venv/head .venv/lock >requirements.lock
 	@for extra in $(EXTRAS) bench; do \
 		sed -n '/^#/p' requirements-$$extra.lock >.venv/head && \
-		$(UV) requirements-$$extra.lock --no-deps --python-version 3.11.5 --output-file .venv/lock && \
+		$(UV) requirements-$$extra.lock --no-deps --python-version 3.11 --output-file .venv/lock && \
 		cat .venv/head .venv/lock >requirements-$$extra.lock || exit 1; \
 	done
 

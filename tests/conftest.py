@@ -13,20 +13,24 @@ os.environ.setdefault("MAZEWM_DEVICE", "cpu")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-# The longest files, begun first: where files are shared out, none of them is still going when all
-# others are done.
+# The longest files, begun first and in this order: none of them is still going when all others are
+# done, and the run that test_walk.py makes is there when others want it.
 LONGEST = (
     "test_walk.py",
-    "test_trust.py",
     "test_cluster.py",
-    "test_transcripts.py",
     "test_paper_scale.py",
     "test_studying.py",
+    "test_trust.py",
+    "test_transcripts.py",
+    "test_launch.py",
+    "test_release.py",
+    "test_worktrees.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    place = {name: nth for nth, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)

@@ -204,7 +204,7 @@ def test_saving_and_loading(tmp_path):
             )
 
 
-@pytest.mark.parametrize("encoding", ["learned", "alibi"])
+@pytest.mark.parametrize("encoding", [pytest.param("learned", marks=pytest.mark.slow), "alibi"])
 def test_circuits(encoding):
     """All that is traced, with thresholds so low that there are heads of each kind."""
     params = CircuitParams(

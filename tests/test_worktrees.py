@@ -35,6 +35,7 @@ def test_a_worktree_is_a_project_of_its_own(project, tmp_path):
     assert "Nothing to do" in tree.launch() and tree.events() == []
 
 
+@pytest.mark.slow
 def test_two_calls_at_once_end_with_what_one_makes(project):
     """DVC locks what a stage writes; a call either makes it, or says in one sentence that another
     does. What is left is whole."""
