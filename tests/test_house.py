@@ -20,7 +20,6 @@ ROOMS = (
     "datasets",
     "run",
     "choosing",
-    "doses",
     "model",
     "counterfactuals",
     "inference",
