@@ -10,8 +10,7 @@ CODE := mazewm stages tests $(wildcard trust benchmarks examples)
 # For what starts `python` by name, as the commands of dvc.yaml do.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 # By file, in the order in which tests/conftest.py puts them; each process on one core, as the stages are, so that they do not wait for one another.
-# One process more than there are cores, since a fifth of the time they wait for others that they started.
-PYTEST = $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
+PYTEST := $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
