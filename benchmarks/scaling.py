@@ -3,8 +3,7 @@
 
 A copy of the project in a temporary folder is the head, with scale tiny, a longer training, and
 runs that cost the same. Mazes and what else runs share are made before time counts. Each number of
-nodes begins with this head, an empty remote and empty nodes. What the head does for a run, on the
-same two cores, takes as long for these runs of minutes as for those of a study.
+nodes begins with this head, an empty remote and empty nodes. The head works on the same two cores.
 """
 
 import copy
@@ -50,8 +49,8 @@ class Head:
         params["scales"]["tiny"]["training"]["n_steps"] = N_STEPS
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         self.call("dvc", "init", "-q", "--no-scm")
-        self.call("dvc", "repro", "-q", "--single-item", "digest_code", "generate_mazes")
-        self.call("dvc", "repro", "-q", "--single-item", "probe_inputs")
+        before = ("digest_code", "generate_mazes", "probe_inputs")
+        self.call("dvc", "repro", "-q", "--single-item", *before)
 
     def copied(self, folder: Path) -> "Head":
         """The same, in another folder, with an empty remote beside it."""

@@ -53,7 +53,7 @@ def bare(tmp_path):
     [
         ("dvc repro", "train_transformer@learned-all-0"),
         ("stages.launch", "observe_training@learned-all-0"),
-        pytest.param("dvc repro", "map_features@learned-all-0", marks=pytest.mark.slow),
+        pytest.param("stages.launch", "map_features@learned-all-0", marks=pytest.mark.slow),
     ],
 )
 def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
