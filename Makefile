@@ -18,8 +18,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: env $(EXTRAS:%=env-%) env-tests repro pull release explore paper test test-slow torture mutants check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
-# pip's own words are kept in a log, and shown when it fails.
-INSTALL = $(BIN)/python -m pip install -q $(1) >>.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; echo "error: pip could not install $(1); all it said is in .venv/pip.log."; exit 1; }
+# pip's own words are kept in a log, and shown when it fails. Modules are compiled when they are first imported: most never are, and compiling all
+# of them takes as long as the rest of the installation.
+INSTALL = $(BIN)/python -m pip install -q --no-compile $(1) >>.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; echo "error: pip could not install $(1); all it said is in .venv/pip.log."; exit 1; }
 
 env: $(STAMP)
 	@:

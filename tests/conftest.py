@@ -1,8 +1,6 @@
-"""What all tests share: the toys can be imported, and torch counts on one thread."""
+"""What all tests share: the order of files, and torch counts on one thread."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +8,6 @@ import torch
 # Tests are about the CPU, also where there is an accelerator; those that ask for CUDA say so
 # themselves.
 os.environ.setdefault("MAZEWM_DEVICE", "cpu")
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 # The longest files, begun first and in this order: none of them is still going when all others are

@@ -33,6 +33,7 @@ def project(tmp_path) -> Project:
 
 
 @with_ray
+@pytest.mark.slow
 def test_results_are_those_of_one_machine_also_when_a_node_is_lost(project, machines, tmp_path):
     alone = Project(tmp_path / "alone")
     alone.launch()

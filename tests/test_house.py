@@ -20,6 +20,7 @@ ROOMS = (
     "datasets",
     "run",
     "choosing",
+    "doses",
     "model",
     "counterfactuals",
     "inference",

@@ -120,6 +120,15 @@ def test_nothing_restores_a_stage_that_was_forgotten(clone):
     assert clone.differences() == []
 
 
+def test_a_lock_of_git_stops_nothing(clone):
+    """That of a process that was killed, or of a commit in the same moment: no stage needs git."""
+    clone.forget(["digest_code"])
+    clone.index_lock.touch()
+    assert clone.call(*DVC, "repro", "digest_code").code == 0
+    clone.index_lock.unlink()
+    assert clone.differences() == []
+
+
 def test_the_memory_of_a_stage_is_that_of_its_process(clone):
     """A stage that imports torch needs some 300 MiB; one that draws mazes, less."""
     stages = ("observe_training@learned-all-0", "digest_code")
@@ -192,6 +201,7 @@ def test_kills_are_counted():
         "ran": 1,
         "detached": 1,
         "twice": 0,
+        "index_locked": 0,
     }
     assert made["by_stage"]["train_sae"]["same"] == 0
     assert {name: one["n"] for name, one in made["during"].items()} == {"dvc": 1, "score": 2}

@@ -156,6 +156,11 @@ class Clone:
         return (self.folder / ".git/HEAD").read_text().strip() != self.branch
 
     @property
+    def index_lock(self) -> Path:
+        """What is there while somebody writes git's index, and stays if they are killed."""
+        return self.folder / ".git/index.lock"
+
+    @property
     def origin(self) -> str:
         """The project's commit of which this is a clone: the last that was not made here."""
         log = self.must("git", "log", "-n", "1000", "--format=%h %ae").splitlines()

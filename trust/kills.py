@@ -140,26 +140,31 @@ class Trial:
                 time.sleep(POLL)
                 if begun is None and set(self.stages) & set(self.clone.begun()):
                     begun = time.monotonic()
-            if process.poll() is None:
+            code = process.poll()
+            if code is None:
                 during = stages_of(alive(self.clone.mark)) or ["dvc"]
                 kill_group(process)
                 if self.killed == "all":
                     kill_all(self.clone.mark)
                 return seconds, during
+            if code:
+                done = Done(code, self.clone.log.read_text(errors="replace"), seconds)
+                raise RuntimeError(f"exit code {code} without a kill: {done.why}")
             longest *= 0.7  # it has ended: this machine is faster than it was
             self.clone.undo()
             self.clone.forget(self.stages)
 
     def _again(self) -> tuple[int, Done, str]:
-        """The same command, at once; and once more after what had survived has ended, if that was
-        what the first call met. Returns the number of calls, the last, and the first's words."""
+        """The same command, at once; and once more after what had survived has ended and git's lock
+        is removed, if one of them was what the first call met. Returns the number of calls, the
+        last, and the first's words."""
         command = COMMANDS[self.command]
-        had_survivors = bool(alive(self.clone.mark))
+        in_the_way = bool(alive(self.clone.mark)) or self.clone.index_lock.exists()
         done = self.clone.call(*command)
-        if not done.code or not had_survivors:
-            wait_until_none(self.clone.mark, ORPHANS)
-            return 1, done, ""
         wait_until_none(self.clone.mark, ORPHANS)
+        self.clone.index_lock.unlink(missing_ok=True)  # as git tells its users to
+        if not done.code or not in_the_way:
+            return 1, done, ""
         return 2, self.clone.call(*command), done.why
 
     def _redone(self, last: Done) -> str:
@@ -197,6 +202,8 @@ class Trial:
             found.append("detached HEAD")
         if list((self.clone.folder / ".checkpoints").glob("*/*")):
             found.append("checkpoint")
+        if self.clone.index_lock.exists():
+            found.append(self.clone.index_lock.name)
         rwlock = self.clone.folder / ".dvc/tmp/rwlock"
         if rwlock.exists() and '"pid"' in rwlock.read_text():
             found.append("rwlock")
@@ -215,6 +222,7 @@ def summary(found: Sequence[Kill]) -> dict[str, Any]:
             "ran": sum(one.redone == "ran" for one in of),
             "detached": sum(one.detached for one in of),
             "twice": sum(one.calls > 1 for one in of),
+            "index_locked": sum("index.lock" in one.found for one in of),
         }
 
     def by(name: str) -> dict[str, dict[str, int]]:

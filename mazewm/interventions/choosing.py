@@ -8,10 +8,10 @@ import pandas as pd
 
 from mazewm.choosing import for_choosing
 from mazewm.counterfactuals.pairs import Kind
+from mazewm.doses import MOST_GROWTH, next_dose
 from mazewm.interventions.labels import Label
 
 NEVER = 0.02  # the best selectivity of a method that does nothing, whose doses are not widened
-MOST_GROWTH = 3  # times that a grid of doses is doubled or halved further
 
 KEYS = ["kind", "k", *(field.name for field in fields(Label) if field.name != "dose")]
 SCORED = (
@@ -72,8 +72,7 @@ def widened(doses: list[float], score: Callable[[float], float]) -> None:
     """
     scores = {dose: score(dose) for dose in doses}
     for _ in range(MOST_GROWTH):
-        best = max(scores, key=lambda dose: scores[dose])
-        if scores[best] < NEVER or min(scores) < best < max(scores):
+        further = next_dose(scores)
+        if further is None or max(scores.values()) < NEVER:
             return
-        further = best * 2 if best == max(scores) else best / 2
         scores[further] = score(further)

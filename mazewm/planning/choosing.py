@@ -7,9 +7,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from mazewm.choosing import for_choosing
+from mazewm.doses import next_dose
 from mazewm.planning.steering import STEERED, Condition, Where
-
-MOST_GROWTH = 3  # times that a method's doses are doubled or halved further
 
 
 def best_places(ledger: pd.DataFrame) -> list[Where]:
@@ -38,11 +37,9 @@ def further(ledger: pd.DataFrame, some: Iterable[Where]) -> list[Condition]:
     that steers no fork at any dose."""
     rates, found = _rates(ledger), list[Condition]()
     for best in best_doses(ledger, some):
-        tried = rates.loc[best[:-1]]
-        if tried.max() > 0 and best.dose == tried.index.max():
-            found.append(best._replace(dose=best.dose * 2))
-        elif tried.max() > 0 and best.dose == tried.index.min():
-            found.append(best._replace(dose=best.dose / 2))
+        tried = rates.loc[best[:-1]].to_dict()
+        if max(tried.values()) > 0 and (dose := next_dose(tried)) is not None:
+            found.append(best._replace(dose=dose))
     return found
 
 

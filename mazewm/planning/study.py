@@ -9,6 +9,7 @@ import pandas as pd
 
 from mazewm.counterfactuals.forks import SITUATIONS, asked_anew, forks
 from mazewm.counterfactuals.pairs import trees_of, twins
+from mazewm.doses import MOST_GROWTH
 from mazewm.io import tables
 from mazewm.io.progress import progress
 from mazewm.io.streams import stream
@@ -114,7 +115,7 @@ def steer(
         best = choosing.best_places(tried)
         others = steering.conditions(best, steering.OTHERS, params.doses)
         tried = pd.concat([tried, study.steer(validation, "validation", others)])
-        for _ in range(choosing.MOST_GROWTH):
+        for _ in range(MOST_GROWTH):
             if further := choosing.further(tried, best):
                 tried = pd.concat([tried, study.steer(validation, "validation", further)])
         parts += [tried, study.steer(test, "test", choosing.best_doses(tried, best))]

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from planted_edits import PLACE, TOKENS, rows
 
-from mazewm.interventions.choosing import MOST_GROWTH, NEVER, Best, best_doses, score_of, widened
+from mazewm.doses import MOST_GROWTH
+from mazewm.interventions.choosing import NEVER, Best, best_doses, score_of, widened
 from mazewm.interventions.labels import Label
 
 NOTHING = dict.fromkeys(
