@@ -50,11 +50,11 @@ $(EXTRAS:%=.venv/installed-%): .venv/installed-%: $(STAMP) requirements-%.lock
 	@touch $@
 
 # All of these that tests use, in one call of pip.
-WITH := $(filter-out mutants,$(EXTRAS))
+TESTED := $(filter-out mutants,$(EXTRAS))
 env-tests: $(STAMP)
-	@echo "installing the packages of $(WITH:%=requirements-%.lock) into .venv"
-	@$(call INSTALL,--require-hashes -r requirements.lock $(WITH:%=-r requirements-%.lock))
-	@touch $(WITH:%=.venv/installed-%)
+	@echo "installing the packages of $(TESTED:%=requirements-%.lock) into .venv"
+	@$(call INSTALL,--require-hashes -r requirements.lock $(TESTED:%=-r requirements-%.lock))
+	@touch $(TESTED:%=.venv/installed-%)
 
 # A page on which connections are changed inside a model; EXPLORE_FLAGS='--port 9000 --no-browser' are handed on.
 explore: env-explore
@@ -92,13 +92,12 @@ $(PAPER)/run.sh: | env
 	@$(BIN)/python -m stages.plain_script --set scale=paper --set results=metrics/paper $(PAPER_SET:%=--set %) >$@.part
 	@mv $@.part $@
 
-# With all extras that are installed, and always in CI.
-TESTED := $(foreach extra,$(WITH),$(if $(or $(CI),$(wildcard .venv/installed-$(extra))),env-$(extra)))
-test: env $(TESTED)
+# With the extras that are installed, brought up to their locks; in CI all of them are.
+test: env $(wildcard $(TESTED:%=.venv/installed-%))
 	@$(PYTEST) -m "not slow"
 
 # Tests of minutes each, of what others show in small.
-test-slow: env $(TESTED)
+test-slow: env $(wildcard $(TESTED:%=.venv/installed-%))
 	@$(PYTEST) -m slow
 
 # Kills, Ctrl-C, repetitions and loads, in clones (docs/trust.md); TORTURE_FLAGS='kills --kills 20' are handed on. It takes an hour or two.
