@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-MOST_GROWTH = 3  # times that a method's doses are doubled or halved further
+MOST_GROWTH = 6  # times that a method's doses are doubled or halved further
 
 
 def next_dose(scores: Mapping[float, float]) -> float | None:
