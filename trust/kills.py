@@ -150,6 +150,8 @@ class Trial:
             if code:
                 done = Done(code, self.clone.log.read_text(errors="replace"), seconds)
                 raise RuntimeError(f"exit code {code} without a kill: {done.why}")
+            if begun is None:  # the launcher runs it without a word
+                self.since = "command"
             longest *= 0.7  # it has ended: this machine is faster than it was
             self.clone.undo()
             self.clone.forget(self.stages)
