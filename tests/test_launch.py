@@ -15,6 +15,7 @@ from launched import Project, wait_for
 
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
+from stages import leftovers
 from stages.imports import ROOT
 from stages.launch import plan
 from stages.local import _why
@@ -56,7 +57,12 @@ def test_runs_go_side_by_side_and_nothing_runs_twice(project):
     assert "Nothing to do" in project.launch() and project.events() == []
 
 
+TORN = '{"write": {"here/train-b-0": {"pid": 3'
+
+
 def test_one_at_a_time_and_one_only(project):
+    torn = project.folder / leftovers.IN_USE
+    torn.write_text(TORN)  # as a kill may leave it
     project.launch("--jobs", "1", "b-0")
     assert [event for event in project.events() if "begin" in event] == [
         "begin first all",
@@ -71,6 +77,20 @@ def test_one_at_a_time_and_one_only(project):
         "begin compare all",
     ]
     assert "RUN c-0: expected one of a-0, b-0" in project.launch("c-0", code=1)
+
+
+@pytest.mark.parametrize("content", ["", TORN])
+def test_a_torn_list_of_files_in_use_is_deleted(tmp_path, content):
+    file = tmp_path / "rwlock"
+    assert not leftovers.mend(file)
+    file.write_text(content)
+    assert leftovers.mend(file) and not file.exists()
+
+
+def test_a_whole_list_of_files_in_use_stays(tmp_path):
+    file = tmp_path / "rwlock"
+    file.write_text(TORN + ', "cmd": "x"}}}')
+    assert not leftovers.mend(file) and file.exists()
 
 
 def test_a_run_that_fails_says_so_and_leaves_the_others_alone(project):

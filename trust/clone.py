@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from mazewm.io.errors import BadInput
 from mazewm.io.files import read_json, write_json
 from mazewm.io.params import parse_yaml, read_yaml
+from stages import leftovers
 from stages.imports import ROOT
 from stages.local import RUNS
 from stages.plain_script import as_yaml, with_settings
@@ -155,10 +156,13 @@ class Clone:
         runs an experiment."""
         return (self.folder / ".git/HEAD").read_text().strip() != self.branch
 
-    @property
-    def index_lock(self) -> Path:
-        """What is there while somebody writes git's index, and stays if they are killed."""
-        return self.folder / ".git/index.lock"
+    def broken_locks(self) -> list[Path]:
+        """What a kill has left of git's lock on its index and of DVC's list of files in use."""
+        index, in_use = self.folder / ".git/index.lock", self.folder / leftovers.IN_USE
+        found = [index] if index.exists() else []
+        if in_use.exists() and not leftovers.is_whole(in_use):
+            found.append(in_use)
+        return found
 
     @property
     def origin(self) -> str:

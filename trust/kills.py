@@ -157,15 +157,18 @@ class Trial:
             self.clone.forget(self.stages)
 
     def _again(self) -> tuple[int, Done, str]:
-        """The same command, at once; and once more after what had survived has ended and git's lock
-        is removed, if one of them was what the first call met. Returns the number of calls, the
-        last, and the first's words."""
+        """The same command, at once; and once more if the first call met what had survived, which
+        has ended then, or a lock of git or DVC, which is deleted as docs/trust.md says. Returns the
+        number of calls, the last, and the first's words."""
         command = COMMANDS[self.command]
-        in_the_way = bool(alive(self.clone.mark)) or self.clone.index_lock.exists()
+        in_the_way = bool(alive(self.clone.mark)) or bool(self.clone.broken_locks())
         done = self.clone.call(*command)
         wait_until_none(self.clone.mark, ORPHANS)
-        self.clone.index_lock.unlink(missing_ok=True)  # as git tells its users to
-        if not done.code or not in_the_way:
+        left = self.clone.broken_locks()
+        for path in left:
+            path.unlink()
+        # `make repro` does without that
+        if not done.code or not in_the_way or (left and self.command in IN_PARALLEL):
             return 1, done, ""
         return 2, self.clone.call(*command), done.why
 
@@ -204,8 +207,7 @@ class Trial:
             found.append("detached HEAD")
         if list((self.clone.folder / ".checkpoints").glob("*/*")):
             found.append("checkpoint")
-        if self.clone.index_lock.exists():
-            found.append(self.clone.index_lock.name)
+        found += [f"broken {path.name}" for path in self.clone.broken_locks()]
         rwlock = self.clone.folder / ".dvc/tmp/rwlock"
         if rwlock.exists() and '"pid"' in rwlock.read_text():
             found.append("rwlock")
@@ -224,7 +226,6 @@ def summary(found: Sequence[Kill]) -> dict[str, Any]:
             "ran": sum(one.redone == "ran" for one in of),
             "detached": sum(one.detached for one in of),
             "twice": sum(one.calls > 1 for one in of),
-            "index_locked": sum("index.lock" in one.found for one in of),
         }
 
     def by(name: str) -> dict[str, dict[str, int]]:
