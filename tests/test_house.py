@@ -51,6 +51,7 @@ TORCH_FREE = (
 TORCH_FREE += ("mazewm.io.params", "mazewm.io.tables", "stages.generate_mazes")
 # by running, so perhaps not there
 MADE = (
+    ".git",
     "artifacts",
     "metrics",
     ".venv",

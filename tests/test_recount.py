@@ -1,0 +1,293 @@
+"""Figures are counted again (``python -m trust.recount``): by rules that can be worked out by hand,
+and what does not agree is named.
+"""
+
+import ast
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import planted_recount
+import pytest
+import typer
+from planted_recount import RUN
+
+from mazewm.io.errors import BadInput
+from stages import fill_docs
+from stages.imports import ROOT
+from trust import records
+from trust.recount.__main__ import main
+from trust.recount.behaviour import of_maze
+from trust.recount.choosing import Place, best_dose, doses_tried, tried_by_rule, writing_site
+from trust.recount.edits import Edits
+from trust.recount.intervals import DIFFERENCE, SHARE, interval, value_of
+from trust.recount.mazes import Lattice, unique_paths
+from trust.recount.published import Figures, Published, shown
+from trust.recount.tables import PERCENT, Counted, Same, filled
+
+PAIRS = [(0, 3), (1, 4), (2, 5), (3, 6), (4, 7), (5, 8), (0, 1), (1, 2), (3, 4), (4, 5), (6, 7)]
+PAIRS.append((7, 8))
+THREE = Lattice(3)
+
+
+def near(*open_pairs):
+    """A maze of the 3 x 3 lattice, as which cells are connected to which."""
+    return THREE.near([pair in open_pairs for pair in PAIRS])
+
+
+def test_pairs_are_numbered_as_science_says():
+    assert THREE.pairs() == PAIRS
+    assert Lattice.of([False] * 12) == THREE and Lattice.of([False] * 40).side == 5
+
+
+def test_the_blind_walker_takes_one_of_all_shortest_paths_of_the_lattice():
+    assert THREE.blind((0, 1, 2, 5, 8)) == 1 / 6
+    assert THREE.blind((0, 1, 4)) == 1 / 2
+    assert THREE.blind((6, 7, 8)) == 1
+    assert THREE.blind((0, 3, 4, 1)) == 0  # it takes one step
+
+
+def test_the_near_sighted_walker_sees_the_walls_of_its_cell_alone():
+    """A dead end at 3, and a way around from 0 by 1 to 8."""
+    maze = near((0, 1), (1, 2), (2, 5), (5, 8), (0, 3))
+    assert THREE.near_sighted((0, 1, 2, 5, 8), maze) == 1 / 2  # 3 is as near to 8 as 1 is
+    assert THREE.near_sighted((0, 1, 2), maze) == 1  # 3 is farther from 2
+    assert THREE.near_sighted((2, 1, 0, 3), maze) == 1 / 2  # 5 is as near to 3 as 1 is
+
+
+def test_the_near_sighted_walker_does_not_go_back():
+    """From 0 around by 6 to 2, where 0 is always nearer; it is led away only by a dead end at 1."""
+    around = [(0, 3), (3, 6), (6, 7), (7, 8), (5, 8), (2, 5)]
+    assert THREE.near_sighted((0, 3, 6, 7, 8, 5, 2), near(*around)) == 1
+    assert THREE.near_sighted((0, 3, 6, 7, 8, 5, 2), near(*around, (0, 1))) == 0
+
+
+def test_a_question_tells_if_each_walker_solves_less_than_half():
+    """Three connections in a row, 3, 0, 1, 4. From 0 to 4, and from 1 to 3, each walker takes the
+    path every second time; from 3 to 4 the blind one takes none, the other all."""
+    bits = [pair in ((0, 1), (1, 4), (0, 3)) for pair in PAIRS]
+    assert of_maze(bits) == [12, 12, 8, 11, 0, 0, 0]
+
+
+def test_only_the_one_shortest_path_counts():
+    """A square of 0, 1, 4, 3 with a tail to 5."""
+    paths = unique_paths(near((0, 1), (0, 3), (1, 4), (3, 4), (4, 5)))
+    assert paths[0, 1] == (0, 1) and paths[1, 5] == (1, 4, 5) and paths[5, 3] == (5, 4, 3)
+    assert {(0, 4), (4, 0), (1, 3), (3, 1), (0, 5), (5, 0)}.isdisjoint(paths)
+    assert len(paths) == 5 * 4 - 6
+
+
+GIVEN = [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "tried"),
+    [
+        ({1.0: 0.1, 2.0: 0.3, 4.0: 0.2}, GIVEN),
+        ({1.0: 0.1, 2.0: 0.2, 4.0: 0.3, 8.0: 0.4, 16.0: 0.3}, [*GIVEN, 8.0, 16.0]),
+        ({0.5: 0.4, 1.0: 0.5, 2.0: 0.3, 4.0: 0.2}, [0.5, *GIVEN]),
+        ({1.0: 0.1, 2.0: 0.2, 4.0: 0.3, 8.0: 0.3}, [*GIVEN, 8.0]),  # as well: the end
+        ({1.0: 0.1, 2.0: 0.3, 4.0: 0.3}, GIVEN),
+        ({0.5: 0.2, 1.0: 0.3, 2.0: 0.3, 4.0: 0.2}, [0.5, *GIVEN]),  # the smallest of equal ones
+        ({1.0: 0.0, 2.0: 0.01, 4.0: 0.019}, GIVEN),  # does nothing
+        ({1.0: 0.1, 2.0: 0.2, 4.0: 0.3}, [*GIVEN, 8.0]),  # one more should have been tried
+        ({2.0**n: n / 100 for n in range(12)}, [2.0**n for n in range(9)]),  # six times at most
+    ],
+)
+def test_doses_go_on_while_the_best_is_at_an_end(scores, tried):
+    assert doses_tried(GIVEN, scores) == tried
+
+
+def counts(dose, n_hit, n_spill=0, split="validation", **others):
+    one = {"split": split, "kind": "add", "k": 1, "method": "latents", "n_units": 1, "place": "p"}
+    one |= {"tokens": "c1", "dose": dose, "n_hit": n_hit, "n_affected": 10, "n_spill": n_spill}
+    return one | {"n_unaffected": 10} | others
+
+
+def test_the_dose_is_the_smallest_of_the_best_on_validation_mazes():
+    rows = [counts(1.0, 4), counts(4.0, 9, 3), counts(2.0, 7, 1), counts(8.0, 10, split="test")]
+    assert best_dose(pd.DataFrame(rows)) == 2.0
+
+
+def test_a_dose_too_many_or_too_few_is_seen():
+    given = [counts(dose, 0, method="no effect") for dose in (1.0, 2.0)]
+    rows = [*given, counts(1.0, 4), counts(2.0, 6), counts(4.0, 5)]
+    assert tried_by_rule(pd.DataFrame(rows)) == [True, True]
+    assert tried_by_rule(pd.DataFrame(rows[:-1])) == [False, True]
+    assert tried_by_rule(pd.DataFrame([*rows, counts(8.0, 5)])) == [False, True]
+
+
+def test_an_edit_is_tested_at_its_own_dose_or_at_a_given_one():
+    rows = [counts(1.0, 4), counts(2.0, 6)]
+    rows += [counts(1.0, 3, split="test"), counts(2.0, 5, split="test")]
+    pairs = pd.DataFrame({"cluster": ["a"]})
+    edits = Edits(pd.DataFrame(rows).assign(pair=0), pairs, {"add": Place("p", "c1")}, 1)
+    assert edits.tested("add", "latents", 1).n_hit.tolist() == [5]
+    assert edits.tested("add", "latents", 1, dose=1.0).n_hit.tolist() == [3]
+
+
+def test_of_sites_as_good_the_one_with_most_tokens_is_written_to():
+    sites = [(0, "c2 and ;", 8, 2), (0, "c1", 9, 0), (1, "c2", 10, 0)]
+    sites += [(1, "c1 and <ADJLIST_END>", 99, 10), (1, "<ADJLIST_END>", 100, 9)]
+    rows = [
+        counts(1.0, 10 * hit, 10 * spill, layer=layer, tokens=tokens)
+        for layer, tokens, hit, spill in sites
+    ]
+    rows = pd.DataFrame(rows).assign(n_affected=1000, n_unaffected=1000)
+    assert writing_site(rows) == (1, "c1 and <ADJLIST_END>")
+
+
+def test_intervals_are_those_of_a_mean():
+    """Of 100 clusters, half of which are 1: the standard error is 1/20, as in the draws, and there
+    are 99 degrees of freedom, so the ends are 0.5 ± 1.98/20, up to steps of 1/100."""
+    sums = np.column_stack([np.arange(100) % 2, np.ones(100)]).astype(float)
+    assert value_of(sums, SHARE) == 0.5
+    assert interval(sums, SHARE) == pytest.approx((0.4, 0.6), abs=0.011)
+
+
+def test_intervals_are_those_of_few_clusters_that_make_up_the_spread():
+    """Of 30 clusters three are 1, so draws are binomial. Kurtosis 8.1 leaves 60/7.1 = 8.4 degrees
+    of freedom, and 0.54 of the draws lie below the value, so the upper end is the quantile at 0.994
+    of the draws, eight in 30. By 29 degrees of freedom, or without the bias, it would be seven."""
+    few = np.column_stack([np.arange(30) < 3, np.ones(30)]).astype(float)
+    assert interval(few, SHARE)[1] == pytest.approx(8 / 30)
+
+
+def test_parts_of_a_difference_come_from_the_same_draw():
+    sums = np.column_stack([np.arange(20) % 3, np.full(20, 3.0)]).astype(float)
+    assert interval(np.hstack([sums, sums]), DIFFERENCE) is None  # no spread
+    assert interval(sums[:4], SHARE) is None  # too few clusters
+
+
+def test_clusters_without_what_is_counted_are_left_out():
+    rows = pd.DataFrame([(0, 0, 1, 5), (0, 0, 0, 0), (2, 3, 0, 0)])
+    assert filled(rows)[:, 1].tolist() == [0, 3]
+
+
+def test_numbers_are_shown_as_documents_show_them():
+    for value in (0.98425, -0.0001, 0.4125, 1.0):
+        assert shown(value, PERCENT) == fill_docs.percent(value)
+    assert shown(-0.61875, ".2f") == "-0.62"
+
+
+def test_modules_share_no_code_with_the_project():
+    """But the exception; the program also writes results down."""
+    allowed = {"mazewm.io.errors", "trust.recount"}
+    for path in sorted((ROOT / "trust/recount").glob("[a-z]*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        modules |= {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+        own = {name for name in modules if name.split(".")[0] in ("mazewm", "stages", "trust")}
+        assert all(name in allowed or name.startswith("trust.recount.") for name in own), path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return planted_recount.clone(tmp_path_factory.mktemp("recount") / "blank é")
+
+
+@pytest.fixture
+def clone(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path / "written")
+    shutil.copytree(whole, tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+def change(path, *names, by):
+    """Change a number of a JSON file."""
+    content = json.loads(path.read_text())
+    place = content
+    for name in names[:-1]:
+        place = place[name]
+    place[names[-1]] += by
+    path.write_text(json.dumps(content))
+
+
+def test_what_agrees_is_written_down(clone, capsys):
+    main(clone)
+    rows = pd.read_csv(records.ROOT / "trust/results/recount.csv")
+    assert rows.agrees.all() and set(rows.run) == {RUN} and len(rows) > 20
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(f"{len(rows)} of {len(rows)} figures agree")
+    row = rows[rows.figure == "adds: latents (3)"].iloc[0]
+    assert row.shown == f"{100 * row.recomputed:.1f} %"
+
+
+def test_a_changed_number_is_noticed(clone, capsys):
+    """And a changed choice; but not what documents do not show."""
+    path = clone / "metrics" / "runs" / f"{RUN}.json"
+    added = ("interventions", "add")
+    change(path, *added, "latents_3", "value", by=0.001)
+    change(path, *added, "mean_difference", "low", by=0.001)
+    change(path, *added, "latents_1", "dose", by=6.0)
+    change(path, "sites", "writing", by=", dealt")
+    with pytest.raises(typer.Exit) as ended:
+        main(clone)
+    assert ended.value.exit_code == 1
+    *_, number, site, dose, last = capsys.readouterr().out.splitlines()
+    assert number.startswith(f"{RUN}: adds: latents (3): published")
+    assert dose.startswith(f"{RUN}: dose, adds: latents (1): 2.0, published 8.0")
+    assert site.startswith(f"{RUN}: writing site: 0.resid_post at c2 and <ADJLIST_END>, published")
+    assert re.match(r"(\d+) of (?!\1)\d+ figures agree", last)
+
+
+def test_a_table_that_is_not_what_mazes_and_answers_give_is_noticed(clone, capsys):
+    tables = clone / "artifacts"
+    path = tables / "behaviour" / RUN / "answers.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[0, "near"] += 1e-4
+    rows.to_parquet(path)
+    path = tables / "interventions" / RUN / "edited.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[rows.index[(rows.method == "latents") & (rows.n_units == 1)][0], "counts"] = False
+    rows.loc[rows.index[(rows.method == "latents") & (rows.n_units == 1)][-1], "agrees"] ^= True
+    other = (rows.method == "latents") & (rows.n_units == 1) & (rows.kind == "add")
+    rows.loc[rows.index[other][1], "is_affected"] ^= True
+    rows.to_parquet(path)
+    with pytest.raises(typer.Exit):
+        main(clone)
+    said = capsys.readouterr().out
+    for what in (
+        "held-out mazes whose questions and walkers are as worked out here: 23 of 24",
+        "rows of the ledger that single answers give",
+        "questions that count and are affected as worked out here",
+    ):
+        assert f"{RUN}: {what}" in said
+    assert re.search(r"(\d+) of \1 figures agree", said)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.unlink(), "ledger.parquet: the file is missing"),
+        (lambda path: path.write_text("no table"), "ledger.parquet: not a table with columns"),
+        (lambda path: planted_recount.write(path, pd.DataFrame({"k": [1]})), "not a table with"),
+        (lambda path: (path.parents[3] / "metrics/claims.json").write_text("{"), "not JSON"),
+    ],
+)
+def test_what_is_missing_or_broken_is_said_in_a_sentence(clone, spoil, says):
+    spoil(clone / "artifacts" / "interventions" / RUN / "ledger.parquet")
+    with pytest.raises(BadInput, match=says):
+        main(clone)
+
+
+def test_unmeasured_claims_and_controls_that_are_not_the_claim_s_are_left_out():
+    claims = {"C1": {"verdict": "unmeasured"}, "C4a": {"verdict": "refuted", "control_name": "a"}}
+    figures = Figures(RUN, {}, claims)
+    figure = Counted("a figure", 0.5, None, ("claims", "C4a", "control"))
+    assert figures.has(figure) and figures.has(figure._replace(control="a"))
+    assert not figures.has(figure._replace(control="b"))
+    assert not figures.has(figure._replace(at=("claims", "C1")))
+    assert not figures.has(Same("connections", 12, ("claims", "C1", "n")))
+
+
+def test_conventions_are_read_from_the_text_of_a_claim():
+    text = "selectivity, 1 latent: raw -0.4 [-0.5, 0.3]; net of a push 0.1 [0.0, 0.2]"
+    figures = Figures(RUN, {}, {"C5": {"measure": text}})
+    at = ("claims", "C5", "measure")
+    assert figures.figure((*at, "raw")) == Published(-0.4, (-0.5, 0.3))
+    assert figures.figure((*at, "net of a push")) == Published(0.1, (0.0, 0.2))
+    with pytest.raises(BadInput, match="expected C5 at dose 1"):
+        figures.figure((*at, "at dose 1"))

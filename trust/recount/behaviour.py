@@ -1,0 +1,114 @@
+"""Answers to all questions, and what single latents detect: tables -> figures of W1a and C1."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from trust.recount.intervals import SHARE, interval, value_of
+from trust.recount.mazes import Lattice, unique_paths
+from trust.recount.tables import TWO, Check, Found, Same, Tables, cluster, counted, filled, sums
+
+SOLVED = ("questions solved", "n_solved", "solved")
+BLIND = ("blind walker", "blind", "solved_by_blind_walker")
+SIGHTED = ("near-sighted walker", "near", "solved_by_near_sighted_walker")
+SHOWN = {  # of each split who solves questions: in words, in the table, and in metrics/
+    "test": ("held-out mazes", (SOLVED, BLIND, SIGHTED)),
+    "overload": ("mazes of more connections", (SOLVED, SIGHTED)),
+}
+ASKED = ("n_asked", "n_unique", "blind", "near", "n_telling", "blind_telling", "near_telling")
+RIVALS = ("frozen_decoder", "neurons", "untrained_model", "shuffled_labels")
+
+
+def questions(tables: Tables) -> Iterator[Found]:
+    """Shares of all questions that are solved, by the model and by the walkers
+    (docs/science.md#all-questions); and the questions and walkers themselves."""
+    solved = ("n_solved", "n_telling_solved")
+    columns = " ".join(("model", "split", "maze_id", *ASKED, *solved))
+    rows = tables.read("behaviour", "answers", columns)
+    rows = rows[rows.model == "trained"]
+    for split, (of, who) in SHOWN.items():
+        mazes = tables.mazes(split)
+        some = rows[rows.split == split]
+        some = some.assign(cluster=some.maze_id.map(mazes.connections.map(cluster)))
+        for words, column, name in who:
+            at = ("metrics", "questions", split, "trained", name)
+            yield counted(f"{of}: {words}", sums(some, (column, "n_unique")), at)
+        yield _asked(some, mazes.connections, of)
+        if split == "test":
+            yield from _telling(some)
+            yield _along(mazes)
+
+
+def _telling(rows: pd.DataFrame) -> Iterator[Found]:
+    """W1a: questions that tell, and the better of both walkers."""
+    own = sums(rows, ("n_telling_solved", "n_telling"))
+    yield counted("telling questions solved (W1a)", own, ("claims", "W1a"))
+    best = max(("blind_telling", "near_telling"), key=lambda name: rows[name].sum())
+    at = ("claims", "W1a", "control")
+    yield counted("telling questions, the better walker", sums(rows, (best, "n_telling")), at)
+    yield Same("telling questions", int(rows.n_telling.sum()), ("claims", "W1a", "n"))
+    yield Same("clusters of them", len(filled(own)), ("claims", "W1a", "n_clusters"))
+
+
+def _asked(rows: pd.DataFrame, connections: Mapping[int, Sequence[bool]], of: str) -> Check:
+    """In how many mazes all questions, those with one path, those that tell, and what walkers
+    solve of them are as counted here, from the connections alone."""
+    table = rows.groupby("maze_id")[list(ASKED)].sum()
+    right = [
+        np.allclose(of_maze(connections[maze]), there, rtol=0, atol=1e-6)
+        for maze, there in zip(table.index, table.to_numpy(float), strict=True)
+    ]
+    return Check(f"{of} whose questions and walkers are as worked out here", sum(right), len(right))
+
+
+def of_maze(connections: Sequence[bool]) -> list[float]:
+    """Of one maze: the questions, those with one path, those that the blind and the near-sighted
+    walker solve of them; of those, the ones that tell, and what the walkers solve of them."""
+    lattice = Lattice.of(connections)
+    near = lattice.near(connections)
+    walks = [
+        (lattice.blind(path), lattice.near_sighted(path, near))
+        for path in unique_paths(near).values()
+    ]
+    telling = [both for both in walks if max(both) < 0.5]
+    made = [float(len(near) * (len(near) - 1))]
+    for some in (walks, telling):
+        made += [len(some), sum(blind for blind, _ in some), sum(sight for _, sight in some)]
+    return made
+
+
+def _along(mazes: pd.DataFrame) -> Check:
+    """In how many mazes each step of the path is along a connection: whether pairs are in the
+    order that is assumed here."""
+    right = 0
+    for path, connections in zip(mazes.path, mazes.connections, strict=True):
+        near = Lattice.of(connections).near(connections)
+        right += all(b in near.get(a, ()) for a, b in zip(path, path[1:], strict=False))
+    return Check("held-out mazes whose path is along their connections", right, len(mazes))
+
+
+def singles(tables: Tables) -> Iterator[Found]:
+    """C1: the MCC of the best single latents, and that of the strongest control, from which the
+    difference has the lowest lower end; of the random decoders the best draw counts."""
+    rows = tables.read("features", "singles", "readout draw connection mcc")
+    by = rows.pivot_table(index="connection", columns=["readout", "draw"], values="mcc")
+    own = by["latents"].mean(axis=1)
+    rivals = {name: by[name][by[name].mean().idxmax()] for name in RIVALS if name in by}
+    ends = {name: _lower_end(own - rival) for name, rival in rivals.items()}
+    name = min(ends, key=lambda name: ends[name])
+    at, control = ("claims", "C1"), f"strongest control of C1: {name.replace('_', ' ')}"
+    yield counted("best single latents (C1)", _of_each(own), at, form=TWO)
+    yield counted(control, _of_each(rivals[name]), (*at, "control"), form=TWO)
+
+
+def _of_each(values: pd.Series) -> pd.DataFrame:
+    """A value of every connection, as a count of one."""
+    return pd.DataFrame({"value": values.dropna(), "n": 1.0})
+
+
+def _lower_end(values: pd.Series) -> float:
+    """The lower end of a mean; without an interval, the mean."""
+    found = filled(_of_each(values))
+    ends = interval(found, SHARE)
+    return ends[0] if ends else value_of(found, SHARE)

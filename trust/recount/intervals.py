@@ -1,0 +1,60 @@
+"""Intervals: sums over clusters -> a share, or a difference of shares, and the ends of its 95 %
+interval.
+
+Written from docs/science.md#of-differences alone, with draws of its own, so that its ends agree
+with published ones only up to the error of a finite number of draws.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+# For each cluster what is counted and of how many; of several shares one beside the other:
+# [cluster column].
+Sums = NDArray[np.float64]
+SHARE, DIFFERENCE = (1,), (1, -1)  # signs of shares that are added
+N_DRAWS = 10_000
+FEWEST = 5  # clusters
+
+
+def value_of(sums: Sums, signs: Sequence[int]) -> float:
+    """Shares of all clusters together, added with these signs."""
+    return float(_added(sums.sum(axis=0), signs))
+
+
+def interval(sums: Sums, signs: Sequence[int]) -> tuple[float, float] | None:
+    """The ends of the bias-corrected interval over clusters, with quantiles of Student's
+    distribution (Efron 1981; Hesterberg 2015). None for fewer than FEWEST clusters, and where all
+    are alike: such intervals are not made by a bootstrap."""
+    n, value = len(sums), value_of(sums, signs)
+    if n < FEWEST:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = _added(_weights(n) @ sums, signs)
+        without = _added(sums.sum(axis=0) - sums, signs)
+    draws, without = draws[np.isfinite(draws)], without[np.isfinite(without)]
+    if np.ptp(draws) < 1e-9 or np.ptp(without) < 1e-12:
+        return None
+    influence = without - without.mean()
+    kurtosis = len(influence) * (influence**4).sum() / np.square(influence).sum() ** 2
+    freedom = np.clip(2 * n / max(kurtosis - 1, 1e-9), 1, n - 1)
+    below = ((draws < value - 1e-12).mean() + (draws <= value + 1e-12).mean()) / 2
+    bias = stats.norm.ppf(np.clip(below, 1 / N_DRAWS, 1 - 1 / N_DRAWS))
+    reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, freedom) * np.array([-1, 1])
+    low, high = np.quantile(draws, stats.norm.cdf(2 * bias + reach))
+    return float(low), float(high)
+
+
+def _added(sums: Sums, signs: Sequence[int]) -> NDArray[np.float64]:
+    """[... column] -> [...]."""
+    return (sums[..., ::2] / sums[..., 1::2]) @ np.array(signs, float)
+
+
+@lru_cache(maxsize=4)
+def _weights(n: int) -> Sums:
+    """How often each of n clusters is drawn: [draw cluster]."""
+    drawn = np.random.default_rng(n).multinomial(n, np.full(n, 1 / n), N_DRAWS)
+    return drawn.astype(float)
