@@ -18,6 +18,7 @@ import typer
 
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
+from mazewm.io.progress import console
 from stages import claims_table, leftovers
 from stages.command import command
 from stages.display import Display, Job
@@ -122,7 +123,8 @@ def main(jobs: Jobs = None, run: OneRun = None) -> None:
     if run is not None and run not in wanted.runs:
         raise BadInput(f"RUN {run}: expected one of {', '.join(wanted.runs)}.")
     start = engine(wanted)
-    leftovers.mend()
+    for said in leftovers.mend():
+        console.print(said, highlight=False)
     todo = needed()  # after `make pull`
     if todo is not None and CODE in todo.stages:  # whose digests decide what else has changed
         run_now([CODE])

@@ -57,12 +57,7 @@ def test_runs_go_side_by_side_and_nothing_runs_twice(project):
     assert "Nothing to do" in project.launch() and project.events() == []
 
 
-TORN = '{"write": {"here/train-b-0": {"pid": 3'
-
-
 def test_one_at_a_time_and_one_only(project):
-    torn = project.folder / leftovers.IN_USE
-    torn.write_text(TORN)  # as a kill may leave it
     project.launch("--jobs", "1", "b-0")
     assert [event for event in project.events() if "begin" in event] == [
         "begin first all",
@@ -79,18 +74,34 @@ def test_one_at_a_time_and_one_only(project):
     assert "RUN c-0: expected one of a-0, b-0" in project.launch("c-0", code=1)
 
 
-@pytest.mark.parametrize("content", ["", TORN])
-def test_a_torn_list_of_files_in_use_is_deleted(tmp_path, content):
-    file = tmp_path / "rwlock"
-    assert not leftovers.mend(file)
-    file.write_text(content)
-    assert leftovers.mend(file) and not file.exists()
+IN_USE = '{"write": {"here/train-b-0": {"pid": 3, "cmd": "x"}}}'
+LATER = "as at the start of the last call"
 
 
-def test_a_whole_list_of_files_in_use_stays(tmp_path):
+@pytest.mark.parametrize(("n_lock", "n_in_use", "told"), [(0, 0, "deleted"), (80, 20, LATER)])
+def test_what_a_killed_dvc_has_torn_is_mended(project, n_lock, n_in_use, told):
+    """And no stage that had ended runs again."""
+    project.launch()
+    if told == LATER:
+        project.launch()
+    assert project.events()
+    lock = project.folder / "dvc.lock"
+    lock.write_bytes(lock.read_bytes()[:n_lock])
+    (project.folder / leftovers.IN_USE).write_text(IN_USE[:n_in_use])
+    said = project.launch()
+    assert f"dvc.lock was torn by a kill: {'it is again ' * (told == LATER)}{told}." in said
+    assert "rwlock was torn by a kill: deleted." in said and not project.events()
+    assert "torn" not in project.launch()
+
+
+def test_a_list_of_files_in_use_is_torn_if_dvc_cannot_read_it(tmp_path):
     file = tmp_path / "rwlock"
-    file.write_text(TORN + ', "cmd": "x"}}}')
-    assert not leftovers.mend(file) and file.exists()
+    assert leftovers.is_whole(file)
+    for n in range(len(IN_USE)):
+        file.write_text(IN_USE[:n])
+        assert not leftovers.is_whole(file)
+    file.write_text(IN_USE)
+    assert leftovers.is_whole(file)
 
 
 def test_a_run_that_fails_says_so_and_leaves_the_others_alone(project):

@@ -123,11 +123,15 @@ def test_nothing_restores_a_stage_that_was_forgotten(clone):
 def test_a_lock_of_git_stops_nothing(clone):
     """That of a process that was killed, or of a commit in the same moment: no stage needs git."""
     clone.forget(["digest_code"])
-    lock = clone.folder / ".git/index.lock"
-    lock.touch()
-    assert clone.broken_locks() == [lock]
+    (clone.folder / ".git/index.lock").touch()
     assert clone.call(*DVC, "repro", "digest_code").code == 0
-    lock.unlink()
+    assert clone.broken() == [".git/index.lock"]
+    clone.unbreak()
+    assert clone.differences() == []
+    for name in (".dvc/tmp/rwlock", "dvc.lock"):
+        (clone.folder / name).write_text("")
+        assert clone.broken() == [name]
+        clone.unbreak()
     assert clone.differences() == []
 
 
@@ -203,6 +207,7 @@ def test_kills_are_counted():
         "ran": 1,
         "detached": 1,
         "twice": 0,
+        "torn": 0,
     }
     assert made["by_stage"]["train_sae"]["same"] == 0
     assert {name: one["n"] for name, one in made["during"].items()} == {"dvc": 1, "score": 2}

@@ -156,13 +156,26 @@ class Clone:
         runs an experiment."""
         return (self.folder / ".git/HEAD").read_text().strip() != self.branch
 
-    def broken_locks(self) -> list[Path]:
-        """What a kill has left of git's lock on its index and of DVC's list of files in use."""
-        index, in_use = self.folder / ".git/index.lock", self.folder / leftovers.IN_USE
-        found = [index] if index.exists() else []
-        if in_use.exists() and not leftovers.is_whole(in_use):
-            found.append(in_use)
-        return found
+    def broken(self) -> list[str]:
+        """The files that a kill has left torn: git's lock on its index, which is only there while
+        git writes it, DVC's list of files in use, and dvc.lock."""
+        index = Path(".git/index.lock")
+        found = [index] if (self.folder / index).exists() else []
+        found += (
+            [leftovers.IN_USE] if not leftovers.is_whole(self.folder / leftovers.IN_USE) else []
+        )
+        try:
+            self.read_lock()
+        except (BadInput, KeyError):
+            found.append(leftovers.LOCK)
+        return [path.as_posix() for path in found]
+
+    def unbreak(self) -> None:
+        """Do what docs/trust.md tells users to do about these."""
+        for name in self.broken():
+            (self.folder / name).unlink()
+            if name == leftovers.LOCK.name:
+                self.must("git", "checkout", "-q", "--", name)
 
     @property
     def origin(self) -> str:

@@ -158,17 +158,15 @@ class Trial:
 
     def _again(self) -> tuple[int, Done, str]:
         """The same command, at once; and once more if the first call met what had survived, which
-        has ended then, or a lock of git or DVC, which is deleted as docs/trust.md says. Returns the
-        number of calls, the last, and the first's words."""
+        has ended then, or a torn file, which only `make repro` mends by itself. Returns the number
+        of calls, the last, and the first's words."""
         command = COMMANDS[self.command]
-        in_the_way = bool(alive(self.clone.mark)) or bool(self.clone.broken_locks())
+        in_the_way = bool(alive(self.clone.mark))
+        in_the_way |= bool(self.clone.broken()) and self.command not in IN_PARALLEL
         done = self.clone.call(*command)
         wait_until_none(self.clone.mark, ORPHANS)
-        left = self.clone.broken_locks()
-        for path in left:
-            path.unlink()
-        # `make repro` does without that
-        if not done.code or not in_the_way or (left and self.command in IN_PARALLEL):
+        self.clone.unbreak()
+        if not done.code or not in_the_way:
             return 1, done, ""
         return 2, self.clone.call(*command), done.why
 
@@ -207,11 +205,12 @@ class Trial:
             found.append("detached HEAD")
         if list((self.clone.folder / ".checkpoints").glob("*/*")):
             found.append("checkpoint")
-        found += [f"broken {path.name}" for path in self.clone.broken_locks()]
+        broken = self.clone.broken()
+        found += [f"torn {name}" for name in broken]
         rwlock = self.clone.folder / ".dvc/tmp/rwlock"
         if rwlock.exists() and '"pid"' in rwlock.read_text():
             found.append("rwlock")
-        if set(self.stages) & set(self.clone.read_lock()):
+        if "dvc.lock" not in broken and set(self.stages) & set(self.clone.read_lock()):
             found.append("dvc.lock knows it")
         return ", ".join(found)
 
@@ -226,6 +225,7 @@ def summary(found: Sequence[Kill]) -> dict[str, Any]:
             "ran": sum(one.redone == "ran" for one in of),
             "detached": sum(one.detached for one in of),
             "twice": sum(one.calls > 1 for one in of),
+            "torn": sum("torn" in one.found for one in of),
         }
 
     def by(name: str) -> dict[str, dict[str, int]]:
