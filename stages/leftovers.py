@@ -3,72 +3,77 @@ meanwhile leaves a part of one, or nothing in it.
 """
 
 import json
-import os
 import shutil
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mazewm.io import files
 from stages.opened import opened
 
-if TYPE_CHECKING:
-    from dvc.repo import Repo
-
-IN_USE = Path(".dvc/tmp/rwlock")  # what its processes read and write at the moment
 LOCK = Path("dvc.lock")
-KEPT = Path(".dvc/tmp/dvc.lock")  # the last dvc.lock that was read here
+IN_USE = Path(".dvc/tmp/rwlock")  # what its processes read and write at the moment
+ASIDE = Path(".dvc/tmp/dvc.lock.torn")
+EMPTY = "schema: '2.0'\n"  # a dvc.lock without a stage
 
 
 def mend() -> list[str]:
     """Mend DVC's files in the present folder; returns what was done, for people. Each is looked at
-    under the lock under which DVC writes it, so that one which is just being written is not taken
-    for torn. BadInput if DVC cannot open the project."""
-    from dvc.repo import lock_repo
+    again under the lock under which DVC writes it, so that one which is just being written is not
+    taken for torn. BadInput if DVC cannot open the project.
 
+    In place of a torn dvc.lock comes git's; what has run since then DVC finds in its cache. A
+    process of DVC that outlives the tearing of the list of files in use fails at the end of its
+    stage, whether or not the list is deleted."""
     said = list[str]()
-    if not is_whole(IN_USE) and _is_deleted(IN_USE):
+    if is_torn_list(IN_USE):
+        _delete_list()
         said.append(f"{IN_USE} was torn by a kill: deleted.")
-    with opened() as repo, lock_repo(repo):
-        if not LOCK.exists():
-            pass
-        elif _can_be_read(repo):
-            shutil.copyfile(LOCK, part := KEPT.with_suffix(".part"))
-            os.replace(part, KEPT)
-        elif KEPT.exists():
-            os.replace(KEPT, LOCK)
-            said.append(f"{LOCK} was torn by a kill: it is again as at the start of the last call.")
-        else:
-            LOCK.unlink()
-            said.append(f"{LOCK} was torn by a kill: deleted.")
+    if is_torn_lock(LOCK) and _is_replaced():
+        said.append(f"{LOCK} was torn by a kill: it is git's again, the rest is in {ASIDE}.")
     return said
 
 
-def is_whole(file: Path) -> bool:
-    """Whether DVC can read its list of files in use, or has none."""
+def is_torn_lock(file: Path) -> bool:
+    """Whether a dvc.lock ends within a line. One that DVC cannot read for another reason, such as
+    the marks of a merge, was written by somebody, and is theirs to mend."""
+    return file.exists() and not file.read_bytes().endswith(b"\n")
+
+
+def is_torn_list(file: Path) -> bool:
+    """Whether DVC's list of files in use is there and no JSON."""
     try:
         json.loads(file.read_bytes())
     except FileNotFoundError:
-        return True
-    except ValueError:
         return False
-    return True
+    except ValueError:
+        return True
+    return False
 
 
-def _is_deleted(file: Path) -> bool:
+def _delete_list() -> None:
     from dvc.lock import make_lock
 
-    with make_lock(str(file.with_name(f"{file.name}.lock")), tmp_dir=str(file.parent)):
-        is_torn = not is_whole(file)
+    guard = str(IN_USE.with_name(f"{IN_USE.name}.lock"))
+    with opened(), make_lock(guard, tmp_dir=str(IN_USE.parent), wait=True):
+        if is_torn_list(IN_USE):
+            IN_USE.unlink()
+
+
+def _is_replaced() -> bool:
+    from dvc.repo import lock_repo
+
+    with opened() as repo, lock_repo(repo):
+        is_torn = is_torn_lock(LOCK)
         if is_torn:
-            file.unlink()
+            shutil.copyfile(LOCK, ASIDE)
+            files.write_text(LOCK, _of_git())
     return is_torn
 
 
-def _can_be_read(repo: "Repo") -> bool:
-    from dvc.dvcfile import Lockfile
-    from dvc.exceptions import DvcException
-
+def _of_git() -> str:
+    """The dvc.lock of the last commit; one without a stage where there is none."""
     try:
-        Lockfile(repo, LOCK.name).load()
-    except DvcException:
-        return False
-    return True
+        done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, text=True)
+    except FileNotFoundError:  # no git
+        return EMPTY
+    return EMPTY if done.returncode else done.stdout

@@ -75,33 +75,54 @@ def test_one_at_a_time_and_one_only(project):
 
 
 IN_USE = '{"write": {"here/train-b-0": {"pid": 3, "cmd": "x"}}}'
-LATER = "as at the start of the last call"
 
 
-@pytest.mark.parametrize(("n_lock", "n_in_use", "told"), [(0, 0, "deleted"), (80, 20, LATER)])
-def test_what_a_killed_dvc_has_torn_is_mended(project, n_lock, n_in_use, told):
+def git(folder, *words):
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize("by_git", [False, True])
+def test_what_a_killed_dvc_has_torn_is_mended(project, by_git):
     """And no stage that had ended runs again."""
+    project.launch("a-0")
+    lock, list_ = project.folder / "dvc.lock", project.folder / leftovers.IN_USE
+    if by_git:
+        git(project.folder, "init", "-q")
+        git(project.folder, "add", "dvc.lock")
+        git(project.folder, "commit", "-qm", "a-0")
     project.launch()
-    if told == LATER:
-        project.launch()
     assert project.events()
-    lock = project.folder / "dvc.lock"
-    lock.write_bytes(lock.read_bytes()[:n_lock])
-    (project.folder / leftovers.IN_USE).write_text(IN_USE[:n_in_use])
-    said = project.launch()
-    assert f"dvc.lock was torn by a kill: {'it is again ' * (told == LATER)}{told}." in said
-    assert "rwlock was torn by a kill: deleted." in said and not project.events()
+    whole = lock.read_bytes()
+    for torn in (b"", whole[: len(whole) // 2].rstrip(b"\n")):
+        lock.write_bytes(torn)
+        list_.write_text(IN_USE[: 20 * bool(torn)])
+        said = project.launch()
+        assert "dvc.lock was torn by a kill: it is git's again" in said
+        assert "rwlock was torn by a kill: deleted." in said and not project.events()
+        assert yaml.safe_load(lock.read_text()) == yaml.safe_load(whole)
+        assert (project.folder / leftovers.ASIDE).read_bytes() == torn
     assert "torn" not in project.launch()
 
 
-def test_a_list_of_files_in_use_is_torn_if_dvc_cannot_read_it(tmp_path):
+def test_what_somebody_has_written_into_the_lock_file_stays(project):
+    project.launch("a-0")
+    lock = project.folder / "dvc.lock"
+    whole = lock.read_text()
+    for wrong in (f"<<<<<<< HEAD\n{whole}", whole.replace("2.0", "3.0")):
+        lock.write_text(wrong)
+        assert re.match(r"error: dvc: .*dvc\.lock", project.launch(code=1))
+        assert lock.read_text() == wrong
+
+
+def test_a_list_of_files_in_use_is_torn_if_it_is_no_json(tmp_path):
     file = tmp_path / "rwlock"
-    assert leftovers.is_whole(file)
+    assert not leftovers.is_torn_list(file)
     for n in range(len(IN_USE)):
         file.write_text(IN_USE[:n])
-        assert not leftovers.is_whole(file)
+        assert leftovers.is_torn_list(file)
     file.write_text(IN_USE)
-    assert leftovers.is_whole(file)
+    assert not leftovers.is_torn_list(file)
 
 
 def test_a_run_that_fails_says_so_and_leaves_the_others_alone(project):

@@ -216,18 +216,19 @@ def test_what_agrees_is_written_down(clone, capsys):
 
 
 def test_a_changed_number_is_noticed(clone, capsys):
-    """And a changed choice; but not what documents do not show."""
+    """And an interval that another bootstrap does not give, and a changed choice."""
     path = clone / "metrics" / "runs" / f"{RUN}.json"
     added = ("interventions", "add")
     change(path, *added, "latents_3", "value", by=0.001)
-    change(path, *added, "mean_difference", "low", by=0.001)
+    change(path, *added, "mean_difference", "low", by=-0.02)
     change(path, *added, "latents_1", "dose", by=6.0)
     change(path, "sites", "writing", by=", dealt")
     with pytest.raises(typer.Exit) as ended:
         main(clone)
     assert ended.value.exit_code == 1
-    *_, number, site, dose, last = capsys.readouterr().out.splitlines()
+    *_, number, ends, site, dose, last = capsys.readouterr().out.splitlines()
     assert number.startswith(f"{RUN}: adds: latents (3): published")
+    assert ends.startswith(f"{RUN}: adds: mean difference: published")
     assert dose.startswith(f"{RUN}: dose, adds: latents (1): 2.0, published 8.0")
     assert site.startswith(f"{RUN}: writing site: 0.resid_post at c2 and <ADJLIST_END>, published")
     assert re.match(r"(\d+) of (?!\1)\d+ figures agree", last)

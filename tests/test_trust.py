@@ -125,13 +125,13 @@ def test_a_lock_of_git_stops_nothing(clone):
     clone.forget(["digest_code"])
     (clone.folder / ".git/index.lock").touch()
     assert clone.call(*DVC, "repro", "digest_code").code == 0
-    assert clone.broken() == [".git/index.lock"]
-    clone.unbreak()
+    assert clone.torn() == [".git/index.lock"]
+    clone.mend()
     assert clone.differences() == []
     for name in (".dvc/tmp/rwlock", "dvc.lock"):
         (clone.folder / name).write_text("")
-        assert clone.broken() == [name]
-        clone.unbreak()
+        assert clone.torn() == [name]
+        clone.mend()
     assert clone.differences() == []
 
 

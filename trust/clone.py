@@ -156,23 +156,20 @@ class Clone:
         runs an experiment."""
         return (self.folder / ".git/HEAD").read_text().strip() != self.branch
 
-    def broken(self) -> list[str]:
+    def torn(self) -> list[str]:
         """The files that a kill has left torn: git's lock on its index, which is only there while
         git writes it, DVC's list of files in use, and dvc.lock."""
         index = Path(".git/index.lock")
-        found = [index] if (self.folder / index).exists() else []
-        found += (
-            [leftovers.IN_USE] if not leftovers.is_whole(self.folder / leftovers.IN_USE) else []
-        )
-        try:
-            self.read_lock()
-        except (BadInput, KeyError):
-            found.append(leftovers.LOCK)
-        return [path.as_posix() for path in found]
+        found = {
+            index: (self.folder / index).exists(),
+            leftovers.IN_USE: leftovers.is_torn_list(self.folder / leftovers.IN_USE),
+            leftovers.LOCK: leftovers.is_torn_lock(self.folder / leftovers.LOCK),
+        }
+        return [path.as_posix() for path, is_torn in found.items() if is_torn]
 
-    def unbreak(self) -> None:
-        """Do what docs/trust.md tells users to do about these."""
-        for name in self.broken():
+    def mend(self) -> None:
+        """Do what docs/trust.md tells users of DVC to do about these."""
+        for name in self.torn():
             (self.folder / name).unlink()
             if name == leftovers.LOCK.name:
                 self.must("git", "checkout", "-q", "--", name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mazewm.io.errors import BadInput
 from trust.clone import DVC, PYTHON, Clone, Done
 from trust.processes import POLL, alive, kill_all, kill_group, stages_of, start, wait_until_none
 
@@ -66,7 +67,7 @@ def kills(spaced: Clone, plain: Clone, n: int, seed: int) -> Iterator[Kill]:
         trial = Trial(clone, command, stage, drawn)
         try:
             one = trial.go()
-        except RuntimeError as error:  # git or dvc could not even be asked
+        except (RuntimeError, BadInput) as error:  # git, dvc or dvc.lock could not even be asked
             one = trial.broken(str(error))
         if one.differences or one.calls > 1:
             kill_all(clone.mark)
@@ -161,11 +162,12 @@ class Trial:
         has ended then, or a torn file, which only `make repro` mends by itself. Returns the number
         of calls, the last, and the first's words."""
         command = COMMANDS[self.command]
-        in_the_way = bool(alive(self.clone.mark))
-        in_the_way |= bool(self.clone.broken()) and self.command not in IN_PARALLEL
+        mends = self.command not in IN_PARALLEL
+        in_the_way = bool(alive(self.clone.mark)) or (mends and bool(self.clone.torn()))
         done = self.clone.call(*command)
         wait_until_none(self.clone.mark, ORPHANS)
-        self.clone.unbreak()
+        if mends:
+            self.clone.mend()
         if not done.code or not in_the_way:
             return 1, done, ""
         return 2, self.clone.call(*command), done.why
@@ -205,12 +207,13 @@ class Trial:
             found.append("detached HEAD")
         if list((self.clone.folder / ".checkpoints").glob("*/*")):
             found.append("checkpoint")
-        broken = self.clone.broken()
-        found += [f"torn {name}" for name in broken]
+        # what survivors are just writing is not torn
+        torn = [] if alive(self.clone.mark) else self.clone.torn()
+        found += [f"torn {name}" for name in torn]
         rwlock = self.clone.folder / ".dvc/tmp/rwlock"
         if rwlock.exists() and '"pid"' in rwlock.read_text():
             found.append("rwlock")
-        if "dvc.lock" not in broken and set(self.stages) & set(self.clone.read_lock()):
+        if "dvc.lock" not in torn and set(self.stages) & set(self.clone.read_lock()):
             found.append("dvc.lock knows it")
         return ", ".join(found)
 

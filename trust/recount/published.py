@@ -11,6 +11,7 @@ from mazewm.io.errors import BadInput
 from trust.recount.tables import PERCENT, Check, Counted, Found, Same
 
 UNMEASURED = "unmeasured"
+MOST_APART = 0.01  # of the ends of two bootstraps of the same rows
 CONVENTION = re.compile(r"([a-z][\w ]*?) (-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
@@ -132,13 +133,18 @@ def compared(one: Counted, figures: Figures) -> Row:
     recomputed = round(one.value, 6)
     text = shown(there.value, one.form)
     ends = [*(there.ends or (None, None)), *(one.ends or (None, None))]
+    are_near = all(
+        abs(a - b) <= MOST_APART
+        for a, b in zip(ends[:2], ends[2:], strict=True)
+        if a is not None and b is not None
+    )
     return Row(
         one.figure,
         figures.run,
         text,
         there.value,
         recomputed,
-        text == shown(recomputed, one.form),
+        text == shown(recomputed, one.form) and are_near,
         *(end if end is None else round(end, 6) for end in ends),
     )
 
@@ -146,6 +152,6 @@ def compared(one: Counted, figures: Figures) -> Row:
 def checked(one: Same | Check, figures: Figures) -> str | None:
     """What is wrong with something that is not a figure, in a few words; None if it is right."""
     if isinstance(one, Check):
-        return None if one.right == one.of else f"{one.what}: {one.right} of {one.of}"
+        return None if one.right == one.of > 0 else f"{one.what}: {one.right} of {one.of}"
     there = figures.at(one.at)
     return None if one.found == there else f"{one.what}: {one.found}, published {there}"
