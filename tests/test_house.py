@@ -52,6 +52,7 @@ TORCH_FREE += ("mazewm.io.params", "mazewm.io.tables", "stages.generate_mazes")
 # by running, so perhaps not there
 MADE = (
     ".git",
+    ".dvc",
     "artifacts",
     "metrics",
     ".venv",
