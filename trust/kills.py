@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mazewm.io.errors import BadInput
+from stages import leftovers
 from trust.clone import DVC, PYTHON, Clone, Done
 from trust.processes import POLL, alive, kill_all, kill_group, stages_of, start, wait_until_none
 
@@ -210,10 +211,10 @@ class Trial:
         # what survivors are just writing is not torn
         torn = [] if alive(self.clone.mark) else self.clone.torn()
         found += [f"torn {name}" for name in torn]
-        rwlock = self.clone.folder / ".dvc/tmp/rwlock"
-        if rwlock.exists() and '"pid"' in rwlock.read_text():
+        in_use = self.clone.folder / leftovers.IN_USE
+        if in_use.exists() and '"pid"' in in_use.read_text():
             found.append("rwlock")
-        if "dvc.lock" not in torn and set(self.stages) & set(self.clone.read_lock()):
+        if leftovers.LOCK.name not in torn and set(self.stages) & set(self.clone.read_lock()):
             found.append("dvc.lock knows it")
         return ", ".join(found)
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class Row:
     shown: str
     published: float
     recomputed: float
-    agrees: bool  # to the last digit that is shown
+    agrees: bool  # to the last digit that is shown, with ends that are near
     low: float | None
     high: float | None
     low_recomputed: float | None
@@ -133,20 +133,16 @@ def compared(one: Counted, figures: Figures) -> Row:
     recomputed = round(one.value, 6)
     text = shown(there.value, one.form)
     ends = [*(there.ends or (None, None)), *(one.ends or (None, None))]
-    are_near = all(
-        abs(a - b) <= MOST_APART
-        for a, b in zip(ends[:2], ends[2:], strict=True)
-        if a is not None and b is not None
-    )
-    return Row(
+    row = Row(
         one.figure,
         figures.run,
         text,
         there.value,
         recomputed,
-        text == shown(recomputed, one.form) and are_near,
+        text == shown(recomputed, one.form),
         *(end if end is None else round(end, 6) for end in ends),
     )
+    return replace(row, agrees=row.agrees and row.apart <= MOST_APART)
 
 
 def checked(one: Same | Check, figures: Figures) -> str | None:
