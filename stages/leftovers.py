@@ -28,8 +28,8 @@ def mend() -> list[str]:
     if is_torn_list(IN_USE):
         _delete_list()
         said.append(f"{IN_USE} was torn by a kill: deleted.")
-    if is_torn_lock(LOCK) and _is_replaced():
-        said.append(f"{LOCK} was torn by a kill: it is git's again, the rest is in {ASIDE}.")
+    if is_torn_lock(LOCK) and (origin := _replace_lock()):
+        said.append(f"{LOCK} was torn by a kill: {origin}, the torn one is {ASIDE}.")
     return said
 
 
@@ -59,21 +59,24 @@ def _delete_list() -> None:
             IN_USE.unlink()
 
 
-def _is_replaced() -> bool:
+def _replace_lock() -> str | None:
+    """Put another dvc.lock in place of a torn one; returns which, or None if another process was
+    faster."""
     from dvc.repo import lock_repo
 
     with opened() as repo, lock_repo(repo):
-        is_torn = is_torn_lock(LOCK)
-        if is_torn:
-            shutil.copyfile(LOCK, ASIDE)
-            files.write_text(LOCK, _of_git())
-    return is_torn
+        if not is_torn_lock(LOCK):
+            return None
+        shutil.copyfile(LOCK, ASIDE)
+        committed = _of_git()
+        files.write_text(LOCK, committed or EMPTY)
+    return "it is empty now" if committed is None else "it is git's again"
 
 
-def _of_git() -> str:
-    """The dvc.lock of the last commit; one without a stage where there is none."""
+def _of_git() -> str | None:
+    """The dvc.lock of the last commit, if there is one."""
     try:
         done = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, text=True)
     except FileNotFoundError:  # no git
-        return EMPTY
-    return EMPTY if done.returncode else done.stdout
+        return None
+    return None if done.returncode else done.stdout

@@ -197,7 +197,8 @@ def _products(
     n, k = kept.shape
     starts, none = torch.arange(0, n * k + 1, k), torch.zeros(n * k, dtype=g.dtype)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        # That its sparse tensors are in beta and, up to torch 2.11, that they are not checked.
+        warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)")
         where = torch.sparse_csr_tensor(
             starts, kept.flatten(), none, (n, len(decoder)), check_invariants=False
         )
