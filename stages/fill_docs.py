@@ -6,8 +6,11 @@ dates. A sentence that interprets results states its condition (``require``); if
 meet the condition, filling fails and quotes the sentence.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import jinja2
@@ -77,6 +80,25 @@ def require(is_so: bool, sentence: str) -> str:
             "be rewritten."
         )
     return ""
+
+
+def tally(runs: Sequence[Filled], claim: str) -> dict[str, Any]:
+    """What several runs say of one claim: how many give each verdict, and the median, least and
+    most value and the median control of those in which it was measured."""
+    found = [run.claims[claim] for run in runs]
+    measured = [one for one in found if one["verdict"] != "unmeasured"]
+    values = [one["value"] for one in measured]
+    return {
+        "statement": found[0]["statement"],
+        "verdicts": dict(Counter(one["verdict"] for one in found).most_common()),
+        "median": median(values) if values else None,
+        "least": min(values, default=None),
+        "most": max(values, default=None),
+        "control": median(one["control"] for one in measured) if measured else None,
+        "controls": [
+            name for name, _ in Counter(one["control_name"] for one in measured).most_common()
+        ],
+    }
 
 
 def connections(family: dict[str, Any]) -> tuple[int, int]:
@@ -149,6 +171,11 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         # the same with later positions trained (docs/science.md#position-jitter), and of a model
         # with fewer dimensions than there are connections
         **{name: further(metrics / name) for name in ("position_jitter", "narrow")},
+        # what the claims are judged by: the study of many runs, or where there is none these
+        "evidence": further(metrics / "study")
+        if (metrics / "study").exists()
+        else results(metrics) | {"params": params},
+        "tally": tally,
         "measured": read_yaml(folder / "measured.yaml"),
         "params": params,
         "stages": list(read_yaml(root / "dvc.yaml")["stages"]),

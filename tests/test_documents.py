@@ -2,6 +2,7 @@
 first page is short.
 """
 
+import copy
 import itertools
 import json
 import re
@@ -109,6 +110,50 @@ def test_templates_take_whatever_runs_there_are(study):
         "one seed of each" not in readme
         and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
     )
+
+
+def test_with_many_models_claims_are_judged_by_the_study_and_verdicts_are_counted(tmp_path):
+    metrics = tmp_path / "metrics"
+    shutil.copytree(ROOT / "metrics", metrics, ignore=shutil.ignore_patterns("figures", "study"))
+    names = {f"{name}-all-0": f"{name}-all" for name in ("learned", "sinusoidal", "none", "alibi")}
+    study = renamed(metrics / "study", names)
+    params = (ROOT / "params.yaml").read_text().replace("results: metrics ", "results: elsewhere ")
+    (study / "params.yaml").write_text(params)
+    claims = json.loads((study / "claims.json").read_text())
+    less = claims["runs"]["none-all-0"] = copy.deepcopy(claims["runs"]["none-all-0"])
+    less["W1b"] |= {"verdict": "unmeasured", "value": None, "control": None}
+    less["W1a"] |= {"verdict": "undecided", "value": 0.25, "control": 0.125}
+    (study / "claims.json").write_text(json.dumps(claims))
+    page = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
+    value = claims["runs"]["alibi-all-0"]["W1a"]["value"]
+    assert "4 encodings (learned, sinusoidal, none, alibi), objective all, seed 0." in page
+    assert "figures in `elsewhere/`" in page
+    [row] = [line for line in page.splitlines() if line.startswith("| W1a ")]
+    assert f"| **supported** 3, undecided 1 | {value:.2f} [0.25 to {value:.2f}] |" in row
+    [row] = [line for line in page.splitlines() if line.startswith("| W1b ")]
+    assert "| **supported** 3, unmeasured 1 |" in row
+
+
+def test_what_several_runs_say_of_a_claim(filled_runs):
+    all_, unmeasured = fill_docs.tally(filled_runs, "C1"), fill_docs.tally(filled_runs[:1], "C1")
+    assert all_["verdicts"] == {"supported": 2, "unmeasured": 1}
+    assert (all_["least"], all_["median"], all_["most"]) == (0.5, 0.625, 0.75)
+    assert all_["control"] == 0.25 and all_["controls"] == ["chance", "luck"]
+    assert unmeasured["median"] is None and unmeasured["controls"] == []
+
+
+@pytest.fixture
+def filled_runs() -> list[fill_docs.Filled]:
+    """Three runs, in the first of which claim C1 was not measured."""
+    blank = {"statement": "s", "verdict": "unmeasured"}
+    blank |= dict.fromkeys(("value", "control", "control_name"))
+    given = {"statement": "s", "verdict": "supported"}
+    found = [
+        blank,
+        given | {"value": 0.5, "control": 0.125, "control_name": "chance"},
+        given | {"value": 0.75, "control": 0.375, "control_name": "luck"},
+    ]
+    return [fill_docs.Filled("x-all-0", {}, {}, {"C1": one}, Path()) for one in found]
 
 
 def test_a_sentence_that_results_no_longer_carry_is_refused(study):
