@@ -14,7 +14,7 @@ import mazewm
 from mazewm import loaded
 from mazewm.inference import rollout
 from mazewm.interventions.edits import Condition, Method
-from mazewm.interventions.ledger import UnitRow
+from mazewm.interventions.ledger import LedgerRow, UnitRow
 from mazewm.io import tables
 from mazewm.io.errors import BadInput
 from mazewm.loaded import LoadedRun, load
@@ -23,6 +23,7 @@ from mazewm.maze import mazes
 from mazewm.maze.tokens import PATH_END, Vocabulary
 from mazewm.results import TABLES, table_file
 from mazewm.run import Run
+from stages import release_study
 
 
 @pytest.fixture
@@ -60,6 +61,25 @@ def with_settings(run, dose, n_latents=2):
         for key, where in places.items()
     }
     return run
+
+
+def test_a_copy_of_what_is_released_of_a_study_solves_and_edits_alike(run, tmp_path):
+    tried = rows("latents", 2, 0.5, dose=4.0, split="validation").drop(columns="connection_set")
+    tables.write(table_file(run, "ledger"), LedgerRow, dict(tried.items()))
+    n_bytes = release_study.copied([Run.named(run.name, tmp_path)], tmp_path / "released")
+    there = [path for path in (tmp_path / "released").rglob("*") if path.is_file()]
+    assert n_bytes == sum(path.stat().st_size for path in there)
+    copy = load(run.name, tmp_path / "released")
+    assert copy.settings == run.settings and copy.settings
+    maze = run.mazes("test")[0]
+    for one in list(run.mazes("test"))[:5]:
+        assert copy.solve(one) == run.solve(one)
+    new = [absent(maze)]
+    assert copy.solve(maze, add=new) == run.solve(maze, add=new)
+    run.weights.unlink()
+    with pytest.raises(BadInput, match=r"transformer\.safetensors: the file is missing"):
+        release_study.copied([Run.named(run.name, tmp_path)], tmp_path / "released")
+    assert load(run.name, tmp_path / "released").solve(maze) == copy.solve(maze)
 
 
 def absent(maze):
