@@ -1,4 +1,4 @@
-# make repro | pull | release | explore | paper | test | test-slow | torture | mutants | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
+# make repro | pull | release | explore | paper | test | test-slow | torture | mutants | lint | check | fix | docs | bench | env | env-peers | env-explore | env-ray | locks | clean
 # PYTHON=/path/to/python3.12 make env  builds the environment with another interpreter.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m p
 export PYTHONPATH :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: env $(EXTRAS:%=env-%) env-tests repro pull release explore paper test test-slow torture mutants check fix docs bench locks clean
+.PHONY: env $(EXTRAS:%=env-%) env-tests repro pull release explore paper test test-slow torture mutants lint check fix docs bench locks clean
 .DEFAULT_GOAL := repro
 
 # pip's own words are kept in a log, and shown when it fails. Modules are compiled when they are first imported: most never are, and compiling all
@@ -108,10 +108,12 @@ torture: env
 mutants: env-mutants
 	@$(BIN)/python -m trust.mutants $(MUTANTS_FLAGS)
 
-check: env
+lint: env
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/python -m mypy
+
+check: lint
 	@$(PYTEST)
 
 fix: env

@@ -7,7 +7,8 @@ CHOOSING = "validation"  # the split on which heads, places, doses and sizes are
 
 def for_choosing(rows: pd.DataFrame) -> pd.DataFrame:
     """The same rows, if all are of the validation split, by their column ``split``. What is chosen
-    from a table goes through here; RuntimeError if any row is of another split.
+    from a table that has rows of other splits, too, goes through here; RuntimeError if any row is
+    of another split.
 
     >>> len(for_choosing(pd.DataFrame({"split": ["validation", "validation"]})))
     2

@@ -58,7 +58,7 @@ class Errand:
             finally:
                 ticks.cancel()
                 pushes.cancel()
-                for process in self.now:
+                for process in list(self.now):
                     await process.end()
 
     async def _do(self, words: Sequence[str], more: dict[str, str]) -> int:

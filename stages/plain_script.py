@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from ruamel.yaml import YAML
 
-from mazewm.io.errors import BadInput
+from mazewm.io.errors import BadInput, told
 from mazewm.io.params import parse_yaml, read_yaml
 from stages.command import command
 from stages.imports import ROOT
@@ -89,6 +89,9 @@ def as_yaml(params: dict[str, Any]) -> str:
 def steps(params: dict[str, Any]) -> list[Step]:
     """The stages of dvc.yaml as DVC resolves them with these parameters, each after those that it
     depends on."""
+    seeds = params.get("seeds")
+    if not isinstance(seeds, list) or not seeds or not all(isinstance(n, int) for n in seeds):
+        raise BadInput(f"params.yaml: seeds: expected a list of numbers, found {told(seeds)}.")
     from dvc.repo import Repo
     from networkx import lexicographical_topological_sort
 

@@ -42,6 +42,7 @@ def main(run: RunName) -> None:
         files.replacing(one.folder("snapshots")) as snapshots,
     ):
         training.write(folder, snapshots)
+    training.end()
     curve.end()
 
 

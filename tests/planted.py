@@ -471,11 +471,12 @@ def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, nea
         "n_solved": solved,
         "blind": blind * n,
         "near": near * n,
-        "n_telling": n,
-        "n_telling_solved": solved,
-        "blind_telling": blind * n,
-        "near_telling": near * n,
+        "ahead_2": near * n,
+        "ahead_3": near * n,
     }
+    for some in ("telling", "beyond"):
+        columns |= {f"n_{some}": n, f"n_{some}_solved": solved, f"blind_{some}": blind * n}
+        columns |= {f"{name}_{some}": near * n for name in ("near", "ahead_2", "ahead_3")}
     return pd.DataFrame(columns)
 
 

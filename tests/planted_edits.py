@@ -130,6 +130,7 @@ def rows(
         "n_others": 10,
         "n_others_open": 5,
         "n_others_kept": 5,
+        "n_others_false": 0,
     }
     made = pd.DataFrame(values | columns)
     return made.assign(connection_set=np.arange(n_pairs) if sets is None else sets)
@@ -185,7 +186,7 @@ def singles(
     believed: Mapping[tuple[str, int], float] | None = None, ks: Sequence[int] = (0, 2, 4)
 ) -> pd.DataFrame:
     """k connections added to the longest prompts, of which a share is believed; all of the prompt
-    are kept."""
+    are kept, and none of five walls is believed."""
     shares = believed or {("latents", 3): 0.9, ("random_direction", 0): 0.1, ("none", 0): 0.0}
     parts = []
     for key, share in shares.items():
@@ -193,7 +194,7 @@ def singles(
             if k == 0 and key[0] not in UNDOSED:
                 continue
             columns = {"n_edited": k, "n_edited_believed": around(share, k), "n_others_open": MOST}
-            columns |= {"n_others_kept": MOST, "n_connections": MOST}
+            columns |= {"n_others_kept": MOST, "n_connections": MOST, "n_others": MOST + 5}
             parts += [
                 rows(*key, kind="single", k=k, split=split, dose=2.0, **columns)
                 for split in (("test",) if key[0] in UNDOSED else ("validation", "test"))
@@ -213,12 +214,16 @@ def ledger(
     return pd.concat([*parts, moves(), corridors(), singles()], ignore_index=True)
 
 
-def pairs(book: pd.DataFrame, blind: float = 0.1, near: float = 0.2) -> pd.DataFrame:
-    """The pairs of a ledger, with what the walkers do about the affected questions."""
+def pairs(
+    book: pd.DataFrame, blind: float = 0.1, near: float = 0.2, spill: float = 0.0
+) -> pd.DataFrame:
+    """The pairs of a ledger, with what the walkers do about the questions; both spill alike."""
     keys = ["split", "kind", "k", "pair", "maze_id", "connection_set"]
-    found = book[[*keys, "n_affected"]].drop_duplicates(keys).reset_index(drop=True)
+    counts = ["n_affected", "n_unaffected"]
+    found = book[[*keys, *counts]].drop_duplicates(keys).reset_index(drop=True)
     counted = {"n_questions": 40, "n_unique": 36, "n_solved": 33, "n_told": 31, "end": -1}
     found = found.assign(**counted, blind=blind * found.n_affected, near=near * found.n_affected)
+    found["blind_spill"] = found["near_spill"] = spill * found.n_unaffected
     lists = {name: [np.zeros(0, int)] * len(found) for name in ("connections", "added", "removed")}
     found = found.assign(**lists)
     assert {field.name for field in fields(PairRow)} < set(found.columns)

@@ -39,7 +39,8 @@ def holding(model: float, mentions: float, untrained: float) -> pd.DataFrame:
 
 def frame_rows(hit: dict[tuple[str, str], float], spill: float = 0.1) -> pd.DataFrame:
     """Rows of FrameRow with the given share of hits by tokens and method, at the dose 2; at the
-    dose 1, on validation twins, nothing happens. The blind walker would hit 3 of 10."""
+    dose 1, on validation twins, nothing happens. The blind walker would hit 3 of 10, and spill 1
+    of 10."""
     rng, parts = np.random.default_rng(0), []
     for (tokens, method), share in hit.items():
         for split, dose in (("validation", 1.0), ("validation", 2.0), ("test", 2.0)):
@@ -50,7 +51,7 @@ def frame_rows(hit: dict[tuple[str, str], float], spill: float = 0.1) -> pd.Data
             columns = {"split": split, "tokens": tokens, "depth": 1, "method": method, "dose": dose}
             columns |= {"maze_id": maze, "connection": maze % 12, "connection_set": maze // 2}
             counts = {"n_affected": 20, "n_hit": n_hit, "n_unaffected": 50, "n_spill": n_spill}
-            parts.append(pd.DataFrame(columns | counts | {"blind": 6.0}))
+            parts.append(pd.DataFrame(columns | counts | {"blind": 6.0, "blind_spill": 5.0}))
     return pd.concat(parts, ignore_index=True)
 
 

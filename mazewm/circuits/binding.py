@@ -8,7 +8,7 @@
    are open). The metric is the projection on the mean difference of e at the site.
 3. ``lost(H) = (m(none) - m(H)) / (m(none) - m(all))``, with m summed over mazes: the share of the
    loss that comes about if only the heads H read the change. H are single heads of all blocks up to
-   the site's, the binding heads, all others, and as many drawn at random.
+   the site's, the binding heads, all others, and as many drawn at random from all.
 
 The binding heads are chosen on validation mazes: heads are added, those first without which least
 is lost, until they lose ``ENOUGH`` together, at most half of all heads; then those are left out,

@@ -13,9 +13,9 @@ Pairs of mazes differ in one connection of the list, e in the clean run and f in
 
 Controls are changed in the same way as latents are: ``other_latents_N``, where those of a third
 connection are written, and ``frozen_decoder_N``, units of an SAE whose decoder directions are
-random. ``random_direction`` is a push at the token as long as that of ``mean_difference``. What is
-written at the writing site, is at the one of DOSES at which it is read most like the token on
-validation mazes, each for itself.
+random. ``random_direction`` is a push at the token, in multiples of the length of that of
+``mean_difference``. This push, and what is written at the writing site, is at the one of DOSES at
+which it is read most like the token on validation mazes, each for itself.
 
 The metric m is the logit difference between the two next cells. With all heads of later blocks
 reading the change it is m(all); with none m(none); with all but one, m(h). What is lost without h
@@ -45,7 +45,7 @@ from mazewm.maze.tokens import CONNECTION_CLASSES, TOKENS_PER_CONNECTION
 from mazewm.model.transformer import Transformer
 from mazewm.sae.files import FROZEN
 
-DOSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of what is written at the writing site
+DOSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of the random push, and at the writing site
 NONE, ALL = "none", "all"
 MEAN_DIFFERENCE = "mean_difference"
 PROMPT, TOKEN, RANDOM = "prompt", "token", "random_direction"
@@ -60,7 +60,7 @@ class ReaderRow:
     site: tables.Text
     split: tables.Text  # validation, where the dose is chosen, or test
     written: tables.Text  # how the run is changed
-    dose: tables.Real  # of what is written at the writing site; 1 for all others
+    dose: tables.Real  # 1 of what is not tried at several
     heads: tables.Text  # none, all, or the head that does not read it, such as "2.1"
     maze_id: tables.Int
     pair: tables.Int  # the number of the swap
@@ -75,6 +75,11 @@ class _Way(NamedTuple):
     n: int = 0
     dose: float = 1.0
     is_at_site: bool = False
+
+    @property
+    def has_doses(self) -> bool:
+        """Whether it is done at the best of several doses."""
+        return self.is_at_site or self.what == RANDOM
 
     @property
     def name(self) -> str:
@@ -125,7 +130,7 @@ class _Batch:
             push = self.known.arrows[self.f] - self.known.arrows[self.e]
             if way.what == RANDOM:
                 length = np.linalg.norm(push, axis=1) / np.linalg.norm(drawn.noise, axis=1)
-                push = drawn.noise * length[:, None]
+                push = way.dose * drawn.noise * length[:, None]
             resid[self.rows, self.own] += torch.from_numpy(push).to(resid)
         else:
             units = self.known.frozen if way.what == FROZEN else self.known.trained
@@ -150,8 +155,9 @@ class _Batch:
 
 def ways_of(known: Writable) -> list[_Way]:
     """The ways to change a run at a location, with every dose."""
-    simple = (PROMPT, TOKEN, MEAN_DIFFERENCE, RANDOM)
-    ways = [_Way(what) for what in simple] + [_Way(LATENTS, n) for n in sorted({1, known.most})]
+    ways = [_Way(what) for what in (PROMPT, TOKEN, MEAN_DIFFERENCE)]
+    ways += [_Way(RANDOM, dose=dose) for dose in DOSES]
+    ways += [_Way(LATENTS, n) for n in sorted({1, known.most})]
     ways += [_Way(what, known.most) for what in (OTHER, FROZEN)]
     if known.writing is not None:
         ways += [
@@ -165,9 +171,9 @@ def ways_of(known: Writable) -> list[_Way]:
 def measure_readers(
     subject: Subject, swaps: Swaps, chosen_on: Subject, others: Swaps, known: Sequence[Writable]
 ) -> list[ReaderRow]:
-    """What every head of the blocks after each location reads, on swaps of test mazes. Doses at the
-    writing site are chosen on ``others``, swaps of validation mazes. Nothing is read after the last
-    block, and nothing is written at the writing site if there is no swap to choose the dose on."""
+    """What every head of the blocks after each location reads, on swaps of test mazes. Doses are
+    chosen on ``others``, swaps of validation mazes. Nothing is read after the last block, and
+    nothing is done for which there is no swap to choose the dose on."""
     rows = list[ReaderRow]()
     model = subject.transformer
     for each in known:
@@ -176,11 +182,11 @@ def measure_readers(
             continue
         single = [f"{layer}.{head}" for layer, head in all_heads(later, model)]
         heads, ways = [NONE, ALL, *single], ways_of(each)
-        doubtful, tried = [way for way in ways if way.is_at_site], list[ReaderRow]()
+        doubtful, tried = [way for way in ways if way.has_doses], list[ReaderRow]()
         if doubtful:
             compared = [*(_Way(what) for what in (PROMPT, TOKEN)), *doubtful]
             tried += _Readers(chosen_on, others, each, "validation").measure(compared, heads)
-        kept = [way for way in ways if not way.is_at_site] + _best(tried, doubtful)
+        kept = [way for way in ways if not way.has_doses] + _best(tried, doubtful)
         rows += [*tried, *_Readers(subject, swaps, each, "test").measure(kept, heads)]
     return rows
 

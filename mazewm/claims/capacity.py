@@ -27,13 +27,13 @@ class Corridors(NamedTuple):
 def corridors(edits: Edits, method: str, n_units: int, most: int) -> Corridors:
     """Corridors of at least CHAIN connections under one method, at the best dose for each k."""
     mine = edits.test[(edits.test.kind == "corridor") & (edits.test.k >= CHAIN)]
-    rows = _of_method(edits, mine, method, n_units)
+    rows = _of_method(mine, method, n_units)
     is_beyond = rows.n_connections + rows.index.get_level_values("k") > most
     is_long = rows.n_connections >= most - 1
     return Corridors(rows[is_beyond & is_long], rows[~is_beyond])
 
 
-def _of_method(edits: Edits, mine: pd.DataFrame, method: str, n_units: int) -> pd.DataFrame:
+def _of_method(mine: pd.DataFrame, method: str, n_units: int) -> pd.DataFrame:
     rows = mine[(mine.method == method) & (mine.n_units == n_units)]
     return rows.set_index(["k", "pair"]).sort_index()
 
@@ -44,7 +44,7 @@ def holds_more(edits: Edits, most: int) -> Claim:
     walker."""
     n = edits.sizes[-1]
     own = corridors(edits, "latents", n, most).beyond
-    statement = "connections beyond the most in training are held as latents"
+    statement = "ways through connections beyond the most in training are walked"
     measure = f"ways through whole corridors of {CHAIN} and more, {n} latents for each connection"
     if own.empty:
         return unmeasured("C6a", statement, measure, NOT_FOUND)
@@ -127,16 +127,25 @@ def _difference_in_differences(own: Corridors, told: Corridors) -> Contrast:
 
 
 def n_held(rows: pd.DataFrame) -> pd.Series:
-    """Connections that the model believes, of the prompt's and of those added."""
-    return rows.n_others_kept + rows.n_edited_believed
+    """Connections that the model believes, of the prompt's and of those added, less the walls that
+    it takes for connections: who believes everything holds nothing."""
+    return rows.n_others_kept + rows.n_edited_believed - rows.n_others_false
+
+
+def n_held_blind(rows: pd.DataFrame) -> pd.Series:
+    """The same of the blind walker, who goes straight to every adjacent cell."""
+    n_walls = rows.n_others - rows.n_others_open
+    return rows.n_others_open + rows.n_edited - n_walls
 
 
 def believes_more(edits: Edits, most: int) -> Claim:
-    """C6c: with connections added to the longest prompts the model believes more of them than any
-    training maze has. How many are added is chosen on validation mazes."""
+    """C6c: with connections added to the longest prompts the model believes more connections (less
+    the walls that it believes) than any training maze has, than with random pushes, and than the
+    blind walker. How many are added is chosen on validation mazes."""
     n = edits.sizes[-1]
     statement = "more connections are believed at once than any training maze has"
-    measure = f"believed connections over the most in training, {n} latents for each added one"
+    measure = "believed connections less believed walls, over the most in training, "
+    measure += f"{n} latents for each added one"
     validation = edits.validation[edits.validation.kind == "single"]
     tokens = tokens_in_words(edits.site, "dealt")
     best = {}
@@ -151,12 +160,12 @@ def believes_more(edits: Edits, most: int) -> Claim:
     chosen = max(best, key=lambda one: best[one])
     random = chosen._replace(method="random_direction", n_units=0)
     rows, drawn = together([edits.rows(chosen), edits.rows(random)])
-    held, others, ones = n_held(rows) / most, n_held(drawn) / most, np.ones(len(rows))
-    over = contrast([Ratio(held, ones)], [Ratio(ones, ones)], rows.connection_set)
-    beside = contrast([Ratio(held, ones)], [Ratio(others, ones)], rows.connection_set)
-    controls = [
-        Control("the most in training", fixed(1.0), over),
-        Control("with random directions", mean(others, rows.connection_set), beside),
-    ]
-    value = mean(held, rows.connection_set)
+    held, ones, sets = n_held(rows) / most, np.ones(len(rows)), rows.connection_set
+    over = contrast([Ratio(held, ones)], [Ratio(ones, ones)], sets)
+    controls = [Control("the most in training", fixed(1.0), over)]
+    others = {"with random directions": n_held(drawn), "the blind walker": n_held_blind(rows)}
+    for name, n_others in others.items():
+        beside = contrast([Ratio(held, ones)], [Ratio(n_others / most, ones)], sets)
+        controls.append(Control(name, mean(n_others / most, sets), beside))
+    value = mean(held, sets)
     return claim("C6c", statement, f"{measure}, {chosen.k} added", value, controls)

@@ -61,11 +61,11 @@ def is_causal(id: str, edits: Edits, kind: str) -> Claim:
         edits.setting(kind, "none"),
     ]
     controls = _against(edits, rows, settings)
-    # who sees no walls answers some questions of the edited maze right; the near-sighted walker
-    # would have to see the edit, and is no control here
+    # who sees no walls answers some questions of the edited maze right, and some others wrong; the
+    # near-sighted walker would have to see the edit, and is no control here
     walker = edits.walker(kind, "blind")
     controls.append(Control("the blind walker", selectivity(walker).interval, gap(rows, walker)))
-    statement = f"{verb} a connection by its best latent changes the answers as predicted"
+    statement = f"{verb} a connection by its best latent changes the answers as nothing else does"
     return claim(id, statement, _at_best(edits, own), selectivity(rows).interval, controls)
 
 
@@ -84,7 +84,7 @@ def is_moved(edits: Edits) -> Claim:
             edits.setting("move", "none"),
         ],
     )
-    statement = "moving a connection by its best latents changes the answers as predicted"
+    statement = "moving a connection by its best latents does more than its parts do"
     measure = _at_best(edits, own)
     return claim("C4c", statement, measure, selectivity(rows).interval, controls)
 
@@ -104,7 +104,7 @@ def removal_is_efficient(edits: Edits) -> Claim:
     """C4e: the best latent removes a connection with a shorter push than a random direction needs.
     The value is the logarithm of the ratio of lengths at half effect."""
     own = edits.setting("remove", "latents", edits.sizes[0])
-    found = efficiency(edits, "remove", own, edits.setting("remove", "random_direction"))
+    found = efficiency(edits, own, edits.setting("remove", "random_direction"))
     statement = "removing by the best latent takes a shorter push than a random direction"
     measure = "log of the random direction's length at half effect over the latent's"
     control = Control("equal lengths", fixed(0.0), found)
@@ -140,26 +140,31 @@ def _belief_gap(one: pd.DataFrame, other: pd.DataFrame) -> Contrast:
 
 
 def adding_needs_the_direction(edits: Edits) -> Claim:
-    """C5b: adding is specific in direction, and removing in place. The mean difference exceeds a
-    random push of equal length by more when it adds than when it removes; and away from the
+    """C5b: adding is more specific in direction than removing is, and removing in place. The mean
+    difference exceeds a random push of equal length by more when it adds than when it removes, each
+    at its best dose and both at the strength with which the model itself writes; and away from the
     connection's own token it adds but does not remove."""
-    statement = "adding needs the direction, removing the place"
+    statement = "adding needs the direction, and removing the place, more than the other does"
     measure = "selectivity of the mean difference beyond a random push of equal length, adding"
     nets, arrows = {}, {}
     for kind in ("add", "remove"):
-        arrow = edits.setting(kind, "mean_difference")
-        random = dict(edits.all_doses(edits.setting(kind, "random_direction")))
-        arrows[kind] = edits.rows(arrow)
-        dose = edits.best.get(arrow)
-        if dose not in random or arrows[kind].empty:
+        dose = edits.best.get(edits.setting(kind, "mean_difference"), 0.0)
+        nets[kind] = _beyond_random(edits, kind, dose)
+        arrows[kind] = nets[kind][0]
+        if any(rows.empty for rows in nets[kind]):
             return unmeasured(
                 "C5b", statement, measure, f"no random push as long as the best dose of {kind}"
             )
-        nets[kind] = arrows[kind], random[dose]
     away = edits.rows(edits.setting("remove", "mean_difference", where="site"))
     adding = gap(*nets["add"])
+    alike = {kind: _beyond_random(edits, kind, DOSE) for kind in nets}
     controls = [
         Control("the same, removing", gap(*nets["remove"]).interval, gap_of_gaps(*nets.values())),
+        Control(
+            f"the same, removing, both at dose {DOSE:g}",
+            gap(*alike["remove"]).interval,
+            gap_of_gaps(*alike.values()),
+        ),
         Control(
             "removing where the other is added",
             selectivity(away).interval,
@@ -167,6 +172,13 @@ def adding_needs_the_direction(edits: Edits) -> Claim:
         ),
     ]
     return claim("C5b", statement, measure, adding.interval, controls)
+
+
+def _beyond_random(edits: Edits, kind: str, dose: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The mean difference at a dose, and a random push as long as it."""
+    names = ("mean_difference", "random_direction")
+    one, other = (edits.rows(edits.setting(kind, name), dose) for name in names)
+    return one, other
 
 
 def probes_do_not_write(edits: Edits) -> Claim:

@@ -4,6 +4,7 @@ comes to the path (docs/science.md#attention-and-circuits)."""
 import pandas as pd
 
 from mazewm.circuits.binding import N_RANDOM
+from mazewm.circuits.edges import EDGES
 from mazewm.claims.claim import Claim, Control, claim, unmeasured
 from mazewm.claims.explained import gap, value_of
 from mazewm.claims.statistics import Contrast, Interval, Ratio, contrast
@@ -25,9 +26,9 @@ def by_heads(binding: pd.DataFrame, site: str) -> pd.DataFrame:
 
 def binds_the_cells(binding: pd.DataFrame, site: str) -> Claim:
     """C2: if only the binding heads read another first cell, more of a connection's direction at
-    the consolidation site is lost than if only all others do, and than if as many others do that
-    are drawn at random."""
-    statement = "a few heads of the first blocks bind the two cells"
+    the consolidation site is lost than if only all others do, and than if as many do that are drawn
+    at random from all."""
+    statement = "at most half of the heads of the first blocks bind the two cells"
     measure = f"share lost at {site} if only the binding heads read another first cell"
     wide = by_heads(binding, site)
     if "binding" not in wide:
@@ -122,10 +123,10 @@ def edge_shares(edges: Edges, circuit: pd.DataFrame) -> pd.DataFrame:
 
 def is_a_circuit(edges: Edges, circuit: pd.DataFrame) -> Claim:
     """C2b: the edges chosen on validation mazes bring more of a connection to the path than all
-    other edges together, and than as many edges drawn at random."""
-    statement = "a few edges bring a connection to the path"
+    other edges together, and than as many edges drawn at random from all."""
+    statement = "a minority of the edges brings a connection to the path"
     names = ", ".join(circuit.source + " > " + circuit.to)
-    measure = f"effect with these {len(circuit)} edges only ({names})"
+    measure = f"effect with these {len(circuit)} of {len(EDGES)} edges only ({names})"
     if edges.wide.empty or circuit.empty:
         reason = "no pair is read right in both runs" if len(circuit) else "no edge was needed"
         return unmeasured("C2b", statement, measure, reason)

@@ -18,7 +18,7 @@ from mazewm.interventions.labels import MAIN, Where, tokens_in_words
 from mazewm.localize.locations import WritingSite
 
 UNCHOSEN = ("none", "tokens")  # methods without a dose: no edit; the edited maze in the prompt
-HALF = 0.5  # of what the edited maze in the prompt does
+HALF = 0.5  # the selectivity at which lengths are compared
 
 
 class Setting(NamedTuple):
@@ -77,10 +77,11 @@ class Edits:
             yield float(dose), mine[mine.dose == dose].set_index("pair").sort_index()
 
     def walker(self, kind: str, name: str) -> pd.DataFrame:
-        """How many affected questions of each pair a walker without a map answers as predicted, in
-        the form of rows; nothing spills over, as it takes no notice of an edit."""
+        """What a walker without a map does, in the form of rows, on average: how many affected
+        questions of each pair it answers as predicted, and of how many others it does not take the
+        path. So it is as a model that an edit has made such a walker."""
         mine = self.pairs[(self.pairs.kind == kind) & (self.pairs.split == "test")]
-        rows = mine.assign(n_hit=mine[name], n_unaffected=1, n_spill=0)
+        rows = mine.assign(n_hit=mine[name], n_spill=mine[f"{name}_spill"])
         return rows.set_index("pair").sort_index()
 
 
@@ -130,19 +131,19 @@ def gap_of_gaps(
     )
 
 
-def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contrast:
+def efficiency(edits: Edits, one: Setting, other: Setting) -> Contrast:
     """The logarithm of how many times longer the edit of ``other`` must be than that of ``one`` to
-    reach HALF of the selectivity that the edited maze in the prompt has. Lengths are found by
-    linear interpolation between doses, over their logarithm. A method that does not get so far
-    counts as if it did at its largest dose, and one that gets there at its smallest as if no
-    shorter edit did. So the result is a lower bound where the control does not get so far, or
-    ``one`` gets there at once. In the opposite cases nothing is known in favour of ``one``, and the
-    result is not above 0. Without a curve, or if an edit has no length, there is no result."""
-    told = edits.rows(edits.setting(kind, "tokens"))
+    reach a selectivity of HALF; the edited maze in the prompt has 1 on questions that count.
+    Lengths are found by linear interpolation between doses, over their logarithm. A method that
+    does not get so far counts as if it did at its largest dose, and one that gets there at its
+    smallest as if no shorter edit did. So the result is a lower bound where the control does not
+    get so far, or ``one`` gets there at once. In the opposite cases nothing is known in favour of
+    ``one``, and the result is not above 0. Without a curve, or if an edit has no length, there is
+    no result."""
     curves = [list(edits.all_doses(setting)) for setting in (one, other)]
-    if told.empty or not all(curves):
+    if not all(curves):
         return NO_CONTRAST
-    tables = together([told, *(rows for curve in curves for _, rows in curve)])
+    tables = together([rows for curve in curves for _, rows in curve])
     names = ["n_hit", "n_affected", "n_spill", "n_unaffected"]
     _, which = np.unique(tables[0].connection_set, return_inverse=True)
     sums = np.concatenate(
@@ -160,9 +161,9 @@ def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contras
     def statistic(some: np.ndarray) -> np.ndarray:
         counts = some.reshape(len(some), -1, 4)
         found = counts[:, :, 0] / counts[:, :, 1] - counts[:, :, 2] / counts[:, :, 3]
-        wanted, split = HALF * found[:, 0], 1 + len(lengths[0])
-        own, is_there, _ = _log_length(lengths[0], found[:, 1:split], wanted)
-        others, _, is_at_once = _log_length(lengths[1], found[:, split:], wanted)
+        split = len(lengths[0])
+        own, is_there, _ = _log_length(lengths[0], found[:, :split])
+        others, _, is_at_once = _log_length(lengths[1], found[:, split:])
         is_known = is_there & ~is_at_once
         return np.where(is_known, others - own, np.minimum(others - own, 0.0))
 
@@ -170,15 +171,15 @@ def efficiency(edits: Edits, kind: str, one: Setting, other: Setting) -> Contras
 
 
 def _log_length(
-    log_lengths: np.ndarray, reached: np.ndarray, wanted: np.ndarray
+    log_lengths: np.ndarray, reached: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each draw the log length at which its curve first reaches what is wanted; whether it does
-    at all, and whether it does so at the smallest dose."""
-    is_there = reached >= wanted[:, None]
+    """For each draw the log length at which its curve first reaches HALF; whether it does at all,
+    and whether it does so at the smallest dose."""
+    is_there = reached >= HALF
     first = np.where(is_there.any(axis=1), is_there.argmax(axis=1), len(log_lengths) - 1)
     before, draw = np.maximum(first - 1, 0), np.arange(len(reached))
     low, high = reached[draw, before], reached[draw, first]
-    part = np.clip((wanted - low) / np.where(high > low, high - low, 1.0), 0, 1)
+    part = np.clip((HALF - low) / np.where(high > low, high - low, 1.0), 0, 1)
     at = log_lengths[before] + part * (log_lengths[first] - log_lengths[before])
     is_reached = np.asarray(is_there.any(axis=1))
     return np.where(is_reached, at, log_lengths[-1]), is_reached, np.asarray(is_there[:, 0])

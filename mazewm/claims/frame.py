@@ -80,7 +80,7 @@ def writes_there(frame: pd.DataFrame) -> Claim:
     sums = totals(mine, ["tokens", "depth", "dose"])
     tokens = str(sums.tokens[sums.selectivity.idxmax()])
     own = _written(frame, tokens, OWN)
-    walker = own.assign(n_hit=own.blind, n_unaffected=1, n_spill=0)
+    walker = own.assign(n_hit=own.blind, n_spill=own.blind_spill)
     others = {
         "random direction": _written(frame, tokens, RANDOM),
         "the blind walker": walker,

@@ -17,7 +17,7 @@ from scipy import stats
 # A statistic of sums over clusters, for many of them at once: [draw column] -> [draw].
 Statistic = Callable[[Float[np.ndarray, "draw column"]], Float[np.ndarray, "draw"]]
 SEED = 0
-LEVEL = 0.95
+CONFIDENCE = 0.95
 BLOCK = 2**22  # weights, draws times clusters, that are made or kept at once
 DIGITS = 10  # to which draws are rounded, so that equal ones are equal
 
@@ -63,7 +63,7 @@ class Resampled:
         return float(np.sqrt(self.n_clusters / (self.n_clusters - 1)))
 
     def _low(self) -> float:
-        t = self._widened * float(stats.t.ppf((1 + LEVEL) / 2, self.freedom))
+        t = self._widened * float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom))
         at, n = float(stats.norm.cdf(self._bias - t)), len(self.draws)
         if at * (n + 1) >= 1:
             return float(self.draws[max(0, int(np.ceil(at * n)) - 1)])

@@ -154,8 +154,9 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
     edges = circuits.Edges(tables.edges)
     effects = patch_effects(tables.patch_pairs, tables.patches)
     claims = [
-        world.answers_need_a_map(tables.answers),
+        world.answers_take_more_than_walls(tables.answers),
         world.answers_agree_with_the_list(tables.beliefs),
+        world.answers_take_more_than_looking_ahead(tables.answers),
         verdicts.encodes_connections(tables.singles),
         circuits.binds_the_cells(tables.binding, found),
         circuits.is_a_circuit(edges, tables.circuit),

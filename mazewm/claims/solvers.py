@@ -7,7 +7,7 @@ import pandas as pd
 from mazewm.claims.claim import Claim, unmeasured
 
 SOLVES = 0.5  # of held-out mazes: a model that solves fewer is not studied further
-OF_ANSWERS = ("W1a", "W1b")  # about what the model answers, whatever it solves
+OF_ANSWERS = ("W1a", "W1b", "W1c")  # about what the model answers, whatever it solves
 
 
 def why_not(model: str, solved: float) -> str:
@@ -24,7 +24,7 @@ def why_not(model: str, solved: float) -> str:
 
 def of_solvers_only(claims: Sequence[Claim], behaviour: pd.DataFrame) -> list[Claim]:
     """The claims; if the model solves less than SOLVES of held-out mazes, all but those about its
-    answers (W1a, W1b) are unmeasured, since how it solves mazes is not what they would be about."""
+    answers (W1a to W1c) are unmeasured: how it solves mazes is not what they would be about."""
     reason = why_not("the model", float(behaviour[behaviour.split == "test"].solved.mean()))
     if not reason:
         return list(claims)

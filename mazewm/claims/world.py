@@ -1,5 +1,5 @@
 """Behaviour as evidence of a world model: all questions of a maze, and the map that the answers
-imply (docs/science.md#all-questions, docs/science.md#map). Claims W1a and W1b.
+imply (docs/science.md#all-questions, docs/science.md#map). Claims W1a to W1c.
 """
 
 from typing import Any
@@ -12,8 +12,13 @@ from mazewm.claims.counts import ratio, share_of
 from mazewm.claims.statistics import Contrast, Ratio, contrast, fixed, rounded, share
 from mazewm.inference.kinds import TRAINED, UNTRAINED
 
-# The walkers without a map, and the columns of what they solve of the questions that tell.
-WALKERS = {"the blind walker": "blind_telling", "the near-sighted walker": "near_telling"}
+# The walkers without a map, and the columns of what they solve.
+WALKERS = {
+    "the blind walker": "blind",
+    "the near-sighted walker": "near",
+    "a walker who looks two steps ahead": "ahead_2",
+    "a walker who looks three steps ahead": "ahead_3",
+}
 N_BINS = 10  # of beliefs, for the curve that shows how well they are calibrated
 COUNTS = ("asked", "valid", "steps", "crossings", "jumps", "unique", "solved")
 
@@ -22,27 +27,52 @@ def _of(rows: pd.DataFrame, model: str, split: str) -> pd.DataFrame:
     return rows[(rows.model == model) & (rows.split == split)]
 
 
-def answers_need_a_map(answers: pd.DataFrame) -> Claim:
-    """W1a: of the questions that tell, more are solved than either walker without a map and an
-    untrained model would solve, all asked the same questions."""
-    rows = answers[(answers.split == "test") & (answers.n_telling > 0)]
-    statement = "the model answers questions that walkers without a map do not"
-    measure = "share solved of all questions about a maze that tell"
+def answers_take_more_than_walls(answers: pd.DataFrame) -> Claim:
+    """W1a: of the questions that tell, more are solved than the blind walker, one who sees the
+    walls around him, and an untrained model would solve, all asked the same questions."""
+    return _more_than_walkers(
+        answers,
+        "W1a",
+        "answers take more than the walls around each cell",
+        "share solved of the questions that a walker who sees them mostly does not solve",
+        ("telling", list(WALKERS)[:2]),
+    )
+
+
+def answers_take_more_than_looking_ahead(answers: pd.DataFrame) -> Claim:
+    """W1c: of those that are beyond two steps, more are solved than the same and a walker who looks
+    two steps ahead would solve."""
+    return _more_than_walkers(
+        answers,
+        "W1c",
+        "answers take more than looking two steps ahead",
+        "share solved of the questions that a walker who does so mostly does not solve",
+        ("beyond", list(WALKERS)[:3]),
+    )
+
+
+def _more_than_walkers(
+    answers: pd.DataFrame, id: str, statement: str, measure: str, asked: tuple[str, list[str]]
+) -> Claim:
+    """``asked``: which questions, and the walkers who mostly do not solve them."""
+    which, walkers = asked
+    rows = answers[(answers.split == "test") & (answers[f"n_{which}"] > 0)]
     is_trained = rows.model == TRAINED
     if not is_trained.any():
-        return unmeasured("W1a", statement, measure, "no question tells")
-    n, sets = rows.n_telling * is_trained, rows.connection_set
-    solved = Ratio(rows.n_telling_solved * is_trained, n)
-    others = {name: Ratio(rows[column] * is_trained, n) for name, column in WALKERS.items()}
-    others["an untrained model"] = Ratio(
-        rows.n_telling_solved * ~is_trained, rows.n_telling * ~is_trained
-    )
+        return unmeasured(id, statement, measure, "there is no such question")
+    n, sets, solved = rows[f"n_{which}"], rows.connection_set, rows[f"n_{which}_solved"]
+    own = Ratio(solved * is_trained, n * is_trained)
+    others = {
+        name: Ratio(rows[f"{WALKERS[name]}_{which}"] * is_trained, n * is_trained)
+        for name in walkers
+    }
+    others["an untrained model"] = Ratio(solved * ~is_trained, n * ~is_trained)
     controls = [
-        Control(name, contrast([other], [], sets).interval, contrast([solved], [other], sets))
+        Control(name, contrast([other], [], sets).interval, contrast([own], [other], sets))
         for name, other in others.items()
     ]
-    value = contrast([solved], [], sets).interval._replace(n=int(n.sum()))
-    return claim("W1a", statement, measure, value, controls)
+    value = contrast([own], [], sets).interval._replace(n=int((n * is_trained).sum()))
+    return claim(id, statement, measure, value, controls)
 
 
 def map_gap(beliefs: pd.DataFrame, model: str, less: str | None = None) -> Contrast:
@@ -91,11 +121,9 @@ def summary(answers: pd.DataFrame, beliefs: pd.DataFrame) -> dict[str, Any]:
             "solved": share_of(rows, "n_solved", "n_unique").as_metrics(),
             "solved_by_blind_walker": rounded(ratio(rows, "blind", "n_unique")),
             "solved_by_near_sighted_walker": rounded(ratio(rows, "near", "n_unique")),
-            "telling": rounded(ratio(rows, "n_telling", "n_unique")),
-            "telling_solved": share_of(rows, "n_telling_solved", "n_telling").as_metrics(),
-            "telling_solved_by_near_sighted_walker": rounded(
-                ratio(rows, "near_telling", "n_telling")
-            ),
+            "solved_by_ahead_2": rounded(ratio(rows, "ahead_2", "n_unique")),
+            "solved_by_ahead_3": rounded(ratio(rows, "ahead_3", "n_unique")),
+            **_of_some(rows),
             "valid": share_of(rows, "n_valid", "n_asked").as_metrics(),
             "crossings": share_of(rows, "n_crossings", "n_steps").as_metrics(),
             "straight_across_connections": share(
@@ -110,6 +138,19 @@ def summary(answers: pd.DataFrame, beliefs: pd.DataFrame) -> dict[str, Any]:
             "by_family": _solved_by(rows, "family"),
             "by_path_length": _solved_by(rows, "path_length"),
         }
+    return found
+
+
+def _of_some(rows: pd.DataFrame) -> dict[str, Any]:
+    """Of the questions that tell, and of those beyond two steps: their share of all, and what the
+    model and the walkers solve of them."""
+    found: dict[str, Any] = {}
+    for name in ("telling", "beyond"):
+        found[name] = rounded(ratio(rows, f"n_{name}", "n_unique"))
+        found[f"{name}_solved"] = share_of(rows, f"n_{name}_solved", f"n_{name}").as_metrics()
+        for walker in WALKERS.values():
+            share = rounded(ratio(rows, f"{walker}_{name}", f"n_{name}"))
+            found[f"{name}_solved_by_{walker}"] = share
     return found
 
 
@@ -133,9 +174,10 @@ def _solved_by(rows: pd.DataFrame, name: str) -> dict[str, Any]:
 def answer_curve(answers: pd.DataFrame) -> pd.DataFrame:
     """Counts by model, split and length of path, with the family's."""
     keys = ["model", "split", "family", "path_length"]
-    names = [*(f"n_{name}" for name in COUNTS), "blind", "near"]
-    names += ["n_telling", "n_telling_solved", "near_telling"]
-    return answers.groupby(keys, as_index=False)[[*names, "blind_telling"]].sum()
+    names = [*(f"n_{name}" for name in COUNTS), *WALKERS.values()]
+    for some in ("telling", "beyond"):
+        names += [f"n_{some}", f"n_{some}_solved", *(f"{one}_{some}" for one in WALKERS.values())]
+    return answers.groupby(keys, as_index=False)[names].sum()
 
 
 def belief_curve(beliefs: pd.DataFrame) -> pd.DataFrame:

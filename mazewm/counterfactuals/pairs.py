@@ -6,8 +6,8 @@
 * **moves**: L = T + e, of which e is taken and another connection f of the same tree added.
 * **corridors**: k connections in a row, from a cell that the list mentions through cells that it
   does not. The question is the way to the end from every mentioned cell, so each of the k is used.
-* **single additions**: k absent connections at once, no two to the same new cell, each asked for
-  by itself.
+* **single additions**: k absent connections at once, no two to the same new cell. The questions
+  are the ways to adjacent cells: across those of the prompt, those that are added, and walls.
 
 What the edited maze predicts is fixed here, before any model runs.
 """
@@ -77,18 +77,26 @@ class Pairs:
 
     def ends(self) -> tuple[Int[np.ndarray, "maze question"], Int[np.ndarray, "maze question"]]:
         """Origin and target of every question about the pairs of one batch: all pairs of cells that
-        the prompt mentions, or with ``end`` the ways to this cell; for single additions the way
-        across each connection, before and after the edit, in both directions."""
+        the prompt mentions, or with ``end`` the ways to this cell; for single additions every pair
+        of adjacent cells, in both directions, of which ``is_posed`` says which are asked about."""
         if self.kind == "single":
-            rows = np.nonzero(self.before)[1].reshape(len(self), -1)
-            across = self.grid.ends[np.concatenate([rows, self.added], axis=1)]
-            both = np.concatenate([across, across[:, :, ::-1]], axis=1)
-            return both[:, :, 0], both[:, :, 1]
+            both = np.concatenate([self.grid.ends, self.grid.ends[:, ::-1]])
+            shape = (len(self), len(both))
+            return np.broadcast_to(both[:, 0], shape), np.broadcast_to(both[:, 1], shape)
         cells = np.nonzero(touched_cells(self.grid, self.before))[1].reshape(len(self), -1)
         if (self.end >= 0).all():
             return cells, np.broadcast_to(self.end[:, None], cells.shape)
         first, second = np.nonzero(~np.eye(cells.shape[1], dtype=bool))
         return cells[:, first], cells[:, second]
+
+    def is_posed(self) -> Bool[np.ndarray, "maze question"]:
+        """Which of the questions of ``ends`` are asked: those between cells that the maze has
+        before or after the edit. Only of single additions are there others."""
+        cells = touched_cells(self.grid, self.before | self.after)
+        if self.kind != "single":
+            return np.ones(self.ends()[0].shape, bool)
+        maze, (origin, target) = np.arange(len(self))[:, None], self.ends()
+        return cells[maze, origin] & cells[maze, target]
 
 
 def flip(before: Connections, changed: Int[np.ndarray, "maze n"]) -> Connections:

@@ -4,7 +4,7 @@ A unit (a latent, or a dimension of the residual stream with either sign) detect
 the tokens where it exceeds a threshold. For every connection the best unit and threshold are chosen
 by Matthews correlation (MCC) on validation mazes, and measured on test mazes. The same search
 serves every readout: SAEs of several seeds, SAEs of other architectures, many SAEs whose decoders
-are frozen random directions, the SAE of an untrained model, shuffled labels, and the dimensions.
+stay random, the SAE of an untrained model, shuffled labels, and the dimensions.
 
 ``boards`` measures, with thresholds chosen on validation mazes, what a whole SAE says of a maze
 (Karvonen et al. 2024): *coverage* is the best F1 of any latent, mean over connections; a *board* is

@@ -17,7 +17,7 @@ NAMES = {
     "batch_topk": "BatchTopK",
     "matryoshka": "Matryoshka",
     "relu": "ReLU, L1 penalty",
-    CONTROL: "control: random directions",
+    CONTROL: "control: random decoder",
 }
 # The name and the format of each measure.
 PANELS = {
@@ -51,7 +51,7 @@ def architectures(rows: pd.DataFrame) -> Figure:
     figure.suptitle(
         f"SAEs of several architectures, where connections are read "
         f"({span(rows.n)} connections, 95 % intervals)\n"
-        "Grey bars: single SAEs, lowest to highest; of random directions the best draw counts"
+        "Grey bars: single SAEs, lowest to highest; of random decoders the best draw counts"
     )
     return figure
 

@@ -71,7 +71,7 @@ def readouts(singles: pd.DataFrame, features: pd.DataFrame) -> Figure:
     n_draws = int(singles[singles.readout == "frozen_decoder"].draw.max() + 1)
     figure.suptitle(
         f"C1  Which connection is this?  Dots: {n} connections; with bars: mean, 95 % interval\n"
-        f"(of {n_draws} SAEs of random directions, the best)"
+        f"(of {n_draws} SAEs with random decoders, the best)"
     )
     return figure
 

@@ -70,26 +70,15 @@ METHODS = {
     "input": Look("input's bits", BLACK, "", "--"),
     "input_pairs": Look("input's bits and their products", BLACK, "", "-"),
     "other_connection": Look("control: another connection's latents", ORANGE, "X", "--"),
-    "other_latents": Look("control: other latents of the token", ORANGE, "X", "--"),
     "other_units": Look("control: another cell's or connection's", ORANGE, "X", "--"),
     "other_units_given_target": Look("control: the same, given the target", SKY, "P", "--"),
-    "random_latents": Look("control: random latents", VERMILION, "<", "--"),
     "random_direction": Look("control: random direction", GREY, ">", "--"),
-    "frozen_decoder": Look("control: SAE of random directions", GREY, ">", "--"),
+    "frozen_decoder": Look("control: SAE with a random decoder", GREY, ">", "--"),
     "untrained_model": Look("control: untrained model", SILVER, "v", "--"),
     "shuffled_labels": Look("control: shuffled labels", VERMILION, "d", ":"),
     "shuffled": Look("control: another connection's coordinates", VERMILION, "d", ":"),
     "uniform": Look("control: uniform attention", SILVER, "", "--"),
 }
-
-
-def is_control(method: str) -> bool:
-    """Whether a method is a control, which should fail.
-
-    >>> is_control("random_latents"), is_control("mean_difference")
-    (True, False)
-    """
-    return METHODS[method].label.startswith("control")
 
 
 def recipes(runs: Iterable[str]) -> dict[str, list[str]]:

@@ -38,7 +38,12 @@ STATES = {
     TARGET: "different:\nother target",
     CONNECTION: "different:\none connection",
 }
-WALKERS = {"blind": "blind walker", "near": "near-sighted walker"}
+WALKERS = {
+    "blind": "blind walker",
+    "near": "near-sighted walker",
+    "ahead_2": "looks 2 steps ahead",
+    "ahead_3": "looks 3 steps ahead",
+}
 
 
 def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame) -> Figure:
@@ -71,9 +76,10 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
             right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5, label=label)
     trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
     trained = trained[trained.n_unique > 0]
-    for name, line in (("blind", ":"), ("near", "--")):
+    lines = (":", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
+    for name, line in zip(WALKERS, lines, strict=True):
         share, label = trained[name] / trained.n_unique, WALKERS[name]
-        left.plot(share.index - 1, share, line, color=GREY, label=f"control: {label}")
+        left.plot(share.index - 1, share, ls=line, color=GREY, label=f"control: {label}")
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())
     left.set_title(f"Solved, of all questions about a maze ({n_questions} for each run)")

@@ -1,9 +1,10 @@
 """How a model answers all questions of its mazes, and what it takes for connected
 (docs/science.md#all-questions, docs/science.md#map).
 
-Beside the shares of questions solved stand those of two walkers without a map
-(``mazewm.inference.walkers``). A question *tells* if each of them would solve it less than half of
-the time.
+Beside the shares of questions solved stand those of walkers without a map
+(``mazewm.inference.walkers``): one that is blind, and others that look one, two and three steps
+ahead. A question *tells* if the blind and the near-sighted walker, who looks one step ahead, would
+each solve it less than half of the time; *beyond* two steps, if so does the next walker.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from mazewm.inference.asking import beliefs, every_question, of_one_size, one_by
 from mazewm.inference.behaviour import judge
 from mazewm.inference.rollout import Questions, rollouts
 from mazewm.inference.subject import Subject
-from mazewm.inference.walkers import TELLING, blind_chance, near_sighted_chance
+from mazewm.inference.walkers import SIGHTS, TELLING, blind_chance, near_sighted_chance
 from mazewm.io import tables
 from mazewm.maze.mazes import Mazes
 
@@ -44,10 +45,20 @@ class AnswerRow:
     n_solved: tables.Int  # of these: answers that are it
     blind: tables.Real  # of these: how many the blind walker solves on average
     near: tables.Real  # the same of the near-sighted walker
+    ahead_2: tables.Real  # the same of walkers that look two and three steps ahead
+    ahead_3: tables.Real
     n_telling: tables.Int
     n_telling_solved: tables.Int
-    blind_telling: tables.Real
+    blind_telling: tables.Real  # what the walkers solve of those that tell
     near_telling: tables.Real
+    ahead_2_telling: tables.Real
+    ahead_3_telling: tables.Real
+    n_beyond: tables.Int  # of those that tell: beyond two steps
+    n_beyond_solved: tables.Int
+    blind_beyond: tables.Real
+    near_beyond: tables.Real
+    ahead_2_beyond: tables.Real
+    ahead_3_beyond: tables.Real
 
 
 @dataclass(frozen=True)
@@ -124,25 +135,26 @@ def judged(
     is_open = (connection >= 0) & mazes.connections[maze[:, None, None], connection]
     is_unique = questions.ways.is_unique[maze[:, None], guess[:, :, 0], questions.target]
     is_solved = is_unique & is_path.reshape(is_unique.shape)
-    blind = blind_chance(grid, guess)
-    near = near_sighted_chance(grid, mazes.connections, guess)
-    is_telling = is_unique & (np.maximum(blind, near) < TELLING)
+    walkers = {"blind": blind_chance(grid, guess)} | {
+        name: near_sighted_chance(grid, mazes.connections, guess, sight)
+        for name, sight in SIGHTS.items()
+    }
+    is_telling = is_unique & (np.maximum(walkers["blind"], walkers["near"]) < TELLING)
+    of_some = {"telling": is_telling, "beyond": is_telling & (walkers["ahead_2"] < TELLING)}
     every = {
-        "maze": np.broadcast_to(maze[:, None], blind.shape),
+        "maze": np.broadcast_to(maze[:, None], is_unique.shape),
         "path_length": (guess >= 0).sum(axis=2),
-        "n_asked": np.ones(blind.shape, int),
+        "n_asked": np.ones(is_unique.shape, int),
         "n_valid": is_valid,
         "n_steps": is_step.sum(axis=2),
         "n_crossings": (is_step & ~is_open & (connection >= 0)).sum(axis=2),
         "n_jumps": (is_step & (connection < 0)).sum(axis=2),
         "n_unique": is_unique,
         "n_solved": is_solved,
-        "blind": blind * is_unique,
-        "near": near * is_unique,
-        "n_telling": is_telling,
-        "n_telling_solved": is_telling & is_solved,
-        "blind_telling": blind * is_telling,
-        "near_telling": near * is_telling,
+        **{name: chance * is_unique for name, chance in walkers.items()},
     }
+    for name, some in of_some.items():
+        every |= {f"n_{name}": some, f"n_{name}_solved": some & is_solved}
+        every |= {f"{walker}_{name}": chance * some for walker, chance in walkers.items()}
     flat = pd.DataFrame({name: values.ravel() for name, values in every.items()})
     return flat.groupby(["maze", "path_length"], as_index=False).sum()

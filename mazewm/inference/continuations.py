@@ -158,8 +158,8 @@ def accepted_by_walker(
         here = given[every, (given >= 0).sum(axis=1) - 1].astype(int)
         is_visited = np.zeros((len(prompts), grid.n_cells + 1), bool)
         is_visited[every[:, None], given] = True  # -1, the added last column, stands for no cell
-        there, is_nearest = walker.nearest(here, is_visited[:, :-1])
-        row, side = np.nonzero(is_nearest)
+        there, share = walker.steps(here, is_visited[:, :-1])
+        row, side = np.nonzero(share)
         accepted[row, point, first_cell + there[row, side]] = True
         is_over = here == prompts.target
         accepted[is_over, point] = False

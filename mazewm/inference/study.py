@@ -105,8 +105,9 @@ def measure_behaviour(run: Run, params: BehaviourParams) -> Behaved:
 
     progress("detours", 1, share=0.2)
     n_walks = {each.p: each.n_walks for each in params.detours}
-    detours = measure_detours(
-        about(params.n_detour_mazes), params.n_detour_questions, n_walks, "test"
+    detours = pd.concat(
+        measure_detours(about(params.n_detour_mazes), params.n_detour_questions, n_walks, "test"),
+        ignore_index=True,
     )
     progress("states", 1, share=0.1)
     states = [
@@ -118,13 +119,19 @@ def measure_behaviour(run: Run, params: BehaviourParams) -> Behaved:
         for found in measure_states(subject, params.n_state_pairs, params.accepted, "test")
     ]
     progress("spellings", 1, share=0.2)
-    spellings = measure_spellings(
-        about(params.n_spelling_mazes), params.n_spellings, params.n_spelling_mazes_apart, "test"
+    spellings = pd.concat(
+        measure_spellings(
+            about(params.n_spelling_mazes),
+            params.n_spellings,
+            params.n_spelling_mazes_apart,
+            "test",
+        ),
+        ignore_index=True,
     )
     return Behaved(
         rows,
         Answers.joined(parts),
-        pd.concat(detours, ignore_index=True),
+        detours,
         pd.concat(states, ignore_index=True),
-        pd.concat(spellings, ignore_index=True),
+        spellings,
     )

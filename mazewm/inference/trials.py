@@ -89,6 +89,7 @@ class Counts:
     n_others_changed: OfPairs  # of these: the belief is no longer that of the unedited model
     n_others_open: OfPairs  # of these: connected in the maze
     n_others_kept: OfPairs  # of the connected: believed
+    n_others_false: OfPairs  # of those that are not: believed
 
 
 class Trial:
@@ -101,9 +102,13 @@ class Trial:
         self.lists: Lists = lists_of(pairs, rng)
         self.read = ReadLists.of(model, self.lists.before, layers)
         first = min(layers)
-        plain = self._pose(self.read, self.paths.before, {first}).compare(self.read.prefix, first)
-        written = ReadLists.of(model, self.lists.after, {first})
-        told = self._pose(written, self.paths.after, {first}).compare(written.prefix, first)
+        plain, told = (
+            self._pose(lists, paths, {first}, self.is_posed).compare(lists.prefix, first)
+            for lists, paths in (
+                (self.read, self.paths.before),
+                (ReadLists.of(model, self.lists.after, {first}), self.paths.after),
+            )
+        )
         is_new = self.paths.is_new
         self.solved = plain.agrees & ~is_new  # in the prompt's maze
         self.told = told  # the answers when the edited maze is in the prompt
@@ -118,7 +123,7 @@ class Trial:
         lists: ReadLists,
         paths: np.ndarray,
         layers: set[int],
-        is_asked: OfQuestions | None = None,
+        is_asked: OfQuestions,
     ) -> Posed:
         grid, (origin, target) = self.pairs.grid, self.paths[:2]
         # where there is no path the question is asked with its origin alone
@@ -168,6 +173,7 @@ class Trial:
                     others & (said != self._said_plain),
                     others & after,
                     others & after & said,
+                    others & ~after & said,
                 )
             )
         )
@@ -176,7 +182,12 @@ class Trial:
     def counts_told(self) -> OfQuestions:
         """Which questions count for the edited maze in the prompt: all that the model solves
         without the edit."""
-        return self.paths.is_unique & (self.paths.is_new | self.solved)
+        return self.is_posed & self.paths.is_unique & (self.paths.is_new | self.solved)
+
+    @cached_property
+    def is_posed(self) -> OfQuestions:
+        """Which questions are asked at all."""
+        return self.pairs.is_posed()
 
     @cached_property
     def is_first(self) -> OfQuestions:
@@ -186,7 +197,8 @@ class Trial:
     @cached_property
     def chances(self) -> tuple[Float[np.ndarray, "maze q"], Float[np.ndarray, "maze q"]]:
         """How likely the blind and the near-sighted walker are to take the path of the edited
-        maze, whose walls the latter sees."""
+        maze, whose walls the latter sees. Of a question that is not affected this is its only path,
+        so that otherwise they would spill."""
         after = self.paths.after
         after = np.where(after[:, :, :1] < 0, self.paths.origin[:, :, None], after)
         return (
@@ -213,7 +225,7 @@ class Trial:
     @property
     def is_adjacent(self) -> OfQuestions:
         """Whether a question is about the belief in a connection."""
-        return self._connection >= 0
+        return self.is_posed & (self._connection >= 0)
 
     @cached_property
     def _connection(self) -> Int[np.ndarray, "maze question"]:
@@ -222,7 +234,7 @@ class Trial:
     def _tally(self, flags: OfQuestions) -> Int[np.ndarray, "maze connection"]:
         """For each pair of adjacent cells, in how many directions a flag of its question holds."""
         found = np.zeros(self.pairs.before.shape, int)
-        maze, question = np.nonzero((self._connection >= 0) & flags)
+        maze, question = np.nonzero(self.is_adjacent & flags)
         np.add.at(found, (maze, self._connection[maze, question]), 1)
         return found
 

@@ -12,6 +12,7 @@ from mazewm.maze.lattice import Lattice
 from mazewm.maze.routes import NO_WAY
 
 TELLING = 0.5  # a question tells if each walker takes its path less often
+SIGHTS = {"near": 1, "ahead_2": 2, "ahead_3": 3}  # walkers by the steps that they look ahead
 
 Paths = Int[np.ndarray, "maze question step"]  # cells, padded with -1
 Chance = Float[np.ndarray, "maze question"]
@@ -38,26 +39,42 @@ def blind_chance(grid: Lattice, paths: Paths) -> Chance:
 
 
 class NearSighted(NamedTuple):
-    """The near-sighted walker, on many walks at once: it sees the walls of the cell on which it
-    stands and no others, steps to the connected cell nearest to the target (by rows and columns,
-    evenly at random among equally near ones) and to none twice."""
+    """A walker that looks ``sight`` steps ahead, on many walks at once. With 1 it is the
+    near-sighted walker: it sees the walls of the cell on which it stands and no others, steps to
+    the connected cell nearest to the target (by rows and columns, evenly at random among equally
+    near ones) and to none twice. With more it sees all walks of so many steps to cells where it has
+    not been, each cell once; it takes the first step of the shortest one to the target, or else of
+    one that ends nearest to it."""
 
     grid: Lattice
     connections: Bool[np.ndarray, "maze connection"]
     maze: Int[np.ndarray, "*walk"]  # of each walk
     target: Int[np.ndarray, "*walk"]
+    sight: int = 1
 
-    def nearest(
+    def steps(
         self, here: Int[np.ndarray, "*walk"], is_visited: Bool[np.ndarray, "*walk cell"]
-    ) -> tuple[Int[np.ndarray, "*walk 4"], Bool[np.ndarray, "*walk 4"]]:
-        """The cells around the one on which each walk stands (-1 outside the lattice), and to which
-        of them it may step."""
-        there = self.grid.neighbours[here]
-        connection = self.grid.connection_of[here[..., None], there]
-        is_open = (there >= 0) & self.connections[self.maze[..., None], connection]
-        is_open &= ~np.take_along_axis(is_visited, np.maximum(there, 0), axis=-1)
-        away = np.where(is_open, sum(_apart(self.grid, there, self.target[..., None])), np.inf)
-        return there, is_open & (away == away.min(axis=-1, keepdims=True))
+    ) -> tuple[Int[np.ndarray, "*walk 4"], Float[np.ndarray, "*walk 4"]]:
+        """The cells around the one on which each walk stands (-1 outside the lattice), and how
+        likely the walker is to step to each; to none of them where it cannot go on."""
+        trail, is_alive = [here[..., None]], np.ones((*here.shape, 1), bool)
+        found = _Nearest(here.shape)
+        for depth in range(1, self.sight + 1):
+            there = self.grid.neighbours[trail[-1]]
+            connection = self.grid.connection_of[trail[-1][..., None], there]
+            maze = self.maze[..., None, None]
+            is_open = is_alive[..., None] & (there >= 0) & self.connections[maze, connection]
+            for before in trail:
+                is_open &= there != before[..., None]
+            there, is_open = (each.reshape(*here.shape, 4**depth) for each in (there, is_open))
+            is_open &= ~np.take_along_axis(is_visited, np.maximum(there, 0), axis=-1)
+            is_there = is_open & (there == self.target[..., None])
+            found.add(np.where(is_there, depth - self.grid.n_cells, np.inf))
+            is_alive = is_open & ~is_there
+            trail = [*(np.repeat(each, 4, axis=-1) for each in trail), there]
+        away = sum(_apart(self.grid, trail[-1], self.target[..., None]))
+        found.add(np.where(is_alive, away, np.inf))
+        return self.grid.neighbours[here], found.shares()
 
     def n_steps(
         self, origin: Int[np.ndarray, " walk"], rng: np.random.Generator
@@ -69,12 +86,12 @@ class NearSighted(NamedTuple):
         is_visited = np.zeros((len(origin), self.grid.n_cells), bool)
         for step in range(1, self.grid.n_cells):
             is_visited[walking, here[walking]] = True
-            ahead = NearSighted(
-                self.grid, self.connections, self.maze[walking], self.target[walking]
-            )
-            there, is_nearest = ahead.nearest(here[walking], is_visited[walking])
-            side = np.where(is_nearest, rng.random(there.shape), -1).argmax(axis=1)
-            can_go = is_nearest.any(axis=1)
+            ahead = self._replace(maze=self.maze[walking], target=self.target[walking])
+            there, share = ahead.steps(here[walking], is_visited[walking])
+            # as likely as each share: the largest of u^(1/share)
+            drawn = rng.random(there.shape) ** (1 / np.maximum(share, 1e-9))
+            side = np.where(share > 0, drawn, -1).argmax(axis=1)
+            can_go = share.any(axis=1)
             walking, there = walking[can_go], there[can_go, side[can_go]]
             here[walking] = there
             n_steps[walking[there == self.target[walking]]] = step
@@ -82,21 +99,39 @@ class NearSighted(NamedTuple):
         return n_steps
 
 
+class _Nearest:
+    """Walks that are nearest to the target so far, counted by their first step."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.key, self.n = np.full(shape, np.inf), np.zeros((*shape, 4))
+
+    def add(self, keys: Float[np.ndarray, "*walk end"]) -> None:
+        """Walks by their ends, those with equal first steps together; the least keys count."""
+        least = np.minimum(self.key, keys.min(axis=-1))
+        is_best = (keys == least[..., None]) & np.isfinite(keys)
+        self.n[least < self.key] = 0
+        self.n += is_best.reshape(*self.n.shape, keys.shape[-1] // 4).sum(axis=-1)
+        self.key = least
+
+    def shares(self) -> Float[np.ndarray, "*walk 4"]:
+        return self.n / np.maximum(1, self.n.sum(axis=-1, keepdims=True))
+
+
 def near_sighted_chance(
-    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], paths: Paths
+    grid: Lattice, connections: Bool[np.ndarray, "maze connection"], paths: Paths, sight: int = 1
 ) -> Chance:
-    """The probability that the near-sighted walker takes a path."""
+    """The probability that the walker that looks ``sight`` steps ahead takes a path."""
     origin, target = _ends(paths)
     maze = np.broadcast_to(np.arange(len(paths))[:, None], origin.shape)
-    walker = NearSighted(grid, connections, maze, target)
+    walker = NearSighted(grid, connections, maze, target, sight)
     chance, is_visited = np.ones(origin.shape), np.zeros((*origin.shape, grid.n_cells), bool)
     np.put_along_axis(is_visited, origin[:, :, None].astype(int), True, axis=2)
     for step in range(paths.shape[2] - 1):
         here, following = paths[:, :, step], paths[:, :, step + 1]
         is_walking = following >= 0
-        there, is_nearest = walker.nearest(np.where(is_walking, here, 0), is_visited)
-        share = (is_nearest & (there == following[:, :, None])).sum(axis=2)
-        chance *= np.where(is_walking, share / np.maximum(1, is_nearest.sum(axis=2)), 1.0)
+        there, share = walker.steps(np.where(is_walking, here, 0), is_visited)
+        share = (share * (there == following[:, :, None])).sum(axis=2)
+        chance *= np.where(is_walking, share, 1.0)
         seen = np.where(is_walking, following, origin)[:, :, None]
         np.put_along_axis(is_visited, seen.astype(int), True, axis=2)
     return chance

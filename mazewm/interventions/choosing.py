@@ -11,7 +11,7 @@ from mazewm.counterfactuals.pairs import Kind
 from mazewm.doses import MOST_GROWTH, next_dose
 from mazewm.interventions.labels import Label
 
-NEVER = 0.02  # the best selectivity of a method that does nothing, whose doses are not widened
+NEVER = 0.005  # the best selectivity of a method that does nothing, whose doses are not widened
 
 KEYS = ["kind", "k", *(field.name for field in fields(Label) if field.name != "dose")]
 SCORED = (
@@ -23,16 +23,17 @@ SCORED = (
     "n_edited_believed",
     "n_others_open",
     "n_others_kept",
+    "n_others_false",
 )
 
 
 def score_of(kind: str, total: Mapping[str, float]) -> float:
     """What a dose is chosen by, from the sums over pairs of the counts SCORED: for twins the
     selectivity; for corridors the share of ways that are taken; for single additions the
-    connections held, those of the prompt that are kept and those that are added and believed, over
-    all of them."""
+    connections held, those of the prompt that are kept and those that are added and believed, less
+    walls that are taken for connections, over all connections."""
     if kind == "single":
-        held = total["n_edited_believed"] + total["n_others_kept"]
+        held = total["n_edited_believed"] + total["n_others_kept"] - total["n_others_false"]
         return held / max(1, total["n_edited"] + total["n_others_open"])
     hit = total["n_hit"] / max(1, total["n_affected"])
     return hit - total["n_spill"] / max(1, total["n_unaffected"])

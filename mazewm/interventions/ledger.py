@@ -53,11 +53,12 @@ class LedgerRow:
     n_others_changed: tables.Int
     n_others_open: tables.Int
     n_others_kept: tables.Int
+    n_others_false: tables.Int
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """One pair of mazes, and what walkers without a map would do about its affected questions."""
+    """One pair of mazes, and what walkers without a map would do about its questions."""
 
     split: tables.Text
     kind: tables.Text
@@ -75,6 +76,9 @@ class PairRow:
     n_affected: tables.Int  # that count
     blind: tables.Real  # of these: how many the blind walker answers as predicted, on average
     near: tables.Real  # the near-sighted walker, who sees the walls of the edited maze
+    n_unaffected: tables.Int  # that count
+    blind_spill: tables.Real  # of these: of how many the blind walker does not take the path
+    near_spill: tables.Real
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Ledger:
         """Append the pairs of a batch."""
         trial = batch.trial
         pairs, paths = trial.pairs, trial.paths
-        affected = trial.counts & paths.differs
+        affected, unaffected = trial.counts & paths.differs, trial.counts & ~paths.differs
         blind, near = trial.chances
         columns = {
             **_of_pairs(batch),
@@ -165,13 +169,16 @@ class Ledger:
             "added": list(pairs.added),
             "removed": list(pairs.removed),
             "end": pairs.end,
-            "n_questions": np.full(len(pairs), paths.origin.shape[1]),
+            "n_questions": trial.is_posed.sum(axis=1),
             "n_unique": paths.is_unique.sum(axis=1),
             "n_solved": (paths.is_unique & trial.solved).sum(axis=1),
             "n_told": (paths.is_unique & trial.told.agrees).sum(axis=1),
             "n_affected": affected.sum(axis=1),
             "blind": (affected * blind).sum(axis=1),
             "near": (affected * near).sum(axis=1),
+            "n_unaffected": unaffected.sum(axis=1),
+            "blind_spill": (unaffected * (1 - blind)).sum(axis=1),
+            "near_spill": (unaffected * (1 - near)).sum(axis=1),
         }
         self.pairs.append(pd.DataFrame(columns))
 

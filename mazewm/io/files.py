@@ -78,6 +78,8 @@ def _replacing(directory: Path) -> Iterator[Path]:
                 os.replace(target, old)
             os.replace(beside, target)
         except BaseException:
+            if old.is_dir() and not target.exists():
+                os.replace(old, target)
             shutil.rmtree(beside, ignore_errors=True)
             raise
         shutil.rmtree(old, ignore_errors=True)

@@ -1,11 +1,15 @@
 """Programs for the command line that say what was wrong with their input in one sentence."""
 
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from mazewm.io.errors import BadInput, in_one_line
 from mazewm.io.progress import console, report
+
+# of torch, on the CPU and on a GPU
+NO_MEMORY = re.compile("(can't allocate|not enough|out of) memory", re.IGNORECASE)
 
 
 def run(app: Callable[[], object]) -> None:
@@ -20,6 +24,10 @@ def run(app: Callable[[], object]) -> None:
     except OSError as error:
         _end(f"{error.filename or 'a file'}: {error.strerror or in_one_line(error)}.")
     except MemoryError as error:
+        _end(f"memory: expected more of it ({in_one_line(error)}).")
+    except RuntimeError as error:
+        if not NO_MEMORY.search(str(error)):
+            raise
         _end(f"memory: expected more of it ({in_one_line(error)}).")
     finally:
         report.stop()

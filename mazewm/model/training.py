@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mazewm.io import files
 from mazewm.io.errors import BadInput
+from mazewm.io.progress import console
 from mazewm.maze.mazes import Mazes
 from mazewm.maze.tokens import PADDING, Vocabulary, encode, encoding_rng, prompt_length
 from mazewm.model import devices
@@ -87,12 +88,16 @@ class Checkpoint:
                 raise
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state that was saved last; None if there is none, if it cannot be read, or if it has
-        another fingerprint."""
+        """The state that was saved last; None if there is none, if it has another fingerprint, or
+        if it cannot be read, which is said."""
+        file = self.folder / STATE
+        if not file.exists():
+            return None
         try:
-            state = torch.load(self.folder / STATE, weights_only=True, map_location=device)
+            state = torch.load(file, weights_only=True, map_location=device)
         # torch raises many types of errors; a file that cannot be read is no checkpoint in any case
         except Exception:
+            console.print(f"{file}: cannot be read; the training begins anew.", highlight=False)
             return None
         is_own = isinstance(state, dict) and state.get("fingerprint") == self.fingerprint
         return state if is_own else None
@@ -119,7 +124,7 @@ class Training:
         self.history: list[HistoryRow] = []
         # sums of the two losses since the last measurement, and the number of steps in them
         self.sums = [0.0, 0.0, 0]
-        self.held = ExitStack()  # the lock on the checkpoint, from the first step until ``write``
+        self.held = ExitStack()  # the lock on the checkpoint, from the first step until ``end``
 
     def steps(self) -> Iterator[Progress]:
         """Train to the end, from the checkpoint if there is one; yields after every step. BadInput
@@ -206,14 +211,16 @@ class Training:
         return jitter
 
     def write(self, folder: Path, snapshots: Path) -> None:
-        """Write the trained model and the history to one folder and the snapshots to another, and
-        delete the checkpoint."""
+        """Write the trained model and the history to one folder and the snapshots to another."""
         self.model.eval().requires_grad_(False).save(folder / "transformer.safetensors")
         pd.DataFrame([asdict(row) for row in self.history]).to_csv(
             folder / "history.csv", index=False
         )
         for row in self.history:
             shutil.copy(self.checkpoint.snapshot(row.step), snapshots)
+
+    def end(self) -> None:
+        """Delete the checkpoint, once nothing that was written can be lost any more."""
         shutil.rmtree(self.checkpoint.folder)
         self.held.close()
 

@@ -49,7 +49,10 @@ class FrameRow:
     n_hit: tables.Int
     n_unaffected: tables.Int
     n_spill: tables.Int
-    blind: tables.Real  # affected questions that the blind walker answers as predicted, expected
+    # what the blind walker would do, on average: affected questions answered as predicted, and
+    # others of which it does not take the path
+    blind: tables.Real
+    blind_spill: tables.Real
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,11 @@ class FrameWriting:
             noise = np.random.default_rng(int(rng.integers(2**63)))
             shape = (len(index), self.model.params.d_model)
             drawn = {token: noise.standard_normal(shape) for token in SETS["frame"]}
-            expected = (trial.chances[0] * (trial.counts & trial.paths.differs)).sum(axis=1)
+            walked = _blind(trial)
             for write in writes:
                 counts = _try(trial, write, self._pushes(trial, write, drawn))
                 for nth in range(len(index)):
-                    yield _row(split, write, trial, counts, nth, float(expected[nth]))
+                    yield _row(split, write, trial, counts, nth, walked[nth])
 
     def _pushes(
         self, trial: Trial, write: _Write, drawn: Mapping[str, np.ndarray]
@@ -119,8 +122,21 @@ def _try(trial: Trial, write: _Write, pushes: Mapping[str, Tensor]) -> Counts:
     return trial.count(trial.compare(prefix, place.layer, asking))
 
 
+def _blind(trial: Trial) -> Float[np.ndarray, "maze 2"]:
+    """Of each pair, how many affected questions the blind walker answers as predicted, and of how
+    many others it does not take the path."""
+    chance, differs = trial.chances[0], trial.paths.differs
+    parts = (trial.counts & differs) * chance, (trial.counts & ~differs) * (1 - chance)
+    return np.stack([part.sum(axis=1) for part in parts], axis=1)
+
+
 def _row(
-    split: str, write: _Write, trial: Trial, counts: Counts, nth: int, blind: float
+    split: str,
+    write: _Write,
+    trial: Trial,
+    counts: Counts,
+    nth: int,
+    blind: Float[np.ndarray, " 2"],
 ) -> FrameRow:
     pairs = trial.pairs
     return FrameRow(
@@ -135,7 +151,8 @@ def _row(
         n_hit=int(counts.n_hit[nth]),
         n_unaffected=int(counts.n_unaffected[nth]),
         n_spill=int(counts.n_spill[nth]),
-        blind=blind,
+        blind=float(blind[0]),
+        blind_spill=float(blind[1]),
     )
 
 

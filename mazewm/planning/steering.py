@@ -13,7 +13,7 @@ they differ in direction only. Methods: ``probe``; the baselines ``mean_differen
 ``given_target`` (the mean difference among mazes with equal targets, which carries no information
 about where the target is); the controls ``shuffled_labels`` (a probe fitted on these),
 ``other_units`` and ``other_units_given_target`` (``mean_difference`` and ``given_target`` of two
-other cells or connections) and ``random_direction``.
+other cells or connections, of the maze where it has two) and ``random_direction``.
 
 Where: ``target`` (the tokens ``target <TARGET_END>``) or ``origin`` (``<PATH_START>`` and the first
 token of the path). Only an edit at the first token of the path can affect the next token without
@@ -44,6 +44,7 @@ from mazewm.inference.rollout import Questions, rollouts
 from mazewm.io import tables
 from mazewm.io.streams import stream
 from mazewm.maze.tokens import encode, prompt_length
+from mazewm.maze.truths import touched_cells
 from mazewm.model.sites import Place, Site
 from mazewm.model.taps import Tap
 from mazewm.model.transformer import Transformer
@@ -214,7 +215,9 @@ def deltas(
             is_other = condition.method in OF_OTHER_UNITS
             kind = OF_OTHER_UNITS.get(condition.method, condition.method)
             table = unit_length(getattr(here, kind))
-            pair = _other_pair(here.is_known, to, away, rng) if is_other else (to, away)
+            pair = (to, away)
+            if is_other:
+                pair = _other_pair(here.is_known, _of_maze(forks, condition.fact), pair, rng)
             arrow = to_sign * table[pair[0]] - away_sign * table[pair[1]]
         parts.append(
             condition.dose * unit_length(arrow) * np.linalg.norm(own, axis=1, keepdims=True)
@@ -232,12 +235,25 @@ def _units(forks: Forks, fact: str, cell: np.ndarray) -> tuple[np.ndarray, np.nd
     return connection, np.where(is_second, 1.0, -1.0)[:, None]
 
 
+def _of_maze(forks: Forks, fact: str) -> np.ndarray:
+    """Which units of a fact the maze of each fork has."""
+    mazes = forks.mazes
+    if fact == "toward_target":
+        return mazes.connections
+    return touched_cells(mazes.grid, mazes.connections)
+
+
 def _other_pair(
-    is_known: np.ndarray, to: np.ndarray, away: np.ndarray, rng: np.random.Generator
+    is_known: np.ndarray,
+    is_there: np.ndarray,
+    pair: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each fork, two random other units that have a direction."""
-    keys = rng.random((len(to), len(is_known))) * is_known
-    keys[np.arange(len(to)), to] = keys[np.arange(len(to)), away] = -1
+    """For each fork, two random other units that have a direction: of those that its maze has, and
+    of all if these are fewer."""
+    keys = (rng.random(is_there.shape) + is_there) * is_known
+    for unit in pair:
+        keys[np.arange(len(keys)), unit] = -1
     order = np.argsort(-keys, axis=1)
     return order[:, 0], order[:, 1]
 

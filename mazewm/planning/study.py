@@ -116,8 +116,9 @@ def steer(
         others = steering.conditions(best, steering.OTHERS, params.doses)
         tried = pd.concat([tried, study.steer(validation, "validation", others)])
         for _ in range(MOST_GROWTH):
-            if further := choosing.further(tried, best):
-                tried = pd.concat([tried, study.steer(validation, "validation", further)])
+            if not (further := choosing.further(tried, best)):
+                break
+            tried = pd.concat([tried, study.steer(validation, "validation", further)])
         parts += [tried, study.steer(test, "test", choosing.best_doses(tried, best))]
     return pd.concat(parts, ignore_index=True)
 

@@ -54,6 +54,7 @@ FAMILIES = (
         {
             "W1a": Evidence("W1_world", ("answers",)),
             "W1b": Evidence("W1_world", ("beliefs",)),
+            "W1c": Evidence("W1_world", ("answers",)),
         },
         ("W1_robustness",),
     ),

@@ -3,7 +3,7 @@
 The kinds: ``trained``, the SAE at the operating point; ``second_seed``, the same with another seed;
 and two controls that should fail: ``frozen_decoder``, whose decoder directions stay random, and
 ``untrained_model``, the SAE of an untrained transformer's activations. Where connections are read,
-there are more seeds (``seed_3`` and so on), more draws of random directions (``frozen_decoder_2``
+there are more seeds (``seed_3`` and so on), more draws of random decoders (``frozen_decoder_2``
 and so on, in a folder of their own, since only the feature map reads them), and an SAE of each
 other architecture, named by its activation function. The table
 ``saes`` lists them all.

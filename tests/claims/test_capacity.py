@@ -109,9 +109,10 @@ def test_c6c_how_many_are_added_is_chosen_on_validation():
     found = capacity.believes_more(edits_of(singles()), MOST)
     assert (found.id, verdict(found)) == ("C6c", "supported") and found.measure.endswith("4 added")
     assert found.value.value == pytest.approx((7 + 0.9 * 4) / 7)
-    most, random = found.controls
+    most, random, blind = found.controls
     assert most.value.value == 1 and most.gap.value == pytest.approx(0.9 * 4 / 7)
     assert random.gap.value == pytest.approx((0.9 - 0.1) * 4 / 7)
+    assert blind.value.value == pytest.approx((7 + 4 - 5) / 7)
     book = singles()
     spoilt = (book.k == 4) & (book.split == "validation")
     book.loc[spoilt, "n_others_kept"] = 0
@@ -141,3 +142,15 @@ def test_c6c_compares_the_same_pairs():
 def test_held_is_of_the_prompt_and_of_what_is_added():
     some = rows("latents", 3).assign(n_others_kept=3, n_edited_believed=2)
     assert set(capacity.n_held(some)) == {5}
+    assert set(capacity.n_held(some.assign(n_others_false=4))) == {1}
+
+
+def test_who_believes_everything_holds_no_more_for_it():
+    book = singles()
+    of_latents = book.method == "latents"
+    book.loc[of_latents, "n_edited_believed"] = book.n_edited
+    book.loc[of_latents, "n_others_false"] = 5
+    found = capacity.believes_more(edits_of(book), MOST)
+    assert found.controls[2].name == "the blind walker"
+    assert found.value.value == pytest.approx((7 + 4 - 5) / 7) == found.controls[2].value.value
+    assert verdict(found) != "supported"

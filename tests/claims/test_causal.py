@@ -44,6 +44,7 @@ def test_c4a_one_latent_stands_beside_everything_else(usual):
         ({("residual_dimensions", 1): (0.95, 0.0)}, {}, "refuted"),
         ({("random_direction", 0): (0.8, 0.04)}, {}, "not beyond the control"),
         ({}, {"blind": 0.95}, "refuted"),
+        ({}, {"blind": 0.95, "spill": 0.5}, "supported"),
         ({("other_connection", 3): (0.7, 0.1)}, {"near": 0.3}, "supported"),
     ],
 )

@@ -58,7 +58,7 @@ def test_without_lengths_nothing_is_said_of_them(what):
     edits = Edits(book, pairs(ledger()), WRITING)
     own, other = (edits.setting("remove", name, n) for name, n in
                   (("latents", edits.sizes[0]), ("random_direction", 0)))  # fmt: skip
-    assert efficiency(edits, "remove", own, other) == NO_CONTRAST
+    assert efficiency(edits, own, other) == NO_CONTRAST
 
 
 def test_probes_with_nothing_to_explain_are_unmeasured():

@@ -32,7 +32,7 @@ def test_c2d_the_tokens_are_chosen_on_validation_twins():
     assert found.value.value == pytest.approx(0.8, abs=0.03)
     assert found.measure.endswith("at frame, depth 1, dose 2")
     values = {one.name: one.value.value for one in found.controls}
-    assert values["the blind walker"] == pytest.approx(0.3)
+    assert values["the blind walker"] == pytest.approx(0.2)
     assert values["random direction"] == pytest.approx(0.05 - 0.1, abs=0.02)
     assert verdict(frame.writes_there(writing(0.1, 0.2))) == "refuted"
     as_well = frame.writes_there(writing(0.3, 0.9, random=0.9))

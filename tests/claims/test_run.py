@@ -19,6 +19,7 @@ from mazewm.run import Run
 IDS = [
     "W1a",
     "W1b",
+    "W1c",
     "C1",
     "C2",
     "C2b",
@@ -63,7 +64,21 @@ def test_claims_of_a_run(scored):
     assert [one.id for one in scored.claims] == IDS
     by_id = {one.id: one for one in scored.claims}
     verdicts = {one.id: one.verdict for one in scored.claims}
-    for id in ("W1a", "W1b", "C1", "C2", "C3a", "C3b", "C4a", "C4b", "C4c", "C4d", "C6a", "C6c"):
+    for id in (
+        "W1a",
+        "W1b",
+        "W1c",
+        "C1",
+        "C2",
+        "C3a",
+        "C3b",
+        "C4a",
+        "C4b",
+        "C4c",
+        "C4d",
+        "C6a",
+        "C6c",
+    ):
         assert verdicts[id] == "supported", id
     assert verdicts["C9"] == "supported" and "unmeasured" not in verdicts.values()
     assert by_id["C4a"].value.value == pytest.approx(0.75)
@@ -99,13 +114,13 @@ def test_a_model_that_solves_less_than_half_is_not_studied(n_solved, is_studied)
     rows = rows.assign(solved=(test & (rows.maze_id < n_solved)) | ~test)
     claims = {one.id: one for one in score_run(run_tables(behaviour=rows), 0.5).claims}
     assert list(claims) == IDS
-    for id in ("W1a", "W1b"):
+    for id in ("W1a", "W1b", "W1c"):
         assert claims[id].verdict == "supported"
     unmeasured = {id for id, one in claims.items() if one.verdict == "unmeasured"}
     if is_studied:
         assert not unmeasured
         return
-    assert unmeasured == set(IDS) - {"W1a", "W1b"}
+    assert unmeasured == set(IDS) - {"W1a", "W1b", "W1c"}
     share = {5: "45.5%", 0: "0.0%"}[n_solved]
     reasons = {claims[id].reason for id in unmeasured}
     assert reasons == {f"the model solves only {share} of held-out mazes, less than 50%"}

@@ -16,7 +16,7 @@ from mazewm.claims.edits import hits, selectivity
 from mazewm.claims.explained import value_of
 from mazewm.claims.readers import _correlations
 from mazewm.claims.statistics import contrast
-from mazewm.claims.world import answers_need_a_map, map_gap
+from mazewm.claims.world import answers_take_more_than_walls, map_gap
 from mazewm.features.ranking import f1
 from mazewm.features.trees import agreement
 from mazewm.localize.consolidation import net_accuracy
@@ -55,7 +55,7 @@ def claimed(one: Claim) -> float:
 
 def world(p: float) -> float:
     both = pd.concat([answers(p), answers(0.0, model="untrained")])
-    return claimed(answers_need_a_map(both))
+    return claimed(answers_take_more_than_walls(both))
 
 
 def lost(p: float) -> float:

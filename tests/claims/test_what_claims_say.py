@@ -20,6 +20,10 @@ ONE_OTHER_UNIT += ["none", "the blind walker"]
 READERS = ["embedding", "input", "input_pairs", "shuffled_labels", "untrained_model"]
 CONTROLS = {
     "W1a": ["the blind walker", "the near-sighted walker", "an untrained model"],
+    "W1c": [
+        *("the blind walker", "the near-sighted walker"),
+        *("a walker who looks two steps ahead", "an untrained model"),
+    ],
     "W1b": ["a walker who ignores walls, by definition", "an untrained model"],
     "C1": [
         *(f"best of 3 draws of {name}" for name in ("shuffled labels", "frozen decoder")),
@@ -48,10 +52,13 @@ CONTROLS = {
         f"no difference, by the convention {name}"
         for name in ("raw", "net of a random direction", "at dose 1", "in beliefs")
     ],
-    "C5b": ["the same, removing", "removing where the other is added"],
+    "C5b": [
+        *("the same, removing", "the same, removing, both at dose 1"),
+        "removing where the other is added",
+    ],
     "C6a": ["random direction", "no edit", "the blind walker"],
     "C6b": ["as tokens", "the advantage over tokens within training"],
-    "C6c": ["the most in training", "with random directions"],
+    "C6c": ["the most in training", "with random directions", "the blind walker"],
     "C8a": READERS,
     "C8b": READERS,
     "C8c": READERS,
@@ -93,8 +100,8 @@ def edits(*kinds, without=""):
     [
         (
             "W1a",
-            lambda: world.answers_need_a_map(TABLES.answers.assign(n_telling=0)),
-            "no question tells",
+            lambda: world.answers_take_more_than_walls(TABLES.answers.assign(n_telling=0)),
+            "there is no such question",
         ),
         (
             "C2",

@@ -19,9 +19,9 @@ from mazewm.claims.claim import decided
         (0.3, 0.1, 0.2, 0.9, "refuted", "an untrained model"),
     ],
 )
-def test_answers_need_a_map(p, blind, near, untrained, verdict, control):
+def test_answers_take_more_than_walls(p, blind, near, untrained, verdict, control):
     rows = [answers(p, blind=blind, near=near), answers(untrained, model="untrained", seed=1)]
-    [found] = decided([world.answers_need_a_map(pd.concat(rows))])
+    [found] = decided([world.answers_take_more_than_walls(pd.concat(rows))])
     assert (found.id, found.verdict, found.control.name) == ("W1a", verdict, control)
     value, low, high, n = found.value
     assert n == 6 * N_SETS
@@ -31,8 +31,24 @@ def test_answers_need_a_map(p, blind, near, untrained, verdict, control):
 
 def test_only_questions_that_tell_count():
     rows = pd.concat([answers(0.9, n_telling=0), answers(0.0, model="untrained")])
-    found = world.answers_need_a_map(rows)
-    assert (found.verdict, found.value.n, found.reason) == ("unmeasured", 0, "no question tells")
+    for claim in (world.answers_take_more_than_walls, world.answers_take_more_than_looking_ahead):
+        found = claim(rows)
+        assert (found.verdict, found.value.n) == ("unmeasured", 0)
+        assert found.reason == "there is no such question"
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.9, "supported"), (0.1, "refuted")])
+def test_answers_take_more_than_looking_ahead(p, verdict):
+    rows = pd.concat([answers(p), answers(0.0, model="untrained", seed=1)])
+    rows.n_beyond_solved = rows.n_telling_solved - rows.n_telling_solved // 3
+    rows.ahead_2_beyond, rows.ahead_3_beyond = 0.4 * rows.n_beyond, 0.99 * rows.n_beyond
+    [found] = decided([world.answers_take_more_than_looking_ahead(rows)])
+    assert (found.id, found.verdict) == ("W1c", verdict)
+    assert found.control.name == "a walker who looks two steps ahead"
+    solved, n = (
+        rows[rows.model == "trained"][name].sum() for name in ("n_beyond_solved", "n_beyond")
+    )
+    assert found.value.value == pytest.approx(solved / n) and found.value.n == n
 
 
 @pytest.mark.parametrize(
@@ -83,7 +99,9 @@ def test_the_summary_by_hand():
         assert (found[name]["value"] if name != "telling" else found[name]) == 1, name
     assert found["crossings"]["value"] == found["straight_across_walls"]["value"] == 0
     assert found["solved_by_blind_walker"] == pytest.approx(0.1)
-    assert found["telling_solved_by_near_sighted_walker"] == pytest.approx(0.2)
+    for some in ("telling", "beyond"):
+        assert found[f"{some}_solved_by_blind"] == pytest.approx(0.1)
+        assert found[f"{some}_solved_by_ahead_3"] == pytest.approx(0.2)
     assert found["brier"] == pytest.approx((0.07**2 + 0.04**2) / 2)
     assert found["brier_connections"] == pytest.approx(0.07**2)
     assert found["brier_walls"] == pytest.approx(0.04**2)

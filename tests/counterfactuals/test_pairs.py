@@ -188,17 +188,23 @@ def test_single_additions_lead_to_different_new_cells(k):
         assert 0 < sum(is_out) < len(is_out), "both kinds"
 
 
-def test_single_additions_are_asked_for_across_each_connection_both_ways():
-    found = singles(FOUR, rng(), 2, 9)
+def test_single_additions_are_asked_for_across_connections_and_walls_both_ways():
+    found, n_walls = singles(FOUR, rng(), 2, 9), 0
     assert len(found) == 9 and len(set(found.maze_id.tolist())) == 9
     for index in found.batches(50):
         part = found[index]
-        origin, target = part.ends()
+        (origin, target), is_posed = part.ends(), part.is_posed()
         for nth in range(len(part)):
             e = [*np.flatnonzero(part.before[nth]), *part.added[nth]]
-            asked = list(zip(origin[nth].tolist(), target[nth].tolist(), strict=True))
-            there = [tuple(ends) for ends in part.grid.ends[e].tolist()]
-            assert asked == there + [(b, a) for a, b in there]
+            cells = {int(cell) for cell in part.grid.ends[e].ravel()}
+            ends = zip(origin[nth, is_posed[nth]], target[nth, is_posed[nth]], strict=True)
+            asked = {(int(a), int(b)) for a, b in ends}
+            there = {tuple(each) for each in part.grid.ends.tolist() if set(each) <= cells}
+            assert asked == there | {(b, a) for a, b in there}
+            n_walls += len(there) - len(e)
+    assert n_walls > 0
+    some = twins(trees_of(FOUR, 4), rng(), 1)
+    assert all(some[index].is_posed().all() for index in some.batches(50))
 
 
 def test_twins_are_asked_about_from_every_cell_to_every_other():

@@ -60,30 +60,54 @@ def test_the_blind_walkers_chance_is_one_of_all_straight_ways(drawing):
         assert chance == ((1 / len(ways)) if path in ways else 0)
 
 
-def near_sighted_walk(drawing, origin, target, rng):
-    """One walk, step by step: the nearest connected cell that was not visited, until none is
-    left."""
+def ahead(drawing, way, target, sight):
+    """All walks of ``sight`` further steps, or fewer to the target, that visit no cell twice."""
+    if way[-1] == target or sight == 0:
+        return [way]
+    there = [cell for cell in drawing.around(way[-1]) if cell not in way]
+    return [walk for cell in there for walk in ahead(drawing, [*way, cell], target, sight - 1)]
+
+
+def near_sighted_walk(drawing, origin, target, sight, rng):
+    """One walk, step by step: the first one of a walk ahead that ends nearest to the target, the
+    shorter one if it is the target, until there is none."""
     way = [origin]
     while way[-1] != target:
-        there = [cell for cell in drawing.around(way[-1]) if cell not in way]
+        there = ahead(drawing, way, target, sight)
         if not there:
             break
-        away = [abs(cell[0] - target[0]) + abs(cell[1] - target[1]) for cell in there]
-        nearest = [cell for cell, d in zip(there, away, strict=True) if d == min(away)]
-        way.append(nearest[rng.integers(len(nearest))])
+        ends = [walk[-1] for walk in there]
+        away = [
+            (abs(cell[0] - target[0]) + abs(cell[1] - target[1]), len(walk) * (cell == target))
+            for cell, walk in zip(ends, there, strict=True)
+        ]
+        nearest = [walk for walk, d in zip(there, away, strict=True) if d == min(away)]
+        way.append(nearest[rng.integers(len(nearest))][len(way)])
     return way
 
 
+@pytest.mark.parametrize("sight", [1, 2, 3])
 @pytest.mark.parametrize("drawing", [HOOK, LADDER, BRIDGE])
-def test_the_near_sighted_walkers_chance_is_how_often_it_takes_the_path(drawing):
+def test_the_near_sighted_walkers_chance_is_how_often_it_takes_the_path(drawing, sight):
     mazes, rng = batch(drawing), np.random.default_rng(0)
     guess = every_question(mazes).guess
-    chances = near_sighted_chance(mazes.grid, mazes.connections, guess)[0]
-    assert 0 < chances.mean() < 1
+    chances = near_sighted_chance(mazes.grid, mazes.connections, guess, sight)[0]
+    assert 0 < chances.mean() <= 1
     for path, chance in list(zip(guess[0], chances, strict=True))[::3]:
         way = [divmod(int(cell), mazes.grid.n) for cell in path[path >= 0]]
-        walks = [near_sighted_walk(drawing, way[0], way[-1], rng) for _ in range(200)]
+        walks = [near_sighted_walk(drawing, way[0], way[-1], sight, rng) for _ in range(200)]
         assert chance == pytest.approx(np.mean([walk == way for walk in walks]), abs=0.15)
+
+
+def test_who_looks_one_step_ahead_walks_into_a_dead_end_that_two_show():
+    """Of two ways that begin equally far from the target, one ends after a step."""
+    mazes = batch(draw("o-o-o\n|   |\nO T-o\n|   .\no o o"))
+    first = mazes.grid.n
+    path = np.array([[[first, 0, 1, 2, first + 2, first + 1]]])
+    one, two, three = (
+        near_sighted_chance(mazes.grid, mazes.connections, path, sight)[0, 0] for sight in (1, 2, 3)
+    )
+    assert (one, two, three) == (0.5, 1, 1)
 
 
 def test_perfect_answers():

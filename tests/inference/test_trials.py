@@ -113,6 +113,7 @@ def test_an_edit_that_does_all_and_nothing_else():
         "affected": 10, "hit": 10, "affected_first": 8, "hit_first": 8, "affected_telling": 0,
         "hit_telling": 0, "unaffected": 24, "spill": 0, "crossings": 0, "edited": 1,
         "edited_believed": 1, "others": 7, "others_changed": 0, "others_open": 6, "others_kept": 6,
+        "others_false": 0,
     }  # fmt: skip
 
 
@@ -132,6 +133,7 @@ def test_what_goes_wrong_is_counted_by_hand():
         "affected": 10, "hit": 8, "affected_first": 8, "hit_first": 7, "affected_telling": 0,
         "hit_telling": 0, "unaffected": 24, "spill": 5, "crossings": 2, "edited": 1,
         "edited_believed": 0, "others": 7, "others_changed": 2, "others_open": 6, "others_kept": 5,
+        "others_false": 1,
     }  # fmt: skip
 
 
@@ -142,6 +144,7 @@ def test_a_removal_is_believed_if_the_step_is_not_taken_in_both_directions():
         "affected": 10, "hit": 8, "affected_first": 8, "hit_first": 6, "affected_telling": 2,
         "hit_telling": 1, "unaffected": 24, "spill": 0, "crossings": 1, "edited": 1,
         "edited_believed": 1, "others": 7, "others_changed": 0, "others_open": 6, "others_kept": 6,
+        "others_false": 0,
     }  # fmt: skip
     found = counted(trial_of(REMOVE).count(answers(said=said | {(4, 3)})))
     assert found["edited_believed"] == 0 and found["hit"] == 10

@@ -10,7 +10,7 @@ from mazewm.interventions.labels import Label
 
 NOTHING = dict.fromkeys(
     ("n_affected", "n_hit", "n_unaffected", "n_spill", "n_edited", "n_edited_believed",
-     "n_others_open", "n_others_kept"), 0.0,
+     "n_others_open", "n_others_kept", "n_others_false"), 0.0,
 )  # fmt: skip
 
 
@@ -22,6 +22,8 @@ def test_scores_by_hand():
     corridor = some | {"n_unaffected": 0.0, "n_spill": 0.0}
     assert score_of("corridor", corridor) == pytest.approx(6 / 8)
     assert score_of("single", some) == pytest.approx((1 + 4) / (3 + 7))
+    some |= {"n_others_false": 2.0}
+    assert score_of("single", some) == pytest.approx((1 + 4 - 2) / (3 + 7))
     assert [score_of(kind, NOTHING) for kind in ("add", "single")] == [0, 0]
     one = NOTHING | dict.fromkeys(("n_affected", "n_hit", "n_edited", "n_edited_believed"), 1.0)
     assert [score_of(kind, one) for kind in ("add", "single")] == [1, 1]

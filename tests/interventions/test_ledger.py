@@ -50,7 +50,7 @@ def batch(some=None):
     trial.paths = Paths(ORIGIN, TARGET, steps, steps, UNIQUE, DIFFERS)
     trial.counts, trial.solved, trial.chances, trial.is_first = COUNTS, SOLVED, (BLIND, NEAR), FIRST
     trial.told = Compared(TOLD, N_RIGHT, INSTEAD, BELIEF, STRAIGHT)
-    trial._connection = np.where(ADJACENT, 0, -1)
+    trial._connection, trial.is_posed = np.where(ADJACENT, 0, -1), np.ones_like(ADJACENT)
     trial.lists = Lists(ORIGIN, ORIGIN, np.array([[0, 2], [0, 3]]))
     return Batch("test", 1, NUMBERS, trial, writer)
 
@@ -68,6 +68,9 @@ def test_pairs_and_what_walkers_would_do_about_them():
     # of the questions that count, the first of one pair and two of the other are affected
     assert rows.n_affected.tolist() == [1, 2]
     assert rows.blind.tolist() == [0.25, 0.5] and rows.near.tolist() == [1.0, 0.75]
+    # and one of each is not
+    assert rows.n_unaffected.tolist() == [1, 1]
+    assert rows.blind_spill.tolist() == [0.75, 0.75] and rows.near_spill.tolist() == [1.0, 0.75]
 
 
 def test_answers_to_questions_that_count_and_about_beliefs():
@@ -104,7 +107,7 @@ def test_answers_to_questions_that_count_and_about_beliefs():
     ],
 )
 def test_counts_and_the_edited_connection(added, removed, connection):
-    ledger, counts = Ledger(), Counts(*(np.array([nth, 100 + nth]) for nth in range(15)))
+    ledger, counts = Ledger(), Counts(*(np.array([nth, 100 + nth]) for nth in range(16)))
     ledger.add(batch(pairs(added, removed)), LABEL, counts, 2.5)
     ledger.add(batch(), LABEL, counts, 7.5)
     rows = ledger.frame()
@@ -118,7 +121,7 @@ def test_counts_and_the_edited_connection(added, removed, connection):
 
 def test_every_table_has_a_file(tmp_path):
     ledger = Ledger()
-    counts = Counts(*(np.array([nth, 100 + nth]) for nth in range(15)))
+    counts = Counts(*(np.array([nth, 100 + nth]) for nth in range(16)))
     for _ in range(2):
         ledger.add_pairs(batch())
         ledger.add(batch(), LABEL, counts, 2.5)

@@ -362,6 +362,8 @@ def test_what_was_kept_goes_when_the_model_is_written(folder):
     (folder / "out").mkdir()
     (folder / "snapshots").mkdir()
     training.write(folder / "out", folder / "snapshots")
+    assert (folder / "c").exists(), "until what was written is in its place"
+    training.end()
     assert not (folder / "c").exists()
     snapshots = [Transformer.load(path) for path in sorted((folder / "snapshots").iterdir())]
     assert_same_bits(snapshots[-1], training.model)
