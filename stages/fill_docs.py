@@ -91,6 +91,7 @@ def tally(runs: Sequence[Filled], claim: str) -> dict[str, Any]:
     return {
         "statement": found[0]["statement"],
         "verdicts": dict(Counter(one["verdict"] for one in found).most_common()),
+        "values": values,
         "median": median(values) if values else None,
         "least": min(values, default=None),
         "most": max(values, default=None),

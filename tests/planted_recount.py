@@ -52,8 +52,11 @@ def answers(test: Sequence[Bits], overload: Sequence[Bits]) -> pd.DataFrame:
         for i, bits in enumerate(many)
     ]
     made, wrong = pd.DataFrame(rows), np.arange(len(rows)) % 2
-    less = np.minimum(made.n_telling, wrong)
-    return made.assign(n_solved=made.n_unique - wrong, n_telling_solved=made.n_telling - less)
+    less = {
+        f"n_{name}_solved": made[f"n_{name}"] - np.minimum(made[f"n_{name}"], wrong)
+        for name in ("telling", "beyond")
+    }
+    return made.assign(n_solved=made.n_unique - wrong, **less)
 
 
 def singles() -> pd.DataFrame:

@@ -18,7 +18,7 @@ from trust import again, loads, processors, records
 from trust.__main__ import main
 from trust.clone import DVC, PYTHON, Clone
 from trust.interrupts import HIDE, Terminal, interrupt
-from trust.kills import Kill, Trial, summary
+from trust.kills import Kill, Trial, recorded, summary
 from trust.processes import alive, kill_all, kill_group, pinned, start
 
 SEED = 4
@@ -57,7 +57,7 @@ def bare(tmp_path):
     ],
 )
 def test_what_was_killed_ends_with_the_same_bytes(clone, command, stage):
-    one = Trial(clone, command, stage, random.Random(SEED)).go()
+    one = Trial(clone, command, stage, random.Random(SEED), SEED).go()
     assert one.differences == "", one
     assert one.redone == "ran" or one.survivors, "what survived the kill may have ended the stage"
 
@@ -190,7 +190,7 @@ def row(command: str, **others: object) -> Kill:
         "survivors": 0, "found": "", "calls": 1, "refused": "", "redone": "ran", "detached": False,
         "differences": "", "whole": 2.0,
     }  # fmt: skip
-    return Kill(command, **given | others)
+    return Kill("0ab", 0, command, **given | others)
 
 
 def test_kills_are_counted():
@@ -211,7 +211,17 @@ def test_kills_are_counted():
     }
     assert made["by_stage"]["train_sae"]["same"] == 0
     assert {name: one["n"] for name, one in made["during"].items()} == {"dvc": 1, "score": 2}
-    assert made["refusals"] == ["is busy"]
+    assert made["refusals"] == ["is busy"] and made["commits"] == ["0ab"]
+
+
+def test_kills_are_added_to_those_that_are_written_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    (tmp_path / records.RESULTS).mkdir(parents=True)
+    file = tmp_path / records.RESULTS / "kills.csv"
+    assert recorded(file) == []
+    rows = [row("dvc repro", detached=True, found='a, "b"'), row("make repro", seconds=0.25)]
+    records.write("kills", summary(rows), rows)
+    assert recorded(file) == rows
 
 
 def test_verdicts_are_found_wherever_they_are(tmp_path):

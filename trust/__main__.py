@@ -13,6 +13,7 @@ import typer
 
 from mazewm.io import program
 from mazewm.io.errors import BadInput
+from stages.imports import ROOT
 from trust import again, interrupts, kills, loads, records, trainings
 from trust.clone import Clone
 
@@ -27,6 +28,7 @@ Seed = Annotated[int, typer.Option(help="Of stages and moments.")]
 Folder = Annotated[
     Path | None, typer.Option(help="Where clones are made, or were by an earlier call.")
 ]
+More = Annotated[bool, typer.Option("--more", help="Add kills to those that are written down.")]
 Full = Annotated[bool, typer.Option("--full", help="The laptop's training in full length.")]
 Given = Annotated[
     Path | None, typer.Option("--clone", help="For memory: a clone of its own, of any scale.")
@@ -41,6 +43,7 @@ class Trials:
     seed: int
     n_kills: int
     n_interrupts: int
+    more: bool
     full: bool
     given: Path | None
 
@@ -86,7 +89,9 @@ def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
     if part == "kills":
         clone = trials.tiny()
         found = told(kills.kills(clone, trials.plain(), trials.n_kills, trials.seed))
-        return {"commit": clone.origin, "seed": trials.seed} | kills.summary(found), found
+        if trials.more:
+            found = kills.recorded(ROOT / records.RESULTS / "kills.csv") + found
+        return kills.summary(found), found
     if part == "trainings":
         clone = trainings.make(trials.folder / "training é" / "mazewm", trials.full)
         one = trainings.trained(clone, 5, trials.seed)
@@ -125,6 +130,7 @@ def main(
     n_interrupts: Stops = 8,
     seed: Seed = 0,
     folder: Folder = None,
+    more: More = False,
     full: Full = False,
     given: Given = None,
 ) -> None:
@@ -143,7 +149,8 @@ def main(
     if given and not (given / "dvc.yaml").exists():
         raise BadInput(f"--clone {given}: expected a clone of this project, found no dvc.yaml.")
     with tempfile.TemporaryDirectory() as made:
-        trials = Trials((folder or Path(made)).resolve(), seed, n_kills, n_interrupts, full, given)
+        where = (folder or Path(made)).resolve()
+        trials = Trials(where, seed, n_kills, n_interrupts, more, full, given)
         bad = 0
         for part in parts or PARTS:
             tell(f"# {part}")

@@ -8,10 +8,11 @@ as a process group, half with all processes that they have started, in whatever 
 that fails. The same command must then end well and leave the same bytes.
 """
 
+import csv
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ ORPHANS = 120.0  # seconds that what has survived the kill may need to end
 class Kill:
     """One command that was killed, and what the same command left afterwards."""
 
+    commit: str  # of the clone
+    seed: int  # of the stages and moments
     command: str
     stage: str  # forgotten before
     killed: str  # group, or all
@@ -65,7 +68,7 @@ def kills(spaced: Clone, plain: Clone, n: int, seed: int) -> Iterator[Kill]:
     for nth, stage in enumerate(order[:n]):
         command = list(COMMANDS)[nth % len(COMMANDS)]
         clone = plain if command == TEMP else spaced
-        trial = Trial(clone, command, stage, drawn)
+        trial = Trial(clone, command, stage, drawn, seed)
         try:
             one = trial.go()
         except (RuntimeError, BadInput) as error:  # git, dvc or dvc.lock could not even be asked
@@ -79,8 +82,10 @@ def kills(spaced: Clone, plain: Clone, n: int, seed: int) -> Iterator[Kill]:
 class Trial:
     """One kill, and what comes after it."""
 
-    def __init__(self, clone: Clone, command: str, stage: str, drawn: random.Random) -> None:
-        self.clone, self.command, self.drawn = clone, command, drawn
+    def __init__(
+        self, clone: Clone, command: str, stage: str, drawn: random.Random, seed: int
+    ) -> None:
+        self.clone, self.command, self.drawn, self.seed = clone, command, drawn, seed
         # both runs at once where there are two jobs
         self.stages = clone.members(stage) if command in IN_PARALLEL else [stage]
         self.begun = time.monotonic()
@@ -100,6 +105,8 @@ class Trial:
         else:
             differences = self._applied(last) + self.clone.differences()
         return Kill(
+            self.clone.origin,
+            self.seed,
             self.command,
             " ".join(self.stages),
             self.killed,
@@ -120,7 +127,7 @@ class Trial:
         """The row of a trial that could not be brought to its end."""
         seconds = round(time.monotonic() - self.begun, 1)
         stages = " ".join(self.stages)
-        given = (self.command, stages, self.killed, self.since)
+        given = (self.clone.origin, self.seed, self.command, stages, self.killed, self.since)
         return Kill(*given, 0.0, "", 0, "", 0, "", "", False, why, seconds)
 
     def _kill(self) -> tuple[float, list[str]]:
@@ -219,6 +226,19 @@ class Trial:
         return ", ".join(found)
 
 
+def recorded(file: Path) -> list[Kill]:
+    """The rows that an earlier call has written; none if there is no file."""
+    if not file.exists():
+        return []
+    read: dict[Any, Any] = {int: int, float: float, bool: "True".__eq__, str: str}
+    of = {one.name: read[one.type] for one in fields(Kill)}
+    with file.open(newline="") as lines:
+        return [
+            Kill(**{name: of[name](text) for name, text in row.items()})
+            for row in csv.DictReader(lines)
+        ]
+
+
 def summary(found: Sequence[Kill]) -> dict[str, Any]:
     """Counts by command, by stage and by what was killed, for docs/trust.md."""
 
@@ -241,6 +261,8 @@ def summary(found: Sequence[Kill]) -> dict[str, Any]:
 
     commands = {name: counts([one for one in found if one.command == name]) for name in COMMANDS}
     return {
+        "commits": list(dict.fromkeys(one.commit for one in found)),
+        "seeds": list(dict.fromkeys(one.seed for one in found)),
         "bad": sum(bool(one.differences) for one in found),
         "all": counts(found),
         "by_command": {name: one for name, one in commands.items() if one["n"]},

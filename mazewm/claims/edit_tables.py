@@ -21,6 +21,8 @@ SHARES = {
     "belief_spill": ("n_others_changed", "n_others"),
 }
 
+WALKED = [(name, *SHARES[name]) for name in ("hit", "spill")]  # of a walker
+
 
 def _shares(total: pd.Series | pd.DataFrame) -> dict[str, Any]:
     asked = total.n_affected + total.n_unaffected
@@ -99,7 +101,8 @@ def held(edits: Edits) -> pd.DataFrame:
 
 
 def summary(edits: Edits, table: pd.DataFrame) -> dict[str, Any]:
-    """What ``dvc metrics diff`` compares: the settings at the main site, by kind."""
+    """What ``dvc metrics diff`` compares: the settings at the main site and the blind walker, by
+    kind."""
     found: dict[str, Any] = {}
     for row in table[table.is_main].itertuples():
         name = f"{row.method}_{row.n_units}" if row.n_units else str(row.method)
@@ -108,6 +111,14 @@ def summary(edits: Edits, table: pd.DataFrame) -> dict[str, Any]:
         found.setdefault(str(row.kind), {})[name] = {k: rounded(v) for k, v in one.items()} | {
             "n": int(row.n)
         }
+    for kind in ("add", "remove"):
+        walks = edits.walker(kind, "blind")
+        if kind in found and len(walks):
+            total = walks.sum(numeric_only=True)
+            shares = {name: total[of] / max(1, total[n]) for name, of, n in WALKED}
+            found[kind]["blind_walker"] = selectivity(walks).interval.as_metrics() | {
+                name: rounded(share) for name, share in shares.items()
+            }
     test = edits.pairs[(edits.pairs.split == "test") & (edits.pairs.kind == "add")]
     counted = {n: int(test[n].sum()) for n in ("n_questions", "n_unique", "n_solved", "n_told")}
     return found | {"questions": counted | {"n_affected": int(test.n_affected.sum())}}

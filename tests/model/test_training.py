@@ -441,6 +441,7 @@ def test_a_second_training_of_a_run_is_refused_while_the_first_one_goes_on(folde
     weights.mkdir()
     snapshots.mkdir()
     first.write(weights, snapshots)
+    first.end()
     run_to(second)
 
 

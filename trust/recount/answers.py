@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from trust.recount.edits import Edits
+from trust.recount.intervals import DIFFERENCE
 from trust.recount.mazes import Lattice, unique_paths, with_added
 from trust.recount.tables import COUNTS, Check, Found, Tables, counted, sums
 
@@ -36,8 +37,8 @@ def _ledger(rows: pd.DataFrame, ledger: pd.DataFrame) -> Check:
 
 
 def _added(rows: pd.DataFrame, edits: Edits) -> Iterator[Found]:
-    """Which questions count and which are affected where a connection is added, and how many of
-    these the blind walker answers as predicted."""
+    """Which questions count and which are affected where a connection is added; how many of these
+    the blind walker answers as predicted, and of how many others he does not take the path."""
     keys = ["pair", "origin", "target"]
     asked = rows[(rows.method == "latents") & (rows.n_units == 1)].drop_duplicates(keys)
     told = rows[(rows.method == "tokens") & rows.agrees]
@@ -58,11 +59,13 @@ def _added(rows: pd.DataFrame, edits: Edits) -> Iterator[Found]:
             is_known = question in before and question in after
             is_affected = is_known and before[question] != after[question]
             right += is_known and one.is_affected == is_affected
-            if is_affected:
-                walked.append((pair.cluster, lattice.blind(after[question]), 1))
+            if is_known:
+                chance = lattice.blind(after[question])
+                one = (chance, 1, 0.0, 0) if is_affected else (0.0, 0, 1 - chance, 1)
+                walked.append((pair.cluster, *one))
     yield Check("questions that count and are affected as worked out here", right, len(asked))
     what = "pairs with as many questions of one path before and after as worked out here"
     yield Check(what, n_right, len(edits.pairs))
-    total = sums(pd.DataFrame(walked, columns=["cluster", "blind", "n"]), ("blind", "n"))
-    at, control = ("claims", "C4a", "control"), "the blind walker"
-    yield counted("adds: blind walker", total, at, control=control)
+    total = sums(pd.DataFrame(walked, columns=["cluster", *COUNTS]), COUNTS)
+    at = ("metrics", "interventions", "add", "blind_walker")
+    yield counted("adds: blind walker", total, at, DIFFERENCE)

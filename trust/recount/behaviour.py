@@ -12,18 +12,26 @@ from trust.recount.tables import TWO, Check, Found, Same, Tables, cluster, count
 SOLVED = ("questions solved", "n_solved", "solved")
 BLIND = ("blind walker", "blind", "solved_by_blind_walker")
 SIGHTED = ("near-sighted walker", "near", "solved_by_near_sighted_walker")
+FARTHER = tuple(
+    (f"walker who looks {n} steps ahead", f"ahead_{n}", f"solved_by_ahead_{n}") for n in (2, 3)
+)
 SHOWN = {  # of each split who solves questions: in words, in the table, and in metrics/
-    "test": ("held-out mazes", (SOLVED, BLIND, SIGHTED)),
+    "test": ("held-out mazes", (SOLVED, BLIND, SIGHTED, *FARTHER)),
     "overload": ("mazes of more connections", (SOLVED, SIGHTED)),
 }
-ASKED = ("n_asked", "n_unique", "blind", "near", "n_telling", "blind_telling", "near_telling")
+WALKERS = ("blind", "near", "ahead_2", "ahead_3")
+ASKED = ("n_asked", "n_unique", *WALKERS) + tuple(
+    name
+    for some in ("telling", "beyond")
+    for name in (f"n_{some}", *(f"{one}_{some}" for one in WALKERS))
+)
 RIVALS = ("frozen_decoder", "neurons", "untrained_model", "shuffled_labels")
 
 
 def questions(tables: Tables) -> Iterator[Found]:
     """Shares of all questions that are solved, by the model and by the walkers
     (docs/science.md#all-questions); and the questions and walkers themselves."""
-    solved = ("n_solved", "n_telling_solved")
+    solved = ("n_solved", "n_telling_solved", "n_beyond_solved")
     columns = " ".join(("model", "split", "maze_id", *ASKED, *solved))
     rows = tables.read("behaviour", "answers", columns)
     rows = rows[rows.model == "trained"]
@@ -49,6 +57,9 @@ def _telling(rows: pd.DataFrame) -> Iterator[Found]:
     yield counted("telling questions, the better walker", sums(rows, (best, "n_telling")), at)
     yield Same("telling questions", int(rows.n_telling.sum()), ("claims", "W1a", "n"))
     yield Same("clusters of them", len(filled(own)), ("claims", "W1a", "n_clusters"))
+    far = sums(rows, ("n_beyond_solved", "n_beyond"))
+    yield counted("questions beyond two steps solved (W1c)", far, ("claims", "W1c"))
+    yield Same("questions beyond two steps", int(rows.n_beyond.sum()), ("claims", "W1c", "n"))
 
 
 def _asked(rows: pd.DataFrame, connections: Mapping[int, Sequence[bool]], of: str) -> Check:
@@ -63,18 +74,19 @@ def _asked(rows: pd.DataFrame, connections: Mapping[int, Sequence[bool]], of: st
 
 
 def of_maze(connections: Sequence[bool]) -> list[float]:
-    """Of one maze: the questions, those with one path, those that the blind and the near-sighted
-    walker solve of them; of those, the ones that tell, and what the walkers solve of them."""
+    """Of one maze: the questions; those with one path, and what the walkers solve of them; of
+    those, the ones that tell, and what the walkers solve of these; and so of those beyond two
+    steps."""
     lattice = Lattice.of(connections)
     near = lattice.near(connections)
     walks = [
-        (lattice.blind(path), lattice.near_sighted(path, near))
+        (lattice.blind(path), *(lattice.near_sighted(path, near, sight) for sight in (1, 2, 3)))
         for path in unique_paths(near).values()
     ]
-    telling = [both for both in walks if max(both) < 0.5]
     made = [float(len(near) * (len(near) - 1))]
-    for some in (walks, telling):
-        made += [len(some), sum(blind for blind, _ in some), sum(sight for _, sight in some)]
+    for n in range(1, 4):  # all, and those that the first two and the first three walkers fail
+        some = walks if n == 1 else [each for each in walks if max(each[:n]) < 0.5]
+        made += [len(some), *(sum(each[nth] for each in some) for nth in range(4))]
     return made
 
 

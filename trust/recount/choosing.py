@@ -10,7 +10,7 @@ from trust.recount.tables import COUNTS, Tables
 
 AS_GOOD = 0.02  # sites so close to the best are as good
 LIST_END = "<ADJLIST_END>"  # of the tokens the only one that a list has once
-NOTHING = 0.02  # the best selectivity of a method that does nothing
+NOTHING = 0.005  # the best selectivity of a method that does nothing
 MOST_FURTHER = 6  # doses that are tried beyond those given
 WRITING = "layer tokens dose n_hit n_affected n_spill n_unaffected"
 PROBES = "layer token_class probe_accuracy identity_accuracy"

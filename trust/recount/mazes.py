@@ -51,18 +51,31 @@ class Lattice:
         rows, columns = self.apart(path[0], path[-1])
         return 1 / comb(rows + columns, rows) if len(path) == rows + columns + 1 else 0.0
 
-    def near_sighted(self, path: Way, near: Near) -> float:
-        """How often the near-sighted walker takes this path through a maze
+    def near_sighted(self, path: Way, near: Near, sight: int = 1) -> float:
+        """How often the walker who looks so many steps ahead takes this path through a maze
         (docs/science.md#walkers)."""
-        chance = 1.0
-        for i, (here, step) in enumerate(zip(path, path[1:], strict=False)):
-            left = {cell: sum(self.apart(cell, path[-1])) for cell in near[here]}
-            left = {cell: n for cell, n in left.items() if cell not in path[:i]}
-            nearest = [cell for cell, n in left.items() if n == min(left.values())]
-            if step not in nearest:
+        chance, target = 1.0, path[-1]
+        for i, step in enumerate(path[1:], 1):
+            walks = list(_ahead(near, path[:i], target, sight))
+            left = [
+                (sum(self.apart(walk[-1], target)), len(walk) if walk[-1] == target else 0)
+                for walk in walks
+            ]
+            nearest = [walk for walk, n in zip(walks, left, strict=True) if n == min(left)]
+            if not nearest:
                 return 0.0
-            chance /= len(nearest)
+            chance *= sum(walk[i] == step for walk in nearest) / len(nearest)
         return chance
+
+
+def _ahead(near: Near, way: Way, target: int, n: int) -> Iterable[Way]:
+    """All ways that go on for n steps, or fewer to the target, and visit no cell twice."""
+    if n == 0 or way[-1] == target:
+        yield way
+        return
+    for cell in near[way[-1]]:
+        if cell not in way:
+            yield from _ahead(near, (*way, cell), target, n - 1)
 
 
 def with_added(connections: Sequence[bool], added: Iterable[int]) -> list[bool]:
