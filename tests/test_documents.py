@@ -160,7 +160,7 @@ def test_a_sentence_that_results_no_longer_carry_is_refused(study):
     claims = json.loads((study / "claims.json").read_text())
     claims["runs"]["rotary-path-0"]["W1a"]["verdict"] = "undecided"
     (study / "claims.json").write_text(json.dumps(claims))
-    with pytest.raises(BadInput, match="no longer carry the sentence “models answer questions"):
+    with pytest.raises(BadInput, match="no longer carry the sentence “answers take more than"):
         fill_docs.filled(metrics=study)
 
 

@@ -68,6 +68,7 @@ def test_tukeys_interval_covers_all_pairs():
     assert found.half == pytest.approx((high - low) / 2, rel=1e-4)
     three = furthest(np.concatenate(list(groups.values())), np.repeat([0, 1, 2], 5), 3)
     assert three.half > found.half and three.p == pytest.approx(3 * found.p)
+    assert furthest(np.array([1.0, 2.0, 1.1, 2.2]), np.array([0, 0, 1, 1]), 9).p == 1
 
 
 def test_the_clearest_difference_is_not_lost_for_lack_of_spread():

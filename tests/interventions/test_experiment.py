@@ -320,3 +320,5 @@ def test_groups_of_pairs():
     assert (found[0].pairs.after.sum(axis=1) <= 7).all(), "what is added to is within training"
     assert all((group.pairs.before.sum(axis=1) == 7).all() for group in found[5:])
     assert set(found[3].pairs.before.sum(axis=1)) == {5, 7}, "short prompts and the longest"
+    one_more = list(design.groups(some, np.random.default_rng(0), 8, 2, PARAMS))
+    assert 7 in set(one_more[3].pairs.before.sum(axis=1)), "those with one fewer are long, too"
