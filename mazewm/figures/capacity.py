@@ -14,7 +14,8 @@ METHODS_SHOWN = ("tokens", "latents", "mean_difference", "random_direction", "no
 
 def capacity(corridors: pd.DataFrame, held: pd.DataFrame) -> Figure:
     """C6: the share of ways through a whole corridor, on the longest prompts and on short ones, and
-    how many connections are believed at once; a row for each run."""
+    how many connections are believed at once, less walls; a row for each
+    run."""
     runs = list(dict.fromkeys([*corridors.run, *held.run]))
     if not runs:
         return empty("C6  No maze has room for more connections")
@@ -37,7 +38,7 @@ def capacity(corridors: pd.DataFrame, held: pd.DataFrame) -> Figure:
                 label="the most in training",
             )  # fmt: skip
         line[0].set_ylabel("ways through the whole corridor")
-        line[2].set_ylabel("connections believed")
+        line[2].set_ylabel("connections believed, less walls")
         for axis in line:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     x_label(
