@@ -43,7 +43,7 @@ def copied(runs: Sequence[Run], to: Path) -> int:
         if not path.is_file():
             raise BadInput(f"{path}: the file is missing; `make repro` makes it.")
     n_bytes = size(paths)
-    for fault in too_large(n_bytes):
+    for fault in too_large(n_bytes, "of one model of each recipe"):
         raise BadInput(fault)
     with files.replacing(to) as folder:
         for path, artifacts in paths.items():

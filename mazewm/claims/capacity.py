@@ -128,7 +128,7 @@ def _difference_in_differences(own: Corridors, told: Corridors) -> Contrast:
 
 def n_held(rows: pd.DataFrame) -> pd.Series:
     """Connections that the model believes, of the prompt's and of those added, less the walls that
-    it takes for connections: who believes everything holds nothing."""
+    it takes for connections, so that who believes everything is charged for every wall."""
     return rows.n_others_kept + rows.n_edited_believed - rows.n_others_false
 
 

@@ -158,6 +158,7 @@ def adding_needs_the_direction(edits: Edits) -> Claim:
     away = edits.rows(edits.setting("remove", "mean_difference", where="site"))
     adding = gap(*nets["add"])
     alike = {kind: _beyond_random(edits, kind, DOSE) for kind in nets}
+    measure += f" (both at dose {DOSE:g}: {gap(*alike['add']).interval.value:.2f})"
     controls = [
         Control("the same, removing", gap(*nets["remove"]).interval, gap_of_gaps(*nets.values())),
         Control(

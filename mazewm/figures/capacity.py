@@ -14,8 +14,7 @@ METHODS_SHOWN = ("tokens", "latents", "mean_difference", "random_direction", "no
 
 def capacity(corridors: pd.DataFrame, held: pd.DataFrame) -> Figure:
     """C6: the share of ways through a whole corridor, on the longest prompts and on short ones, and
-    how many connections are believed at once, less walls; a row for each
-    run."""
+    how many connections are believed at once, less walls; a row for each run."""
     runs = list(dict.fromkeys([*corridors.run, *held.run]))
     if not runs:
         return empty("C6  No maze has room for more connections")

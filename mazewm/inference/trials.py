@@ -143,8 +143,8 @@ class Trial:
         return self._count(answers, self.counts)
 
     def count_told(self) -> Counts:
-        """The same with the edited maze in the prompt: the most that an edit can be expected to
-        do."""
+        """The same with the edited maze in the prompt, over all questions that the model solves
+        before; on those that count all is as predicted, by definition."""
         return self._count(self.told, self.counts_told)
 
     def _count(self, answers: Compared, counted: OfQuestions) -> Counts:
@@ -208,7 +208,8 @@ class Trial:
 
     @property
     def is_telling(self) -> OfQuestions:
-        """Whether both walkers take the path of the edited maze less than half of the time."""
+        """Whether the blind and the near-sighted walker each take the path of the edited maze less
+        than half of the time."""
         return np.maximum(*self.chances) < TELLING
 
     def crosses(self, answers: Compared) -> OfQuestions:

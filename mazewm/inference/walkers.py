@@ -42,9 +42,10 @@ class NearSighted(NamedTuple):
     """A walker that looks ``sight`` steps ahead, on many walks at once. With 1 it is the
     near-sighted walker: it sees the walls of the cell on which it stands and no others, steps to
     the connected cell nearest to the target (by rows and columns, evenly at random among equally
-    near ones) and to none twice. With more it sees all walks of so many steps to cells where it has
-    not been, each cell once; it takes the first step of the shortest one to the target, or else of
-    one that ends nearest to it."""
+    near ones) and to none twice. With more it sees all walks of so many steps that enter no cell
+    twice and none where it has been. If some reach the target, it takes the first step of a
+    shortest one; otherwise of one, each walk being equally likely, of those of full length that end
+    nearest to the target. Where there is none, it stops."""
 
     grid: Lattice
     connections: Bool[np.ndarray, "maze connection"]
