@@ -48,9 +48,9 @@ WALKERS = {
 
 def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame) -> Figure:
     """Above: share of all questions solved, by length of path, for each run, its untrained model
-    and four walkers without a map; and mazes solved in at least a share of new spellings. Below: the
-    belief that two cells are connected, for pairs that are and pairs that are not; and how often
-    pairs are connected, by belief."""
+    and four walkers without a map; and mazes solved in at least a share of new spellings. Below:
+    the belief that two cells are connected, for pairs that are and pairs that are not; and how
+    often pairs are connected, by belief."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 7.2), layout="constrained")
     (left, beside), (right, calibration) = axes
     _spellings(beside, spellings[spellings.kind == BOTH])
