@@ -1,6 +1,8 @@
 """The figures of claims W1: all questions of a maze and the map that the answers imply; detours,
 states reached in two ways, and other spellings of the list."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -44,6 +46,7 @@ WALKERS = {
     "ahead_2": "looks 2 steps ahead",
     "ahead_3": "looks 3 steps ahead",
 }
+DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # of their lines
 
 
 def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame) -> Figure:
@@ -76,10 +79,9 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
             right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5, label=label)
     trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
     trained = trained[trained.n_unique > 0]
-    lines = (":", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
-    for name, line in zip(WALKERS, lines, strict=True):
+    for name, dashes in zip(WALKERS, DASHES, strict=True):
         share, label = trained[name] / trained.n_unique, WALKERS[name]
-        left.plot(share.index - 1, share, ls=line, color=GREY, label=f"control: {label}")
+        left.plot(share.index - 1, share, ls=dashes, color=GREY, label=f"control: {label}")
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())
     left.set_title(f"Solved, of all questions about a maze ({n_questions} for each run)")
