@@ -125,7 +125,9 @@ def test_the_summary_has_the_main_site_by_kind(usual):
     found = edit_tables.summary(usual, table)
     assert set(found) == {"add", "remove", "move", "questions"}
     names = {f"{method}_{n}" if n else method for method, n in METHODS}
-    assert set(found["add"]) == set(found["remove"]) == names
+    assert set(found["add"]) == set(found["remove"]) == names | {"blind_walker"}
+    walker = found["add"]["blind_walker"]
+    assert walker["value"] == pytest.approx(walker["hit"] - walker["spill"]) == pytest.approx(0.1)
     one = found["add"]["latents_1"]
     assert one["value"] == pytest.approx(0.75) and one["low"] < 0.75 < one["high"]
     assert (one["hit"], one["spill"], one["dose"], one["n"]) == (0.8, 0.05, 2.0, N_PAIRS)

@@ -31,6 +31,7 @@ def steer_curve(runs):
     return of_runs(steering_curves(steer_rows(STEERED)), runs)
 
 
+@pytest.mark.slow
 def test_figures_draw_the_same_bytes(tmp_path):
     runs = ["learned-0", "rotary-0"]
     draws = [
