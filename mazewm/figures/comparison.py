@@ -24,14 +24,17 @@ from mazewm.figures import (
     verdicts,
     world,
 )
-from mazewm.figures.style import save, use_style
+from mazewm.figures.style import first_seeds, save, use_style
 
 
 def draw_comparison(folder: Path, compared: Compared) -> None:
-    """Draw all figures that compare runs into ``folder``, as PNG."""
+    """Draw all figures that compare runs into ``folder``, as PNG. Those with a panel for each run
+    show one seed of each recipe, and say so; all others show every run."""
     matplotlib.use("Agg")
     use_style()
-    curves = compared.curves
+    curves, every = compared.curves, list(compared.claims["runs"])
+    shown = first_seeds(every)
+    of_one = {name: rows[rows.run.isin(shown)] for name, rows in curves.items()}
     table = pd.DataFrame(
         [
             one | {"run": run, "id": id}
@@ -39,37 +42,46 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
             for id, one in some.items()
         ]
     )
-    figures: dict[str, Callable[[], Figure]] = {
+    of_every_run: dict[str, Callable[[], Figure]] = {
         "training": lambda: runs.training(curves["history"]),
-        "consolidation": lambda: runs.consolidation(curves["consolidation"]),
-        "formation": lambda: runs.formation(curves["formation"], curves["history"]),
-        "writing": lambda: runs.writing(curves["writing"]),
-        "patching": lambda: patching.patching(curves["patching"]),
         "frontier": lambda: saes.frontier(curves["frontier"]),
-        "taxonomy": lambda: saes.taxonomy(curves["taxonomy"]),
-        "architectures": lambda: architectures.architectures(curves["architectures"]),
-        "early_late": lambda: saes.early_late(curves["positions"]),
-        "edits_by_dose": lambda: edits.by_dose(curves["doses"]),
         "claims": lambda: verdicts.claims(table),
         "W1_world": lambda: world.world(curves["answers"], curves["beliefs"], curves["spellings"]),
         "W1_robustness": lambda: world.robustness(curves["detours"], curves["states"]),
         "C1_readouts": lambda: claims.readouts(curves["singles"], curves["features"]),
-        "C2_binding": lambda: paths.binding(curves["binding"]),
-        "C2_path": lambda: paths.graph(curves["edges"]),
-        "C2_frame": lambda: frame.frame(curves["whole"], curves["frame"]),
-        "C2_own_mass": lambda: claims.own_mass(curves["attention"], compared.threshold),
-        "C3_readers": lambda: readers.readers(curves["readers"]),
-        "C3_predictions": lambda: readers.predictions(curves["predictions"]),
-        "C3_knock_outs": lambda: claims.knock_outs(curves["knockouts"]),
-        "C4_edits": lambda: edits.edits(curves["edits"]),
-        "C5_asymmetry": lambda: edits.asymmetry(curves["doses"]),
-        "C6_capacity": lambda: capacity.capacity(curves["corridors"], curves["held"]),
         "C7_code": lambda: code.code(compared.code),
         "C7_geometry": lambda: code.geometry(compared.similarities, compared.code),
         "C10_objectives": lambda: code.objectives(compared.code),
         "C8abc_probes": lambda: planning.probes(curves["beyond"]),
-        "C8_steps": lambda: planning.steps(curves["steps"]),
-        "C8d_steering": lambda: planning.steering(curves["steering"]),
     }
-    for name, draw in figures.items():
+    with_a_panel_each: dict[str, Callable[[], Figure]] = {
+        "consolidation": lambda: runs.consolidation(of_one["consolidation"]),
+        "formation": lambda: runs.formation(of_one["formation"], of_one["history"]),
+        "writing": lambda: runs.writing(of_one["writing"]),
+        "patching": lambda: patching.patching(of_one["patching"]),
+        "taxonomy": lambda: saes.taxonomy(of_one["taxonomy"]),
+        "architectures": lambda: architectures.architectures(of_one["architectures"]),
+        "early_late": lambda: saes.early_late(of_one["positions"]),
+        "edits_by_dose": lambda: edits.by_dose(of_one["doses"]),
+        "C2_binding": lambda: paths.binding(of_one["binding"]),
+        "C2_path": lambda: paths.graph(of_one["edges"]),
+        "C2_frame": lambda: frame.frame(of_one["whole"], of_one["frame"]),
+        "C2_own_mass": lambda: claims.own_mass(of_one["attention"], compared.threshold),
+        "C3_readers": lambda: readers.readers(of_one["readers"]),
+        "C3_predictions": lambda: readers.predictions(of_one["predictions"]),
+        "C3_knock_outs": lambda: claims.knock_outs(of_one["knockouts"]),
+        "C4_edits": lambda: edits.edits(of_one["edits"]),
+        "C5_asymmetry": lambda: edits.asymmetry(of_one["doses"]),
+        "C6_capacity": lambda: capacity.capacity(of_one["corridors"], of_one["held"]),
+        "C8_steps": lambda: planning.steps(of_one["steps"]),
+        "C8d_steering": lambda: planning.steering(of_one["steering"]),
+    }
+    for name, draw in of_every_run.items():
         save(draw(), folder / f"{name}.png")
+    n_left_out = len(every) - len(shown)
+    for name, draw in with_a_panel_each.items():
+        figure = draw()
+        if n_left_out:
+            title = f"One seed of each recipe; {n_left_out} other runs are in the tables"
+            figure.suptitle(f"{figure.get_suptitle()}\n{title}".strip())
+        save(figure, folder / f"{name}.png")

@@ -21,6 +21,7 @@ from mazewm.figures.style import (
     SMALL,
     WIDTH,
     empty,
+    grid,
     legend_below,
     x_label,
 )
@@ -116,11 +117,8 @@ def binding(shares: pd.DataFrame) -> Figure:
         return empty("no head brings the first cell to a later token")
     sites = {run: list(dict.fromkeys(shares[shares.run == run].site)) for run in runs}
     n_rows = max(len(some) for some in sites.values())
-    figure, axes = plt.subplots(
-        1, len(runs), figsize=(WIDTH, 1.6 + 0.75 * n_rows), layout="constrained", squeeze=False,
-        sharex=True,
-    )  # fmt: skip
-    for axis, run in zip(axes[0], runs, strict=True):
+    figure, axes = grid(len(runs), 2, 0.4 + 0.75 * n_rows, 1.2, sharex=True)
+    for axis, run in zip(axes, runs, strict=True):
         mine = shares[shares.run == run]
         for y, site in enumerate(sites[run]):
             here = mine[mine.site == site]
@@ -143,6 +141,6 @@ def binding(shares: pd.DataFrame) -> Figure:
         axis.set_ylim(n_rows - 0.5, -0.5)
         axis.set_title(f"{run} (n = {int(mine.n.max())} mazes)")
     x_label(figure, "share of the loss if only these heads read another first cell")
-    legend_below(figure, list(axes[0]), 2)
+    legend_below(figure, axes, 2)
     figure.suptitle("Which heads bring a connection's first cell to its later tokens?")
     return figure

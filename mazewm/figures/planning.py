@@ -72,7 +72,7 @@ def probes(rows: pd.DataFrame) -> Figure:
     for axis, name in zip(axes[0], TOKENS.values(), strict=True):
         axis.set_title(f"at {name}")
     x_label(figure, "blocks passed (0: the embedding)")
-    legend_below(figure, list(axes.flat), 4)
+    legend_below(figure, list(axes.flat), 3)
     figure.suptitle(
         "C8a–c  What a linear probe reads that no token states: explained variance, test mazes.  "
         "Bands: 95 %"

@@ -37,7 +37,7 @@ def training(history: pd.DataFrame) -> Figure:
             "linestyle": look.line,
             "marker": look.marker,
             "markersize": 3.5,
-            "label": run,
+            "label": look.label,
         }
         left.plot(here.n_mazes / 1000, here.loss_path, **style)
         right.plot(here.n_mazes / 1000, here.solved, **style)
@@ -50,7 +50,7 @@ def training(history: pd.DataFrame) -> Figure:
     )
     right.set(xlabel="mazes seen (thousands)", ylabel="share of validation mazes", ylim=(0, 1.02))
     right.set_title("Solved by greedy rollout (dashed: 0.95)")
-    legend_below(figure, [right], 4)
+    legend_below(figure, [right], 3)
     return figure
 
 

@@ -94,14 +94,30 @@ def recipes(runs: Iterable[str]) -> dict[str, list[str]]:
 
 
 def run_looks(runs: Iterable[str]) -> dict[str, Look]:
-    """A look for each run: the colour is the recipe's, marker and line are the seed's."""
-    return {
-        run: Look(
-            run, SERIES[nth % len(SERIES)], MARKERS[seed % len(MARKERS)], LINES[seed % len(LINES)]
-        )
-        for nth, same in enumerate(recipes(runs).values())
-        for seed, run in enumerate(same)
-    }
+    """A look for each run: the colour is the encoding's, the line the objective's, the marker the
+    seed's. Seeds of one recipe share a label, so that a legend names every recipe once."""
+    parted = recipes(runs)
+    encodings, objectives = (
+        list(dict.fromkeys(recipe.partition("-")[part] for recipe in parted)) for part in (0, 2)
+    )
+    looks = dict[str, Look]()
+    for recipe, same in parted.items():
+        encoding, _, objective = recipe.partition("-")
+        colour = SERIES[encodings.index(encoding) % len(SERIES)]
+        line = LINES[objectives.index(objective) % len(LINES)]
+        for seed, run in enumerate(same):
+            label = run if len(same) == 1 else f"{recipe}, {len(same)} seeds"
+            looks[run] = Look(label, colour, MARKERS[seed % len(MARKERS)], line)
+    return looks
+
+
+def first_seeds(runs: Iterable[str]) -> list[str]:
+    """The first run of each recipe, for figures with a panel for each run.
+
+    >>> first_seeds(["rotary-all-0", "rotary-all-1", "learned-all-0"])
+    ['rotary-all-0', 'learned-all-0']
+    """
+    return [same[0] for same in recipes(runs).values()]
 
 
 def spread_seeds(nth: int, n: int) -> float:

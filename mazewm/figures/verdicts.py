@@ -3,12 +3,15 @@
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from mazewm.figures.style import (
     BAND,
@@ -16,6 +19,7 @@ from mazewm.figures.style import (
     MARKERS,
     SMALL,
     VERDICTS,
+    WIDTH,
     Style,
     grid,
     recipes,
@@ -23,8 +27,55 @@ from mazewm.figures.style import (
     x_label,
 )
 
+SIDE_BY_SIDE = 3  # the most recipes that have a panel each
+
 
 def claims(table: pd.DataFrame) -> Figure:
+    """All claims of all runs: intervals for up to three recipes, a table of verdicts for more."""
+    return (_intervals if len(recipes(table.run)) <= SIDE_BY_SIDE else _verdicts)(table)
+
+
+def _verdicts(table: pd.DataFrame) -> Figure:
+    """A row for each claim, a column for each recipe; a strip for each seed in the colour of its
+    verdict, on it the means of value (above) and control over seeds."""
+    parted, ids = recipes(table.run), list(dict.fromkeys(table.id))
+    size = (WIDTH, 1.7 + 0.36 * len(ids))
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    for (y, id), (x, runs) in product(enumerate(ids), enumerate(parted.values())):
+        said = table[(table.id == id) & table.run.isin(runs)]
+        width = 0.94 / max(1, len(said))
+        for nth, row in enumerate(said.itertuples()):
+            left, colour = x - 0.47 + nth * width, VERDICTS[str(row.verdict)]
+            box: Style = {"facecolor": colour, "linewidth": 0, "alpha": 0.45}
+            axis.add_patch(Rectangle((left, y - 0.45), width, 0.9, **box))
+        rows = said[said.n > 0]
+        if len(rows):
+            style: Style = {"ha": "center", "va": "center", "fontsize": SMALL}
+            axis.text(x, y - 0.2, f"{rows.value.mean():.2f}", weight="bold", **style)
+            axis.text(x, y + 0.22, f"{rows.control.mean():.2f}", **style)
+    names = [textwrap.fill(f"{id}  {table[table.id == id].statement.iloc[0]}", 52) for id in ids]
+    axis.set_yticks(range(len(ids)), names, fontsize=SMALL)
+    heads = [
+        recipe.replace("-", "\n") + (f"\n{len(runs)} seeds" if len(runs) > 1 else "")
+        for recipe, runs in parted.items()
+    ]
+    axis.set_xticks(range(len(parted)), heads, fontsize=SMALL)
+    axis.xaxis.tick_top()
+    axis.set(xlim=(-0.5, len(parted) - 0.5), ylim=(len(ids) - 0.5, -0.5))
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.legend(
+        handles=[Patch(color=colour, alpha=0.45, label=said) for said, colour in VERDICTS.items()],
+        loc="outside lower center", ncols=3, frameon=False,
+    )  # fmt: skip
+    figure.suptitle(
+        "What the claims' rules say, a strip for each seed\n"
+        "Bold: value; below it: the control that decides; each in the claim's own measure"
+    )
+    return figure
+
+
+def _intervals(table: pd.DataFrame) -> Figure:
     """Value and control of every claim with their intervals, coloured by verdict; a panel for each
     recipe, a marker for each seed."""
     parted, ids = recipes(table.run), list(dict.fromkeys(table.id))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mazewm.claims.world import N_BINS
 from mazewm.figures.style import (
+    BLACK,
     GREY,
     METHODS,
     WIDTH,
@@ -46,6 +47,7 @@ WALKERS = {
     "ahead_2": "looks 2 steps ahead",
     "ahead_3": "looks 3 steps ahead",
 }
+NEAR = "control: near-sighted walker"
 DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # of their lines
 
 
@@ -64,7 +66,8 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
     for run, look in looks.items():
         style: Style = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
         own = asked[(asked.run == run) & (asked.model == TRAINED) & (asked.n_unique > 0)]
-        left.plot(own.path_length - 1, own.n_solved / own.n_unique, look.line, label=run, **style)
+        share = own.n_solved / own.n_unique
+        left.plot(own.path_length - 1, share, look.line, label=look.label, **style)
         other = asked[(asked.run == run) & (asked.model == UNTRAINED) & (asked.n_unique > 0)]
         solved = other.n_solved / other.n_unique
         left.plot(
@@ -74,14 +77,15 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
             rows = beliefs[(beliefs.run == run) & (beliefs.model == TRAINED)].set_index("bin")
             n = rows.n_open if is_open else rows.n - rows.n_open
             share = (n / max(1, n.sum())).reindex(range(N_BINS), fill_value=0.0)
-            label = f"{run}: {'connected' if is_open else 'not connected'}"
             at = (np.arange(N_BINS) + 0.5) / N_BINS
-            right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5, label=label)
+            right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5)
     trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
     trained = trained[trained.n_unique > 0]
     for name, dashes in zip(WALKERS, DASHES, strict=True):
         share, label = trained[name] / trained.n_unique, WALKERS[name]
         left.plot(share.index - 1, share, ls=dashes, color=GREY, label=f"control: {label}")
+    for line, label in (("-", "belief in connections"), (":", "belief in walls")):
+        right.plot([], [], line, color=BLACK, label=label)
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())
     left.set_title(f"Solved, of all questions about a maze ({n_questions} for each run)")
@@ -101,13 +105,12 @@ def _detours(axis: Axes, detours: pd.DataFrame) -> None:
     for kind, line in ((FREE, "-"), (BACK, ":")):
         for run, look in looks.items():
             some = rows[(rows.run == run) & (rows.kind == kind)]
-            label = f"{run}: {KINDS[kind]}"
             style: Style = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
-            axis.plot(some.p.map(places), some.n_valid / some.n, line, label=label, **style)
+            axis.plot(some.p.map(places), some.n_valid / some.n, line, **style)
         some = rows[rows.kind == kind].groupby("p", as_index=False).sum(numeric_only=True)
-        label = f"control: near-sighted walker, {KINDS[kind]}"
-        near: Style = {"color": GREY, "marker": "x", "markersize": 4}
-        axis.plot(some.p.map(places), some.n_near / some.n, line, label=label, **near)
+        near: Style = {"color": GREY, "marker": "|", "markersize": 9, "label": NEAR}
+        axis.plot(some.p.map(places), some.n_near / some.n, line, **near)
+        axis.plot([], [], line, color=BLACK, label=KINDS[kind])
     axis.set_xticks(list(places.values()), [f"{p:g}" for p in places])
     axis.set(xlabel="probability of a detour at each step", ylabel="share of rollouts")
     axis.set(ylim=(-0.02, 1.02))
@@ -152,12 +155,15 @@ def _states(axis: Axes, states: pd.DataFrame) -> None:
             rows = states[(states.run == run) & (states.model == model)].set_index("kind")
             rows = rows.reindex(kinds)
             at = np.arange(len(kinds)) + spread_seeds(nth, len(looks))
-            label = run if model == TRAINED else control.label
-            axis.scatter(rows.n_right / rows.n, at, marker=marker, color=colour, label=label)
+            label = look.label if model == TRAINED else control.label
+            points = axis.scatter(
+                rows.n_right / rows.n, at, marker=marker, color=colour, label=label
+            )
+            if model == TRAINED and look.line != "-":  # the objective, where there are several
+                points.set_facecolor("white")
     near = states[states.model == TRAINED].groupby("kind").sum(numeric_only=True).reindex(kinds)
-    label = "control: near-sighted walker"
     at_row = np.arange(len(kinds))
-    axis.scatter(near.n_near / near.n, at_row, marker="|", s=250, color=GREY, label=label)
+    axis.scatter(near.n_near / near.n, at_row, marker="|", s=250, color=GREY, label=NEAR)
     axis.set_yticks(range(len(kinds)), [STATES[kind] for kind in kinds])
     axis.set(xlabel="share of pairs that are told right", xlim=(-0.04, 1.04))
     axis.set(ylim=(len(kinds) - 0.5, -0.5))
@@ -172,11 +178,12 @@ def _spellings(axis: Axes, spellings: pd.DataFrame) -> None:
         share, n, n_mazes = rows.n_solved / rows.n, int(rows.n.max()), rows.n_mazes.sum()
         ends = np.arange(n + 1) / n
         solved = [rows.n_mazes[share >= end - 1e-9].sum() / n_mazes for end in ends]
-        axis.plot(ends, solved, look.line, color=look.colour, label=run)
+        axis.plot(ends, solved, look.line, color=look.colour)
         by_chance = ((share * rows.n_mazes).sum() / n_mazes) ** n
         style: Style = {"color": look.colour, "marker": "x", "linestyle": "", "clip_on": False}
-        label = f"{run}: every spelling, if failures were independent"
-        axis.plot([1], [by_chance], label=label, **style)
+        axis.plot([1], [by_chance], **style)
+    label = "every spelling, if failures were independent"
+    axis.plot([], [], "x", color=BLACK, label=label)
     axis.set(xlabel="at least this share of new spellings solved", ylabel="share of mazes")
     axis.set(xlim=(0, 1), ylim=(-0.02, 1.02))
     n_mazes = span(spellings.groupby("run").n_mazes.sum()) if len(spellings) else "no"

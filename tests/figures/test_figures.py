@@ -217,3 +217,20 @@ def test_all_pictures_of_runs(drawn, names):
         "architectures.png",
         "edits_by_dose.png",
     } <= drawn
+
+
+def test_of_several_seeds_one_has_panels_and_the_picture_says_so(monkeypatch):
+    titles = {}
+
+    def note(figure, path):
+        panels = " ".join(axis.get_title() for axis in figure.axes)
+        titles[path.stem] = (figure.get_suptitle(), panels)
+        plt.close(figure)
+
+    monkeypatch.setattr(comparison, "save", note)
+    comparison.draw_comparison(Path("pictures"), compared(("learned-0", "learned-1", "rotary-0")))
+    said = {name for name, (title, _) in titles.items() if "1 other runs" in title}
+    assert {"patching", "C2_path", "C4_edits", "C8d_steering"} <= said
+    assert not {"training", "claims", "C1_readouts", "W1_world", "C7_code"} & said
+    for name in said:
+        assert "learned-1" not in titles[name][1]

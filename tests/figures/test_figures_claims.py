@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figures.made_up import HEADS, KNOCKED, claims_table, compared, curve, of_both_runs
+from matplotlib.colors import to_hex
 from planted import READOUTS, SITE, attention_rows, feature_rows, knockout_rows
 from planted_runs import geometries, numbers, of_ten
 
@@ -145,4 +146,41 @@ def test_seeds_of_one_recipe_share_a_panel_of_claims(unreadable):
     [axis] = figure.axes
     verdict = table[table.id == "W1a"].verdict.iloc[0]
     assert axis.texts[0].get_text() == f"2 of 3\n{verdict}" != "2 of 3\nundecided"
+    assert not unreadable(figure)
+
+
+def many_recipes():
+    """Four recipes, of which the first has two seeds that disagree on W1a."""
+    one = claims_table()
+    one = one[one.run == "learned-0"]
+    runs = ["a-all-0", "a-all-1", "a-path-0", "b-all-0", "b-path-0"]
+    table = pd.concat([one.assign(run=run) for run in runs], ignore_index=True)
+    is_other = (table.run == "a-all-1") & (table.id == "W1a")
+    table.loc[is_other, ["verdict", "value"]] = ["undecided", 0.0]
+    return table
+
+
+def test_many_recipes_have_a_cell_for_each_claim_with_a_strip_for_each_seed(unreadable):
+    table = many_recipes()
+    figure = verdicts.claims(table)
+    [axis] = figure.axes
+    ids = [label.get_text().split()[0] for label in axis.get_yticklabels()]
+    assert [label.get_text() for label in axis.get_xticklabels()] == [
+        "a\nall\n2 seeds", "a\npath", "b\nall", "b\npath",
+    ]  # fmt: skip
+    drawn = {
+        (ids[round(box.get_y() + 0.45)], round(box.get_x() + box.get_width() / 2, 2)): to_hex(
+            box.get_facecolor()
+        )
+        for box in axis.patches
+    }
+    assert len(drawn) == len(table)
+    for run, x in (("a-all-0", -0.24), ("a-all-1", 0.24), ("a-path-0", 1), ("b-path-0", 3)):
+        for row in table[table.run == run].itertuples():
+            [colour] = [c for (id, at), c in drawn.items() if id == row.id and abs(at - x) < 0.01]
+            assert colour == VERDICTS[row.verdict].lower()
+    written = {(text.get_position()[0], round(text.get_position()[1] + 0.2)): text.get_text()
+               for text in axis.texts if text.get_fontweight() == "bold"}  # fmt: skip
+    one = table[(table.run == "a-path-0") & (table.id == "W1a")].value.item()
+    assert written[0, 0] == f"{one / 2:.2f}" != written[1, 0] == f"{one:.2f}"
     assert not unreadable(figure)

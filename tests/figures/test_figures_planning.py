@@ -69,12 +69,14 @@ def test_facts_are_rows_tokens_are_columns_and_all_runs_are_in_each():
     looks = run_looks(runs)
     assert looks["a-0"].colour == looks["a-1"].colour != looks["b-0"].colour
     assert looks["a-0"].marker != looks["a-1"].marker
+    assert looks["a-0"].label == looks["a-1"].label == "a, 2 seeds" != looks["b-0"].label == "b-0"
     for axis in axes.flat:
-        lines = {line.get_label(): line for line in axis.lines}
-        assert {f"model {run}" for run in runs} < set(lines)
-        for run in runs:
-            assert np.allclose(lines[f"model {run}"].get_ydata(), [0.5, 0.6, 0.7], atol=0.01)
-            assert lines[f"model {run}"].get_color() == looks[run].colour
+        for label, colour, n in (("a, 2 seeds", "a-0", 2), ("b-0", "b-0", 1)):
+            lines = [line for line in axis.lines if line.get_label() == f"model {label}"]
+            assert len(lines) == n
+            for line in lines:
+                assert np.allclose(line.get_ydata(), [0.5, 0.6, 0.7], atol=0.01)
+                assert line.get_color() == looks[colour].colour
 
 
 def test_steering_shows_every_method_on_test_forks():
