@@ -89,7 +89,6 @@ def tally(runs: Sequence[Filled], claim: str) -> dict[str, Any]:
     measured = [one for one in found if one["verdict"] != "unmeasured"]
     values = [one["value"] for one in measured]
     return {
-        "statement": found[0]["statement"],
         "verdicts": dict(Counter(one["verdict"] for one in found).most_common()),
         "values": values,
         "median": median(values) if values else None,

@@ -107,7 +107,7 @@ def size(files: Iterable[Path]) -> int:
 def too_large(n_bytes: int, of: str = f"of outs with the label {LABEL}") -> Iterator[str]:
     """That a release of so many bytes is too large, as a sentence, if it is."""
     if n_bytes > MOST_BYTES:
-        yield (f"{FOLDER}: expected at most {_in_mb(MOST_BYTES)} {of}, found {_in_mb(n_bytes)}.")
+        yield f"{FOLDER}: expected at most {_in_mb(MOST_BYTES)} {of}, found {_in_mb(n_bytes)}."
 
 
 def _in_mb(n_bytes: int) -> str:

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -214,6 +215,13 @@ def test_what_agrees_is_written_down(clone, capsys):
     assert said[-1].startswith(f"{len(rows)} of {len(rows)} figures agree")
     row = rows[rows.figure == "adds: latents (3)"].iloc[0]
     assert row.shown == f"{100 * row.recomputed:.1f} %"
+
+
+def test_the_results_of_a_study_are_in_a_folder_of_their_own(clone):
+    (clone / "metrics").rename(clone / "study")
+    main(clone, Path("study"))
+    assert not (records.ROOT / "trust/results/recount.csv").exists()
+    assert pd.read_csv(records.ROOT / "trust/results/recount_study.csv").agrees.all()
 
 
 def test_a_changed_number_is_noticed(clone, capsys):

@@ -1,5 +1,6 @@
 """The figures of README.md and docs/claims.md, counted again from the tables in ``artifacts/``:
-``python -m trust.recount`` writes trust/results/recount.yaml, and a row for each figure.
+``python -m trust.recount`` writes trust/results/recount.yaml, and a row for each figure; with
+``--results metrics/study``, recount_study.yaml.
 
 Whoever knows docs/science.md and the tables can do this; so the modules beside this one import
 nothing of the project but its one exception.
@@ -22,6 +23,7 @@ from trust.recount.edits import twins
 from trust.recount.published import Figures, Row, checked, compared, read_json
 from trust.recount.tables import Counted, Found, Tables
 
+METRICS = Path("metrics")
 COUNTS = (questions, singles, twins, answers, corridors)
 
 
@@ -31,14 +33,14 @@ def counted(folder: Path, run: str) -> Iterator[Found]:
         yield from count(Tables(folder, run))
 
 
-def recount(folder: Path) -> tuple[list[Row], int, list[str]]:
-    """Every figure of every run of a clone, beside the published one; the number of further checks,
-    and what is wrong with those that fail."""
+def recount(folder: Path, results: Path = METRICS) -> tuple[list[Row], int, list[str]]:
+    """Every figure of every run of a clone, beside the one that is published in its folder
+    ``results``; the number of further checks, and what is wrong with those that fail."""
     rows: list[Row] = []
     n_checks, wrong = 0, []
-    for run in read_json(folder / "metrics" / "summary.json"):
+    for run in read_json(folder / results / "summary.json"):
         try:
-            figures = Figures.read(folder / "metrics", run)
+            figures = Figures.read(folder / results, run)
             for one in filter(figures.has, counted(folder, run)):
                 if isinstance(one, Counted):
                     rows.append(compared(one, figures))
@@ -67,14 +69,16 @@ def summary(rows: list[Row], n_checks: int, wrong: list[str]) -> dict[str, Any]:
 
 def main(
     clone: Annotated[Path, typer.Option(help="A clone with results, of this project.")] = ROOT,
+    results: Annotated[Path, typer.Option(help="The folder of its metrics.")] = METRICS,
 ) -> None:
     """Count the figures of the documents again, and write down how many agree. Exit code 1 if one
     does not, or if a choice or a table is not what it should be."""
-    rows, n_checks, wrong = recount(clone)
+    rows, n_checks, wrong = recount(clone, results)
     for row in rows:
         typer.echo(line(row))
     found = summary(rows, n_checks, wrong)
-    records.write("recount", {"commit": records.commit(clone)} | found, rows)
+    part = "recount" if results == METRICS else f"recount_{results.name}"
+    records.write(part, {"commit": records.commit(clone)} | found, rows)
     for row in rows:
         if not row.agrees:
             typer.echo(
