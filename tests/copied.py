@@ -97,6 +97,10 @@ class Copy:
         """The stages that ``dvc repro`` ran."""
         return set(re.findall(r"^Running stage '([^']+)'", self.dvc("repro", *words), re.MULTILINE))
 
+    def changed(self) -> set[str]:
+        """The stages that ``dvc status`` names, without the members of their matrix."""
+        return {member.split("@")[0] for member in json.loads(self.dvc("status", "--json"))}
+
     def change(self, values: dict[str, object]) -> None:
         """Replace values of params.yaml; ``a.b`` is a key of a section."""
         params = self.yaml("params.yaml")

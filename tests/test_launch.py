@@ -82,7 +82,7 @@ def git(folder, *words):
     subprocess.run(["git", *identity, *words], cwd=folder, check=True)
 
 
-@pytest.mark.parametrize("by_git", [False, True])
+@pytest.mark.parametrize("by_git", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_a_killed_dvc_has_torn_is_mended(project, by_git):
     """And no stage that had ended runs again."""
     project.launch("a-0")

@@ -52,7 +52,7 @@ def bare(tmp_path):
     ("command", "stage"),
     [
         ("dvc repro", "train_transformer@learned-all-0"),
-        ("stages.launch", "observe_training@learned-all-0"),
+        pytest.param("stages.launch", "observe_training@learned-all-0", marks=pytest.mark.slow),
         pytest.param("stages.launch", "map_features@learned-all-0", marks=pytest.mark.slow),
     ],
 )

@@ -21,7 +21,9 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("names", [RUNS, RUNS[:1]], ids=["two", "one"])
+@pytest.mark.parametrize(
+    "names", [RUNS, pytest.param(RUNS[:1], marks=pytest.mark.slow)], ids=["two", "one"]
+)
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_can_be_read(tmp_path, name, names, unreadable):
     figure = FIGURES[name](names)
