@@ -126,10 +126,9 @@ def study(
             found.maze_file(split).parent.mkdir(parents=True, exist_ok=True)
             maze_files.write(found.maze_file(split), some)
         _measure(found, one, settings, options.sae)
+        files.write_text(beside / SUMMARY, f"{found.summary}\n")
         files.write_json(beside / NAME, {"name": options.name, "seed": options.seed})
-    found = replace(found, artifacts=Path(folder))
-    files.write_text(found.artifacts / SUMMARY, f"{found.summary}\n")
-    return found
+    return replace(found, artifacts=Path(folder))
 
 
 def entered(model: Any, n: int, names: Sequence[str] | None = None) -> Elsewhere:
