@@ -128,8 +128,8 @@ def binding(shares: pd.DataFrame) -> Figure:
             look = {"color": GREY, "markersize": 8, "label": "one head alone"}
             axis.plot(single.lost, np.full(len(single), y + 0.3), "|", **look)
             for row in single[single.lost.abs() > NAMED].itertuples():
-                text = {"textcoords": "offset points", "ha": "center", "color": GREY}
-                axis.annotate(str(row.heads), (row.lost, y + 0.3), (0, 4), size=SMALL, **text)
+                text = {"textcoords": "offset points", "va": "center", "color": GREY}
+                axis.annotate(str(row.heads), (row.lost, y + 0.3), (3, 0), size=SMALL, **text)
             for nth, (name, (marker, colour, label)) in enumerate(SETS.items()):
                 for row in here[here.heads == name].itertuples():
                     sides = [[row.lost - row.low], [row.high - row.lost]]
