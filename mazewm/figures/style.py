@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 WIDTH, DPI = 9.0, 200  # inches, dots per inch
+N_COLOURS = 256  # of a picture
 SMALL = 8  # points, the smallest text
 
 # The palette of Okabe and Ito (2008), safe for colour blindness, and darker shades of some.
@@ -199,12 +202,19 @@ def empty(reason: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, with the same bytes every time, and close it."""
+    """Write a figure as PNG of few colours, with the same bytes every time, and close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     # labels wider than their panels change the layout again
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
-    canvas.print_png(path, metadata={"Software": None})
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    of_few_colours(drawn).save(path, "PNG", dpi=(DPI, DPI))
     plt.close(figure)
+
+
+def of_few_colours(picture: Image.Image) -> Image.Image:
+    """A picture of N_COLOURS colours: as PNG about a third as large, and the same to the eye."""
+    return picture.quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

@@ -3,7 +3,6 @@ all runs by family, each with its figures, its picture, and where it comes from.
 """
 
 import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,6 @@ from mazewm.io.errors import BadInput
 from mazewm.report.families import FAMILIES, RUN, Evidence, Source, base, compare, sources
 
 TEMPLATE = "page.html.j2"  # beside this file; dvc.yaml has it as a dependency of stage compare
-N_COLOURS = 256  # of a picture on the page
 BETWEEN = "between runs"
 # What the rules of docs/science.md#claims come to, for readers of the page alone.
 MEANINGS: dict[Verdict, str] = {
@@ -162,19 +160,16 @@ def pictures(
 
 
 def embedded(path: Path) -> str:
-    """A picture as data URI: a PNG of N_COLOURS colours, about a third as large and the same to the
-    eye. BadInput if it is missing or no picture."""
+    """A picture as data URI. BadInput if it is missing or no PNG."""
     try:
-        with Image.open(path) as picture:
-            full = picture.convert("RGB")
+        with Image.open(path, formats=["PNG"]) as picture:
+            picture.verify()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{path}: the file is missing; expected a picture of claims.") from None
-    except OSError as error:
+    except (OSError, SyntaxError) as error:  # which PIL raises for a broken PNG
         raise BadInput(f"{path}: expected a picture of claims ({error}).") from None
-    few = full.quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    written = io.BytesIO()
-    few.save(written, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def number(value: float) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 from figures.made_up import (
@@ -20,6 +21,7 @@ from figures.made_up import (
     scored,
     writing,
 )
+from PIL import Image
 from planted import (
     READOUTS,
     SITE,
@@ -47,7 +49,7 @@ from mazewm.figures import (
     verdicts,
     world,
 )
-from mazewm.figures.style import DPI, WIDTH, save
+from mazewm.figures.style import DPI, WIDTH, of_few_colours, save
 from mazewm.localize.locations import PAPER_LOCATION
 from mazewm.maze.lattice import lattice
 
@@ -151,6 +153,16 @@ def test_unreadable_text_is_noticed(unreadable):
     said = " ".join(unreadable(figure))
     assert "'other' is of 5" in said and "'beyond the edge of the figure' is cut off" in said
     assert "'one' and 'other' are printed over each other" in said
+
+
+def test_few_colours_look_like_many():
+    """As many shades as no palette holds: none is off by more than the eye sees."""
+    ramp = np.linspace(0, 255, 600).astype(np.uint8)
+    full = np.stack([np.tile(ramp, (60, 1)), np.full((60, 600), 80, np.uint8),
+                     np.tile(ramp[::-1], (60, 1))], axis=-1)  # fmt: skip
+    few = np.asarray(of_few_colours(Image.fromarray(full)).convert("RGB"))
+    assert len(np.unique(few.reshape(-1, 3), axis=0)) <= 256
+    assert np.abs(few.astype(int) - full).max() <= 16
 
 
 @pytest.mark.parametrize("name", ["knockouts", "readouts"])

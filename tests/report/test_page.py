@@ -17,7 +17,7 @@ from mazewm.claims.claim import VERDICTS
 from mazewm.claims.comparison import Compared
 from mazewm.figures.style import VERDICTS as COLOURS
 from mazewm.io.errors import BadInput
-from mazewm.report.page import MEANINGS, embedded, render
+from mazewm.report.page import MEANINGS, render
 from stages import compare, compare_there
 from stages.command import command
 from stages.imports import ROOT
@@ -143,18 +143,6 @@ def test_every_picture_is_inside_once_and_its_claims_lead_to_it(page, study):
     for id in ("C4b", "C9"):
         links = [link.attributes["href"] for link in page.at(id).all("a")]
         assert links == ["#picture-C4_edits"] and not list(page.at(id).all("figure"))
-
-
-def test_a_picture_of_many_colours_looks_the_same(tmp_path):
-    """As many shades as no palette holds: none is off by more than the eye sees."""
-    ramp = np.linspace(0, 255, 600).astype(np.uint8)
-    full = np.stack([np.tile(ramp, (60, 1)), np.full((60, 600), 80, np.uint8),
-                     np.tile(ramp[::-1], (60, 1))], axis=-1)  # fmt: skip
-    Image.fromarray(full).save(tmp_path / "ramp.png")
-    data = embedded(tmp_path / "ramp.png").partition(",")[2]
-    with Image.open(io.BytesIO(base64.b64decode(data))) as inside:
-        off = np.abs(np.asarray(inside.convert("RGB")).astype(int) - full)
-    assert off.max() <= 16
 
 
 def test_nothing_leaves_the_page_but_links_to_the_paper_and_the_documents(page, study):
