@@ -28,13 +28,12 @@ from mazewm.figures.style import first_seeds, save, use_style
 
 
 def draw_comparison(folder: Path, compared: Compared) -> None:
-    """Draw all figures that compare runs into ``folder``, as PNG. Those with a panel for each run
-    show one seed of each recipe, and say so; all others show every run."""
+    """Draw all figures that compare runs into ``folder``, as PNG. Those in which every run would
+    have a place of its own show one seed of each recipe, the first that has data, and say so."""
     matplotlib.use("Agg")
     use_style()
-    curves, every = compared.curves, list(compared.claims["runs"])
-    shown = first_seeds(every)
-    of_one = {name: rows[rows.run.isin(shown)] for name, rows in curves.items()}
+    curves, runs_there = compared.curves, list(compared.claims["runs"])
+    of_one = {name: rows[rows.run.isin(first_seeds(rows.run))] for name, rows in curves.items()}
     table = pd.DataFrame(
         [
             one | {"run": run, "id": id}
@@ -54,7 +53,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "C10_objectives": lambda: code.objectives(compared.code),
         "C8abc_probes": lambda: planning.probes(curves["beyond"]),
     }
-    with_a_panel_each: dict[str, Callable[[], Figure]] = {
+    with_places: dict[str, Callable[[], Figure]] = {
         "consolidation": lambda: runs.consolidation(of_one["consolidation"]),
         "formation": lambda: runs.formation(of_one["formation"], of_one["history"]),
         "writing": lambda: runs.writing(of_one["writing"]),
@@ -78,10 +77,10 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
     }
     for name, draw in of_every_run.items():
         save(draw(), folder / f"{name}.png")
-    n_left_out = len(every) - len(shown)
-    for name, draw in with_a_panel_each.items():
+    has_seeds = len(first_seeds(runs_there)) < len(runs_there)
+    for name, draw in with_places.items():
         figure = draw()
-        if n_left_out:
-            title = f"One seed of each recipe; {n_left_out} other runs are in the tables"
+        if has_seeds:
+            title = f"One seed of each recipe; all {len(runs_there)} runs are in the tables"
             figure.suptitle(f"{figure.get_suptitle()}\n{title}".strip())
         save(figure, folder / f"{name}.png")

@@ -20,6 +20,7 @@ from mazewm.figures.style import (
     SILVER,
     SMALL,
     WIDTH,
+    Style,
     empty,
     grid,
     legend_below,
@@ -125,10 +126,10 @@ def binding(shares: pd.DataFrame) -> Figure:
             if y % 2:
                 axis.axhspan(y - 0.5, y + 0.5, color=BAND, zorder=0)
             single = here[here.heads.str.contains(".", regex=False)]
-            look = {"color": GREY, "markersize": 8, "label": "one head alone"}
+            look: Style = {"color": GREY, "markersize": 8, "label": "one head alone"}
             axis.plot(single.lost, np.full(len(single), y + 0.3), "|", **look)
             for row in single[single.lost.abs() > NAMED].itertuples():
-                text = {"textcoords": "offset points", "va": "center", "color": GREY}
+                text: Style = {"textcoords": "offset points", "va": "center", "color": GREY}
                 axis.annotate(str(row.heads), (row.lost, y + 0.3), (3, 0), size=SMALL, **text)
             for nth, (name, (marker, colour, label)) in enumerate(SETS.items()):
                 for row in here[here.heads == name].itertuples():

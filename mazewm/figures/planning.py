@@ -87,7 +87,7 @@ def _scores(axis: Axes, rows: pd.DataFrame, look: Look) -> None:
         control_style: Style = {"color": known.colour, "linewidth": 0.9, "label": known.label}
         axis.plot(here.depth, here.value, known.line, **control_style)
     model = rows[rows.readout == "model"].sort_values("depth")
-    style: Style = {"color": look.colour, "marker": look.marker, "markersize": 4, "linewidth": 1.6}
+    style: Style = {"color": look.colour, "marker": look.marker, "fillstyle": look.fill, "ms": 4}
     axis.plot(model.depth, model.value, look.line, label=f"model {look.label}", **style)
     axis.fill_between(
         model.depth, model.low, model.high, color=look.colour, alpha=0.15, linewidth=0

@@ -36,6 +36,7 @@ def training(history: pd.DataFrame) -> Figure:
             "color": look.colour,
             "linestyle": look.line,
             "marker": look.marker,
+            "fillstyle": look.fill,
             "markersize": 3.5,
             "label": look.label,
         }
@@ -49,7 +50,7 @@ def training(history: pd.DataFrame) -> Figure:
         title="Loss on the path's tokens",
     )
     right.set(xlabel="mazes seen (thousands)", ylabel="share of validation mazes", ylim=(0, 1.02))
-    right.set_title("Solved by greedy rollout (dashed: 0.95)")
+    right.set_title("Solved by greedy rollout (grey: 0.95)")
     legend_below(figure, [right], 3)
     return figure
 

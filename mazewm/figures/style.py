@@ -52,6 +52,7 @@ class Look(NamedTuple):
     colour: str
     marker: str = "o"
     line: str = "-"
+    fill: str = "full"  # of the marker: full or none
 
 
 # In the order of legends: what is studied, what it is compared with, controls.
@@ -97,8 +98,8 @@ def recipes(runs: Iterable[str]) -> dict[str, list[str]]:
 
 
 def run_looks(runs: Iterable[str]) -> dict[str, Look]:
-    """A look for each run: the colour is the encoding's, the line the objective's, the marker the
-    seed's. Seeds of one recipe share a label, so that a legend names every recipe once."""
+    """A look for each run: the colour is the encoding's, the marker the seed's; line and fill are
+    the objective's. Seeds of one recipe share a label, so that a legend names each recipe once."""
     parted = recipes(runs)
     encodings, objectives = (
         list(dict.fromkeys(recipe.partition("-")[part] for recipe in parted)) for part in (0, 2)
@@ -107,10 +108,11 @@ def run_looks(runs: Iterable[str]) -> dict[str, Look]:
     for recipe, same in parted.items():
         encoding, _, objective = recipe.partition("-")
         colour = SERIES[encodings.index(encoding) % len(SERIES)]
-        line = LINES[objectives.index(objective) % len(LINES)]
+        nth = objectives.index(objective)
+        line, fill = LINES[nth % len(LINES)], "none" if nth else "full"
         for seed, run in enumerate(same):
             label = run if len(same) == 1 else f"{recipe}, {len(same)} seeds"
-            looks[run] = Look(label, colour, MARKERS[seed % len(MARKERS)], line)
+            looks[run] = Look(label, colour, MARKERS[seed % len(MARKERS)], line, fill)
     return looks
 
 

@@ -1,4 +1,4 @@
-"""All claims in one figure: value and control with their intervals, and the verdict."""
+"""All claims in one figure: value, control and verdict, with intervals where there is room."""
 
 import textwrap
 from collections import Counter
@@ -28,6 +28,7 @@ from mazewm.figures.style import (
 )
 
 SIDE_BY_SIDE = 3  # the most recipes that have a panel each
+HATCHED = {"unmeasured": "///"}  # else it is too like another verdict
 
 
 def claims(table: pd.DataFrame) -> Figure:
@@ -37,7 +38,7 @@ def claims(table: pd.DataFrame) -> Figure:
 
 def _verdicts(table: pd.DataFrame) -> Figure:
     """A row for each claim, a column for each recipe; a strip for each seed in the colour of its
-    verdict, on it the means of value (above) and control over seeds."""
+    verdict, on it the means of value (above) and control over the seeds that have one."""
     parted, ids = recipes(table.run), list(dict.fromkeys(table.id))
     size = (WIDTH, 1.7 + 0.36 * len(ids))
     figure, axis = plt.subplots(figsize=size, layout="constrained")
@@ -47,6 +48,7 @@ def _verdicts(table: pd.DataFrame) -> Figure:
         for nth, row in enumerate(said.itertuples()):
             left, colour = x - 0.47 + nth * width, VERDICTS[str(row.verdict)]
             box: Style = {"facecolor": colour, "linewidth": 0, "alpha": 0.45}
+            box |= {"hatch": HATCHED.get(str(row.verdict), "")}
             axis.add_patch(Rectangle((left, y - 0.45), width, 0.9, **box))
         rows = said[said.n > 0]
         if len(rows):
@@ -65,9 +67,14 @@ def _verdicts(table: pd.DataFrame) -> Figure:
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     figure.legend(
-        handles=[Patch(color=colour, alpha=0.45, label=said) for said, colour in VERDICTS.items()],
-        loc="outside lower center", ncols=3, frameon=False,
-    )  # fmt: skip
+        handles=[
+            Patch(facecolor=colour, alpha=0.45, label=said, hatch=HATCHED.get(said, ""))
+            for said, colour in VERDICTS.items()
+        ],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
     figure.suptitle(
         "What the claims' rules say, a strip for each seed\n"
         "Bold: value; below it: the control that decides; each in the claim's own measure"

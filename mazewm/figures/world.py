@@ -47,7 +47,7 @@ WALKERS = {
     "ahead_2": "looks 2 steps ahead",
     "ahead_3": "looks 3 steps ahead",
 }
-NEAR = "control: near-sighted walker"
+NEAR = f"control: {WALKERS['near']}"
 DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # of their lines
 
 
@@ -64,7 +64,12 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
     asked = answers.groupby(["run", "model", "path_length"], as_index=False).sum(numeric_only=True)
     looks, control = run_looks(answers.run), METHODS["untrained_model"]
     for run, look in looks.items():
-        style: Style = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
+        style: Style = {
+            "color": look.colour,
+            "marker": look.marker,
+            "fillstyle": look.fill,
+            "ms": 3.5,
+        }
         own = asked[(asked.run == run) & (asked.model == TRAINED) & (asked.n_unique > 0)]
         share = own.n_solved / own.n_unique
         left.plot(own.path_length - 1, share, look.line, label=look.label, **style)
@@ -78,7 +83,7 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
             n = rows.n_open if is_open else rows.n - rows.n_open
             share = (n / max(1, n.sum())).reindex(range(N_BINS), fill_value=0.0)
             at = (np.arange(N_BINS) + 0.5) / N_BINS
-            right.plot(at, share, line, color=look.colour, marker=look.marker, ms=3.5)
+            right.plot(at, share, line, **style)
     trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
     trained = trained[trained.n_unique > 0]
     for name, dashes in zip(WALKERS, DASHES, strict=True):
@@ -105,7 +110,12 @@ def _detours(axis: Axes, detours: pd.DataFrame) -> None:
     for kind, line in ((FREE, "-"), (BACK, ":")):
         for run, look in looks.items():
             some = rows[(rows.run == run) & (rows.kind == kind)]
-            style: Style = {"color": look.colour, "marker": look.marker, "markersize": 3.5}
+            style: Style = {
+                "color": look.colour,
+                "marker": look.marker,
+                "fillstyle": look.fill,
+                "ms": 3.5,
+            }
             axis.plot(some.p.map(places), some.n_valid / some.n, line, **style)
         some = rows[rows.kind == kind].groupby("p", as_index=False).sum(numeric_only=True)
         near: Style = {"color": GREY, "marker": "|", "markersize": 9, "label": NEAR}
@@ -125,8 +135,9 @@ def _calibration(axis: Axes, beliefs: pd.DataFrame) -> None:
         rows = beliefs[beliefs.run == run]
         share, sizes = rows.n_open / rows.n, 6 + 14 * np.log10(rows.n)
         axis.plot(rows.belief, share, look.line, color=look.colour, linewidth=1)
-        style: Style = {"color": look.colour, "marker": look.marker}
-        axis.scatter(rows.belief, share, s=sizes, clip_on=False, **style)
+        style: Style = {"edgecolors": look.colour, "marker": look.marker}
+        face = look.colour if look.fill == "full" else "white"
+        axis.scatter(rows.belief, share, s=sizes, clip_on=False, facecolors=face, **style)
     axis.set(xlabel="belief, mean of each tenth", ylabel="share that is connected")
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axis.set_title("Calibration (larger: more pairs, from 1 to thousands)")

@@ -28,19 +28,19 @@ def cosines(path="heads+embedding"):
     return pd.DataFrame(rows, columns=["site", "path", "connection", "latent_of", "cosine"])
 
 
-def history():
-    rows = [(name, 5 * n, n, 2 / (1 + n), n / 10) for name in RUNS for n in range(2)]
+def history(names=RUNS):
+    rows = [(name, 5 * n, n, 2 / (1 + n), n / 10) for name in names for n in range(2)]
     return pd.DataFrame(rows, columns=["run", "step", "n_mazes", "loss_path", "solved"])
 
 
-def writing():
-    return of_both_runs(writing_rows())
+def writing(names=RUNS):
+    return of_both_runs(writing_rows(), names)
 
 
-def formation():
+def formation(names=RUNS):
     rows = [
         (name, step, layer, c, 0.3 + step / 10)
-        for name in RUNS
+        for name in names
         for step in (0, 5)
         for layer in (0, 1)
         for c in ("c1", "<-->", "c2", ";")
@@ -50,8 +50,8 @@ def formation():
     ).assign(n_mazes=53)
 
 
-def of_both_runs(rows):
-    return pd.concat([rows.assign(run=name) for name in RUNS], ignore_index=True)
+def of_both_runs(rows, names=RUNS):
+    return pd.concat([rows.assign(run=name) for name in names], ignore_index=True)
 
 
 def curve(name, names=RUNS):
@@ -76,8 +76,8 @@ def compared(names=RUNS):
         name: pd.concat([rows.assign(run=run) for run in names], ignore_index=True)
         for name, rows in one.curves.items()
     }
-    curves |= {"history": history(), "formation": formation(), "writing": writing()}
-    curves = {name: rows[rows.run.isin(names)] for name, rows in curves.items()}
+    made = {"history": history, "formation": formation, "writing": writing}
+    curves |= {name: of(names) for name, of in made.items()}
     own = {claim.id: claim.as_json() for claim in one.claims}
     found = numbers(objectives=("all", "path"))
     alike = geometries(found, 0.5)

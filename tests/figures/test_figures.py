@@ -200,14 +200,17 @@ def test_heads_that_beat_both_controls_are_bold():
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The title of each picture that would have been written, and those of its panels; drawing it
-    out is the other tests' part."""
+    """The title of each picture that would have been written, and what its panels say of runs;
+    drawing it out is the other tests' part."""
     titles = {}
 
     def note(figure, path):
         assert figure.axes and path.parent == Path("pictures")
-        panels = " ".join(axis.get_title() for axis in figure.axes)
-        titles[path.stem] = (figure.get_suptitle(), panels)
+        panels = [
+            axis.get_title(loc) for axis in figure.axes for loc in ("left", "center", "right")
+        ]
+        panels += [text.get_text() for axis in figure.axes for text in axis.get_yticklabels()]
+        titles[path.stem] = (figure.get_suptitle(), " ".join(panels))
         plt.close(figure)
 
     monkeypatch.setattr(comparison, "save", note)
@@ -227,9 +230,10 @@ def test_all_pictures_of_runs(drawn, names):
     with_panels = {"patching", "formation", "writing", "taxonomy", "architectures", "C4_edits"}
     of_all = {"training", "frontier", "claims", "C1_readouts", "W1_world", "C7_code"}
     assert with_panels | of_all <= set(drawn)
-    said = {name for name, (title, _) in drawn.items() if "1 other runs" in title}
+    said = {name for name, (title, _) in drawn.items() if "all 3 runs are in the tables" in title}
     if names == SEEDS:
         assert with_panels <= said and not of_all & said
-        assert not [name for name in said if "learned-1" in drawn[name][1]]
+        for name in with_panels:
+            assert "learned-0" in drawn[name][1] and "learned-1" not in drawn[name][1], name
     else:
         assert not said

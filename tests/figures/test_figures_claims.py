@@ -157,6 +157,8 @@ def many_recipes():
     table = pd.concat([one.assign(run=run) for run in runs], ignore_index=True)
     is_other = (table.run == "a-all-1") & (table.id == "W1a")
     table.loc[is_other, ["verdict", "value"]] = ["undecided", 0.0]
+    is_nothing = (table.run == "b-path-0") & (table.id == "C1")
+    table.loc[is_nothing, ["verdict", "n"]] = ["unmeasured", 0]
     return table
 
 
@@ -181,6 +183,9 @@ def test_many_recipes_have_a_cell_for_each_claim_with_a_strip_for_each_seed(unre
             assert colour == VERDICTS[row.verdict].lower()
     written = {(text.get_position()[0], round(text.get_position()[1] + 0.2)): text.get_text()
                for text in axis.texts if text.get_fontweight() == "bold"}  # fmt: skip
-    one = table[(table.run == "a-path-0") & (table.id == "W1a")].value.item()
-    assert written[0, 0] == f"{one / 2:.2f}" != written[1, 0] == f"{one:.2f}"
+    one = table[(table.run == "a-path-0") & (table.id == "W1a")].iloc[0]
+    assert written[0, 0] == f"{one.value / 2:.2f}" != written[1, 0] == f"{one.value:.2f}"
+    below = {text.get_position(): text.get_text() for text in axis.texts}
+    assert below[1, 0.22] == f"{one.control:.2f}" != written[1, 0]
+    assert (2, ids.index("C1")) in written and (3, ids.index("C1")) not in written
     assert not unreadable(figure)

@@ -79,6 +79,14 @@ def test_facts_are_rows_tokens_are_columns_and_all_runs_are_in_each():
                 assert line.get_color() == looks[colour].colour
 
 
+def test_encodings_have_colours_and_objectives_lines_and_fills():
+    looks = run_looks(["a-all-0", "a-path-0", "b-all-0", "b-path-0"])
+    assert looks["a-all-0"].colour == looks["a-path-0"].colour != looks["b-all-0"].colour
+    for shared in ("line", "fill"):
+        all_a, path_a, all_b, path_b = (getattr(look, shared) for look in looks.values())
+        assert all_a == all_b != path_a == path_b
+
+
 def test_steering_shows_every_method_on_test_forks():
     figure = planning.steering(steer_curve(["a-0"]))
     shown = figure.axes[1].get_legend_handles_labels()[1]

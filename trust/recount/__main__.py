@@ -77,7 +77,8 @@ def main(
     for row in rows:
         typer.echo(line(row))
     found = summary(rows, n_checks, wrong)
-    part = "recount" if results == METRICS else f"recount_{results.name}"
+    place = (clone / results).resolve()
+    part = "recount" if place == (clone / METRICS).resolve() else f"recount_{place.name}"
     records.write(part, {"commit": records.commit(clone)} | found, rows)
     for row in rows:
         if not row.agrees:
