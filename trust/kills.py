@@ -191,10 +191,10 @@ class Trial:
         wrong with that."""
         if self.command != TEMP:
             return []
-        names = last.said.rpartition("Ran experiment(s): ")[2].split()
+        names = experiments(last.said)
         if not names:
             return [f"no experiment: {last.why}"]
-        done = self.clone.call(*DVC, "exp", "apply", names[0])
+        done = self.clone.call(*DVC, "exp", "apply", names[-1])
         return [f"dvc exp apply: {done.why}"] if done.code else []
 
     def _on_disk(self) -> str:
@@ -224,6 +224,17 @@ class Trial:
         if leftovers.LOCK.name not in torn and set(self.stages) & set(self.clone.read_lock()):
             found.append("dvc.lock knows it")
         return ", ".join(found)
+
+
+def experiments(said: str) -> list[str]:
+    """The experiments that a call of ``dvc exp run`` names at its end; one that was killed before
+    it began runs with the next.
+
+    >>> experiments("Ran experiment(s): boozy-eyot, mesic-akes"), experiments("error: no")
+    (['boozy-eyot', 'mesic-akes'], [])
+    """
+    _, named, rest = said.rpartition("Ran experiment(s): ")
+    return rest.partition("\n")[0].strip().split(", ") if named else []
 
 
 def recorded(file: Path) -> list[Kill]:
