@@ -5,7 +5,7 @@ whose inputs have changed, and those before them whose outs they need. So a chan
 SAEs makes the activations again, and trains no transformer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from stages.local import BUSY
@@ -42,6 +42,16 @@ def needed() -> Needed | None:
         wanted = set(_wanted(repo, changed))
         names = {stage.addressing for stage in wanted}
         return Needed(names, [out.def_path for out in lost if out.stage not in wanted])
+
+
+def out_of_date(targets: Sequence[str] = ()) -> list[str]:
+    """The stages that are out of date, all or of some targets only. After ``make pull`` what is
+    missing without being needed is not. BadInput if DVC cannot read the project."""
+    todo = needed()
+    if todo is not None:  # with all that depend on one that has changed
+        return sorted(todo.stages & set(targets) if targets else todo.stages)
+    with opened() as repo:
+        return sorted(repo.status(list(targets) or None, with_deps=bool(targets)))
 
 
 def _has_changed(stage: "Stage") -> bool:

@@ -12,6 +12,7 @@ from mazewm.io.errors import BadInput
 from mazewm.io.progress import console
 from stages import cards
 from stages.command import command
+from stages.needed import out_of_date
 from stages.opened import opened
 from stages.released import (
     CARDS,
@@ -45,13 +46,13 @@ def main() -> None:
 def release() -> int:
     """Make the remote hold the objects of the released outs, and no others; returns their bytes.
     BadInput, and nothing changed, if results are out of date or too large."""
+    stale = out_of_date()
+    if stale:
+        raise BadInput(
+            f"dvc status: expected everything up to date before a release, found {len(stale)} "
+            f"stages that are not ({stale[0]} first); `make repro` makes them."
+        )
     with opened() as repo:
-        stale = sorted(repo.status())
-        if stale:
-            raise BadInput(
-                f"dvc status: expected everything up to date before a release, found {len(stale)} "
-                f"stages that are not ({stale[0]} first); `make repro` makes them."
-            )
         outs, cache = released_outs(repo), Path(repo.cache.local.path)
         named = named_by(outs, cache)
         n_bytes = size(object_file(md5, cache) for md5 in named)

@@ -18,7 +18,7 @@ from mazewm.results import table_file
 from mazewm.run import Run
 from stages.command import command
 from stages.compare import study_of
-from stages.opened import opened
+from stages.needed import out_of_date
 from stages.released import FOLDER, size, too_large
 
 STUDY = FOLDER / "study"
@@ -60,8 +60,7 @@ def main() -> None:
     runs = [run for run in of_seed if table_file(run, "ledger").exists()]
     if not runs:
         raise BadInput(f"{of_seed[0].artifacts}: expected results of a run, found none.")
-    with opened() as repo:
-        stale = sorted(repo.status([f"{LAST}@{run.name}" for run in runs], with_deps=True))
+    stale = out_of_date([f"{LAST}@{run.name}" for run in runs])
     if stale:
         raise BadInput(
             f"dvc status: expected finished runs to be up to date, found {len(stale)} stages that "

@@ -35,8 +35,12 @@ def test_released_results_come_back_and_repro_needs_nothing(project, tmp_path, m
     assert there == {"weights", "observed", "sites", "saes", "scores"}
     assert Path("saes/value.txt").read_text() == "saes 1"
     assert needed() == Needed(set(), ["snapshots", "activations"])
+    before = released.stored()
+    assert release.release() > 0 and released.stored() == before, "what is missing is not needed"
     change(fit=2)
     assert needed() == Needed({"record", "fit", "score"}, ["snapshots"]), "nothing is trained again"
+    with pytest.raises(BadInput, match=r"found 3 stages that are not \(fit first\)"):
+        release.release()
     change(observe=2)
     assert needed() == Needed({"train", "observe", "score"}, ["activations"])
     change(score=2)
