@@ -159,7 +159,9 @@ class Steering:
 
 
 def _no_rows() -> pd.DataFrame:
-    return tables.frame([], SteerRow).astype({"solved_before": bool, "goes_as_predicted": bool})
+    # else true and false become numbers where these rows are put before others
+    flags = ("goes_as_predicted", "keeps_original", "solved_before")
+    return tables.frame([], SteerRow).astype(dict.fromkeys(flags, bool))
 
 
 def _columns(forks: Forks, index: np.ndarray, split: str) -> dict[str, Any]:

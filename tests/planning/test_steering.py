@@ -295,3 +295,12 @@ def test_rows_go_to_disk_and_back(tmp_path):
         list(cells) for cells in rows.measured
     ]
     assert (again.goes_as_predicted == rows.goes_as_predicted).all()
+
+
+def test_flags_stay_flags_where_one_split_has_no_forks():
+    """Numbers in their place are no rows for every version of pyarrow."""
+    none = steering._no_rows()
+    flags = ["goes_as_predicted", "keeps_original", "solved_before"]
+    some = pd.DataFrame({name: [True] for name in none.columns})
+    both = pd.concat([none, some], ignore_index=True)
+    assert [both[name].dtype for name in flags] == [bool] * 3
