@@ -11,6 +11,7 @@ from mazewm.io.errors import BadInput
 from trust.recount.tables import PERCENT, Check, Counted, Found, Same
 
 UNMEASURED = "unmeasured"
+HAIR = 1e-9
 MOST_APART = 0.01  # of the ends of two bootstraps of the same rows
 CONVENTION = re.compile(r"([a-z][\w ]*?) (-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
@@ -126,6 +127,15 @@ def shown(value: float, form: str) -> str:
     return format(value, form)
 
 
+def roundings(value: float, form: str) -> set[str]:
+    """A number as documents may print it: one that lies half way between two of them as either.
+
+    >>> sorted(roundings(-0.1625, ".3f")), sorted(roundings(-0.1626, ".3f"))
+    (['-0.162', '-0.163'], ['-0.163'])
+    """
+    return {shown(value + less, form) for less in (-HAIR, HAIR)}
+
+
 def compared(one: Counted, figures: Figures) -> Row:
     """A figure beside the published one. What was counted is rounded as metrics/ are, and then as
     documents are."""
@@ -139,7 +149,7 @@ def compared(one: Counted, figures: Figures) -> Row:
         text,
         there.value,
         recomputed,
-        text == shown(recomputed, one.form),
+        text in roundings(recomputed, one.form),
         *(end if end is None else round(end, 6) for end in ends),
     )
     return replace(row, agrees=row.agrees and row.apart <= MOST_APART)
