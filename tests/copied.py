@@ -40,6 +40,11 @@ FEWEST = {
 ONE_RUN = {"scale": "tiny", "encodings": ["learned"], "objectives": ["all"], "seeds": [0], **FEWEST}
 
 
+def stage_of(member: str) -> str:
+    """The stage in dvc.yaml to which a member of its matrix belongs."""
+    return member.split("@")[0]
+
+
 class Copy:
     """A copy of the working tree, a git repository of its own."""
 
@@ -99,7 +104,7 @@ class Copy:
 
     def changed(self) -> set[str]:
         """The stages that ``dvc status`` names, without the members of their matrix."""
-        return {member.split("@")[0] for member in json.loads(self.dvc("status", "--json"))}
+        return {stage_of(member) for member in json.loads(self.dvc("status", "--json"))}
 
     def change(self, values: dict[str, object]) -> None:
         """Replace values of params.yaml; ``a.b`` is a key of a section."""

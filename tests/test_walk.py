@@ -8,7 +8,7 @@ import sys
 from contextlib import chdir
 
 import pytest
-from copied import Copy, first_run, run_here
+from copied import Copy, first_run, run_here, stage_of
 from notebook_cells import NOTEBOOK
 from torch import nn
 
@@ -26,10 +26,6 @@ BEFORE_SAES = {
     "measure_behaviour",
     "cache_activations",
 }
-
-
-def stage_of(member: str) -> str:
-    return member.split("@")[0]
 
 
 def test_weights_are_the_same_bytes_every_time(tmp_path):
