@@ -181,10 +181,8 @@ def choose_circuit(subject: Subject, swaps: Swaps) -> list[CircuitEdgeRow]:
 
     lost = {edge: 1 - effect(every - {edge}) for edge in EDGES}
     by_loss = sorted(EDGES, key=lambda edge: -abs(lost[edge]))
-    most = by_loss[
-        : len(EDGES) // 2
-    ]  # a circuit is a minority of them, whether it is enough or not
-    kept = few_enough(most, lambda edges: effect(frozenset(edges)) >= FAITHFUL)
+    n_most = len(EDGES) // 2  # a circuit is a minority of them, whether it is enough or not
+    kept = few_enough(by_loss[:n_most], lambda edges: effect(frozenset(edges)) >= FAITHFUL)
     return [CircuitEdgeRow(NODES[edge[0]], NODES[edge[1]], lost[edge]) for edge in kept]
 
 

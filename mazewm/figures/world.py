@@ -89,7 +89,7 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
     for name, dashes in zip(WALKERS, DASHES, strict=True):
         share, label = trained[name] / trained.n_unique, WALKERS[name]
         left.plot(share.index - 1, share, ls=dashes, color=GREY, label=f"control: {label}")
-    for line, label in (("-", "belief in connections"), (":", "belief in walls")):
+    for line, label in (("-", "pairs that are connected"), (":", "pairs that are not")):
         right.plot([], [], line, color=BLACK, label=label)
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))
     n_questions = span(asked[asked.model == TRAINED].groupby("run").n_unique.sum())

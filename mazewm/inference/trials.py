@@ -212,6 +212,15 @@ class Trial:
         than half of the time."""
         return np.maximum(*self.chances) < TELLING
 
+    def by_walking(
+        self, chance: Float[np.ndarray, "maze q"]
+    ) -> tuple[Float[np.ndarray, " maze"], Float[np.ndarray, " maze"]]:
+        """Of each pair, how many affected questions a walker with one of ``chances`` answers as
+        predicted, and of how many others it does not take the path, on average."""
+        differs = self.paths.differs
+        hits, spills = (self.counts & differs) * chance, (self.counts & ~differs) * (1 - chance)
+        return hits.sum(axis=1), spills.sum(axis=1)
+
     def crosses(self, answers: Compared) -> OfQuestions:
         """Whether an answer leaves the expected path to an adjacent cell from which a wall of the
         edited maze divides it."""

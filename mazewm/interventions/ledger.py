@@ -162,7 +162,7 @@ class Ledger:
         trial = batch.trial
         pairs, paths = trial.pairs, trial.paths
         affected, unaffected = trial.counts & paths.differs, trial.counts & ~paths.differs
-        blind, near = trial.chances
+        (blind, blind_spill), (near, near_spill) = map(trial.by_walking, trial.chances)
         columns = {
             **_of_pairs(batch),
             "connections": list(pairs.before),
@@ -174,11 +174,11 @@ class Ledger:
             "n_solved": (paths.is_unique & trial.solved).sum(axis=1),
             "n_told": (paths.is_unique & trial.told.agrees).sum(axis=1),
             "n_affected": affected.sum(axis=1),
-            "blind": (affected * blind).sum(axis=1),
-            "near": (affected * near).sum(axis=1),
+            "blind": blind,
+            "near": near,
             "n_unaffected": unaffected.sum(axis=1),
-            "blind_spill": (unaffected * (1 - blind)).sum(axis=1),
-            "near_spill": (unaffected * (1 - near)).sum(axis=1),
+            "blind_spill": blind_spill,
+            "near_spill": near_spill,
         }
         self.pairs.append(pd.DataFrame(columns))
 

@@ -23,10 +23,8 @@ def run(app: Callable[[], object]) -> None:
         _end(str(error))
     except OSError as error:
         _end(f"{error.filename or 'a file'}: {error.strerror or in_one_line(error)}.")
-    except MemoryError as error:
-        _end(f"memory: expected more of it ({in_one_line(error)}).")
-    except RuntimeError as error:
-        if not NO_MEMORY.search(str(error)):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
             raise
         _end(f"memory: expected more of it ({in_one_line(error)}).")
     finally:

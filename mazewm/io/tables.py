@@ -109,16 +109,19 @@ def read_arrow(path: Path, row_type_name: str) -> pa.Table:
     """The table in ``path``; BadInput if the file is missing, broken, its metadata names another
     row type, or a number is not finite."""
     # Not by ``read_table``, which takes folders named KEY=VALUE on the way for further columns.
-    with whole_file(path, row_type_name), pq.ParquetFile(path) as file:
-        table = file.read()
-    check_row_type(path, table.schema, row_type_name)
-    check_values(path, table)
+    with whole_file(path, row_type_name):
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        check_row_type(path, table.schema, row_type_name)
+        check_values(path, table)
     return table
 
 
 def check_values(path: Path, table: pa.Table) -> None:
     """BadInput if a number in a table, read from ``path``, is not finite, or a value is missing
-    where none may be."""
+    where none may be; ArrowException if a value is not one of its column's type, as with text that
+    is not UTF-8."""
+    table.validate(full=True)
     for field, column in zip(table.schema, table.columns, strict=True):
         _check_finite(path, field, column)
 

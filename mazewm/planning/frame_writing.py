@@ -91,11 +91,11 @@ class FrameWriting:
             noise = np.random.default_rng(int(rng.integers(2**63)))
             shape = (len(index), self.model.params.d_model)
             drawn = {token: noise.standard_normal(shape) for token in SETS["frame"]}
-            walked = _blind(trial)
+            blind = np.stack(trial.by_walking(trial.chances[0]), axis=1)
             for write in writes:
                 counts = _try(trial, write, self._pushes(trial, write, drawn))
                 for nth in range(len(index)):
-                    yield _row(split, write, trial, counts, nth, walked[nth])
+                    yield _row(split, write, trial, counts, nth, blind[nth])
 
     def _pushes(
         self, trial: Trial, write: _Write, drawn: Mapping[str, np.ndarray]
@@ -120,14 +120,6 @@ def _try(trial: Trial, write: _Write, pushes: Mapping[str, Tensor]) -> Counts:
         prefix = trial.read.edited(add_at(place, last, lambda here: push))
     asking = {token: pushes[name] for token, name in NAMES.items() if name in pushes}
     return trial.count(trial.compare(prefix, place.layer, asking))
-
-
-def _blind(trial: Trial) -> Float[np.ndarray, "maze 2"]:
-    """Of each pair, how many affected questions the blind walker answers as predicted, and of how
-    many others it does not take the path."""
-    chance, differs = trial.chances[0], trial.paths.differs
-    parts = (trial.counts & differs) * chance, (trial.counts & ~differs) * (1 - chance)
-    return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
 def _row(

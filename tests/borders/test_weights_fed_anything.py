@@ -42,7 +42,9 @@ def parts(path):
     """What the header says, and the tensors."""
     with safe_open(path, "pt") as opened:
         said = json.loads(opened.metadata()["mazewm"])
-        return said, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        # Copies: older safetensors hand out views of the file, which is written again here.
+        tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
+        return said, tensors
 
 
 def write(path, said, tensors):

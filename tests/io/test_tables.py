@@ -190,6 +190,19 @@ def test_numbers_in_lists_that_are_not_finite_are_named(tmp_path):
     assert "column values: expected finite numbers, found nan in row 1" in refusal(path, Lists)
 
 
+def test_text_that_is_not_unicode_is_refused(tmp_path):
+    path, letters = tmp_path / "rows.parquet", "loops" * 9
+    rows = [Row(nth, 0.5, letters, True, [nth], [True]) for nth in range(3)]
+    tables.write_rows(path, Row, rows)
+    table = tables.read_arrow(path, "Row")
+    assert table["name"].to_pylist() == [letters] * 3
+    tables.write_arrow(path, table, compression="none")
+    whole = path.read_bytes()
+    assert letters.encode() in whole
+    path.write_bytes(whole.replace(b"loops", b"l\xffops", 1))
+    assert "not a whole parquet file" in refusal(path, Row)
+
+
 def test_an_empty_table_is_read(tmp_path):
     path = tmp_path / "rows.parquet"
     tables.write_rows(path, Row, [])
