@@ -5,7 +5,7 @@ all runs by family, each with its figures, its picture, and where it comes from.
 import base64
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from mazewm.report.families import FAMILIES, RUN, Evidence, Source, base, compar
 
 TEMPLATE = "page.html.j2"  # beside this file; dvc.yaml has it as a dependency of stage compare
 BETWEEN = "between runs"
+POOLED = "{}, all seeds"
+MANY = 4  # columns; beyond so many, the first table has marks in place of words
+MARKS: dict[Verdict, str] = dict(zip(VERDICTS, "+−=±?·", strict=True))
 # What the rules of docs/science.md#claims come to, for readers of the page alone.
 MEANINGS: dict[Verdict, str] = {
     "supported": "The value lies above every control, by more than chance explains.",
@@ -74,6 +77,7 @@ def render(results: Path, scale: str) -> str:
     )
     environment.filters |= {"number": number, "interval": interval, "slug": slug}
     shown = shown_in(claims)
+    columns = columns_of(shown)
     every = [card for cards, _ in families.values() for card in cards]
     said = {
         name: [card.results[name]["verdict"] for card in every if name in card.results]
@@ -83,8 +87,10 @@ def render(results: Path, scale: str) -> str:
         families=families,
         first=shown_first(every),
         pictures=dict(pictures(results, families)),
-        shown=list(shown),
+        columns=columns,
         between=BETWEEN,
+        many=len(columns) > MANY,
+        marks=MARKS,
         counts={name: Counter(verdicts) for name, verdicts in said.items() if verdicts},
         summary=summary,
         scale=scale,
@@ -101,14 +107,28 @@ def render(results: Path, scale: str) -> str:
 
 
 def shown_in(claims: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The columns of the page: recipes pooled over seeds, where there is more than one seed, and
+    """What the page tells of: recipes pooled over seeds, where there is more than one seed, and
     every run; their claims by id."""
     pooled = {
-        f"{name}, all seeds": some
+        POOLED.format(name): some
         for name, some in claims["encodings"].items()
         if any(one["n_seeds"] > 1 for one in some.values())
     }
     return pooled | claims["runs"]
+
+
+def columns_of(shown: Collection[str]) -> list[str]:
+    """The columns of the first table: all that are shown, or if they are many, runs only where
+    their recipe is not there.
+
+    >>> columns_of(["none-all, all seeds", "none-all-0", "none-all-1"])
+    ['none-all, all seeds', 'none-all-0', 'none-all-1']
+    >>> columns_of(["none-all, all seeds", *(f"none-all-{n}" for n in range(4)), "alibi-all-0"])
+    ['none-all, all seeds', 'alibi-all-0']
+    """
+    if len(shown) <= MANY:
+        return list(shown)
+    return [name for name in shown if POOLED.format(name.rpartition("-")[0]) not in shown]
 
 
 def cards_of(claims: Mapping[str, Any], results: Path) -> list[list[Card]]:

@@ -17,7 +17,7 @@ from mazewm.claims.claim import VERDICTS
 from mazewm.claims.comparison import Compared
 from mazewm.figures.style import VERDICTS as COLOURS
 from mazewm.io.errors import BadInput
-from mazewm.report.page import MEANINGS, render
+from mazewm.report.page import MARKS, MEANINGS, render
 from stages import compare, compare_there
 from stages.command import command
 from stages.imports import ROOT
@@ -96,9 +96,10 @@ def test_the_committed_results_are_told():
 
 def test_the_first_table_has_every_verdict_in_its_column(page, claims):
     [table] = page.all("table", "verdicts")
+    assert table.attributes["class"] == "verdicts"
     head, *rows = ([cell.text for cell in row.parts if not isinstance(cell, str)]
                    for row in table.all("tr"))  # fmt: skip
-    names = [name for name in columns(claims) if name != "between runs"]
+    names = [f"{recipe}, all seeds" for recipe in claims["encodings"]]  # whose runs would be many
     assert head == ["Claim", *names]
     said = {row[0].partition(" what")[0]: row[1:] for row in rows if len(row) > 1}
     for id in claims["runs"]["rotary-all-0"]:
@@ -107,6 +108,30 @@ def test_the_first_table_has_every_verdict_in_its_column(page, claims):
         assert said[id] == [one["verdict"]]
     for chip in table.all("span", "verdict"):
         assert chip.attributes["class"] == f"verdict {chip.text.replace(' ', '-')}"
+
+
+def test_many_columns_have_marks_that_the_page_explains(tmp_path, claims):
+    some = next(iter(claims["runs"].values()))
+    recipes = [f"{encoding}-all" for encoding in ("learned", "sinusoidal", "rotary", "alibi")]
+    recipes.append("rotary-path")
+    once = {id: one | {"n_seeds": 1, "verdicts": {one["verdict"]: 1}} for id, one in some.items()}
+    many = claims | {
+        "runs": {f"{recipe}-0": some for recipe in recipes},
+        "encodings": {recipe: once for recipe in recipes},
+    }
+    root = Page(render(write_study(tmp_path / "metrics", many), "laptop")).root
+    [table] = root.all("table", "verdicts")
+    assert table.attributes["class"] == "verdicts many"
+    head, *_ = table.all("tr")
+    assert head.text.split() == ["Claim", *(f"{recipe}-0" for recipe in recipes)]
+    said = root.at("of-table").text
+    assert sorted(MARKS) == sorted(VERDICTS) and len(set(MARKS.values())) == len(VERDICTS)
+    [style] = root.all("style")
+    for verdict, mark in MARKS.items():
+        assert f"{mark} is {verdict}" in said
+        assert f'.{verdict.replace(" ", "-")}::before {{ content: "{mark}" }}' in style.text
+    [chip] = [one for one in table.all("td") if one.attributes.get("title") == "alibi-all-0"][:1]
+    assert chip.text == some[next(iter(some))]["verdict"]  # a reader who hears the page has words
 
 
 def test_verdicts_are_counted_for_every_column(page, claims):

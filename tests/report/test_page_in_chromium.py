@@ -76,7 +76,7 @@ def laid_out(page: Path, folder: Path, option: str) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A page with six columns, and words and numbers that are as long as can be."""
+    """A page about two recipes of two seeds each, with words and numbers as long as can be."""
     folder = tmp_path_factory.mktemp("page")
     claims = made_up()
     for some in (*claims["runs"].values(), claims["comparison"]):
