@@ -105,7 +105,7 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-0",
         "rotary-path-1",
     ]
-    assert "From least to most, of 4 models" in readme and "`rotary-all-0` solves" not in readme
+    assert "Ranges are over 4 models" in readme and "`rotary-all-0` solves" not in readme
     assert (
         "one seed of each" not in readme
         and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
@@ -134,7 +134,7 @@ def test_with_many_models_claims_are_judged_by_the_study_and_verdicts_are_counte
     assert f"| **supported** 3, undecided 1 | {value:.2f} [0.25 to {value:.2f}] |" in row
     [row] = [line for line in page.splitlines() if line.startswith("| C4d ")]
     assert "| **supported** 3, unmeasured 1 |" in row
-    assert "other units in 3 models" in readme
+    assert "in 3 models more than as many other units" in readme
     assert "*detect* connections as well in 3 models (C1)" in readme
     [row] = [line for line in readme.splitlines() if line.startswith("| `none-all-0`")]
     assert row.endswith("| unmeasured |")
