@@ -38,9 +38,9 @@ def study_of(params: Path) -> StudyParams:
     return check(StudyParams, asked, str(params))
 
 
-def compare_runs(runs: Sequence[Run], scale: str, results: Path) -> None:
+def compare_runs(runs: Sequence[Run], scale: str, results: Path, by: str) -> None:
     """Compare runs of one scale whose metrics are in ``RESULTS/runs`` and ``RESULTS/tables``, and
-    write what is found beside them."""
+    write what is found beside them; ``by`` is the name of the stage."""
     from mazewm.claims import compare
     from mazewm.figures import draw_comparison
     from mazewm.report import render
@@ -57,7 +57,7 @@ def compare_runs(runs: Sequence[Run], scale: str, results: Path) -> None:
     files.write_json(results / "claims.json", compared.claims)
     files.write_json(results / "summary.json", compared.summary)
     progress("page", 1)
-    files.write_text(results / "report.html", render(results, scale))
+    files.write_text(results / "report.html", render(results, scale, by))
     console.print(f"{len(runs)} runs compared; the page is {results / 'report.html'}")
 
 
@@ -71,7 +71,7 @@ def main(results: Folder) -> None:
                 f"{path}: the file is missing; expected the metrics of every run that params.yaml "
                 "asks for."
             )
-    compare_runs(study.runs(), study.scale, results)
+    compare_runs(study.runs(), study.scale, results, "compare")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def runs_there(results: Path) -> list[Run]:
 
 def main(results: Folder) -> None:
     """Compare all runs in ``RESULTS/runs``, which are of the scale that params.yaml has."""
-    compare_runs(runs_there(results), study_of(Path("params.yaml")).scale, results)
+    scale = study_of(Path("params.yaml")).scale
+    compare_runs(runs_there(results), scale, results, "compare_there")
 
 
 if __name__ == "__main__":

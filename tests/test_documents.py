@@ -105,9 +105,9 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-0",
         "rotary-path-1",
     ]
-    assert "Ranges are over 4 models" in readme and "`rotary-all-0` solves" not in readme
+    assert "Ranges are over 4 models" in readme
     assert (
-        "one seed of each" not in readme
+        "differ only as seeds do" not in readme
         and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
     )
 
@@ -276,7 +276,9 @@ def test_a_further_run_differs_from_the_others_in_what_it_varies_only(folder):
     assert study.keys() == other.keys()
     differs = {name for name in study if study[name] != other[name]}
     assert differs == VARIED[folder] | {("results",)}
-    assert set(other["encodings",]) <= set(study["encodings",])
+    # What the first page and docs/claims.md say of jitter is about learned positions.
+    allowed = {"learned"} if folder == "position_jitter" else set(study["encodings",])
+    assert set(other["encodings",]) <= allowed
 
 
 def test_a_table_begins_after_a_blank_line():

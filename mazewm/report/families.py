@@ -129,11 +129,12 @@ def base(id: str) -> str:
     return id.partition(" ")[0]
 
 
-def sources(evidence: Evidence, results: str) -> list[Source]:
+def sources(evidence: Evidence, results: str, by: str) -> list[Source]:
     """The commands that measured a claim and decided it, in their order, with their files; RUN
-    stands for every run, SEED for its seed. ``results`` is the folder of metrics.
+    stands for every run, SEED for its seed. ``results`` is the folder of metrics, ``by`` the stage
+    that compares the runs in it.
 
-    >>> measured, decided = sources(Evidence("C1_readouts", ("singles",)), "metrics")
+    >>> measured, decided = sources(Evidence("C1_readouts", ("singles",)), "metrics", "compare")
     >>> measured.command, measured.files
     ('python -m stages.map_features RUN', ('artifacts/features/RUN/singles.parquet',))
     >>> decided.files
@@ -159,11 +160,11 @@ def sources(evidence: Evidence, results: str) -> list[Source]:
     return [
         *found,
         Source(score, (f"{results}/runs/{RUN}.json",)),
-        Source(compare(results), (*curves, f"{results}/claims.json")),
+        Source(compare(results, by), (*curves, f"{results}/claims.json")),
     ]
 
 
-def compare(results: str) -> str:
+def compare(results: str, by: str) -> str:
     """The command that draws pictures of all runs, decides claims between them, and writes the
     page."""
-    return f"python -m stages.compare --results {results}"
+    return f"python -m stages.{by} --results {results}"

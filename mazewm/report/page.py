@@ -33,8 +33,7 @@ MEANINGS: dict[Verdict, str] = {
     f"difference from it lies below {NEAR}. So the value is no sign of what the claim says.",
     "depends": "The value lies above or below, depending on the convention by which it is "
     "compared, and the conventions disagree.",
-    "undecided": "None of these: the data are too few, and the interval too wide, to tell. With "
-    "several seeds, also where they do not agree.",
+    "undecided": "None of these: the data are too few, and the interval too wide, to tell.",
     "unmeasured": "There are no data, or too few for any verdict, or the model solves too few "
     "mazes; the reason is given.",
 }
@@ -56,15 +55,15 @@ class Card:
         return self.id.replace(" ", "-")
 
 
-def render(results: Path, scale: str) -> str:
-    """The page about the runs in ``results/claims.json`` and ``results/summary.json``, with
-    pictures of ``results/figures/comparison/``. BadInput if one of these is missing, or a claim has
-    no family."""
+def render(results: Path, scale: str, by: str = "compare") -> str:
+    """The page about the runs in ``results/claims.json`` and ``results/summary.json``, which stage
+    ``by`` wrote, with pictures of ``results/figures/comparison/``. BadInput if one of these is
+    missing, or a claim has no family."""
     claims = files.read_json(results / "claims.json", "the claims that stage compare writes")
     summary = files.read_json(results / "summary.json", "the summary that stage compare writes")
     families = {
         family.title: (cards, family.beside)
-        for family, cards in zip(FAMILIES, cards_of(claims, results), strict=True)
+        for family, cards in zip(FAMILIES, cards_of(claims, results, by), strict=True)
         if cards
     }
     environment = jinja2.Environment(
@@ -87,6 +86,7 @@ def render(results: Path, scale: str) -> str:
         families=families,
         first=shown_first(every),
         pictures=dict(pictures(results, families)),
+        shown=shown,
         columns=columns,
         between=BETWEEN,
         many=len(columns) > MANY,
@@ -101,7 +101,7 @@ def render(results: Path, scale: str) -> str:
         colours={verdict: COLOURS[verdict] for verdict in VERDICTS},
         stands_for=RUN,
         results=results.as_posix(),
-        compare=compare(results.as_posix()),
+        compare=compare(results.as_posix(), by),
         docs=Path(os.path.relpath("docs", results)).as_posix(),
     )
 
@@ -131,7 +131,7 @@ def columns_of(shown: Collection[str]) -> list[str]:
     return [name for name in shown if POOLED.format(name.rpartition("-")[0]) not in shown]
 
 
-def cards_of(claims: Mapping[str, Any], results: Path) -> list[list[Card]]:
+def cards_of(claims: Mapping[str, Any], results: Path, by: str) -> list[list[Card]]:
     """The claims of each of FAMILIES, in its order; BadInput for a claim that is in none."""
     by_id: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, some in (shown_in(claims) | {BETWEEN: claims["comparison"]}).items():
@@ -144,7 +144,7 @@ def cards_of(claims: Mapping[str, Any], results: Path) -> list[list[Card]]:
                 next(iter(found.values()))["statement"],
                 found,
                 evidence,
-                sources(evidence, results.as_posix()),
+                sources(evidence, results.as_posix(), by),
             )
             for known, evidence in family.claims.items()
             for id, found in by_id.items()

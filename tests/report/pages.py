@@ -69,6 +69,18 @@ def made_up() -> dict[str, dict]:
     }
 
 
+def of_one_seed(claims: dict[str, dict]) -> dict[str, dict]:
+    """The same with five recipes of one seed each."""
+    some = next(iter(claims["runs"].values()))
+    recipes = [f"{encoding}-all" for encoding in ("learned", "sinusoidal", "rotary", "alibi")]
+    recipes.append("rotary-path")
+    once = {id: one | {"n_seeds": 1, "verdicts": {one["verdict"]: 1}} for id, one in some.items()}
+    return claims | {
+        "runs": {f"{recipe}-0": some for recipe in recipes},
+        "encodings": {recipe: once for recipe in recipes},
+    }
+
+
 def write_study(folder: Path, claims: dict[str, dict]) -> Path:
     """What stage compare writes of claims before it writes the page."""
     pictures = folder / "figures" / "comparison"

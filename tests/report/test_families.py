@@ -54,7 +54,7 @@ def of_run(text: str) -> str:
 
 @pytest.mark.parametrize("id", EVIDENCE)
 def test_commands_are_those_of_the_pipeline_and_write_these_files(id):
-    for source in sources(EVIDENCE[id], "numbers"):
+    for source in sources(EVIDENCE[id], "numbers", "compare"):
         stage = source.command.split()[2].removeprefix("stages.")
         assert source.command == of_run(PIPELINE[stage]["cmd"])
         for file in source.files:
@@ -69,7 +69,7 @@ def test_readers_of_the_maze_alone_have_these_tables():
     """Those that RunTables.of reads with ``results.inputs``."""
     [read] = re.findall(r"for name in (\(.*?\)):\n\s+told = results\.inputs", source_of(scoring))
     assert ast.literal_eval(read) == WITH_INPUTS
-    assert sources(Evidence("", ("whole",)), "m")[0].files == (
+    assert sources(Evidence("", ("whole",)), "m", "compare")[0].files == (
         f"artifacts/{errors.INPUTS}/{SEED}/whole.parquet",
     )
 

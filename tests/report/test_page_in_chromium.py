@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from report.pages import made_up, named, write_study
+from report.pages import made_up, named, of_one_seed, write_study
 
 from mazewm.report import render
 
@@ -74,11 +74,12 @@ def laid_out(page: Path, folder: Path, option: str) -> list[dict]:
     return said
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A page about two recipes of two seeds each, with words and numbers as long as can be."""
+@pytest.fixture(scope="module", params=["words", "marks"])
+def page(request, tmp_path_factory):
+    """A page about two recipes of two seeds each, or about five of one, with words and numbers as
+    long as can be."""
     folder = tmp_path_factory.mktemp("page")
-    claims = made_up()
+    claims = made_up() if request.param == "words" else of_one_seed(made_up())
     for some in (*claims["runs"].values(), claims["comparison"]):
         for one in some.values():
             one["measure"] += " at_a_place_with_a_name_that_is_longer_than_a_phone_is_wide" * 2
