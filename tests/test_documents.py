@@ -105,9 +105,10 @@ def test_templates_take_whatever_runs_there_are(study):
         "rotary-path-0",
         "rotary-path-1",
     ]
-    assert "Ranges are over 4 models" in readme
+    assert "Ranges are over 4 models" in readme and "`rotary-all-0` solves" not in readme
     assert (
-        "differ only as seeds do" not in readme
+        "one seed of each" not in readme
+        and "differ only as seeds do" not in readme
         and "| claim | `rotary-all`, all seeds | `rotary-path`, all seeds |" in claims
     )
 
