@@ -16,6 +16,8 @@ from mazewm.claims.edits import (
     efficiency,
     gap,
     gap_of_gaps,
+    gap_of_lacking,
+    lacking,
     selectivity,
     together,
 )
@@ -140,46 +142,57 @@ def _belief_gap(one: pd.DataFrame, other: pd.DataFrame) -> Contrast:
 
 
 def adding_needs_the_direction(edits: Edits) -> Claim:
-    """C5b: adding is more specific in direction than removing is, and removing in place. The mean
-    difference exceeds a random push of equal length by more when it adds than when it removes, each
-    at its best dose and both at the strength with which the model itself writes; and away from the
-    connection's own token it adds but does not remove."""
-    statement = "adding needs the direction, and removing the place, more than the other does"
-    measure = "selectivity of the mean difference beyond a random push of equal length, adding"
-    nets, arrows = {}, {}
+    """C5c: adding needs the direction more than removing does. Of the selectivity of the mean
+    difference, a random push of equal length lacks a larger share when connections are added than
+    when they are removed; each at the best dose of the mean difference, and both at the strength
+    with which the model itself writes. Unmeasured where the mean difference has no effect, of which
+    nothing could be lacking."""
+    statement = "adding needs the direction more than removing does"
+    measure = "share of the mean difference's selectivity that a random push as long lacks, adding"
+    pushes = {}
     for kind in ("add", "remove"):
-        dose = edits.best.get(edits.setting(kind, "mean_difference"), 0.0)
-        nets[kind] = _beyond_random(edits, kind, dose)
-        arrows[kind] = nets[kind][0]
-        if any(rows.empty for rows in nets[kind]):
-            return unmeasured(
-                "C5b", statement, measure, f"no random push as long as the best dose of {kind}"
-            )
-    away = edits.rows(edits.setting("remove", "mean_difference", where="site"))
-    adding = gap(*nets["add"])
-    alike = {kind: _beyond_random(edits, kind, DOSE) for kind in nets}
-    measure += f" (both at dose {DOSE:g}: {gap(*alike['add']).interval.value:.2f})"
+        best = edits.best.get(edits.setting(kind, "mean_difference"), 0.0)
+        for name, dose in {"its best dose": best, f"dose {DOSE:g}": DOSE}.items():
+            own, random = _pushes(edits, kind, dose)
+            if random.empty:
+                reason = f"no random push as long as the mean difference at {name} of {kind}"
+                return unmeasured("C5c", statement, measure, reason)
+            if selectivity(own).low <= 0:
+                reason = f"the mean difference has no effect at {name} of {kind}"
+                return unmeasured("C5c", statement, measure, reason)
+            pushes[kind, name] = own, random
+    adding, adding_alike, removing, removing_alike = pushes.values()
+    alike = lacking(adding_alike)
+    measure += f" (both at dose {DOSE:g}: {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}])"
     controls = [
-        Control("the same, removing", gap(*nets["remove"]).interval, gap_of_gaps(*nets.values())),
+        Control("the same, removing", lacking(removing), gap_of_lacking(adding, removing)),
         Control(
             f"the same, removing, both at dose {DOSE:g}",
-            gap(*alike["remove"]).interval,
-            gap_of_gaps(*alike.values()),
-        ),
-        Control(
-            "removing where the other is added",
-            selectivity(away).interval,
-            gap(arrows["add"], away),
+            lacking(removing_alike),
+            gap_of_lacking(adding_alike, removing_alike),
         ),
     ]
-    return claim("C5b", statement, measure, adding.interval, controls)
+    return claim("C5c", statement, measure, lacking(adding), controls)
 
 
-def _beyond_random(edits: Edits, kind: str, dose: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _pushes(edits: Edits, kind: str, dose: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The mean difference at a dose, and a random push as long as it."""
     names = ("mean_difference", "random_direction")
     one, other = (edits.rows(edits.setting(kind, name), dose) for name in names)
     return one, other
+
+
+def removing_needs_the_place(edits: Edits) -> Claim:
+    """C5d: what removes a connection removes it at the connection's own token, and not at the
+    tokens where connections are added, which are none of its own."""
+    statement = "removing needs the connection's own token"
+    settings = [edits.setting("remove", "mean_difference", where=at) for at in ("own", "site")]
+    own, away = (edits.rows(setting) for setting in settings)
+    control = Control(
+        "the same, where connections are added", selectivity(away).interval, gap(own, away)
+    )
+    measure = _at_best(edits, settings[0])
+    return claim("C5d", statement, measure, selectivity(own).interval, [control])
 
 
 def probes_do_not_write(edits: Edits) -> Claim:

@@ -10,9 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from mazewm.choosing import CHOOSING
-from mazewm.claims.statistics import NO_CONTRAST, Contrast, Ratio, contrast, estimate
+from mazewm.claims.statistics import (
+    NO_CONTRAST,
+    Contrast,
+    Interval,
+    Ratio,
+    contrast,
+    estimate,
+    weighted,
+)
 from mazewm.interventions.choosing import KEYS, best_doses
 from mazewm.interventions.labels import MAIN, Where, tokens_in_words
 from mazewm.localize.locations import WritingSite
@@ -131,6 +140,59 @@ def gap_of_gaps(
     )
 
 
+Push = tuple[pd.DataFrame, pd.DataFrame]  # the rows of an edit, and of another beside it
+
+
+def lacking(push: Push) -> Interval:
+    """The share of an edit's selectivity that the other beside it lacks, 1 - s(other) / s(edit)."""
+    value, low, high, n = _kept(push).interval
+    return Interval(1 - value, 1 - high, 1 - low, n)
+
+
+def gap_of_lacking(one: Push, other: Push) -> Contrast:
+    """The share that is lacking beside one edit less that beside another, on the same pairs."""
+    return _kept(other, one)
+
+
+def _kept(*pushes: Push) -> Contrast:
+    """s(other) / s(edit); of two pushes, that of the first less that of the second."""
+    tables = together([rows for push in pushes for rows in push])
+    signs = np.array([1.0, -1.0])[: len(pushes)]
+
+    def statistic(some: np.ndarray) -> np.ndarray:
+        found = _selectivities(some)
+        return (found[:, 1::2] / found[:, ::2] * signs).sum(axis=1)
+
+    found = estimate(_sums(tables), statistic)
+    if found.n:
+        return found._replace(n=len(tables[0]))
+    # Equal in all draws, as where the other edit never does anything. Then all doubt is about what
+    # it may do, and s(edit) is taken as known.
+    known = np.array([selectivity(edit).value for edit in tables[::2]])
+    if (known <= 0).any():
+        return NO_CONTRAST
+    ratios = [of(other) for other in tables[1::2] for of in (hits, spills)]
+    weights = np.outer(signs / known, [1, -1]).ravel()
+    return weighted(ratios, weights, tables[0].connection_set)
+
+
+def _sums(tables: Sequence[pd.DataFrame]) -> Float[np.ndarray, "cluster column"]:
+    """The counts of a selectivity, four columns for each table, all of the same pairs; summed over
+    the pairs of each connection set."""
+    names = ["n_hit", "n_affected", "n_spill", "n_unaffected"]
+    _, which = np.unique(tables[0].connection_set, return_inverse=True)
+    columns = [
+        np.bincount(which, weights=rows[name].astype(float)) for rows in tables for name in names
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _selectivities(sums: Float[np.ndarray, "draw column"]) -> Float[np.ndarray, "draw table"]:
+    """hit - spill of each table, from the columns of ``_sums``."""
+    counts = sums.reshape(len(sums), -1, 4)
+    return counts[:, :, 0] / counts[:, :, 1] - counts[:, :, 2] / counts[:, :, 3]
+
+
 def efficiency(edits: Edits, one: Setting, other: Setting) -> Contrast:
     """The logarithm of how many times longer the edit of ``other`` must be than that of ``one`` to
     reach a selectivity of HALF; the edited maze in the prompt has 1 on questions that count.
@@ -144,30 +206,19 @@ def efficiency(edits: Edits, one: Setting, other: Setting) -> Contrast:
     if not all(curves):
         return NO_CONTRAST
     tables = together([rows for curve in curves for _, rows in curve])
-    names = ["n_hit", "n_affected", "n_spill", "n_unaffected"]
-    _, which = np.unique(tables[0].connection_set, return_inverse=True)
-    sums = np.concatenate(
-        [
-            np.stack([np.bincount(which, weights=rows[name]) for name in names], 1)
-            for rows in tables
-        ],
-        axis=1,
-    )
     lengths = [np.array([rows.length.mean() for _, rows in curve]) for curve in curves]
     if not all((each > 0).all() for each in lengths):  # units that are silent write nothing
         return NO_CONTRAST
     lengths = [np.log(each) for each in lengths]
 
     def statistic(some: np.ndarray) -> np.ndarray:
-        counts = some.reshape(len(some), -1, 4)
-        found = counts[:, :, 0] / counts[:, :, 1] - counts[:, :, 2] / counts[:, :, 3]
-        split = len(lengths[0])
+        found, split = _selectivities(some), len(lengths[0])
         own, is_there, _ = _log_length(lengths[0], found[:, :split])
         others, _, is_at_once = _log_length(lengths[1], found[:, split:])
         is_known = is_there & ~is_at_once
         return np.where(is_known, others - own, np.minimum(others - own, 0.0))
 
-    return estimate(sums, statistic)
+    return estimate(_sums(tables), statistic)
 
 
 def _log_length(

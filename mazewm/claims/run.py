@@ -173,6 +173,7 @@ def score_run(tables: RunTables, threshold: float) -> Scored:
         causal.removal_is_efficient(edits),
         causal.is_asymmetric(edits),
         causal.adding_needs_the_direction(edits),
+        causal.removing_needs_the_place(edits),
         capacity.holds_more(edits, most),
         capacity.fails_as_tokens(edits, most),
         capacity.believes_more(edits, most),

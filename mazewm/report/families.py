@@ -91,7 +91,7 @@ FAMILIES = (
     ),
     Family(
         "C5: adding beside removing",
-        {id: Evidence("C5_asymmetry", EDITS) for id in ("C5", "C5b")},
+        {id: Evidence("C5_asymmetry", EDITS) for id in ("C5", "C5c", "C5d")},
     ),
     Family(
         "C6: more connections than in training",

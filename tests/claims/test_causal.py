@@ -152,7 +152,8 @@ def test_c5_depends_where_conventions_disagree():
     assert verdict(causal.is_asymmetric(edits_of(missing))) == "unmeasured"
 
 
-def c5b(away=0.0, add=0.9, remove=0.8, random_add=0.1, random_remove=0.7):
+def pushes(away=0.0, add=0.9, remove=0.8, random_add=0.1, random_remove=0.7):
+    """What the mean difference and a random push as long do at dose 2; half of it at dose 1."""
     parts = [
         twins("add", {("mean_difference", 0): (add, 0), ("random_direction", 0): (random_add, 0)}),
         twins(
@@ -168,26 +169,55 @@ def c5b(away=0.0, add=0.9, remove=0.8, random_add=0.1, random_remove=0.7):
         for dose in (1.0, 2.0)
         for s in ("validation", "test")
     ]
-    return causal.adding_needs_the_direction(edits_of(pd.concat([book, *parts])))
+    return edits_of(pd.concat([book, *parts]))
 
 
-def test_c5b_direction_and_place():
-    found = c5b()
-    assert verdict(found) == "supported" and found.value.value == pytest.approx(0.8)
-    by_name = {one.name: one for one in found.controls}
-    removing = by_name["the same, removing"]
-    assert removing.value.value == pytest.approx(0.1)
-    assert removing.gap.value == pytest.approx(0.7)
-    assert by_name["removing where the other is added"].gap.value == pytest.approx(0.9)
-    assert verdict(c5b(random_remove=0.0)) != "supported", "removing needs the direction, too"
-    assert verdict(c5b(away=1.0)) == "refuted"
+def test_c5c_adding_needs_the_direction():
+    found = causal.adding_needs_the_direction(pushes())
+    assert verdict(found) == "supported" and found.value.value == pytest.approx(8 / 9, abs=0.01)
+    values = {one.name: one.value.value for one in found.controls}
+    assert values == pytest.approx(
+        {"the same, removing": 1 / 8, "the same, removing, both at dose 1": 1 / 8}, abs=0.02
+    )
+    for one in found.controls:
+        assert one.gap.value == pytest.approx(8 / 9 - 1 / 8, abs=0.03)
+    likewise = causal.adding_needs_the_direction(pushes(random_remove=0.1))
+    assert verdict(likewise) not in ("supported", "refuted"), "removing needs it just so"
+    turned = causal.adding_needs_the_direction(pushes(random_add=0.8, random_remove=0.1))
+    assert verdict(turned) == "refuted"
 
 
-def test_c5b_needs_a_random_push_of_equal_length():
+def test_c5c_is_of_shares():
+    """What is removed at all may be little: a random push has as large a share of it."""
+    little = causal.adding_needs_the_direction(pushes(remove=0.2, random_remove=0.19))
+    assert verdict(little) == "supported"
+    needed = causal.adding_needs_the_direction(pushes(remove=0.2, random_remove=0.02))
+    assert verdict(needed) != "supported", "in differences, 0.8 beside 0.18"
+
+
+@pytest.mark.parametrize(("kind", "rates"), [("add", {"add": 0.0}), ("remove", {"remove": 0.0})])
+def test_c5c_needs_something_that_could_be_lacking(kind, rates):
+    found = causal.adding_needs_the_direction(pushes(**rates))
+    assert verdict(found) == "unmeasured"
+    assert found.reason == f"the mean difference has no effect at its best dose of {kind}"
+
+
+def test_c5c_needs_a_random_push_of_equal_length():
     book = ledger()
     odd = (book.method == "random_direction") & (book.dose == 2) & (book.kind == "add")
     found = causal.adding_needs_the_direction(edits_of(book[~odd]))
-    assert verdict(found) == "unmeasured" and "best dose of add" in found.reason
+    assert verdict(found) == "unmeasured" and "its best dose of add" in found.reason
+
+
+def test_c5d_removing_needs_the_place():
+    found = causal.removing_needs_the_place(pushes())
+    assert verdict(found) == "supported" and found.value.value == pytest.approx(0.8, abs=0.01)
+    assert "own c2, dose 2" in found.measure
+    [control] = found.controls
+    assert (control.value.value, control.gap.value) == pytest.approx((0, 0.8), abs=0.01)
+    assert verdict(causal.removing_needs_the_place(pushes(away=0.8))) == "undecided"
+    assert verdict(causal.removing_needs_the_place(pushes(away=1.0))) == "refuted"
+    assert verdict(causal.removing_needs_the_place(pushes(remove=0.0))) != "supported"
 
 
 def test_c9_weights_against_their_pattern(usual):

@@ -8,7 +8,15 @@ import pytest
 from planted_edits import N_PAIRS, TOKENS, WRITING, ledger, pairs, rows
 
 from mazewm.claims import edits
-from mazewm.claims.edits import Edits, efficiency, gap, gap_of_gaps, selectivity
+from mazewm.claims.edits import (
+    Edits,
+    efficiency,
+    gap,
+    gap_of_gaps,
+    gap_of_lacking,
+    lacking,
+    selectivity,
+)
 
 
 def edits_of(*parts):
@@ -83,6 +91,40 @@ def test_a_difference_of_differences_by_hand():
 
     found = gap_of_gaps((of(0.9, 0.1), of(0.2, 0.3)), (of(0.6, 0.2), of(0.5, 0.4)))
     assert found.value == pytest.approx((0.8 - -0.1) - (0.4 - 0.1))
+
+
+def pushed(hit, beside):
+    """An edit's rows, and those of another that hits so much."""
+    kinds = (rows("mean_difference", 0, hit, 0.1), rows("random_direction", 0, beside, 0.0))
+    return tuple(part.set_index("pair") for part in kinds)
+
+
+def test_what_another_edit_lacks_by_hand():
+    found = lacking(pushed(0.9, 0.2))
+    assert found.value == pytest.approx(1 - 0.2 / 0.8) and found.low < 0.75 < found.high < 1
+    gap = gap_of_lacking(pushed(0.9, 0.2), pushed(0.5, 0.3))
+    assert gap.value == pytest.approx(0.75 - 0.25) and gap.low > 0.3
+    turned = gap_of_lacking(pushed(0.5, 0.3), pushed(0.9, 0.2))
+    ends = (turned.value, turned.low, turned.high)
+    assert ends == pytest.approx((-gap.value, -gap.high, -gap.low), abs=1e-9)
+    assert (gap.n, found.n) == (N_PAIRS, N_PAIRS)
+
+
+def test_what_never_does_anything_lacks_all_within_an_interval():
+    found = lacking(pushed(0.9, 0.0))
+    assert found.value == 1.0 and found.n == N_PAIRS and found.low < 0.85
+    # Wilson's upper end of 0 of 20, over the edit's 0.8; and below, that of the spill
+    assert 1 - found.low == pytest.approx(0.1611 / 0.8, abs=1e-3)
+    both = gap_of_lacking(pushed(0.9, 0.0), pushed(0.5, 0.0))
+    assert both.value == 0 and both.low < -0.1 and both.high > 0.1
+    assert min(both.p_above, both.p_below) > 0.4
+    assert gap_of_lacking(pushed(0.9, 0.0), pushed(0.5, 0.4)).p_above < 0.01
+
+
+def test_of_an_edit_without_effect_nothing_can_be_lacking():
+    dead = [part.assign(n_hit=0, n_spill=0) for part in pushed(0.5, 0.0)]
+    assert lacking(tuple(dead)).n == 0
+    assert gap_of_lacking(pushed(0.9, 0.0), tuple(dead)).n == 0
 
 
 def test_a_walker_misses_other_questions_too():

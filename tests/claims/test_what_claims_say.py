@@ -52,10 +52,8 @@ CONTROLS = {
         f"no difference, by the convention {name}"
         for name in ("raw", "net of a random direction", "at dose 1", "in beliefs")
     ],
-    "C5b": [
-        *("the same, removing", "the same, removing, both at dose 1"),
-        "removing where the other is added",
-    ],
+    "C5c": ["the same, removing", "the same, removing, both at dose 1"],
+    "C5d": ["the same, where connections are added"],
     "C6a": ["random direction", "no edit", "the blind walker"],
     "C6b": ["as tokens", "the advantage over tokens within training"],
     "C6c": ["the most in training", "with random directions", "the blind walker"],
@@ -144,11 +142,11 @@ def edits(*kinds, without=""):
             "no binding head, or no latent of a connection",
         ),
         (
-            "C5b",
+            "C5c",
             lambda: causal.adding_needs_the_direction(
                 edits("add", "remove", without="random_direction")
             ),
-            "no random push as long as the best dose of add",
+            "no random push as long as the mean difference at its best dose of add",
         ),
         (
             "C6a",
