@@ -38,6 +38,11 @@ class Filled:
     claims: dict[str, dict[str, Any]]
     tables: Path  # the folder of the small tables
 
+    @property
+    def recipe(self) -> str:
+        """The name without the seed."""
+        return self.name.rpartition("-")[0]
+
     def corridors(self, k: int) -> dict[str, dict[str, Any]]:
         """The shares of ways that are walked through whole corridors of k connections, on the
         longest prompts, by method; latents at the most for each connection that were tried."""
@@ -127,7 +132,7 @@ def results(folder: Path) -> dict[str, Any]:
         )
         for name, one in summary.items()
     ]
-    recipes = [run.name.rpartition("-")[0] for run in runs]
+    recipes = [run.recipe for run in runs]
     return {
         "runs": runs,
         "recipes": claims["encodings"],

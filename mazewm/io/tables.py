@@ -106,8 +106,9 @@ def whole_file(path: Path, row_type_name: str) -> Iterator[None]:
 
 
 def read_arrow(path: Path, row_type_name: str) -> pa.Table:
-    """The table in ``path``; BadInput if the file is missing, broken, its metadata names another
-    row type, or a number is not finite."""
+    """The table in ``path``; BadInput if the file is missing, broken or has text that is not UTF-8,
+    its metadata names another row type, a number is not finite, or a value is missing where none
+    may be."""
     # Not by ``read_table``, which takes folders named KEY=VALUE on the way for further columns.
     with whole_file(path, row_type_name):
         with pq.ParquetFile(path) as file:

@@ -55,7 +55,7 @@ class Card:
         return self.id.replace(" ", "-")
 
 
-def render(results: Path, scale: str, by: str = "compare") -> str:
+def render(results: Path, scale: str, by: str) -> str:
     """The page about the runs in ``results/claims.json`` and ``results/summary.json``, which stage
     ``by`` wrote, with pictures of ``results/figures/comparison/``. BadInput if one of these is
     missing, or a claim has no family."""

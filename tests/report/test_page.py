@@ -35,7 +35,7 @@ def study(tmp_path_factory, claims):
 
 @pytest.fixture(scope="module")
 def page(study):
-    return Page(render(study, "laptop")).root
+    return Page(render(study, "laptop", "compare")).root
 
 
 def columns(claims):
@@ -84,7 +84,7 @@ def test_every_claim_is_there_as_in_claims_json(page, claims):
 
 def test_the_committed_results_are_told():
     results = ROOT / "metrics"
-    text = render(results, "laptop")
+    text = render(results, "laptop", "compare")
     root = Page(text).root
     claims = json.loads((results / "claims.json").read_text())
     if all(one["n_seeds"] == 1 for some in claims["encodings"].values() for one in some.values()):
@@ -191,7 +191,7 @@ def test_documents_are_found_from_the_folder_of_results(monkeypatch, tmp_path, c
     monkeypatch.chdir(tmp_path)
     write_study(tmp_path / "metrics" / "paper", claims)
     (tmp_path / "metrics" / "paper").rename(tmp_path / "moved")
-    assert 'href="../docs/claims.md"' in render(Path("moved"), "paper")
+    assert 'href="../docs/claims.md"' in render(Path("moved"), "paper", "compare")
 
 
 HOSTILE = "<script>alert('x')</script> & \"<img src=//far.example/x onerror=run()>\" {{ 1 + 1 }}"
@@ -203,7 +203,7 @@ def test_what_claims_say_is_text_and_nothing_else(tmp_path, claims, field):
     for some in (*hostile["runs"].values(), *hostile["encodings"].values(), hostile["comparison"]):
         for one in some.values():
             one[field] = HOSTILE
-    root = Page(render(write_study(tmp_path / "metrics", hostile), HOSTILE)).root
+    root = Page(render(write_study(tmp_path / "metrics", hostile), HOSTILE, "compare")).root
     assert not list(root.all("script"))
     assert all(img.attributes["src"].startswith("data:") for img in root.all("img"))
     assert_told(root, hostile)
@@ -215,20 +215,20 @@ def test_a_missing_picture_is_named(tmp_path, claims):
     gone = study / "figures" / "comparison" / "C6_capacity.png"
     gone.unlink()
     with pytest.raises(BadInput, match=r"C6_capacity\.png: the file is missing; expected a pict"):
-        render(study, "laptop")
+        render(study, "laptop", "compare")
     gone.write_text("no picture")
     with pytest.raises(BadInput, match=r"C6_capacity\.png: expected a picture of claims"):
-        render(study, "laptop")
+        render(study, "laptop", "compare")
 
 
 def test_a_claim_without_a_family_is_named(tmp_path, claims):
     more = claims | {"comparison": claims["comparison"] | {"C99": claims["comparison"]["C10"]}}
     with pytest.raises(BadInput, match="claim C99: expected one of a family"):
-        render(write_study(tmp_path / "metrics", more), "laptop")
+        render(write_study(tmp_path / "metrics", more), "laptop", "compare")
 
 
 def test_the_same_results_give_the_same_page(study):
-    assert render(study, "laptop") == render(study, "laptop")
+    assert render(study, "laptop", "compare") == render(study, "laptop", "compare")
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def page(request, tmp_path_factory):
             one["control_name"] += " another_name_that_is_longer_than_the_column_it_stands_in"
     study = write_study(folder / "metrics", claims)
     path = folder / "report.html"
-    path.write_text(render(study, "laptop"))
+    path.write_text(render(study, "laptop", "compare"))
     return path
 
 
