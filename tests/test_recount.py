@@ -224,6 +224,44 @@ def test_the_results_of_a_study_are_in_a_folder_of_their_own(clone):
     assert pd.read_csv(records.ROOT / "trust/results/recount_study.csv").agrees.all()
 
 
+def written(part="recount"):
+    """What is written down: the file of counts, and that of figures."""
+    return records.read(part), pd.read_csv(records.ROOT / records.RESULTS / f"{part}.csv")
+
+
+def test_runs_of_several_clones_add_up(clone, capsys):
+    """In this one the tables of one of two runs are no longer there."""
+    other = RUN.removesuffix("0") + "1"
+    path = clone / "metrics" / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {other: summary[RUN]}))
+    main(clone, more=True)
+    counts, figures = written()
+    assert list(counts["runs"]) == [RUN] and counts["n"] == len(figures)
+    # as another clone has written down before, and this one knows nothing of
+    both = pd.concat([figures.assign(run=other), figures])
+    both.to_csv(records.ROOT / records.RESULTS / "recount.csv", index=False)
+    about = {"commit": "0123abc", "n_checks": 3, "wrong": ["one"]}
+    content = {"runs": {other: about, RUN: about}}
+    (records.ROOT / records.RESULTS / "recount.yaml").write_text(json.dumps(content))
+    capsys.readouterr()
+    main(clone, more=True)
+    again, rows = written()
+    assert again["runs"] == {other: about, RUN: counts["runs"][RUN]}
+    assert (again["n"], again["agree"]) == (2 * counts["n"], 2 * counts["agree"])
+    assert again["n_checks"] == counts["n_checks"] + 3 and again["wrong"] == ["one"]
+    assert rows.run.value_counts().to_dict() == {other: counts["n"], RUN: counts["n"]}
+    pd.testing.assert_frame_equal(rows[rows.run == RUN].reset_index(drop=True), figures)
+    *_, own, all_ = capsys.readouterr().out.splitlines()
+    assert own.startswith(f"{counts['n']} of {counts['n']} figures agree")
+    assert all_ == f"with 1 runs of before: {again['agree']} of {again['n']} figures"
+    with pytest.raises(BadInput, match=f"{other}.json: the file is missing"):
+        main(clone)  # of all runs
+    shutil.rmtree(clone / "artifacts")
+    with pytest.raises(BadInput, match="interventions: expected tables of runs of metrics, found"):
+        main(clone, more=True)
+
+
 def test_a_changed_number_is_noticed(clone, capsys):
     """And an interval that another bootstrap does not give, and a changed choice."""
     path = clone / "metrics" / "runs" / f"{RUN}.json"

@@ -18,7 +18,7 @@ from trust import again, loads, processors, records
 from trust.__main__ import main
 from trust.clone import DVC, PYTHON, Clone
 from trust.interrupts import HIDE, Terminal, interrupt
-from trust.kills import Kill, Trial, recorded, summary
+from trust.kills import Kill, Trial, summary
 from trust.processes import alive, kill_all, kill_group, pinned, start
 
 SEED = 4
@@ -217,11 +217,11 @@ def test_kills_are_counted():
 def test_kills_are_added_to_those_that_are_written_down(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "ROOT", tmp_path)
     (tmp_path / records.RESULTS).mkdir(parents=True)
-    file = tmp_path / records.RESULTS / "kills.csv"
-    assert recorded(file) == []
+    assert records.rows("kills", Kill) == [] and records.read("kills") == {}
     rows = [row("dvc repro", detached=True, found='a, "b"'), row("make repro", seconds=0.25)]
     records.write("kills", summary(rows), rows)
-    assert recorded(file) == rows
+    assert records.rows("kills", Kill) == rows
+    assert records.read("kills")["bad"] == summary(rows)["bad"]
 
 
 def test_verdicts_are_found_wherever_they_are(tmp_path):

@@ -13,7 +13,6 @@ import typer
 
 from mazewm.io import program
 from mazewm.io.errors import BadInput
-from stages.imports import ROOT
 from trust import again, interrupts, kills, loads, records, trainings
 from trust.clone import Clone
 
@@ -90,7 +89,7 @@ def run(part: str, trials: Trials) -> tuple[dict[str, Any], list[Any]]:
         clone = trials.tiny()
         found = told(kills.kills(clone, trials.plain(), trials.n_kills, trials.seed))
         if trials.more:
-            found = kills.recorded(ROOT / records.RESULTS / "kills.csv") + found
+            found = records.rows("kills", kills.Kill) + found
         return kills.summary(found), found
     if part == "trainings":
         clone = trainings.make(trials.folder / "training é" / "mazewm", trials.full)

@@ -8,11 +8,10 @@ as a process group, half with all processes that they have started, in whatever 
 that fails. The same command must then end well and leave the same bytes.
 """
 
-import csv
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -235,19 +234,6 @@ def experiments(said: str) -> list[str]:
     """
     _, named, rest = said.rpartition("Ran experiment(s): ")
     return rest.partition("\n")[0].strip().split(", ") if named else []
-
-
-def recorded(file: Path) -> list[Kill]:
-    """The rows that an earlier call has written; none if there is no file."""
-    if not file.exists():
-        return []
-    read: dict[Any, Any] = {int: int, float: float, bool: "True".__eq__, str: str}
-    of = {one.name: read[one.type] for one in fields(Kill)}
-    with file.open(newline="") as lines:
-        return [
-            Kill(**{name: of[name](text) for name, text in row.items()})
-            for row in csv.DictReader(lines)
-        ]
 
 
 def summary(found: Sequence[Kill]) -> dict[str, Any]:

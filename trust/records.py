@@ -8,18 +8,28 @@ import io
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 
 from mazewm.io import files
+from mazewm.io.params import read_yaml
 from stages.imports import ROOT
 from stages.local import cores
 
 RESULTS = Path("trust/results")
+# how a value of a row is read again from its text
+READ: dict[Any, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    bool: "True".__eq__,
+    str: str,
+    float | None: lambda text: float(text) if text else None,
+}
+T = TypeVar("T")
 
 
 def write(
@@ -37,6 +47,25 @@ def write(
         writer.writeheader()
         writer.writerows(lines)
         files.write_text(ROOT / RESULTS / f"{part}.csv", table.getvalue())
+
+
+def read(part: str) -> dict[str, Any]:
+    """What is known of a part; nothing if there is no file."""
+    path = ROOT / RESULTS / f"{part}.yaml"
+    return read_yaml(path) if path.exists() else {}
+
+
+def rows(part: str, of: type[T]) -> list[T]:
+    """The rows of a part, which are dataclasses of one class; none if there is no file."""
+    path = ROOT / RESULTS / f"{part}.csv"
+    if not path.exists():
+        return []
+    columns = {one.name: READ[one.type] for one in fields(of)}  # type: ignore[arg-type]
+    with path.open(newline="", encoding="utf-8") as lines:
+        return [
+            of(**{name: columns[name](text) for name, text in row.items()})
+            for row in csv.DictReader(lines)
+        ]
 
 
 def about(minutes: float | None = None) -> dict[str, Any]:

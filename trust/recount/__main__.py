@@ -1,12 +1,14 @@
 """The figures of README.md and docs/claims.md, counted again from the tables in ``artifacts/``:
 ``python -m trust.recount`` writes trust/results/recount.yaml, and a row for each figure; with
-``--results metrics/study``, recount_study.yaml.
+``--results metrics/study``, recount_study.yaml. A study's runs may be made in several clones: with
+``--more`` those whose tables the clone has are counted, and added to those that are written down.
 
 Whoever knows docs/science.md and the tables can do this; so the modules beside this one import
 nothing of the project but its one exception.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,67 +35,109 @@ def counted(folder: Path, run: str) -> Iterator[Found]:
         yield from count(Tables(folder, run))
 
 
-def recount(folder: Path, results: Path = METRICS) -> tuple[list[Row], int, list[str]]:
-    """Every figure of every run of a clone, beside the one that is published in its folder
-    ``results``; the number of further checks, and what is wrong with those that fail."""
-    rows: list[Row] = []
-    n_checks, wrong = 0, []
-    for run in read_json(folder / results / "summary.json"):
-        try:
-            figures = Figures.read(folder / results, run)
-            for one in filter(figures.has, counted(folder, run)):
-                if isinstance(one, Counted):
-                    rows.append(compared(one, figures))
-                    continue
-                n_checks += 1
-                if said := checked(one, figures):
-                    wrong.append(f"{run}: {said}")
-        except (LookupError, TypeError, ValueError) as error:
-            raise BadInput(
-                f"{folder}: the tables or metrics of {run} are not those of one study "
-                f"({type(error).__name__}: {error})."
-            ) from error
-    return rows, n_checks, wrong
+@dataclass(frozen=True)
+class Recounted:
+    """One run: every figure beside the published one, and the checks beside them."""
+
+    run: str
+    commit: str  # of the clone
+    n_checks: int
+    wrong: list[str]  # what is wrong with those checks that fail
+    rows: list[Row]
 
 
-def summary(rows: list[Row], n_checks: int, wrong: list[str]) -> dict[str, Any]:
+def recount(folder: Path, results: Path, run: str) -> Recounted:
+    """Every figure of one run of a clone, beside the one that is published in its folder
+    ``results``."""
+    rows, n_checks, wrong = list[Row](), 0, list[str]()
+    try:
+        figures = Figures.read(folder / results, run)
+        for one in filter(figures.has, counted(folder, run)):
+            if isinstance(one, Counted):
+                rows.append(compared(one, figures))
+                continue
+            n_checks += 1
+            if said := checked(one, figures):
+                wrong.append(f"{run}: {said}")
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{folder}: the tables or metrics of {run} are not those of one study "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    return Recounted(run, records.commit(folder), n_checks, wrong, rows)
+
+
+def summary(runs: Sequence[Recounted]) -> dict[str, Any]:
     """Counts, and by how much the ends of intervals differ at most."""
+    rows = [row for one in runs for row in one.rows]
     return {
         "n": len(rows),
         "agree": sum(row.agrees for row in rows),
         "apart": round(max((row.apart for row in rows), default=0.0), 6),
-        "n_checks": n_checks,
-        "wrong": wrong,
+        "n_checks": sum(one.n_checks for one in runs),
+        "wrong": [said for one in runs for said in one.wrong],
+        "commits": list(dict.fromkeys(one.commit for one in runs)),
+        "runs": {
+            one.run: {"commit": one.commit, "n_checks": one.n_checks, "wrong": one.wrong}
+            for one in runs
+        },
     }
+
+
+def recorded(part: str) -> list[Recounted]:
+    """What an earlier call has written down; nothing if there was none."""
+    rows = records.rows(part, Row)
+    return [
+        Recounted(run, **about, rows=[row for row in rows if row.run == run])
+        for run, about in records.read(part).get("runs", {}).items()
+    ]
 
 
 def main(
     clone: Annotated[Path, typer.Option(help="A clone with results, of this project.")] = ROOT,
     results: Annotated[Path, typer.Option(help="The folder of its metrics.")] = METRICS,
+    more: Annotated[
+        bool, typer.Option("--more", help="Those runs that are there; keep what is written down.")
+    ] = False,
 ) -> None:
     """Count the figures of the documents again, and write down how many agree. Exit code 1 if one
     does not, or if a choice or a table is not what it should be."""
-    rows, n_checks, wrong = recount(clone, results)
-    for row in rows:
+    names = list(read_json(clone / results / "summary.json"))
+    if more:
+        tables = clone / "artifacts" / "interventions"
+        names = [name for name in names if (tables / name).is_dir()]
+        if not names:
+            raise BadInput(f"{tables}: expected tables of runs of {results}, found none.")
+    runs = [recount(clone, results, name) for name in names]
+    for row in (row for one in runs for row in one.rows):
         typer.echo(line(row))
-    found = summary(rows, n_checks, wrong)
     place = (clone / results).resolve()
     part = "recount" if place == (clone / METRICS).resolve() else f"recount_{place.name}"
-    records.write(part, {"commit": records.commit(clone)} | found, rows)
-    for row in rows:
-        if not row.agrees:
-            typer.echo(
-                f"{row.run}: {row.figure}: published {row.shown} ({row.published}), counted "
-                f"{row.recomputed}"
-            )
-    for said in wrong:
+    kept = [one for one in recorded(part) if one.run not in names] if more else []
+    found = summary([*kept, *runs])
+    records.write(part, found, [row for one in (*kept, *runs) for row in one.rows])
+    is_well = say(summary(runs), runs)
+    if kept:
+        typer.echo(f"with {len(kept)} runs of before: {found['agree']} of {found['n']} figures")
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def say(found: Mapping[str, Any], runs: Sequence[Recounted]) -> bool:
+    """Say what does not agree, and how much does; whether all does."""
+    for row in (row for one in runs for row in one.rows if not row.agrees):
+        typer.echo(
+            f"{row.run}: {row.figure}: published {row.shown} ({row.published}), counted "
+            f"{row.recomputed}"
+        )
+    for said in found["wrong"]:
         typer.echo(said)
+    right = found["n_checks"] - len(found["wrong"])
     typer.echo(
         f"{found['agree']} of {found['n']} figures agree; the ends of intervals differ by at most "
-        f"{found['apart']}; {n_checks - len(wrong)} of {n_checks} checks are right"
+        f"{found['apart']}; {right} of {found['n_checks']} checks are right"
     )
-    if wrong or found["agree"] < found["n"]:
-        raise typer.Exit(1)
+    return not found["wrong"] and found["agree"] == found["n"]
 
 
 def line(row: Row) -> str:
