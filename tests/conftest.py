@@ -5,6 +5,10 @@ import os
 import pytest
 import torch
 
+# Before pytest installs its hooks, so that those of ``stages`` do not take their place and what is
+# raised where nobody can catch it still fails a test.
+import stages  # noqa: F401
+
 # Tests are about the CPU, also where there is an accelerator; those that ask for CUDA say so
 # themselves.
 os.environ.setdefault("MAZEWM_DEVICE", "cpu")

@@ -313,7 +313,7 @@ def writing_rows() -> pd.DataFrame:
     rows = [
         (layer, tokens, "c2", dose, 20, 7 + layer, 40, 2)
         for layer in (0, 1)
-        for tokens in ("c2", "c2 and <ADJLIST_END>")
+        for tokens in ("c2", "c1 and <ADJLIST_END>")
         for dose in (1.0, 2.0)
     ]
     return pd.DataFrame(rows, columns=[field.name for field in fields(WritingRow)])

@@ -15,13 +15,13 @@ from mazewm.interventions.params import InterventionParams
 from mazewm.localize.locations import LIST_END, WritingSite
 from mazewm.maze.tokens import TokenClass
 
-WRITING = WritingSite(0, ("c2", LIST_END), TokenClass.C2)
+WRITING = WritingSite(0, ("c1", LIST_END), TokenClass.C2)
 PLACE = "0.resid_post"
 TOKENS = {
-    "site": "c2 and <ADJLIST_END>",
+    "site": "c1 and <ADJLIST_END>",
     "own": "own c2",
     "one": "one c2",
-    "dealt": "c2 and <ADJLIST_END>, dealt",
+    "dealt": "c1 and <ADJLIST_END>, dealt",
 }
 USUAL = {"add": "site", "move": "site", "remove": "own", "corridor": "dealt", "single": "dealt"}
 N_PAIRS, N_AFFECTED, N_UNAFFECTED = 20, 10, 20

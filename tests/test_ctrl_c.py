@@ -60,3 +60,7 @@ def test_other_errors_keep_their_traceback(tmp_path):
     )
     assert done.returncode == 1
     assert "Traceback" in done.stderr and "ImportError: broken" in done.stderr
+
+
+def test_what_nobody_can_catch_still_fails_a_test():
+    assert getattr(sys.unraisablehook, "__module__", "") != "stages", "it is pytest's own"

@@ -241,13 +241,17 @@ def test_runs_of_several_clones_add_up(clone, capsys):
     # as another clone has written down before, and this one knows nothing of
     both = pd.concat([figures.assign(run=other), figures])
     both.to_csv(records.ROOT / records.RESULTS / "recount.csv", index=False)
-    about = {"commit": "0123abc", "n_checks": 3, "wrong": ["one"]}
-    content = {"runs": {other: about, RUN: about}}
+    about = {"about": {"cores": 64}, "commit": "0123abc", "n_checks": 3, "wrong": ["one"]}
+    content = {
+        "runs": {other: about, RUN: about, "alibi-all-7": about}
+    }  # of it nothing is published
     (records.ROOT / records.RESULTS / "recount.yaml").write_text(json.dumps(content))
     capsys.readouterr()
-    main(clone, more=True)
+    with pytest.raises(typer.Exit):  # something was wrong with the other
+        main(clone, more=True)
     again, rows = written()
-    assert again["runs"] == {other: about, RUN: counts["runs"][RUN]}
+    own = counts["runs"][RUN] | {"about": again["runs"][RUN]["about"]}
+    assert again["runs"] == {other: about, RUN: own} and own["about"]["cores"] != 64
     assert (again["n"], again["agree"]) == (2 * counts["n"], 2 * counts["agree"])
     assert again["n_checks"] == counts["n_checks"] + 3 and again["wrong"] == ["one"]
     assert rows.run.value_counts().to_dict() == {other: counts["n"], RUN: counts["n"]}
@@ -257,6 +261,9 @@ def test_runs_of_several_clones_add_up(clone, capsys):
     assert all_ == f"with 1 runs of before: {again['agree']} of {again['n']} figures"
     with pytest.raises(BadInput, match=f"{other}.json: the file is missing"):
         main(clone)  # of all runs
+    (records.ROOT / records.RESULTS / "recount.yaml").write_text("n: 3")
+    with pytest.raises(BadInput, match="recount.yaml: runs: expected counts by run, found none"):
+        main(clone, more=True)
     shutil.rmtree(clone / "artifacts")
     with pytest.raises(BadInput, match="interventions: expected tables of runs of metrics, found"):
         main(clone, more=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from mazewm.claims.claim import Claim, Control, claim, depends, unmeasured
 from mazewm.claims.edits import (
     Edits,
+    Push,
     Setting,
     believed,
     efficiency,
@@ -144,54 +145,41 @@ def _belief_gap(one: pd.DataFrame, other: pd.DataFrame) -> Contrast:
 def adding_needs_the_direction(edits: Edits) -> Claim:
     """C5c: adding needs the direction more than removing does. Of the selectivity of the mean
     difference, a random push of equal length lacks a larger share when connections are added than
-    when they are removed; each at the best dose of the mean difference, and both at the strength
-    with which the model itself writes. Unmeasured where the mean difference has no effect, of which
-    nothing could be lacking."""
+    when they are removed; at the strength with which the model itself writes. Unmeasured where the
+    mean difference has no effect, of which nothing could be lacking."""
     statement = "adding needs the direction more than removing does"
     measure = "share of the mean difference's selectivity that a random push as long lacks, adding"
-    pushes = {}
+    measure += f", dose {DOSE:g}"
+    pushes = list[Push]()
     for kind in ("add", "remove"):
-        best = edits.best.get(edits.setting(kind, "mean_difference"), 0.0)
-        for name, dose in {"its best dose": best, f"dose {DOSE:g}": DOSE}.items():
-            own, random = _pushes(edits, kind, dose)
-            if random.empty:
-                reason = f"no random push as long as the mean difference at {name} of {kind}"
+        names = ("mean_difference", "random_direction")
+        own, random = (edits.rows(edits.setting(kind, name), DOSE) for name in names)
+        for name, rows in zip(names, (own, random), strict=True):
+            if rows.empty:
+                reason = f"no {name.replace('_', ' ')} of dose {DOSE:g} to {kind} connections"
                 return unmeasured("C5c", statement, measure, reason)
-            if selectivity(own).low <= 0:
-                reason = f"the mean difference has no effect at {name} of {kind}"
-                return unmeasured("C5c", statement, measure, reason)
-            pushes[kind, name] = own, random
-    adding, adding_alike, removing, removing_alike = pushes.values()
-    alike = lacking(adding_alike)
-    measure += f" (both at dose {DOSE:g}: {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}])"
-    controls = [
-        Control("the same, removing", lacking(removing), gap_of_lacking(adding, removing)),
-        Control(
-            f"the same, removing, both at dose {DOSE:g}",
-            lacking(removing_alike),
-            gap_of_lacking(adding_alike, removing_alike),
-        ),
-    ]
-    return claim("C5c", statement, measure, lacking(adding), controls)
-
-
-def _pushes(edits: Edits, kind: str, dose: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The mean difference at a dose, and a random push as long as it."""
-    names = ("mean_difference", "random_direction")
-    one, other = (edits.rows(edits.setting(kind, name), dose) for name in names)
-    return one, other
+        if selectivity(own).low <= 0:
+            reason = f"the mean difference of dose {DOSE:g} does not {kind} connections"
+            return unmeasured("C5c", statement, measure, reason)
+        pushes.append((own, random))
+    adding, removing = pushes
+    control = Control("the same, removing", lacking(removing), gap_of_lacking(adding, removing))
+    return claim("C5c", statement, measure, lacking(adding), [control])
 
 
 def removing_needs_the_place(edits: Edits) -> Claim:
-    """C5d: what removes a connection removes it at the connection's own token, and not at the
-    tokens where connections are added, which are none of its own."""
+    """C5d: what removes a connection removes it at its own token, where it is read, more than at
+    those where connections are added. Unmeasured where these include the own one."""
     statement = "removing needs the connection's own token"
     settings = [edits.setting("remove", "mean_difference", where=at) for at in ("own", "site")]
+    measure = _at_best(edits, settings[0])
+    if edits.site.read_at in edits.site.tokens:
+        reason = f"{edits.site.read_at} is among the tokens where connections are added"
+        return unmeasured("C5d", statement, measure, reason)
     own, away = (edits.rows(setting) for setting in settings)
     control = Control(
         "the same, where connections are added", selectivity(away).interval, gap(own, away)
     )
-    measure = _at_best(edits, settings[0])
     return claim("C5d", statement, measure, selectivity(own).interval, [control])
 
 

@@ -14,13 +14,15 @@ from jaxtyping import Float
 
 from mazewm.choosing import CHOOSING
 from mazewm.claims.statistics import (
+    FEWEST,
     NO_CONTRAST,
+    NOTHING,
     Contrast,
     Interval,
     Ratio,
     contrast,
+    difference,
     estimate,
-    weighted,
 )
 from mazewm.interventions.choosing import KEYS, best_doses
 from mazewm.interventions.labels import MAIN, Where, tokens_in_words
@@ -144,36 +146,37 @@ Push = tuple[pd.DataFrame, pd.DataFrame]  # the rows of an edit, and of another 
 
 
 def lacking(push: Push) -> Interval:
-    """The share of an edit's selectivity that the other beside it lacks, 1 - s(other) / s(edit)."""
-    value, low, high, n = _kept(push).interval
-    return Interval(1 - value, 1 - high, 1 - low, n)
+    """The share of an edit's selectivity that the other beside it lacks, 1 - s(other) / s(edit);
+    below 0 if the other has more, above 1 if it spills more than it hits. If the other never does
+    anything, its own interval is taken, with s(edit) as known."""
+    edit, other = together(push)
+    found = estimate(_sums((edit, other)), lambda some: _lacking(some)[:, 0])
+    if found.n or found.n_clusters < FEWEST:
+        return found.interval._replace(n=len(edit) if found.n else 0)
+    known, least = selectivity(edit).value, selectivity(other).interval
+    if known <= 0:
+        return NOTHING
+    value, low, high = (1 - end / known for end in (least.value, least.high, least.low))
+    return Interval(value, low, high, least.n)
 
 
 def gap_of_lacking(one: Push, other: Push) -> Contrast:
-    """The share that is lacking beside one edit less that beside another, on the same pairs."""
-    return _kept(other, one)
-
-
-def _kept(*pushes: Push) -> Contrast:
-    """s(other) / s(edit); of two pushes, that of the first less that of the second."""
-    tables = together([rows for push in pushes for rows in push])
-    signs = np.array([1.0, -1.0])[: len(pushes)]
-
-    def statistic(some: np.ndarray) -> np.ndarray:
-        found = _selectivities(some)
-        return (found[:, 1::2] / found[:, ::2] * signs).sum(axis=1)
-
-    found = estimate(_sums(tables), statistic)
-    if found.n:
-        return found._replace(n=len(tables[0]))
-    # Equal in all draws, as where the other edit never does anything. Then all doubt is about what
-    # it may do, and s(edit) is taken as known.
-    known = np.array([selectivity(edit).value for edit in tables[::2]])
-    if (known <= 0).any():
+    """The share that is lacking beside one edit less that beside another, on the same pairs. If one
+    of those beside never does anything, as if shares were independent."""
+    shares = [lacking(push) for push in (one, other)]
+    if not all(share.n for share in shares):
         return NO_CONTRAST
-    ratios = [of(other) for other in tables[1::2] for of in (hits, spills)]
-    weights = np.outer(signs / known, [1, -1]).ravel()
-    return weighted(ratios, weights, tables[0].connection_set)
+    tables = together([*one, *other])
+    sums = _sums(tables)
+    if not all(rows[["n_hit", "n_spill"]].any(axis=None) for rows in tables[1::2]):
+        return difference(shares[0], shares[1], len(sums))
+    found = estimate(sums, lambda some: _lacking(some) @ np.array([1.0, -1.0]))
+    return found._replace(n=len(tables[0]) if found.n else 0)
+
+
+def _lacking(sums: Float[np.ndarray, "draw column"]) -> Float[np.ndarray, "draw push"]:
+    found = _selectivities(sums)
+    return np.asarray(1 - found[:, 1::2] / found[:, ::2])
 
 
 def _sums(tables: Sequence[pd.DataFrame]) -> Float[np.ndarray, "cluster column"]:

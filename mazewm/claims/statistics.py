@@ -153,19 +153,8 @@ def contrast(
     >>> round(one.value, 2), round(one.low, 2), round(one.high, 2), one.n_clusters
     (0.58, 0.44, 0.76, 5)
     """
-    weights = np.repeat([1.0, -1.0], [len(plus), len(minus)])
-    return weighted([*plus, *minus], weights, clusters, n_resamples)
-
-
-def weighted(
-    ratios: Sequence[Ratio],
-    weights: ArrayLike,
-    clusters: ArrayLike,
-    n_resamples: int | None = None,
-) -> Contrast:
-    """The sum of ratios, each times its weight, as in ``contrast``."""
-    weights = np.asarray(weights, float)
-    columns = np.array([column for ratio in ratios for column in ratio], float)
+    signs = np.repeat([1.0, -1.0], [len(plus), len(minus)])
+    columns = np.array([column for ratio in (*plus, *minus) for column in ratio], float)
     filled = (columns[1::2] != 0).any(axis=0)
     n, columns = int(filled.sum()), columns[:, filled]
     _, which = np.unique(np.asarray(clusters)[filled], return_inverse=True)
@@ -173,21 +162,21 @@ def weighted(
     if not n or not sums.sum(axis=0)[1::2].all():
         return NO_CONTRAST
     found = estimate(
-        sums, lambda some: (some[:, ::2] / some[:, 1::2] * weights).sum(axis=1), n_resamples
+        sums, lambda some: (some[:, ::2] / some[:, 1::2] * signs).sum(axis=1), n_resamples
     )
     are_shares = ((columns[::2] >= 0) & (columns[::2] <= columns[1::2])).all()
     if found.n == 0 and are_shares:
         within = (sums[:, 1::2] > 0).sum(axis=0)
         parts = [
-            (float(weight), _share_of_clusters(float(total / size), int(n_clusters)))
-            for weight, (total, size), n_clusters in zip(
-                weights, sums.sum(axis=0).reshape(-1, 2), within, strict=True
+            (sign, _share_of_clusters(float(total / size), int(n_clusters)))
+            for sign, (total, size), n_clusters in zip(
+                signs, sums.sum(axis=0).reshape(-1, 2), within, strict=True
             )
         ]
         found = _square_and_add(parts, n_resamples)
     if are_shares:  # which no true value is beyond
-        low, high = (float(weights[weights * side > 0].sum()) for side in (-1, 1))
-        found = found._replace(low=max(found.low, low), high=min(found.high, high))
+        low, high = max(found.low, -len(minus)), min(found.high, len(plus))
+        found = found._replace(low=float(low), high=float(high))
     return found._replace(n=n, n_clusters=len(sums)) if found.n else found
 
 
@@ -256,14 +245,14 @@ def _share_of_clusters(p: float, n_clusters: int) -> Sample:
 
 
 def _square_and_add(parts: Sequence[tuple[float, Sample]], n_resamples: int | None) -> Contrast:
-    """Means, each times its weight, added up, with an interval from those of the parts: the
-    distances from the means to the ends that count, times the weight, squared and added (Newcombe
-    1998; Zou and Donner 2008). A p value is the level at which the end is 0."""
-    value = float(sum(weight * part.mean for weight, part in parts))
+    """Signed means added up, with an interval from those of the parts: the distances from the means
+    to the ends that count, squared and added (Newcombe 1998; Zou and Donner 2008). A p value is the
+    level at which the end is 0."""
+    value = float(sum(sign * part.mean for sign, part in parts))
 
     def end(z: float) -> float:  # the lower end at z; for a negative z, the upper one at -z
-        counted = [part.ends(abs(z))[int((weight > 0) == (z < 0))] for weight, part in parts]
-        away = [w * (at - part.mean) for at, (w, part) in zip(counted, parts, strict=True)]
+        counted = [part.ends(abs(z))[int((sign > 0) == (z < 0))] for sign, part in parts]
+        away = [at - part.mean for at, (_, part) in zip(counted, parts, strict=True)]
         return value - float(np.sign(z) * np.hypot.reduce(away))
 
     most = 8.0  # standard errors; beyond it p values are not told apart
@@ -276,6 +265,19 @@ def _square_and_add(parts: Sequence[tuple[float, Sample]], n_resamples: int | No
     n, least = min(part.n for _, part in parts), n_resamples or N_RESAMPLES
     p_above, p_below = (bounded(float(stats.norm.sf(side)), least) for side in (z, -z))
     return Contrast(value, end(Z), end(-Z), n, n, p_above, p_below)
+
+
+def difference(one: Interval, other: Interval, n_clusters: int) -> Contrast:
+    """One value less another, as if they were independent: the distances to the ends that count,
+    squared and added (Newcombe 1998); p from the normal distribution with these ends."""
+    value = one.value - other.value
+    below = float(np.hypot(one.value - one.low, other.high - other.value))
+    above = float(np.hypot(one.high - one.value, other.value - other.low))
+    p_above, p_below = (
+        bounded(float(stats.norm.sf(z * Z)), N_RESAMPLES) for z in (value / below, -value / above)
+    )
+    n = min(one.n, other.n)
+    return Contrast(value, value - below, value + above, n, n_clusters, p_above, p_below)
 
 
 def holm(p: Mapping[str, float], level: float = 0.05) -> dict[str, bool]:

@@ -112,13 +112,25 @@ def test_what_another_edit_lacks_by_hand():
 
 def test_what_never_does_anything_lacks_all_within_an_interval():
     found = lacking(pushed(0.9, 0.0))
-    assert found.value == 1.0 and found.n == N_PAIRS and found.low < 0.85
-    # Wilson's upper end of 0 of 20, over the edit's 0.8; and below, that of the spill
-    assert 1 - found.low == pytest.approx(0.1611 / 0.8, abs=1e-3)
-    both = gap_of_lacking(pushed(0.9, 0.0), pushed(0.5, 0.0))
+    assert found.value == 1.0 and found.n == N_PAIRS
+    # Wilson's upper end of 0 of 20 is 0.1611, of what is hit and of what is spilt, over 0.8
+    assert (found.low, found.high) == pytest.approx((1 - 0.1611 / 0.8, 1 + 0.1611 / 0.8), abs=1e-3)
+    assert lacking(tuple(part.head(4) for part in pushed(0.9, 0.0))).n == 0, "too few clusters"
+
+
+def test_the_doubt_about_what_never_does_anything_is_in_the_gap():
+    silent, other = pushed(0.9, 0.0), pushed(0.5, 0.2)
+    found, shares = gap_of_lacking(silent, other), [lacking(silent), lacking(other)]
+    assert found.value == pytest.approx(1 - 0.5)
+    below = np.hypot(1 - shares[0].low, shares[1].high - 0.5)
+    above = np.hypot(shares[0].high - 1, 0.5 - shares[1].low)
+    assert (found.low, found.high) == pytest.approx((0.5 - below, 0.5 + above), abs=0.01)
+    assert found.p_above < 0.025 < 0.5 < found.p_below and found.low > 0
+    turned = gap_of_lacking(other, silent)
+    assert (turned.low, turned.p_below) == pytest.approx((-found.high, found.p_above))
+    both = gap_of_lacking(silent, pushed(0.5, 0.0))
     assert both.value == 0 and both.low < -0.1 and both.high > 0.1
-    assert min(both.p_above, both.p_below) > 0.4
-    assert gap_of_lacking(pushed(0.9, 0.0), pushed(0.5, 0.4)).p_above < 0.01
+    assert (both.p_above, both.p_below) == (0.5, 0.5)
 
 
 def test_of_an_edit_without_effect_nothing_can_be_lacking():

@@ -52,7 +52,7 @@ CONTROLS = {
         f"no difference, by the convention {name}"
         for name in ("raw", "net of a random direction", "at dose 1", "in beliefs")
     ],
-    "C5c": ["the same, removing", "the same, removing, both at dose 1"],
+    "C5c": ["the same, removing"],
     "C5d": ["the same, where connections are added"],
     "C6a": ["random direction", "no edit", "the blind walker"],
     "C6b": ["as tokens", "the advantage over tokens within training"],
@@ -146,7 +146,7 @@ def edits(*kinds, without=""):
             lambda: causal.adding_needs_the_direction(
                 edits("add", "remove", without="random_direction")
             ),
-            "no random push as long as the mean difference at its best dose of add",
+            "no random direction of dose 1 to add connections",
         ),
         (
             "C6a",

@@ -77,7 +77,7 @@ def test_hit_against_spill_on_validation_mazes():
     figure = edits.by_dose(table)
     [line] = figure.axes[0].lines
     assert line.get_ydata().tolist() == [0.45, 0.9] and line.get_xdata().tolist() == [0, 0]
-    assert labels(figure) == {f"{run}: 0.resid_post at c2 and <ADJLIST_END>" for run in RUNS}
+    assert labels(figure) == {f"{run}: 0.resid_post at c1 and <ADJLIST_END>" for run in RUNS}
 
 
 def test_corridors_and_what_is_believed():

@@ -40,6 +40,7 @@ class Recounted:
     """One run: every figure beside the published one, and the checks beside them."""
 
     run: str
+    about: Mapping[str, Any]  # when, and on what
     commit: str  # of the clone
     n_checks: int
     wrong: list[str]  # what is wrong with those checks that fail
@@ -64,7 +65,7 @@ def recount(folder: Path, results: Path, run: str) -> Recounted:
             f"{folder}: the tables or metrics of {run} are not those of one study "
             f"({type(error).__name__}: {error})."
         ) from error
-    return Recounted(run, records.commit(folder), n_checks, wrong, rows)
+    return Recounted(run, records.about(), records.commit(folder), n_checks, wrong, rows)
 
 
 def summary(runs: Sequence[Recounted]) -> dict[str, Any]:
@@ -76,20 +77,22 @@ def summary(runs: Sequence[Recounted]) -> dict[str, Any]:
         "apart": round(max((row.apart for row in rows), default=0.0), 6),
         "n_checks": sum(one.n_checks for one in runs),
         "wrong": [said for one in runs for said in one.wrong],
-        "commits": list(dict.fromkeys(one.commit for one in runs)),
         "runs": {
-            one.run: {"commit": one.commit, "n_checks": one.n_checks, "wrong": one.wrong}
+            one.run: {name: getattr(one, name) for name in ("about", "commit", "n_checks", "wrong")}
             for one in runs
         },
     }
 
 
 def recorded(part: str) -> list[Recounted]:
-    """What an earlier call has written down; nothing if there was none."""
-    rows = records.rows(part, Row)
+    """What an earlier call has written down; nothing if there was none. BadInput if it does not say
+    what it is of."""
+    content, rows = records.read(part), records.rows(part, Row)
+    if content and "runs" not in content:
+        raise BadInput(f"{records.RESULTS / part}.yaml: runs: expected counts by run, found none.")
     return [
         Recounted(run, **about, rows=[row for row in rows if row.run == run])
-        for run, about in records.read(part).get("runs", {}).items()
+        for run, about in content.get("runs", {}).items()
     ]
 
 
@@ -102,7 +105,7 @@ def main(
 ) -> None:
     """Count the figures of the documents again, and write down how many agree. Exit code 1 if one
     does not, or if a choice or a table is not what it should be."""
-    names = list(read_json(clone / results / "summary.json"))
+    every = names = list(read_json(clone / results / "summary.json"))
     if more:
         tables = clone / "artifacts" / "interventions"
         names = [name for name in names if (tables / name).is_dir()]
@@ -113,18 +116,20 @@ def main(
         typer.echo(line(row))
     place = (clone / results).resolve()
     part = "recount" if place == (clone / METRICS).resolve() else f"recount_{place.name}"
-    kept = [one for one in recorded(part) if one.run not in names] if more else []
+    # not again compared with what is published now, for which their tables would be needed
+    others = [run for run in every if run not in names]
+    kept = [one for one in recorded(part) if one.run in others] if more else []
     found = summary([*kept, *runs])
     records.write(part, found, [row for one in (*kept, *runs) for row in one.rows])
-    is_well = say(summary(runs), runs)
+    say(summary(runs), runs)
     if kept:
         typer.echo(f"with {len(kept)} runs of before: {found['agree']} of {found['n']} figures")
-    if not is_well:
+    if found["wrong"] or found["agree"] < found["n"]:
         raise typer.Exit(1)
 
 
-def say(found: Mapping[str, Any], runs: Sequence[Recounted]) -> bool:
-    """Say what does not agree, and how much does; whether all does."""
+def say(found: Mapping[str, Any], runs: Sequence[Recounted]) -> None:
+    """Say what does not agree, and how much does."""
     for row in (row for one in runs for row in one.rows if not row.agrees):
         typer.echo(
             f"{row.run}: {row.figure}: published {row.shown} ({row.published}), counted "
@@ -137,7 +142,6 @@ def say(found: Mapping[str, Any], runs: Sequence[Recounted]) -> bool:
         f"{found['agree']} of {found['n']} figures agree; the ends of intervals differ by at most "
         f"{found['apart']}; {right} of {found['n_checks']} checks are right"
     )
-    return not found["wrong"] and found["agree"] == found["n"]
 
 
 def line(row: Row) -> str:
