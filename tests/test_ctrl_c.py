@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ def interrupted(name, folder, before=""):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # as at a terminal, also where whoever calls the tests ignores it, as shells do for jobs in
+        # the background
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert stage.stdout.readline() == "importing\n"
     stage.send_signal(signal.SIGINT)
