@@ -13,6 +13,8 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(IN_VENV) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 export PYTHONPATH :=
+# Where it is set, each process compiles what it imports: seconds for each of the hundreds that stages and tests start.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: env $(EXTRAS:%=env-%) env-tests repro pull release explore paper test test-slow torture mutants lint check fix docs bench locks clean

@@ -18,7 +18,7 @@ from trust.recount.tables import COUNTS, Check, Counted
 RUN = "rotary-all-0"
 LATTICE = Lattice(3)
 MOST = 3  # units that are edited together
-SITE, OWN = "c2 and <ADJLIST_END>", "own c2"
+SITE, OWN = "c1 and <ADJLIST_END>", "own c2"
 METHODS = [("latents", 1), ("random_direction", 0), ("latents", MOST), ("mean_difference", 0)]
 METHODS += [("frozen_decoder", MOST), ("residual_dimensions", MOST)]
 Bits = list[bool]
@@ -85,6 +85,8 @@ def twins(test: Sequence[Bits]) -> tuple[pd.DataFrame, pd.DataFrame]:
                 for nth, method in enumerate(METHODS)
                 for dose in (1.0, 2.0)
             ]
+            if kind == "remove":
+                inside += [("mean_difference", 0, *places["add"], dose, 0.1) for dose in (1.0, 2.0)]
             edited += [
                 (kind, i, *where, *question, True, is_new := before[question] != after[question],
                  rng.random() < (share if is_new else 0.9 + share / 10))
@@ -148,7 +150,7 @@ def ledger(edited: pd.DataFrame, ways: pd.DataFrame) -> pd.DataFrame:
 
 def locations() -> Iterator[tuple[str, pd.DataFrame]]:
     """The mean difference is written best at SITE, and read first at c2 of layer 0."""
-    sites = [(0, "c2", 1.0, 8), (0, SITE, 1.0, 8), (1, SITE, 1.0, 5)]
+    sites = [(0, "c1", 1.0, 8), (0, SITE, 1.0, 8), (1, SITE, 1.0, 5)]
     rows = pd.DataFrame(sites, columns=["layer", "tokens", "dose", "n_hit"])
     yield "writing", rows.assign(n_affected=9, n_spill=0, n_unaffected=9)
     rows = pd.DataFrame([(0, "c1", 0.3), (0, "c2", 0.9), (1, "c2", 0.91)])

@@ -23,7 +23,7 @@ from trust.recount.__main__ import main
 from trust.recount.behaviour import of_maze
 from trust.recount.choosing import Place, best_dose, doses_tried, tried_by_rule, writing_site
 from trust.recount.edits import Edits
-from trust.recount.intervals import DIFFERENCE, SHARE, interval, value_of
+from trust.recount.intervals import DIFFERENCE, SHARE, interval, lacking, value_of
 from trust.recount.mazes import Lattice, unique_paths
 from trust.recount.published import Figures, Published, shown
 from trust.recount.tables import PERCENT, Counted, Same, filled
@@ -157,6 +157,15 @@ def test_intervals_are_those_of_few_clusters_that_make_up_the_spread():
     assert interval(few, SHARE)[1] == pytest.approx(8 / 30)
 
 
+def test_what_a_push_lacks_is_a_share_of_what_the_other_does():
+    """Of the one 9/10 less 1/10, of the other 5/10 less 1/10: half of it is lacking."""
+    each = [9.0, 10.0, 1.0, 10.0, 5.0, 10.0, 1.0, 10.0]
+    assert value_of(np.tile(each, (7, 1)), lacking) == pytest.approx(0.5)
+    assert interval(np.tile(each, (7, 1)), lacking) is None  # no spread
+    several = np.array([each, [*each[:4], 9.0, 10.0, 1.0, 10.0]] * 20)  # 1/2 and nothing, in turn
+    assert interval(several, lacking) == pytest.approx((0.25 - 0.08, 0.25 + 0.08), abs=0.02)
+
+
 def test_parts_of_a_difference_come_from_the_same_draw():
     sums = np.column_stack([np.arange(20) % 3, np.full(20, 3.0)]).astype(float)
     assert interval(np.hstack([sums, sums]), DIFFERENCE) is None  # no spread
@@ -235,6 +244,10 @@ def test_runs_of_several_clones_add_up(clone, capsys):
     path = clone / "metrics" / "summary.json"
     summary = json.loads(path.read_text())
     path.write_text(json.dumps(summary | {other: summary[RUN]}))
+    shutil.copy(clone / f"metrics/runs/{RUN}.json", clone / f"metrics/runs/{other}.json")
+    path = clone / "metrics" / "claims.json"
+    claims = json.loads(path.read_text())
+    path.write_text(json.dumps({"runs": {**claims["runs"], other: claims["runs"][RUN]}}))
     main(clone, more=True)
     counts, figures = written()
     assert list(counts["runs"]) == [RUN] and counts["n"] == len(figures)
@@ -258,8 +271,13 @@ def test_runs_of_several_clones_add_up(clone, capsys):
     *_, own, all_ = capsys.readouterr().out.splitlines()
     assert own.startswith(f"{counts['n']} of {counts['n']} figures agree")
     assert all_ == f"with 1 runs of before: {again['agree']} of {again['n']} figures"
-    with pytest.raises(BadInput, match=f"{other}.json: the file is missing"):
+    with pytest.raises(BadInput, match=f"{other}/answers.parquet: the file is missing"):
         main(clone)  # of all runs
+    change(clone / f"metrics/runs/{other}.json", "interventions", "add", "latents_3", "value", by=1)
+    main(clone, more=True)  # what was counted of the other is no longer what is published
+    again, rows = written()
+    assert list(again["runs"]) == [RUN] and set(rows.run) == {RUN} and again["wrong"] == []
+    assert f"{other}: published anew since it was counted, and left out" in capsys.readouterr().out
     (records.ROOT / records.RESULTS / "recount.yaml").write_text("n: 3")
     with pytest.raises(BadInput, match="recount.yaml: runs: expected counts by run, found none"):
         main(clone, more=True)
@@ -283,7 +301,7 @@ def test_a_changed_number_is_noticed(clone, capsys):
     assert number.startswith(f"{RUN}: adds: latents (3): published")
     assert ends.startswith(f"{RUN}: adds: mean difference: published")
     assert dose.startswith(f"{RUN}: dose, adds: latents (1): 2.0, published 8.0")
-    assert site.startswith(f"{RUN}: writing site: 0.resid_post at c2 and <ADJLIST_END>, published")
+    assert site.startswith(f"{RUN}: writing site: 0.resid_post at c1 and <ADJLIST_END>, published")
     assert re.match(r"(\d+) of (?!\1)\d+ figures agree", last)
 
 

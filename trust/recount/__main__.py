@@ -1,13 +1,14 @@
 """The figures of README.md and docs/claims.md, counted again from the tables in ``artifacts/``:
 ``python -m trust.recount`` writes trust/results/recount.yaml, and a row for each figure; with
 ``--results metrics/study``, recount_study.yaml. A study's runs may be made in several clones: with
-``--more`` those whose tables the clone has are counted, and added to those that are written down.
+``--more`` those whose tables the clone has are counted, and added to those that are written down
+and still published so.
 
 Whoever knows docs/science.md and the tables can do this; so the modules beside this one import
 nothing of the project but its one exception.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from trust.recount.answers import answers
 from trust.recount.behaviour import questions, singles
 from trust.recount.corridors import corridors
 from trust.recount.edits import twins
-from trust.recount.published import Figures, Row, checked, compared, read_json
+from trust.recount.published import Figures, Row, checked, compared, is_published, read_json
 from trust.recount.tables import Counted, Found, Tables
 
 METRICS = Path("metrics")
@@ -96,6 +97,19 @@ def recorded(part: str) -> list[Recounted]:
     ]
 
 
+def still_published(part: str, results: Path, names: Collection[str]) -> Iterator[Recounted]:
+    """Of these runs, those that are written down with what is published now. Says which are not,
+    and so must be counted again."""
+    for one in recorded(part):
+        if one.run not in names:
+            continue
+        figures = Figures.read(results, one.run)
+        if all(is_published(row, figures) for row in one.rows):
+            yield one
+        else:
+            typer.echo(f"{one.run}: published anew since it was counted, and left out")
+
+
 def main(
     clone: Annotated[Path, typer.Option(help="A clone with results, of this project.")] = ROOT,
     results: Annotated[Path, typer.Option(help="The folder of its metrics.")] = METRICS,
@@ -116,9 +130,7 @@ def main(
         typer.echo(line(row))
     place = (clone / results).resolve()
     part = "recount" if place == (clone / METRICS).resolve() else f"recount_{place.name}"
-    # not again compared with what is published now, for which their tables would be needed
-    others = [run for run in every if run not in names]
-    kept = [one for one in recorded(part) if one.run in others] if more else []
+    kept = list(still_published(part, clone / results, set(every) - set(names))) if more else []
     found = summary([*kept, *runs])
     records.write(part, found, [row for one in (*kept, *runs) for row in one.rows])
     say(summary(runs), runs)

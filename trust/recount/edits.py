@@ -1,4 +1,4 @@
-"""Connections that are added and removed inside the model: tables -> figures of C4 and C5."""
+"""Connections added and removed inside the model: tables -> figures of C4, C5, C5c and C5d."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pandas as pd
 
 from mazewm.io.errors import BadInput
 from trust.recount.choosing import Place, best_dose, places, tried_by_rule
-from trust.recount.intervals import DIFFERENCE
+from trust.recount.intervals import DIFFERENCE, added, lacking
 from trust.recount.tables import (
     COUNTS,
     THREE,
@@ -26,7 +26,8 @@ LEDGER = "split kind k n_connections pair method n_units place tokens dose"
 LEDGER += " n_hit n_affected n_spill n_unaffected n_edited n_edited_believed"
 UNITS = ("latents", "frozen_decoder", "residual_dimensions")
 WORDS = {"frozen_decoder": "random decoder", "tokens": "in the prompt"}
-RANDOM = ("random_direction", 0)
+RANDOM, MEAN = ("random_direction", 0), ("mean_difference", 0)
+SELECTIVITY = (1, -1)  # hit less spill
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,26 @@ class Edits:
         most = int(ledger[ledger.method == "latents"].n_units.max())
         return cls(ledger, pairs, places(tables), most)
 
-    def rows(self, kind: str, method: str, n_units: int) -> pd.DataFrame:
-        """One method on all mazes, at all doses that were tried."""
+    def rows(self, kind: str, method: str, n_units: int, at: str = "") -> pd.DataFrame:
+        """One method on all mazes, at all doses that were tried, at the place of its kind or at
+        that of another."""
         rows = self.ledger[
             (self.ledger.kind == kind)
             & (self.ledger.method == method)
             & (self.ledger.n_units == n_units)
         ]
         if method != "tokens":
-            place = self.places[kind]
+            place = self.places[at or kind]
             rows = rows[(rows.place == place.layer) & (rows.tokens == place.tokens)]
         if rows.empty:
             raise BadInput(f"interventions/ledger: expected rows of {kind}, {method}, {n_units}.")
         return rows
 
     def tested(
-        self, kind: str, method: str, n_units: int, dose: float | None = None
+        self, kind: str, method: str, n_units: int, dose: float | None = None, at: str = ""
     ) -> pd.DataFrame:
         """One method on test mazes, at its own best dose or at the given one."""
-        rows = self.rows(kind, method, n_units)
+        rows = self.rows(kind, method, n_units, at)
         if method != "tokens":
             rows = rows[rows.dose == (best_dose(rows) if dose is None else dose)]
         rows = rows[rows.split == "test"]
@@ -93,7 +95,7 @@ def twins(tables: Tables) -> Iterator[Found]:
     yield Same("clusters of them", edits.pairs.cluster.nunique(), ("claims", "C4a", "n_clusters"))
     many = [(method, edits.most) for method in UNITS]
     shown = {
-        "add": [("latents", 1), *many, ("tokens", 0), RANDOM, ("mean_difference", 0)],
+        "add": [("latents", 1), *many, ("tokens", 0), RANDOM, MEAN],
         "remove": [("latents", 1), RANDOM],
     }
     for kind, methods in shown.items():
@@ -108,6 +110,7 @@ def twins(tables: Tables) -> Iterator[Found]:
     right = tried_by_rule(edits.ledger)
     yield Check("methods whose doses are those of the rule", sum(right), len(right))
     yield from conventions(edits)
+    yield from direction_and_place(edits)
 
 
 def conventions(edits: Edits) -> Iterator[Found]:
@@ -117,7 +120,7 @@ def conventions(edits: Edits) -> Iterator[Found]:
         """Sums of what adds, and those of what removes."""
         return [sums(edits.tested(kind, method, n, dose), columns) for kind in ("add", "remove")]
 
-    less = (*DIFFERENCE, *(-sign for sign in DIFFERENCE))
+    less = (*SELECTIVITY, *(-sign for sign in SELECTIVITY))
     own = both("latents", 1, COUNTS)
     made = {
         "raw": (own, less),
@@ -126,12 +129,27 @@ def conventions(edits: Edits) -> Iterator[Found]:
             (*less, *(-sign for sign in less)),
         ),
         "at dose 1": (both("latents", 1, COUNTS, dose=1.0), less),
-        "in beliefs": (both("latents", 1, ("n_edited_believed", "n_edited")), DIFFERENCE),
+        "in beliefs": (both("latents", 1, ("n_edited_believed", "n_edited")), SELECTIVITY),
     }
     for name, (parts, signs) in made.items():
         total = pd.concat(parts, axis=1).fillna(0.0)
         at = ("claims", "C5", "measure", name)
-        one = counted(f"adding less removing, {name}", total, at, signs, THREE)
+        one = counted(f"adding less removing, {name}", total, at, added(signs), THREE)
         yield one
         control = f"no difference, by the convention {name}"  # the one that C5 reports
         yield one._replace(figure=f"{one.figure} (C5)", at=at[:2], form=TWO, control=control)
+
+
+def direction_and_place(edits: Edits) -> Iterator[Found]:
+    """C5c: what a random push lacks of the mean difference at dose 1, adding, and removing. C5d:
+    the mean difference removing at the connection's own token, and where connections are added."""
+    for kind, where in (("add", ()), ("remove", ("control",))):
+        parts = [sums(edits.tested(kind, *one, dose=1.0), COUNTS) for one in (MEAN, RANDOM)]
+        total = pd.concat(parts, axis=1).fillna(0.0)
+        figure = f"lacking in a random push that {kind}s (C5c)"
+        yield counted(figure, total, ("claims", "C5c", *where), lacking, TWO)
+    for tokens, where in (("own token", ()), ("where connections are added", ("control",))):
+        at = "add" if where else "remove"
+        total = sums(edits.tested("remove", *MEAN, at=at), COUNTS)
+        figure = f"removed by the mean difference: {tokens} (C5d)"
+        yield counted(figure, total, ("claims", "C5d", *where), DIFFERENCE, TWO)

@@ -1,11 +1,11 @@
-"""Intervals: sums over clusters -> a share, or a difference of shares, and the ends of its 95 %
+"""Intervals: sums over clusters -> a share, or what is made of several, and the ends of its 95 %
 interval.
 
 Written from docs/science.md#of-differences alone, with draws of its own, so that its ends agree
 with published ones only up to the error of a finite number of draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,26 +15,41 @@ from scipy import stats
 # For each cluster what is counted and of how many; of several shares one beside the other:
 # [cluster column].
 Sums = NDArray[np.float64]
-SHARE, DIFFERENCE = (1,), (1, -1)  # signs of shares that are added
+Values = NDArray[np.float64]
+Figure = Callable[[Sums], Values]  # what is made of sums: [... column] -> [...]
 N_DRAWS = 10_000
 FEWEST = 5  # clusters
 
 
-def value_of(sums: Sums, signs: Sequence[int]) -> float:
-    """Shares of all clusters together, added with these signs."""
-    return float(_added(sums.sum(axis=0), signs))
+def added(signs: Sequence[int]) -> Figure:
+    """Shares, added with these signs."""
+    return lambda sums: (sums[..., ::2] / sums[..., 1::2]) @ np.array(signs, float)
 
 
-def interval(sums: Sums, signs: Sequence[int]) -> tuple[float, float] | None:
+SHARE, DIFFERENCE = added((1,)), added((1, -1))
+
+
+def lacking(sums: Sums) -> Values:
+    """The share of a difference of two shares that another one lacks
+    (docs/science.md#of-differences)."""
+    return 1 - DIFFERENCE(sums[..., 4:]) / DIFFERENCE(sums[..., :4])
+
+
+def value_of(sums: Sums, figure: Figure) -> float:
+    """The figure, of all clusters together."""
+    return float(figure(sums.sum(axis=0)))
+
+
+def interval(sums: Sums, figure: Figure) -> tuple[float, float] | None:
     """The ends of the bias-corrected interval over clusters, with quantiles of Student's
     distribution (Efron 1981; Hesterberg 2015). None for fewer than FEWEST clusters, and where all
     are alike: such intervals are not made by a bootstrap."""
-    n, value = len(sums), value_of(sums, signs)
+    n, value = len(sums), value_of(sums, figure)
     if n < FEWEST:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = _added(_weights(n) @ sums, signs)
-        without = _added(sums.sum(axis=0) - sums, signs)
+        draws = figure(_weights(n) @ sums)
+        without = figure(sums.sum(axis=0) - sums)
     draws, without = draws[np.isfinite(draws)], without[np.isfinite(without)]
     if np.ptp(draws) < 1e-9 or np.ptp(without) < 1e-12:
         return None
@@ -46,11 +61,6 @@ def interval(sums: Sums, signs: Sequence[int]) -> tuple[float, float] | None:
     reach = np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, freedom) * np.array([-1, 1])
     low, high = np.quantile(draws, stats.norm.cdf(2 * bias + reach))
     return float(low), float(high)
-
-
-def _added(sums: Sums, signs: Sequence[int]) -> NDArray[np.float64]:
-    """[... column] -> [...]."""
-    return (sums[..., ::2] / sums[..., 1::2]) @ np.array(signs, float)
 
 
 @lru_cache(maxsize=4)

@@ -29,6 +29,7 @@ class Row:
 
     figure: str
     run: str
+    at: str  # where metrics/ has it, names with / between them
     shown: str
     published: float
     recomputed: float
@@ -146,6 +147,7 @@ def compared(one: Counted, figures: Figures) -> Row:
     row = Row(
         one.figure,
         figures.run,
+        "/".join(one.at),
         text,
         there.value,
         recomputed,
@@ -153,6 +155,11 @@ def compared(one: Counted, figures: Figures) -> Row:
         *(end if end is None else round(end, 6) for end in ends),
     )
     return replace(row, agrees=row.agrees and row.apart <= MOST_APART)
+
+
+def is_published(row: Row, figures: Figures) -> bool:
+    """Whether what a row was compared with is what is published now."""
+    return figures.figure(tuple(row.at.split("/"))).value == row.published
 
 
 def checked(one: Same | Check, figures: Figures) -> str | None:
