@@ -1,0 +1,191 @@
+"""``python -m trust.recount``, in a clone with results that are made up: what agrees and what does
+not is said and written down.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import planted_recount
+import pytest
+import typer
+from planted_recount import RUN
+
+from mazewm.io.errors import BadInput
+from trust import records
+from trust.recount.__main__ import main
+from trust.recount.published import Figures, Published
+from trust.recount.tables import Counted, Same
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return planted_recount.clone(tmp_path_factory.mktemp("recount") / "blank é")
+
+
+@pytest.fixture
+def clone(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path / "written")
+    shutil.copytree(whole, tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+def change(path, *names, by):
+    """Change a number of a JSON file."""
+    content = json.loads(path.read_text())
+    place = content
+    for name in names[:-1]:
+        place = place[name]
+    place[names[-1]] += by
+    path.write_text(json.dumps(content))
+
+
+def test_what_agrees_is_written_down(clone, capsys):
+    main(clone)
+    rows = pd.read_csv(records.ROOT / "trust/results/recount.csv")
+    assert rows.agrees.all() and set(rows.run) == {RUN} and len(rows) > 20
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(f"{len(rows)} of {len(rows)} figures agree")
+    row = rows[rows.figure == "adds: latents (3)"].iloc[0]
+    assert row.shown == f"{100 * row.recomputed:.1f} %"
+
+
+def test_the_results_of_a_study_are_in_a_folder_of_their_own(clone):
+    (clone / "metrics").rename(clone / "study")
+    main(clone, Path("study"))
+    assert not (records.ROOT / "trust/results/recount.csv").exists()
+    assert pd.read_csv(records.ROOT / "trust/results/recount_study.csv").agrees.all()
+
+
+def written():
+    """What is written down: the file of counts, and that of figures."""
+    return records.read("recount"), pd.read_csv(records.ROOT / records.RESULTS / "recount.csv")
+
+
+def test_runs_of_several_clones_add_up(clone, capsys):
+    """In this one the tables of one of two runs are no longer there."""
+    other = RUN.removesuffix("0") + "1"
+    path = clone / "metrics" / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {other: summary[RUN]}))
+    shutil.copy(clone / f"metrics/runs/{RUN}.json", clone / f"metrics/runs/{other}.json")
+    path = clone / "metrics" / "claims.json"
+    claims = json.loads(path.read_text())
+    path.write_text(json.dumps({"runs": {**claims["runs"], other: claims["runs"][RUN]}}))
+    main(clone, more=True)
+    counts, figures = written()
+    assert list(counts["runs"]) == [RUN] and counts["n"] == len(figures)
+    # as another clone has written down before, and this one knows nothing of
+    both = pd.concat([figures.assign(run=other), figures])
+    both.to_csv(records.ROOT / records.RESULTS / "recount.csv", index=False)
+    about = {"about": {"cores": 64}, "commit": "0123abc", "n_checks": 3, "wrong": ["one"]}
+    unpublished = "alibi-all-7"
+    content = {"runs": {other: about, RUN: about, unpublished: about}}
+    (records.ROOT / records.RESULTS / "recount.yaml").write_text(json.dumps(content))
+    capsys.readouterr()
+    with pytest.raises(typer.Exit):  # something was wrong with the other
+        main(clone, more=True)
+    again, rows = written()
+    own = counts["runs"][RUN] | {"about": again["runs"][RUN]["about"]}
+    assert again["runs"] == {other: about, RUN: own} and own["about"]["cores"] != 64
+    assert (again["n"], again["agree"]) == (2 * counts["n"], 2 * counts["agree"])
+    assert again["n_checks"] == counts["n_checks"] + 3 and again["wrong"] == ["one"]
+    assert rows.run.value_counts().to_dict() == {other: counts["n"], RUN: counts["n"]}
+    pd.testing.assert_frame_equal(rows[rows.run == RUN].reset_index(drop=True), figures)
+    *_, own, all_ = capsys.readouterr().out.splitlines()
+    assert own.startswith(f"{counts['n']} of {counts['n']} figures agree")
+    assert all_ == f"with 1 runs of before: {again['agree']} of {again['n']} figures"
+    with pytest.raises(BadInput, match=f"{other}/answers.parquet: the file is missing"):
+        main(clone)  # of all runs
+    change(clone / f"metrics/runs/{other}.json", "interventions", "add", "latents_3", "value", by=1)
+    main(clone, more=True)  # what was counted of the other is no longer what is published
+    again, rows = written()
+    assert list(again["runs"]) == [RUN] and set(rows.run) == {RUN} and again["wrong"] == []
+    assert f"{other}: published anew since it was counted, and left out" in capsys.readouterr().out
+    (records.ROOT / records.RESULTS / "recount.yaml").write_text("n: 3")
+    with pytest.raises(BadInput, match="recount.yaml: runs: expected counts by run, found none"):
+        main(clone, more=True)
+    shutil.rmtree(clone / "artifacts")
+    with pytest.raises(BadInput, match="interventions: expected tables of runs of metrics, found"):
+        main(clone, more=True)
+
+
+def test_a_changed_number_is_noticed(clone, capsys):
+    """And an interval that another bootstrap does not give, and a changed choice."""
+    path = clone / "metrics" / "runs" / f"{RUN}.json"
+    added = ("interventions", "add")
+    change(path, *added, "latents_3", "value", by=0.001)
+    change(path, *added, "mean_difference", "low", by=-0.02)
+    change(path, *added, "latents_1", "dose", by=6.0)
+    change(path, "sites", "writing", by=", dealt")
+    with pytest.raises(typer.Exit) as ended:
+        main(clone)
+    assert ended.value.exit_code == 1
+    *_, number, ends, site, dose, last = capsys.readouterr().out.splitlines()
+    assert number.startswith(f"{RUN}: adds: latents (3): published")
+    assert ends.startswith(f"{RUN}: adds: mean difference: published")
+    assert dose.startswith(f"{RUN}: dose, adds: latents (1): 2.0, published 8.0")
+    assert site.startswith(f"{RUN}: writing site: 0.resid_post at c1 and <ADJLIST_END>, published")
+    assert re.match(r"(\d+) of (?!\1)\d+ figures agree", last)
+
+
+def test_a_table_that_is_not_what_mazes_and_answers_give_is_noticed(clone, capsys):
+    tables = clone / "artifacts"
+    path = tables / "behaviour" / RUN / "answers.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[0, "near"] += 1e-4
+    rows.to_parquet(path)
+    path = tables / "interventions" / RUN / "edited.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[rows.index[(rows.method == "latents") & (rows.n_units == 1)][0], "counts"] = False
+    rows.loc[rows.index[(rows.method == "latents") & (rows.n_units == 1)][-1], "agrees"] ^= True
+    other = (rows.method == "latents") & (rows.n_units == 1) & (rows.kind == "add")
+    rows.loc[rows.index[other][1], "is_affected"] ^= True
+    rows.to_parquet(path)
+    with pytest.raises(typer.Exit):
+        main(clone)
+    said = capsys.readouterr().out
+    for what in (
+        "held-out mazes whose questions and walkers are as worked out here: 23 of 24",
+        "rows of the ledger that single answers give",
+        "questions that count and are affected as worked out here",
+    ):
+        assert f"{RUN}: {what}" in said
+    assert re.search(r"(\d+) of \1 figures agree", said)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.unlink(), "ledger.parquet: the file is missing"),
+        (lambda path: path.write_text("no table"), "ledger.parquet: not a table with columns"),
+        (lambda path: planted_recount.write(path, pd.DataFrame({"k": [1]})), "not a table with"),
+        (lambda path: (path.parents[3] / "metrics/claims.json").write_text("{"), "not JSON"),
+    ],
+)
+def test_what_is_missing_or_broken_is_said_in_a_sentence(clone, spoil, says):
+    spoil(clone / "artifacts" / "interventions" / RUN / "ledger.parquet")
+    with pytest.raises(BadInput, match=says):
+        main(clone)
+
+
+def test_unmeasured_claims_and_controls_that_are_not_the_claim_s_are_left_out():
+    claims = {"C1": {"verdict": "unmeasured"}, "C4a": {"verdict": "refuted", "control_name": "a"}}
+    figures = Figures(RUN, {}, claims)
+    figure = Counted("a figure", 0.5, None, ("claims", "C4a", "control"))
+    assert figures.has(figure) and figures.has(figure._replace(control="a"))
+    assert not figures.has(figure._replace(control="b"))
+    assert not figures.has(figure._replace(at=("claims", "C1")))
+    assert not figures.has(Same("connections", 12, ("claims", "C1", "n")))
+
+
+def test_conventions_are_read_from_the_text_of_a_claim():
+    text = "selectivity, 1 latent: raw -0.4 [-0.5, 0.3]; net of a push 0.1 [0.0, 0.2]"
+    figures = Figures(RUN, {}, {"C5": {"measure": text}})
+    at = ("claims", "C5", "measure")
+    assert figures.figure((*at, "raw")) == Published(-0.4, (-0.5, 0.3))
+    assert figures.figure((*at, "net of a push")) == Published(0.1, (0.0, 0.2))
+    with pytest.raises(BadInput, match="expected C5 at dose 1"):
+        figures.figure((*at, "at dose 1"))
