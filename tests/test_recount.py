@@ -11,7 +11,7 @@ from stages import fill_docs
 from stages.imports import ROOT
 from trust.recount.behaviour import of_maze
 from trust.recount.choosing import Place, best_dose, doses_tried, tried_by_rule, writing_site
-from trust.recount.edits import Edits
+from trust.recount.edits import Edits, direction_and_place
 from trust.recount.intervals import DIFFERENCE, SHARE, interval, lacking, value_of
 from trust.recount.mazes import Lattice, unique_paths
 from trust.recount.published import shown
@@ -117,6 +117,31 @@ def test_an_edit_is_tested_at_its_own_dose_or_at_a_given_one():
     edits = Edits(pd.DataFrame(rows).assign(pair=0), pairs, {"add": Place("p", "c1")}, 1)
     assert edits.tested("add", "latents", 1).n_hit.tolist() == [5]
     assert edits.tested("add", "latents", 1, dose=1.0).n_hit.tolist() == [3]
+
+
+def test_pushes_are_compared_at_dose_1_and_places_at_the_best_dose():
+    """Hits of ten, one spill of ten. Adding, the mean difference hits nine and the push one, which
+    lacks all; removing, nine and five, which lacks half. At dose 2, which is better on validation
+    mazes, there are other hits: ten at the own token, three where connections are added."""
+    made = [("add", "c1", 9, 1, 10), ("remove", "own c2", 9, 5, 10), ("remove", "c1", 2, 2, 3)]
+    rows = []
+    for kind, tokens, mean, push, better in made:
+        at = {"kind": kind, "tokens": tokens, "n_units": 0}
+        for name, n in (("mean_difference", mean), ("random_direction", push)):
+            rows += [counts(dose, 2 * dose, 1, method=name, **at) for dose in (1.0, 2.0)]
+            rows.append(counts(1.0, n, 1, "test", method=name, **at))
+            rows.append(counts(2.0, better, 1, "test", method=name, **at))
+    places = {"add": Place("p", "c1"), "remove": Place("p", "own c2")}
+    edits = Edits(pd.DataFrame(rows).assign(pair=0), pd.DataFrame({"cluster": ["a"]}), places, 1)
+    found = {"/".join(one.at): one.value for one in direction_and_place(edits)}
+    assert found == pytest.approx(
+        {
+            "claims/C5c": 1.0,
+            "claims/C5c/control": 0.5,
+            "claims/C5d": 0.9,
+            "claims/C5d/control": 0.2,
+        }
+    )
 
 
 def test_of_sites_as_good_the_one_with_most_tokens_is_written_to():

@@ -46,6 +46,8 @@ def test_what_agrees_is_written_down(clone, capsys):
     main(clone)
     rows = pd.read_csv(records.ROOT / "trust/results/recount.csv")
     assert rows.agrees.all() and set(rows.run) == {RUN} and len(rows) > 20
+    new = {f"claims/{id}{end}" for id in ("C5c", "C5d") for end in ("", "/control")}
+    assert new <= set(rows["at"])
     said = capsys.readouterr().out.splitlines()
     assert said[-1].startswith(f"{len(rows)} of {len(rows)} figures agree")
     row = rows[rows.figure == "adds: latents (3)"].iloc[0]
@@ -64,48 +66,86 @@ def written():
     return records.read("recount"), pd.read_csv(records.ROOT / records.RESULTS / "recount.csv")
 
 
-def test_runs_of_several_clones_add_up(clone, capsys):
-    """In this one the tables of one of two runs are no longer there."""
-    other = RUN.removesuffix("0") + "1"
+OTHER = RUN.removesuffix("0") + "1"
+
+
+@pytest.fixture
+def two(clone):
+    """A clone with two runs, of one of which the tables are no longer there."""
     path = clone / "metrics" / "summary.json"
     summary = json.loads(path.read_text())
-    path.write_text(json.dumps(summary | {other: summary[RUN]}))
-    shutil.copy(clone / f"metrics/runs/{RUN}.json", clone / f"metrics/runs/{other}.json")
+    path.write_text(json.dumps(summary | {OTHER: summary[RUN]}))
+    shutil.copy(clone / f"metrics/runs/{RUN}.json", clone / f"metrics/runs/{OTHER}.json")
     path = clone / "metrics" / "claims.json"
     claims = json.loads(path.read_text())
-    path.write_text(json.dumps({"runs": {**claims["runs"], other: claims["runs"][RUN]}}))
-    main(clone, more=True)
+    path.write_text(json.dumps({"runs": {**claims["runs"], OTHER: claims["runs"][RUN]}}))
+    return clone
+
+
+def put(part, content):
+    """Write a file of results in place of the one that is there."""
+    (records.ROOT / records.RESULTS / part).write_text(content)
+
+
+ABOUT = {"about": {"cores": 64}, "commit": "0123abc", "n_checks": 3, "wrong": []}
+
+
+@pytest.fixture
+def counted_elsewhere(two):
+    """The same clone, once its run is counted, and the other as in another clone; with one that
+    metrics/ do not have. Gives the clone and what was written down of its run."""
+    main(two, more=True)
     counts, figures = written()
     assert list(counts["runs"]) == [RUN] and counts["n"] == len(figures)
-    # as another clone has written down before, and this one knows nothing of
-    both = pd.concat([figures.assign(run=other), figures])
-    both.to_csv(records.ROOT / records.RESULTS / "recount.csv", index=False)
-    about = {"about": {"cores": 64}, "commit": "0123abc", "n_checks": 3, "wrong": ["one"]}
-    unpublished = "alibi-all-7"
-    content = {"runs": {other: about, RUN: about, unpublished: about}}
-    (records.ROOT / records.RESULTS / "recount.yaml").write_text(json.dumps(content))
-    capsys.readouterr()
-    with pytest.raises(typer.Exit):  # something was wrong with the other
-        main(clone, more=True)
+    both = pd.concat([figures.assign(run=OTHER), figures])
+    put("recount.csv", both.to_csv(index=False))
+    runs = {OTHER: ABOUT, RUN: ABOUT, "alibi-all-7": ABOUT}
+    put("recount.yaml", json.dumps({"runs": runs}))
+    return two, counts, figures
+
+
+def test_runs_of_several_clones_add_up(counted_elsewhere, capsys):
+    clone, counts, figures = counted_elsewhere
+    main(clone, more=True)
     again, rows = written()
     own = counts["runs"][RUN] | {"about": again["runs"][RUN]["about"]}
-    assert again["runs"] == {other: about, RUN: own} and own["about"]["cores"] != 64
+    assert again["runs"] == {OTHER: ABOUT, RUN: own} and own["about"]["cores"] != 64
     assert (again["n"], again["agree"]) == (2 * counts["n"], 2 * counts["agree"])
-    assert again["n_checks"] == counts["n_checks"] + 3 and again["wrong"] == ["one"]
-    assert rows.run.value_counts().to_dict() == {other: counts["n"], RUN: counts["n"]}
+    assert again["n_checks"] == counts["n_checks"] + 3 and again["wrong"] == []
+    assert rows.run.value_counts().to_dict() == {OTHER: counts["n"], RUN: counts["n"]}
     pd.testing.assert_frame_equal(rows[rows.run == RUN].reset_index(drop=True), figures)
     *_, own, all_ = capsys.readouterr().out.splitlines()
     assert own.startswith(f"{counts['n']} of {counts['n']} figures agree")
     assert all_ == f"with 1 runs of before: {again['agree']} of {again['n']} figures"
-    with pytest.raises(BadInput, match=f"{other}/answers.parquet: the file is missing"):
-        main(clone)  # of all runs
-    change(clone / f"metrics/runs/{other}.json", "interventions", "add", "latents_3", "value", by=1)
-    main(clone, more=True)  # what was counted of the other is no longer what is published
+
+
+def test_what_was_wrong_with_a_run_of_another_clone_stays_so(counted_elsewhere):
+    wrong = ABOUT | {"wrong": ["one"]}
+    put("recount.yaml", json.dumps({"runs": {OTHER: wrong}}))
+    with pytest.raises(typer.Exit):
+        main(counted_elsewhere[0], more=True)
+    assert written()[0]["wrong"] == ["one"]
+
+
+@pytest.mark.parametrize("end", ["value", "low"])
+def test_a_run_that_is_published_anew_is_left_out(counted_elsewhere, end, capsys):
+    clone = counted_elsewhere[0]
+    change(clone / f"metrics/runs/{OTHER}.json", "interventions", "add", "latents_3", end, by=-1)
+    main(clone, more=True)
     again, rows = written()
-    assert list(again["runs"]) == [RUN] and set(rows.run) == {RUN} and again["wrong"] == []
-    assert f"{other}: published anew since it was counted, and left out" in capsys.readouterr().out
-    (records.ROOT / records.RESULTS / "recount.yaml").write_text("n: 3")
+    assert list(again["runs"]) == [RUN] and set(rows.run) == {RUN}
+    assert f"{OTHER}: published anew since it was counted, and left out" in capsys.readouterr().out
+
+
+def test_what_more_cannot_add_to_is_said_in_a_sentence(counted_elsewhere):
+    clone, _, figures = counted_elsewhere
+    with pytest.raises(BadInput, match=f"{OTHER}/answers.parquet: the file is missing"):
+        main(clone)  # of all runs
+    put("recount.yaml", "n: 3")
     with pytest.raises(BadInput, match="recount.yaml: runs: expected counts by run, found none"):
+        main(clone, more=True)
+    put("recount.csv", figures.drop(columns="at").to_csv(index=False))
+    with pytest.raises(BadInput, match="recount.csv: expected columns figure, run, at, "):
         main(clone, more=True)
     shutil.rmtree(clone / "artifacts")
     with pytest.raises(BadInput, match="interventions: expected tables of runs of metrics, found"):

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from mazewm.io import files
+from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
 from stages.imports import ROOT
 from stages.local import cores
@@ -62,10 +63,11 @@ def rows(part: str, of: type[T]) -> list[T]:
         return []
     columns = {one.name: READ[one.type] for one in fields(of)}  # type: ignore[arg-type]
     with path.open(newline="", encoding="utf-8") as lines:
-        return [
-            of(**{name: columns[name](text) for name, text in row.items()})
-            for row in csv.DictReader(lines)
-        ]
+        table = csv.DictReader(lines)
+        if set(table.fieldnames or ()) != set(columns):
+            found = ", ".join(table.fieldnames or ())
+            raise BadInput(f"{path}: expected columns {', '.join(columns)}, found {found}.")
+        return [of(**{name: columns[name](row[name]) for name in columns}) for row in table]
 
 
 def about(minutes: float | None = None) -> dict[str, Any]:

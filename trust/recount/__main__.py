@@ -114,7 +114,8 @@ def main(
     clone: Annotated[Path, typer.Option(help="A clone with results, of this project.")] = ROOT,
     results: Annotated[Path, typer.Option(help="The folder of its metrics.")] = METRICS,
     more: Annotated[
-        bool, typer.Option("--more", help="Those runs that are there; keep what is written down.")
+        bool,
+        typer.Option("--more", help="Runs that are there; keep others as long as published."),
     ] = False,
 ) -> None:
     """Count the figures of the documents again, and write down how many agree. Exit code 1 if one

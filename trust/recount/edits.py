@@ -8,7 +8,7 @@ import pandas as pd
 
 from mazewm.io.errors import BadInput
 from trust.recount.choosing import Place, best_dose, places, tried_by_rule
-from trust.recount.intervals import DIFFERENCE, added, lacking
+from trust.recount.intervals import DIFFERENCE, LESS, lacking, signed
 from trust.recount.tables import (
     COUNTS,
     THREE,
@@ -27,7 +27,6 @@ LEDGER += " n_hit n_affected n_spill n_unaffected n_edited n_edited_believed"
 UNITS = ("latents", "frozen_decoder", "residual_dimensions")
 WORDS = {"frozen_decoder": "random decoder", "tokens": "in the prompt"}
 RANDOM, MEAN = ("random_direction", 0), ("mean_difference", 0)
-SELECTIVITY = (1, -1)  # hit less spill
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Edits:
     def tested(
         self, kind: str, method: str, n_units: int, dose: float | None = None, at: str = ""
     ) -> pd.DataFrame:
-        """One method on test mazes, at its own best dose or at the given one."""
+        """One method on test mazes, at its own best dose or at a given one; where, as ``rows``."""
         rows = self.rows(kind, method, n_units, at)
         if method != "tokens":
             rows = rows[rows.dose == (best_dose(rows) if dose is None else dose)]
@@ -120,7 +119,7 @@ def conventions(edits: Edits) -> Iterator[Found]:
         """Sums of what adds, and those of what removes."""
         return [sums(edits.tested(kind, method, n, dose), columns) for kind in ("add", "remove")]
 
-    less = (*SELECTIVITY, *(-sign for sign in SELECTIVITY))
+    less = (*LESS, *(-sign for sign in LESS))
     own = both("latents", 1, COUNTS)
     made = {
         "raw": (own, less),
@@ -129,12 +128,12 @@ def conventions(edits: Edits) -> Iterator[Found]:
             (*less, *(-sign for sign in less)),
         ),
         "at dose 1": (both("latents", 1, COUNTS, dose=1.0), less),
-        "in beliefs": (both("latents", 1, ("n_edited_believed", "n_edited")), SELECTIVITY),
+        "in beliefs": (both("latents", 1, ("n_edited_believed", "n_edited")), LESS),
     }
     for name, (parts, signs) in made.items():
         total = pd.concat(parts, axis=1).fillna(0.0)
         at = ("claims", "C5", "measure", name)
-        one = counted(f"adding less removing, {name}", total, at, added(signs), THREE)
+        one = counted(f"adding less removing, {name}", total, at, signed(signs), THREE)
         yield one
         control = f"no difference, by the convention {name}"  # the one that C5 reports
         yield one._replace(figure=f"{one.figure} (C5)", at=at[:2], form=TWO, control=control)
@@ -143,13 +142,13 @@ def conventions(edits: Edits) -> Iterator[Found]:
 def direction_and_place(edits: Edits) -> Iterator[Found]:
     """C5c: what a random push lacks of the mean difference at dose 1, adding, and removing. C5d:
     the mean difference removing at the connection's own token, and where connections are added."""
-    for kind, where in (("add", ()), ("remove", ("control",))):
+    for kind, last in (("add", ()), ("remove", ("control",))):
         parts = [sums(edits.tested(kind, *one, dose=1.0), COUNTS) for one in (MEAN, RANDOM)]
         total = pd.concat(parts, axis=1).fillna(0.0)
         figure = f"lacking in a random push that {kind}s (C5c)"
-        yield counted(figure, total, ("claims", "C5c", *where), lacking, TWO)
-    for tokens, where in (("own token", ()), ("where connections are added", ("control",))):
-        at = "add" if where else "remove"
-        total = sums(edits.tested("remove", *MEAN, at=at), COUNTS)
+        yield counted(figure, total, ("claims", "C5c", *last), lacking, TWO)
+    own = ("remove", "own token", ())
+    for kind, tokens, last in (own, ("add", "where connections are added", ("control",))):
+        total = sums(edits.tested("remove", *MEAN, at=kind), COUNTS)
         figure = f"removed by the mean difference: {tokens} (C5d)"
-        yield counted(figure, total, ("claims", "C5d", *where), DIFFERENCE, TWO)
+        yield counted(figure, total, ("claims", "C5d", *last), DIFFERENCE, TWO)

@@ -16,40 +16,42 @@ from scipy import stats
 # [cluster column].
 Sums = NDArray[np.float64]
 Values = NDArray[np.float64]
-Figure = Callable[[Sums], Values]  # what is made of sums: [... column] -> [...]
+Formula = Callable[[Sums], Values]  # what is made of sums: [... column] -> [...]
 N_DRAWS = 10_000
 FEWEST = 5  # clusters
 
 
-def added(signs: Sequence[int]) -> Figure:
+def signed(signs: Sequence[int]) -> Formula:
     """Shares, added with these signs."""
     return lambda sums: (sums[..., ::2] / sums[..., 1::2]) @ np.array(signs, float)
 
 
-SHARE, DIFFERENCE = added((1,)), added((1, -1))
+LESS = (1, -1)  # one share less another
+SHARE, DIFFERENCE = signed((1,)), signed(LESS)
 
 
 def lacking(sums: Sums) -> Values:
     """The share of a difference of two shares that another one lacks
-    (docs/science.md#of-differences)."""
+    (docs/science.md#of-differences). Columns: the two shares, each of what is counted and of how
+    many; then those of the other."""
     return 1 - DIFFERENCE(sums[..., 4:]) / DIFFERENCE(sums[..., :4])
 
 
-def value_of(sums: Sums, figure: Figure) -> float:
-    """The figure, of all clusters together."""
-    return float(figure(sums.sum(axis=0)))
+def value_of(sums: Sums, formula: Formula) -> float:
+    """The formula, of all clusters together."""
+    return float(formula(sums.sum(axis=0)))
 
 
-def interval(sums: Sums, figure: Figure) -> tuple[float, float] | None:
+def interval(sums: Sums, formula: Formula) -> tuple[float, float] | None:
     """The ends of the bias-corrected interval over clusters, with quantiles of Student's
     distribution (Efron 1981; Hesterberg 2015). None for fewer than FEWEST clusters, and where all
     are alike: such intervals are not made by a bootstrap."""
-    n, value = len(sums), value_of(sums, figure)
+    n, value = len(sums), value_of(sums, formula)
     if n < FEWEST:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = figure(_weights(n) @ sums)
-        without = figure(sums.sum(axis=0) - sums)
+        draws = formula(_weights(n) @ sums)
+        without = formula(sums.sum(axis=0) - sums)
     draws, without = draws[np.isfinite(draws)], without[np.isfinite(without)]
     if np.ptp(draws) < 1e-9 or np.ptp(without) < 1e-12:
         return None

@@ -12,7 +12,8 @@ from trust.recount.tables import PERCENT, Check, Counted, Found, Same
 
 UNMEASURED = "unmeasured"
 HAIR = 1e-9
-MOST_APART = 0.01  # of the ends of two bootstraps of the same rows
+# of the ends of two bootstraps of the same rows; the larger counts
+MOST_APART, MOST_OF_WIDTH = 0.01, 0.05
 CONVENTION = re.compile(r"([a-z][\w ]*?) (-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
@@ -44,6 +45,12 @@ class Row:
         """By how much the ends of both intervals differ at most; 0 if there are not two."""
         ends = (self.low, self.low_recomputed), (self.high, self.high_recomputed)
         return max((abs(a - b) for a, b in ends if a is not None and b is not None), default=0.0)
+
+    @property
+    def width(self) -> float:
+        """Of the interval that was counted; 0 if there is none."""
+        low, high = self.low_recomputed, self.high_recomputed
+        return 0.0 if low is None or high is None else high - low
 
 
 @dataclass(frozen=True)
@@ -154,12 +161,15 @@ def compared(one: Counted, figures: Figures) -> Row:
         text in roundings(recomputed, one.form),
         *(end if end is None else round(end, 6) for end in ends),
     )
-    return replace(row, agrees=row.agrees and row.apart <= MOST_APART)
+    near = row.apart <= max(MOST_APART, MOST_OF_WIDTH * row.width)
+    return replace(row, agrees=row.agrees and near)
 
 
 def is_published(row: Row, figures: Figures) -> bool:
-    """Whether what a row was compared with is what is published now."""
-    return figures.figure(tuple(row.at.split("/"))).value == row.published
+    """Whether what a row was compared with, value and ends, is what is published now."""
+    there = figures.figure(tuple(row.at.split("/")))
+    ends = [None if end is None else round(end, 6) for end in there.ends or (None, None)]
+    return [there.value, *ends] == [row.published, row.low, row.high]
 
 
 def checked(one: Same | Check, figures: Figures) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mazewm.io.errors import BadInput
-from trust.recount.intervals import SHARE, Figure, Sums, interval, value_of
+from trust.recount.intervals import SHARE, Formula, Sums, interval, value_of
 
 PERCENT, TWO, THREE = "percent", ".2f", ".3f"  # as README.md, docs/claims.md, the report print
 COUNTS = ("n_hit", "n_affected", "n_spill", "n_unaffected")
@@ -99,10 +99,10 @@ def counted(
     figure: str,
     total: pd.DataFrame,
     at: tuple[str, ...],
-    made: Figure = SHARE,
+    formula: Formula = SHARE,
     form: str = PERCENT,
     control: str = "",
 ) -> Counted:
-    """What is made of sums over clusters, with the interval."""
+    """What a formula makes of sums over clusters, with the interval."""
     found = filled(total)
-    return Counted(figure, value_of(found, made), interval(found, made), at, form, control)
+    return Counted(figure, value_of(found, formula), interval(found, formula), at, form, control)
