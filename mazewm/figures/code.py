@@ -52,7 +52,7 @@ def code(numbers: pd.DataFrame) -> Figure:
             for y, encoding in enumerate(encodings):
                 _seeds(axis, mine[mine.encoding == encoding], y + shift, nth, SERIES[y])
         axis.set_title(f"{here.id.iloc[0]}  " + textwrap.fill(here.measure.iloc[0], 22))
-        axis.margins(x=0.12)
+        axis.set_xlim(*_reach(here))
         axis.xaxis.set_major_locator(MaxNLocator(3))
         for y in np.arange(len(encodings) - 1) + 0.5:
             axis.axhline(y, color=RULE, linewidth=0.6, zorder=0)
@@ -64,10 +64,18 @@ def code(numbers: pd.DataFrame) -> Figure:
     legend_below(figure, axes[:1], 2)
     n = shown.groupby(["encoding", "objective"]).seed.nunique()
     figure.suptitle(
-        f"C7  Does the encoding change the code?  Points: runs (seeds of each kind: {span(n)}); "
-        "bars: mean, 95 %"
+        f"C7  Does the encoding change the code?\nPoints: runs (seeds of each kind: {span(n)}); "
+        "bars: mean, 95 %, cut where they leave the panel"
     )
     return figure
+
+
+def _reach(rows: pd.DataFrame) -> tuple[float, float]:
+    """Where an axis begins and ends, for the runs and their own intervals; Student's interval over
+    two or three seeds may be so wide that nothing else could be told apart."""
+    low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
+    room = 0.12 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def _seeds(axis: Axes, rows: pd.DataFrame, y: float, nth: int, colour: str) -> None:

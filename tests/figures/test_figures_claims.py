@@ -92,6 +92,19 @@ def test_a_point_for_every_run_of_each_number_that_is_compared():
     assert set(dots[dots[:, 0] > 5, 1]) == {1.0}, "rotary is the second row"
 
 
+def test_an_interval_over_two_seeds_does_not_squeeze_the_runs():
+    """Of 0.4 and 0.6 Student's interval goes from -0.8 to 1.8; the panel shows the runs, and their
+    own intervals."""
+    found = numbers().query("key == 'brought_to_c2'").head(1)
+    pair = [
+        found.assign(seed=n, value=v, low=v - 0.1, high=v + 0.1) for n, v in ((0, 0.4), (1, 0.6))
+    ]
+    figure = code.code(pd.concat(pair))
+    [axis] = [one for one in figure.axes if one.get_title()]
+    widest = max(np.ptp(line.get_xdata()) for line in axis.lines if len(line.get_xdata()))
+    assert widest > 2 and axis.get_xlim() == pytest.approx((0.252, 0.748))
+
+
 def test_a_line_joins_the_two_objectives_of_a_seed():
     found = numbers(encodings=("learned",), objectives=("all", "path"), n_seeds=3)
     [axis] = code.objectives(found).axes
