@@ -248,7 +248,7 @@ def test_every_quantity_has_an_anchor_of_its_own():
 
 
 VARIED = {
-    "trees": {("encodings",), ("mazes", "world")},
+    "trees": {("objectives",), ("mazes", "world")},
     "position_jitter": {("encodings",), ("training", "position_jitter")},
     "narrow": {
         ("encodings",),
