@@ -71,8 +71,9 @@ def code(numbers: pd.DataFrame) -> Figure:
 
 
 def _reach(rows: pd.DataFrame) -> tuple[float, float]:
-    """Where an axis begins and ends, for the runs and their own intervals; Student's interval over
-    two or three seeds may be so wide that nothing else could be told apart."""
+    """Where an axis begins and ends: with room for the runs and their own intervals, which are
+    drawn where there is one run. Student's interval over two or three seeds may be so wide that
+    nothing else could be told apart."""
     low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
     room = 0.12 * (high - low) or 0.5
     return low - room, high + room
