@@ -19,6 +19,7 @@ from stages import leftovers
 from stages.imports import ROOT
 from stages.launch import plan
 from stages.local import _why
+from trust.processes import alive
 
 
 @pytest.fixture
@@ -193,8 +194,9 @@ def test_a_call_that_is_stopped_ends_all_and_is_gone_on_with(project):
     assert process.returncode == 128 + signal.SIGINT, said
     assert time.monotonic() - since < 55, "something did not end at Ctrl-C"
     assert "`make repro` goes on from here" in said and "failed" not in said
-    left = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True).stdout
-    assert not [line for line in left.splitlines() if "toy train" in line], left
+    own = "DVC_SITE_CACHE_DIR"  # other tests' toys may run at the same time
+    left = [one.cmdline() for one in alive(project.environment[own], own)]
+    assert not any("toy" in words for words in left), left
     locks = json.loads((project.folder / ".dvc/tmp/rwlock").read_text())
     assert not any(locks.values()), "a lock was left"
     project.events()
