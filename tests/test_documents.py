@@ -146,7 +146,7 @@ def test_the_paper_s_world_has_a_row_where_it_has_been_tried(tmp_path):
     shutil.copytree(
         ROOT / "metrics", metrics, ignore=shutil.ignore_patterns("figures", "study", "trees")
     )
-    head = "| world: trees only, the paper's |"
+    head = "| world: trees only (the paper's) |"
     assert head not in fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
     shutil.copytree(metrics / "narrow", metrics / "trees")
     page = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
