@@ -12,8 +12,7 @@ from trust.recount.tables import PERCENT, Check, Counted, Found, Same
 
 UNMEASURED = "unmeasured"
 HAIR = 1e-9
-# of the ends of two bootstraps of the same rows; the larger counts
-MOST_APART, MOST_OF_WIDTH = 0.01, 0.05
+MOST_APART = 0.01  # of the ends of two bootstraps of the same rows
 CONVENTION = re.compile(r"([a-z][\w ]*?) (-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
@@ -45,12 +44,6 @@ class Row:
         """By how much the ends of both intervals differ at most; 0 if there are not two."""
         ends = (self.low, self.low_recomputed), (self.high, self.high_recomputed)
         return max((abs(a - b) for a, b in ends if a is not None and b is not None), default=0.0)
-
-    @property
-    def width(self) -> float:
-        """Of the interval that was counted; 0 if there is none."""
-        low, high = self.low_recomputed, self.high_recomputed
-        return 0.0 if low is None or high is None else high - low
 
 
 @dataclass(frozen=True)
@@ -150,7 +143,6 @@ def compared(one: Counted, figures: Figures) -> Row:
     there = figures.figure(one.at)
     recomputed = round(one.value, 6)
     text = shown(there.value, one.form)
-    ends = [*(there.ends or (None, None)), *(one.ends or (None, None))]
     row = Row(
         one.figure,
         figures.run,
@@ -159,17 +151,21 @@ def compared(one: Counted, figures: Figures) -> Row:
         there.value,
         recomputed,
         text in roundings(recomputed, one.form),
-        *(end if end is None else round(end, 6) for end in ends),
+        *_rounded(there.ends),
+        *_rounded(one.ends),
     )
-    near = row.apart <= max(MOST_APART, MOST_OF_WIDTH * row.width)
-    return replace(row, agrees=row.agrees and near)
+    return replace(row, agrees=row.agrees and row.apart <= MOST_APART)
 
 
 def is_published(row: Row, figures: Figures) -> bool:
     """Whether what a row was compared with, value and ends, is what is published now."""
     there = figures.figure(tuple(row.at.split("/")))
-    ends = [None if end is None else round(end, 6) for end in there.ends or (None, None)]
-    return [there.value, *ends] == [row.published, row.low, row.high]
+    return (there.value, *_rounded(there.ends)) == (row.published, row.low, row.high)
+
+
+def _rounded(ends: tuple[float, float] | None) -> tuple[float | None, float | None]:
+    """As metrics/ are; without an interval, no ends."""
+    return (None, None) if ends is None else (round(ends[0], 6), round(ends[1], 6))
 
 
 def checked(one: Same | Check, figures: Figures) -> str | None:
