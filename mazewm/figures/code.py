@@ -46,13 +46,14 @@ def code(numbers: pd.DataFrame) -> Figure:
     figure, axes = grid(len(keys), 4, height, 0.9, sharey=True)
     for axis, key in zip(axes, keys, strict=True):
         here = shown[shown.key == key]
+        reach = _reach(here)
         for nth, objective in enumerate(objectives):
             mine = here[here.objective == objective]
             shift = 0.7 * ((nth + 0.5) / len(objectives) - 0.5)
             for y, encoding in enumerate(encodings):
-                _seeds(axis, mine[mine.encoding == encoding], y + shift, nth, SERIES[y])
+                _seeds(axis, mine[mine.encoding == encoding], y + shift, nth, SERIES[y], reach)
         axis.set_title(f"{here.id.iloc[0]}  " + textwrap.fill(here.measure.iloc[0], 22))
-        axis.set_xlim(*_reach(here))
+        axis.set_xlim(*reach)
         axis.xaxis.set_major_locator(MaxNLocator(3))
         for y in np.arange(len(encodings) - 1) + 0.5:
             axis.axhline(y, color=RULE, linewidth=0.6, zorder=0)
@@ -65,7 +66,7 @@ def code(numbers: pd.DataFrame) -> Figure:
     n = shown.groupby(["encoding", "objective"]).seed.nunique()
     figure.suptitle(
         f"C7  Does the encoding change the code?\nPoints: runs (seeds of each kind: {span(n)}); "
-        "bars: mean, 95 %, cut where they leave the panel"
+        "bars: mean, 95 %; arrowheads: beyond the panel"
     )
     return figure
 
@@ -79,13 +80,20 @@ def _reach(rows: pd.DataFrame) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _seeds(axis: Axes, rows: pd.DataFrame, y: float, nth: int, colour: str) -> None:
-    """The runs of one kind, and their mean with its interval."""
+def _seeds(
+    axis: Axes, rows: pd.DataFrame, y: float, nth: int, colour: str, reach: tuple[float, float]
+) -> None:
+    """The runs of one kind, and their mean with its interval; an arrowhead where the interval goes
+    on beyond the panel."""
     if rows.empty:
         return
     middle, low, high = over_seeds(*(rows[end].tolist() for end in ("value", "low", "high")))
     axis.plot([low, high], [y, y], color=BLACK, linewidth=1.1, zorder=2)
     axis.plot([middle], [y], "|", color=BLACK, markersize=9, mew=1.4, zorder=2)
+    cut = {"<": (low < reach[0], reach[0]), ">": (high > reach[1], reach[1])}
+    for head, (goes_on, end) in cut.items():
+        if goes_on:
+            axis.plot([end], [y], head, color=BLACK, markersize=5, clip_on=False, zorder=2)
     axis.scatter(
         rows.value, np.full(len(rows), y), s=20, color=colour, marker=MARKERS[nth], alpha=0.75,
         linewidths=0, zorder=3,

@@ -103,6 +103,10 @@ def test_an_interval_over_two_seeds_does_not_squeeze_the_runs():
     [axis] = [one for one in figure.axes if one.get_title()]
     widest = max(np.ptp(line.get_xdata()) for line in axis.lines if len(line.get_xdata()))
     assert widest > 2 and axis.get_xlim() == pytest.approx((0.252, 0.748))
+    heads = {str(line.get_marker()): line.get_xdata() for line in axis.lines}
+    assert (heads["<"], heads[">"]) == (pytest.approx([0.252]), pytest.approx([0.748]))
+    [axis] = [one for one in code.code(found).axes if one.get_title()]
+    assert not {"<", ">"} & {line.get_marker() for line in axis.lines}, "one run's fits its panel"
 
 
 def test_a_line_joins_the_two_objectives_of_a_seed():
