@@ -84,6 +84,11 @@ def read_pairs(tables: Tables, kind: str) -> pd.DataFrame:
     return rows.assign(cluster=rows.connections.map(cluster))
 
 
+def side_by_side(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Sums by cluster of several edits; 0 for a cluster that an edit has no pair of."""
+    return pd.concat(parts, axis=1).fillna(0.0)
+
+
 def twins(tables: Tables) -> Iterator[Found]:
     """Every figure of adding and removing one connection, with its places and doses."""
     edits = Edits.read(tables)
@@ -131,7 +136,7 @@ def conventions(edits: Edits) -> Iterator[Found]:
         "in beliefs": (both("latents", 1, ("n_edited_believed", "n_edited")), LESS),
     }
     for name, (parts, signs) in made.items():
-        total = pd.concat(parts, axis=1).fillna(0.0)
+        total = side_by_side(parts)
         at = ("claims", "C5", "measure", name)
         one = counted(f"adding less removing, {name}", total, at, signed(signs), THREE)
         yield one
@@ -144,7 +149,7 @@ def direction_and_place(edits: Edits) -> Iterator[Found]:
     the mean difference removing at the connection's own token, and where connections are added."""
     for kind, last in (("add", ()), ("remove", ("control",))):
         parts = [sums(edits.tested(kind, *one, dose=1.0), COUNTS) for one in (MEAN, RANDOM)]
-        total = pd.concat(parts, axis=1).fillna(0.0)
+        total = side_by_side(parts)
         figure = f"lacking in a random push that {kind}s (C5c)"
         yield counted(figure, total, ("claims", "C5c", *last), lacking, TWO)
     own = ("remove", "own token", ())
