@@ -176,8 +176,11 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         # the same with later positions trained (docs/science.md#position-jitter), and of a model
         # with fewer dimensions than there are connections
         **{name: further(metrics / name) for name in ("position_jitter", "narrow")},
-        # the paper's world, where it has been tried
-        "trees": further(metrics / "trees") if (metrics / "trees").exists() else {"recipes": {}},
+        # the paper's world and a larger one, where they have been tried
+        **{
+            name: further(metrics / name) if (metrics / name).exists() else {"recipes": {}}
+            for name in ("trees", "desk")
+        },
         # what the claims are judged by: the study of many runs, or where there is none these
         "evidence": further(metrics / "study")
         if (metrics / "study").exists()

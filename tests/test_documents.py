@@ -141,16 +141,21 @@ def test_with_many_models_claims_are_judged_by_the_study_and_verdicts_are_counte
     assert row.endswith("| unmeasured |")
 
 
-def test_the_paper_s_world_has_a_row_where_it_has_been_tried(tmp_path):
+@pytest.mark.parametrize(
+    ("folder", "head"),
+    [
+        ("trees", "| world: trees only (the paper's) |"),
+        ("desk", "| scale: laptop, of 5×5 cells and 32 dimensions |"),  # as of the copy below
+    ],
+)
+def test_another_world_has_a_row_where_it_has_been_tried(tmp_path, folder, head):
     metrics = tmp_path / "metrics"
-    shutil.copytree(
-        ROOT / "metrics", metrics, ignore=shutil.ignore_patterns("figures", "study", "trees")
-    )
-    head = "| world: trees only (the paper's) |"
+    others = shutil.ignore_patterns("figures", "study", "trees", "desk")
+    shutil.copytree(ROOT / "metrics", metrics, ignore=others)
     assert head not in fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
-    shutil.copytree(metrics / "narrow", metrics / "trees")
+    shutil.copytree(metrics / "narrow", metrics / folder)
     page = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
-    value = json.loads((metrics / "trees/claims.json").read_text())["encodings"]["learned-all"]
+    value = json.loads((metrics / folder / "claims.json").read_text())["encodings"]["learned-all"]
     [row] = [line for line in page.splitlines() if line.startswith(head)]
     assert f"{value['C4d']['value']:.2f} / {value['C4d']['control']:.2f}" in row
 
