@@ -145,7 +145,8 @@ def test_with_many_models_claims_are_judged_by_the_study_and_verdicts_are_counte
     ("folder", "head"),
     [
         ("trees", "| world: trees only (the paper's) |"),
-        ("desk", "| scale: laptop, of 5×5 cells and 32 dimensions |"),  # as of the copy below
+        # as of the copy below
+        ("desk", "| scale: laptop, all its sizes, such as 5×5 cells and 32 dimensions |"),
     ],
 )
 def test_another_world_has_a_row_where_it_has_been_tried(tmp_path, folder, head):
@@ -158,6 +159,13 @@ def test_another_world_has_a_row_where_it_has_been_tried(tmp_path, folder, head)
     value = json.loads((metrics / folder / "claims.json").read_text())["encodings"]["learned-all"]
     [row] = [line for line in page.splitlines() if line.startswith(head)]
     assert f"{value['C4d']['value']:.2f} / {value['C4d']['control']:.2f}" in row
+    shared = {
+        "trees": "| world: trees only | `learned-all-0` |",
+        "desk": "| scale | `learned-all-0` |",
+    }
+    [row] = [line for line in page.splitlines() if line.startswith(shared[folder])]
+    [narrow] = [line for line in page.splitlines() if line.startswith("| width, steps")]
+    assert row.split("|")[3:] == narrow.split("|")[3:], "of the same runs"
 
 
 def test_what_several_runs_say_of_a_claim(filled_runs):

@@ -107,6 +107,10 @@ def test_an_interval_over_two_seeds_does_not_squeeze_the_runs():
     assert (heads["<"], heads[">"]) == (pytest.approx([0.252]), pytest.approx([0.748]))
     [axis] = [one for one in code.code(found).axes if one.get_title()]
     assert not {"<", ">"} & {line.get_marker() for line in axis.lines}, "one run's fits its panel"
+    # wide enough to the left for the mean's interval, by the interval of a run
+    low = pd.concat([pair[0].assign(low=-2.0), pair[1]])
+    [axis] = [one for one in code.code(low).axes if one.get_title()]
+    assert {"<", ">"} & {line.get_marker() for line in axis.lines} == {">"}
 
 
 def test_a_line_joins_the_two_objectives_of_a_seed():
