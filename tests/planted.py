@@ -473,10 +473,13 @@ def answers(p_solved, model="trained", split="test", n_telling=6, blind=0.1, nea
         "near": near * n,
         "ahead_2": near * n,
         "ahead_3": near * n,
+        "random": blind * n,
+        "random_2": blind * n,
     }
     for some in ("telling", "beyond"):
         columns |= {f"n_{some}": n, f"n_{some}_solved": solved, f"blind_{some}": blind * n}
         columns |= {f"{name}_{some}": near * n for name in ("near", "ahead_2", "ahead_3")}
+        columns |= {f"{name}_{some}": blind * n for name in ("random", "random_2")}
     return pd.DataFrame(columns)
 
 

@@ -203,7 +203,7 @@ def publish(folder: Path) -> None:
         if not isinstance(one, Counted):
             place[last[0]] = one.found
         elif last == ["control"]:
-            low, high = one.ends
+            low, high = one.ends or (one.value, one.value)
             place |= {"control": round(one.value, 6), "control_low": low, "control_high": high}
             place["control_name"] = one.control
         else:

@@ -59,7 +59,15 @@ def test_a_question_tells_if_each_walker_solves_less_than_half():
     path every second time; from 3 to 4 the blind one takes none, the other all. Who looks two steps
     ahead sees that 3 is a dead end."""
     bits = [pair in ((0, 1), (1, 4), (0, 3)) for pair in PAIRS]
-    assert of_maze(bits) == [12, 12, 8, 11, 12, 12] + [0] * 10
+    assert of_maze(bits) == [12, 12, 8, 11, 12, 12, 11, 12] + [0] * 14
+
+
+def test_the_random_walker_chooses_evenly_between_open_cells():
+    """Two ways from 3: by 0 around to 5, and a dead end at 4."""
+    maze = near((0, 3), (0, 1), (1, 2), (2, 5), (3, 4))
+    assert THREE.at_random((3, 0, 1, 2, 5), maze, 1) == 1 / 2
+    assert THREE.at_random((3, 0, 1, 2, 5), maze, 2) == 1  # it sees that 4 is a dead end
+    assert THREE.at_random((3, 4), maze, 1) == THREE.at_random((0, 3, 4), maze, 2) == 1
 
 
 def test_only_the_one_shortest_path_counts():

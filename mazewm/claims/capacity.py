@@ -44,7 +44,9 @@ def holds_more(edits: Edits, most: int) -> Claim:
     walker."""
     n = edits.sizes[-1]
     own = corridors(edits, "latents", n, most).beyond
-    statement = "ways through connections beyond the most in training are walked"
+    statement = (
+        "ways through connections beyond the most in training are walked more than by chance"
+    )
     measure = f"ways through whole corridors of {CHAIN} and more, {n} latents for each connection"
     if own.empty:
         return unmeasured("C6a", statement, measure, NOT_FOUND)

@@ -68,7 +68,7 @@ def is_causal(id: str, edits: Edits, kind: str) -> Claim:
     # near-sighted walker would have to see the edit, and is no control here
     walker = edits.walker(kind, "blind")
     controls.append(Control("the blind walker", selectivity(walker).interval, gap(rows, walker)))
-    statement = f"{verb} a connection by its best latent changes the answers as nothing else does"
+    statement = f"{verb} a connection by its best latent works better than other single pushes"
     return claim(id, statement, _at_best(edits, own), selectivity(rows).interval, controls)
 
 

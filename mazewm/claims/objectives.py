@@ -1,4 +1,4 @@
-"""C10: the training objective decides which token binds (docs/science.md#how-the-code-is-compared).
+"""C10: the training objective changes which token binds (docs/science.md#how-the-code-is-compared).
 
 Of what heads bring of a connection to ``<-->``, ``c2`` and ``;``, the share at ``;`` is compared
 between the two objectives, in pairs of runs of one encoding and seed. p is the larger of that of
@@ -14,7 +14,7 @@ from mazewm.claims.claim import LEVEL, Control, claim
 from mazewm.claims.exchange import p_of, signs, smallest_p_of_signs
 from mazewm.claims.tested import NO_DIFFERENCE, Tested, nothing, of_largest
 
-ID, STATEMENT = "C10", "the training objective decides which token binds"
+ID, STATEMENT = "C10", "the training objective changes which token binds"
 NAME = "share of binding at ;"
 
 

@@ -2,6 +2,7 @@
 imply (docs/science.md#all-questions, docs/science.md#map). Claims W1a to W1c.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,13 @@ from mazewm.inference.kinds import TRAINED, UNTRAINED
 WALKERS = {
     "the blind walker": "blind",
     "the near-sighted walker": "near",
+    "the random walker": "random",
     "a walker who looks two steps ahead": "ahead_2",
+    "a random walker who looks two steps ahead": "random_2",
     "a walker who looks three steps ahead": "ahead_3",
 }
+ONE_STEP = ("the blind walker", "the near-sighted walker", "the random walker")
+TWO_STEPS = tuple(WALKERS)[:-1]
 N_BINS = 10  # of beliefs, for the curve that shows how well they are calibrated
 COUNTS = ("asked", "valid", "steps", "crossings", "jumps", "unique", "solved")
 
@@ -28,33 +33,34 @@ def _of(rows: pd.DataFrame, model: str, split: str) -> pd.DataFrame:
 
 
 def answers_take_more_than_walls(answers: pd.DataFrame) -> Claim:
-    """W1a: of the questions that tell, more are solved than the blind walker, one who sees the
-    walls around him, and an untrained model would solve, all asked the same questions."""
+    """W1a: of the questions that tell, more are solved than the blind walker, those who see the
+    walls around them, and an untrained model would solve, all asked the same questions. The random
+    walker is the one of these by whom the questions are not chosen."""
     return _more_than_walkers(
         answers,
         "W1a",
         "answers take more than the walls around each cell",
         "share solved of the questions that a walker who sees them mostly does not solve",
-        ("telling", list(WALKERS)[:2]),
+        ("telling", ONE_STEP),
     )
 
 
 def answers_take_more_than_looking_ahead(answers: pd.DataFrame) -> Claim:
-    """W1c: of those that are beyond two steps, more are solved than the same and a walker who looks
+    """W1c: of those that are beyond two steps, more are solved than the same and walkers who look
     two steps ahead would solve."""
     return _more_than_walkers(
         answers,
         "W1c",
         "answers take more than looking two steps ahead",
         "share solved of the questions that a walker who does so mostly does not solve",
-        ("beyond", list(WALKERS)[:3]),
+        ("beyond", TWO_STEPS),
     )
 
 
 def _more_than_walkers(
-    answers: pd.DataFrame, id: str, statement: str, measure: str, asked: tuple[str, list[str]]
+    answers: pd.DataFrame, id: str, statement: str, measure: str, asked: tuple[str, Sequence[str]]
 ) -> Claim:
-    """``asked``: which questions, and the walkers who mostly do not solve them."""
+    """``asked``: which questions, and the walkers with whom the model is compared."""
     which, walkers = asked
     rows = answers[(answers.split == "test") & (answers[f"n_{which}"] > 0)]
     is_trained = rows.model == TRAINED
@@ -121,8 +127,10 @@ def summary(answers: pd.DataFrame, beliefs: pd.DataFrame) -> dict[str, Any]:
             "solved": share_of(rows, "n_solved", "n_unique").as_metrics(),
             "solved_by_blind_walker": rounded(ratio(rows, "blind", "n_unique")),
             "solved_by_near_sighted_walker": rounded(ratio(rows, "near", "n_unique")),
-            "solved_by_ahead_2": rounded(ratio(rows, "ahead_2", "n_unique")),
-            "solved_by_ahead_3": rounded(ratio(rows, "ahead_3", "n_unique")),
+            **{
+                f"solved_by_{name}": rounded(ratio(rows, name, "n_unique"))
+                for name in ("ahead_2", "ahead_3", "random", "random_2")
+            },
             **_of_some(rows),
             "valid": share_of(rows, "n_valid", "n_asked").as_metrics(),
             "crossings": share_of(rows, "n_crossings", "n_steps").as_metrics(),

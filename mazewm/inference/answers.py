@@ -4,7 +4,8 @@
 Beside the shares of questions solved stand those of walkers without a map
 (``mazewm.inference.walkers``): one that is blind, and others that look one, two and three steps
 ahead. A question *tells* if the blind and the near-sighted walker, who looks one step ahead, would
-each solve it less than half of the time; *beyond* two steps, if so does the next walker.
+each solve it less than half of the time; *beyond* two steps, if so does the next walker. Two more
+see as much as these, but choose no questions (``mazewm.inference.random_walkers``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from jaxtyping import Int
 
 from mazewm.inference.asking import beliefs, every_question, of_one_size, one_by_one
 from mazewm.inference.behaviour import judge
+from mazewm.inference.random_walkers import RANDOM_SIGHTS, random_chance
 from mazewm.inference.rollout import Questions, rollouts
 from mazewm.inference.subject import Subject
 from mazewm.inference.walkers import SIGHTS, TELLING, blind_chance, near_sighted_chance
@@ -47,18 +49,24 @@ class AnswerRow:
     near: tables.Real  # the same of the near-sighted walker
     ahead_2: tables.Real  # the same of walkers that look two and three steps ahead
     ahead_3: tables.Real
+    random: tables.Real  # the same of random walkers that look one and two steps ahead
+    random_2: tables.Real
     n_telling: tables.Int
     n_telling_solved: tables.Int
     blind_telling: tables.Real  # what the walkers solve of those that tell
     near_telling: tables.Real
     ahead_2_telling: tables.Real
     ahead_3_telling: tables.Real
+    random_telling: tables.Real
+    random_2_telling: tables.Real
     n_beyond: tables.Int  # of those that tell: beyond two steps
     n_beyond_solved: tables.Int
     blind_beyond: tables.Real
     near_beyond: tables.Real
     ahead_2_beyond: tables.Real
     ahead_3_beyond: tables.Real
+    random_beyond: tables.Real
+    random_2_beyond: tables.Real
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,10 @@ def judged(
     walkers = {"blind": blind_chance(grid, guess)} | {
         name: near_sighted_chance(grid, mazes.connections, guess, sight)
         for name, sight in SIGHTS.items()
+    }
+    walkers |= {
+        name: random_chance(grid, mazes.connections, guess, sight)
+        for name, sight in RANDOM_SIGHTS.items()
     }
     is_telling = is_unique & (np.maximum(walkers["blind"], walkers["near"]) < TELLING)
     of_some = {"telling": is_telling, "beyond": is_telling & (walkers["ahead_2"] < TELLING)}

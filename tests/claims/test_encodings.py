@@ -55,7 +55,8 @@ def test_two_encodings_have_students_interval_and_p_by_exchange():
     assert 2 * one.p_above == pytest.approx(2 / 252), "no other way parts them so"
     assert "learned - rotary" in one.measure and "cannot be below 0.0079" in one.measure
     f = stats.f_oneway(A, B).statistic  # with 1 and 8 degrees of freedom
-    assert f"{f / (f + 8):.2f} of the variance lies between encodings, p 0.0079" in one.measure
+    assert f"{f / (f + 8):.2f} of the variance lies between encodings, 0.0" in one.measure
+    assert "in the median permutation; p 0.0079 by permutation" in one.measure
     assert verdict_of(c7e(learned=A, rotary=B)) == "supported"
 
 
@@ -69,6 +70,32 @@ def test_tukeys_interval_covers_all_pairs():
     three = furthest(np.concatenate(list(groups.values())), np.repeat([0, 1, 2], 5), 3)
     assert three.half > found.half and three.p == pytest.approx(3 * found.p)
     assert furthest(np.array([1.0, 2.0, 1.1, 2.2]), np.array([0, 0, 1, 1]), 9).p == 1
+
+
+def test_a_number_that_no_seed_changes_does_not_hide_another():
+    """It has the largest share, all of its variance, and an interval by a spread that is only
+    supposed; the other number differs plainly."""
+    index = pd.MultiIndex.from_tuples([(name, n) for name in "abcde" for n in (0, 1)])
+    whole = pd.DataFrame({"read_block": np.repeat([0, 2, 0, 0, 1], 2)}, index=index)
+    shares = [0.1, 0.101, 0.5, 0.502, 0.9, 0.901, 0.3, 0.301, 0.7, 0.702]
+    both = whole.assign(single_share=shares)
+    alone, found = (encodings_differ("C7b", some).claim for some in (whole, both))
+    assert alone.measure.startswith("block of the read site: b - a") and alone.p_above > 0.025
+    assert found.measure.startswith("share of one token class: c - a")
+    assert found.value.value == pytest.approx(0.8) and 2 * found.p_above < 0.002, (
+        "120 of 113,400 ways, drawn"
+    )
+
+
+def test_single_runs_that_are_furthest_apart_have_an_interval():
+    """The others' seeds do not differ; so the spread is supposed, and no p is 0."""
+    values, groups = np.array([1.0, 1, 2, 1, 1, 1, 1, 0]), np.array([0, 0, 1, 2, 2, 3, 3, 4])
+    found = furthest(values, groups, 1)
+    assert (found.high, found.low, found.difference) == (1, 4, 2)
+    # one of the two runs of a group off by 2: squares of 2
+    error = (2 / 3 * (1 + 1) / 2) ** 0.5
+    assert found.p == pytest.approx(stats.studentized_range.sf(2 / error, 5, 3))
+    assert found.half > 2
 
 
 def test_the_clearest_difference_is_not_lost_for_lack_of_spread():

@@ -19,10 +19,14 @@ ONE_OTHER_UNIT += ["residual dimensions, 1 units", "random direction", "other co
 ONE_OTHER_UNIT += ["none", "the blind walker"]
 READERS = ["embedding", "input", "input_pairs", "shuffled_labels", "untrained_model"]
 CONTROLS = {
-    "W1a": ["the blind walker", "the near-sighted walker", "an untrained model"],
+    "W1a": [
+        *("the blind walker", "the near-sighted walker", "the random walker"),
+        "an untrained model",
+    ],
     "W1c": [
-        *("the blind walker", "the near-sighted walker"),
-        *("a walker who looks two steps ahead", "an untrained model"),
+        *("the blind walker", "the near-sighted walker", "the random walker"),
+        *("a walker who looks two steps ahead", "a random walker who looks two steps ahead"),
+        "an untrained model",
     ],
     "W1b": ["a walker who ignores walls, by definition", "an untrained model"],
     "C1": [

@@ -37,6 +37,23 @@ def test_only_questions_that_tell_count():
         assert found.reason == "there is no such question"
 
 
+@pytest.mark.parametrize(
+    ("p", "verdict"), [(0.9, "supported"), (0.41, "not beyond the control"), (0.1, "refuted")]
+)
+@pytest.mark.parametrize("name", ["random", "random_2"])
+def test_who_walks_at_random_may_solve_what_those_who_head_for_the_target_do_not(name, p, verdict):
+    """The questions are those that the others fail, so that they are weak controls there."""
+    rows = pd.concat([answers(p, n_telling=60), answers(0.0, model="untrained", seed=1)])
+    rows[f"{name}_telling"] = rows[f"{name}_beyond"] = 0.4 * rows.n_telling
+    [found] = decided([world.answers_take_more_than_looking_ahead(rows)])
+    who = "a random walker who looks two steps ahead" if name == "random_2" else "the random walker"
+    assert (found.verdict, found.control.name) == (verdict, who)
+    assert found.control.value.value == pytest.approx(0.4)
+    [found] = decided([world.answers_take_more_than_walls(rows)])
+    is_seen = name == "random"  # W1a is about those who see the walls of their own cell
+    assert (found.control.name == "the random walker") == is_seen
+
+
 @pytest.mark.parametrize(("p", "verdict"), [(0.9, "supported"), (0.1, "refuted")])
 def test_answers_take_more_than_looking_ahead(p, verdict):
     rows = pd.concat([answers(p), answers(0.0, model="untrained", seed=1)])

@@ -16,6 +16,7 @@ from mazewm.inference.answers import (
 )
 from mazewm.inference.asking import beliefs, every_question, of_one_size
 from mazewm.inference.behaviour import walk
+from mazewm.inference.random_walkers import random_chance
 from mazewm.inference.subject import Subject
 from mazewm.inference.walkers import blind_chance, near_sighted_chance
 from mazewm.io import tables
@@ -108,6 +109,44 @@ def test_who_looks_one_step_ahead_walks_into_a_dead_end_that_two_show():
         near_sighted_chance(mazes.grid, mazes.connections, path, sight)[0, 0] for sight in (1, 2, 3)
     )
     assert (one, two, three) == (0.5, 1, 1)
+
+
+def random_walk(drawing, origin, target, sight, rng):
+    """One walk, step by step: any first one of the walks ahead, of those that reach the target the
+    shortest, until there is none of full length."""
+    way = [origin]
+    while way[-1] != target:
+        there = ahead(drawing, way, target, sight)
+        arriving = [walk for walk in there if walk[-1] == target]
+        if arriving:
+            n = min(map(len, arriving))
+            there = [walk for walk in arriving if len(walk) == n]
+        if not there:
+            break
+        steps = sorted({walk[len(way)] for walk in there})
+        way.append(steps[rng.integers(len(steps))])
+    return way
+
+
+@pytest.mark.parametrize("sight", [1, 2])
+@pytest.mark.parametrize("drawing", [HOOK, LADDER, RING, BRIDGE])
+def test_the_random_walkers_chance_is_how_often_it_takes_the_path(drawing, sight):
+    mazes, rng = batch(drawing), np.random.default_rng(0)
+    guess = every_question(mazes).guess
+    chances = random_chance(mazes.grid, mazes.connections, guess, sight)[0]
+    for path, chance in list(zip(guess[0], chances, strict=True))[::3]:
+        way = [divmod(int(cell), mazes.grid.n) for cell in path[path >= 0]]
+        walks = [random_walk(drawing, way[0], way[-1], sight, rng) for _ in range(200)]
+        assert chance == pytest.approx(np.mean([walk == way for walk in walks]), abs=0.15)
+
+
+def test_the_random_walker_chooses_between_open_ways_until_it_sees_the_target():
+    """From O there are two ways; the one to the right is a dead end after a step."""
+    mazes = batch(draw("o-o-o\n|   |\nO-o T\n.   .\no o o"))
+    n = mazes.grid.n
+    path = np.array([[[n, 0, 1, 2, n + 2], [n, n + 1, -1, -1, -1], [2, n + 2, -1, -1, -1]]])
+    one, two = (random_chance(mazes.grid, mazes.connections, path, sight)[0] for sight in (1, 2))
+    assert one.tolist() == [0.5, 1, 1] and two.tolist() == [1, 1, 1]
 
 
 def test_perfect_answers():

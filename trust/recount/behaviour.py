@@ -15,11 +15,15 @@ SIGHTED = ("near-sighted walker", "near", "solved_by_near_sighted_walker")
 FARTHER = tuple(
     (f"walker who looks {n} steps ahead", f"ahead_{n}", f"solved_by_ahead_{n}") for n in (2, 3)
 )
+RANDOM = tuple(
+    (f"random walker who looks {n} ahead", name, f"solved_by_{name}")
+    for n, name in ((1, "random"), (2, "random_2"))
+)
 SHOWN = {  # of each split who solves questions: in words, in the table, and in metrics/
-    "test": ("held-out mazes", (SOLVED, BLIND, SIGHTED, *FARTHER)),
+    "test": ("held-out mazes", (SOLVED, BLIND, SIGHTED, *FARTHER, *RANDOM)),
     "overload": ("mazes of more connections", (SOLVED, SIGHTED)),
 }
-WALKERS = ("blind", "near", "ahead_2", "ahead_3")
+WALKERS = ("blind", "near", "ahead_2", "ahead_3", "random", "random_2")
 ASKED = ("n_asked", "n_unique", *WALKERS) + tuple(
     name
     for some in ("telling", "beyond")
@@ -49,17 +53,31 @@ def questions(tables: Tables) -> Iterator[Found]:
 
 
 def _telling(rows: pd.DataFrame) -> Iterator[Found]:
-    """W1a: questions that tell, and the better of both walkers."""
+    """W1a and W1c: questions that tell, and those beyond two steps, with the best walkers."""
     own = sums(rows, ("n_telling_solved", "n_telling"))
     yield counted("telling questions solved (W1a)", own, ("claims", "W1a"))
-    best = max(("blind_telling", "near_telling"), key=lambda name: rows[name].sum())
-    at = ("claims", "W1a", "control")
-    yield counted("telling questions, the better walker", sums(rows, (best, "n_telling")), at)
+    yield _best_walker(rows, "telling", ("blind", "near", "random"), "W1a")
     yield Same("telling questions", int(rows.n_telling.sum()), ("claims", "W1a", "n"))
     yield Same("clusters of them", len(filled(own)), ("claims", "W1a", "n_clusters"))
     far = sums(rows, ("n_beyond_solved", "n_beyond"))
     yield counted("questions beyond two steps solved (W1c)", far, ("claims", "W1c"))
+    yield _best_walker(rows, "beyond", [name for name in WALKERS if name != "ahead_3"], "W1c")
     yield Same("questions beyond two steps", int(rows.n_beyond.sum()), ("claims", "W1c", "n"))
+
+
+def _best_walker(rows: pd.DataFrame, some: str, walkers: Sequence[str], claim: str) -> Found:
+    """What one walker solves of some questions: the control of a claim, that from which the
+    difference has the lowest lower end."""
+    n, own = f"n_{some}", rows[f"n_{some}_solved"]
+
+    def lower_end(name: str) -> float:
+        found = filled(sums(rows.assign(more=own - rows[name]), ("more", n)))
+        ends = interval(found, SHARE)
+        return ends[0] if ends else value_of(found, SHARE)
+
+    best = min((f"{name}_{some}" for name in walkers), key=lower_end)
+    at = ("claims", claim, "control")
+    return counted(f"{some} questions, the best walker", sums(rows, (best, n)), at)
 
 
 def _asked(rows: pd.DataFrame, connections: Mapping[int, Sequence[bool]], of: str) -> Check:
@@ -80,13 +98,17 @@ def of_maze(connections: Sequence[bool]) -> list[float]:
     lattice = Lattice.of(connections)
     near = lattice.near(connections)
     walks = [
-        (lattice.blind(path), *(lattice.near_sighted(path, near, sight) for sight in (1, 2, 3)))
+        (
+            lattice.blind(path),
+            *(lattice.near_sighted(path, near, sight) for sight in (1, 2, 3)),
+            *(lattice.at_random(path, near, sight) for sight in (1, 2)),
+        )
         for path in unique_paths(near).values()
     ]
     made = [float(len(near) * (len(near) - 1))]
     for n in range(1, 4):  # all, and those that the first two and the first three walkers fail
         some = walks if n == 1 else [each for each in walks if max(each[:n]) < 0.5]
-        made += [len(some), *(sum(each[nth] for each in some) for nth in range(4))]
+        made += [len(some), *(sum(each[nth] for each in some) for nth in range(len(WALKERS)))]
     return made
 
 

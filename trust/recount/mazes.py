@@ -67,6 +67,19 @@ class Lattice:
             chance *= sum(walk[i] == step for walk in nearest) / len(nearest)
         return chance
 
+    def at_random(self, path: Way, near: Near, sight: int) -> float:
+        """How often the random walker who looks so many steps ahead takes this path through a maze
+        (docs/science.md#walkers)."""
+        chance, target = 1.0, path[-1]
+        for i, step in enumerate(path[1:], 1):
+            walks = list(_ahead(near, path[:i], target, sight))
+            to_it = [walk for walk in walks if walk[-1] == target]
+            shortest = min((len(walk) for walk in to_it), default=0)
+            seen = [walk for walk in to_it if len(walk) == shortest] or walks
+            can_take = {walk[i] for walk in seen if to_it or len(walk) == i + sight}
+            chance *= (step in can_take) / len(can_take)
+        return chance
+
 
 def _ahead(near: Near, way: Way, target: int, n: int) -> Iterable[Way]:
     """All ways that go on for n steps, or fewer to the target, and visit no cell twice."""
