@@ -15,6 +15,9 @@ from mazewm.maze.lattice import Lattice
 RANDOM_SIGHTS = {"random": 1, "random_2": 2}  # walkers by the steps that they look ahead
 
 Paths = Int[np.ndarray, "maze question step"]  # cells, padded with -1
+Here = Int[np.ndarray, "maze question *step"]  # cells
+Around = Int[np.ndarray, "maze question *step 4"]  # the cells around these, -1 outside the lattice
+CanTake = Bool[np.ndarray, "maze question *step 4"]
 
 
 def random_chance(
@@ -63,16 +66,14 @@ class _Walks(NamedTuple):
             one = _first_that_has_some(arrives_later, two.any(axis=3))
         return _first_that_has_some(arrives, one)
 
-    def enterable(
-        self, here: Int[np.ndarray, "maze question *step"], there: Int[np.ndarray, "maze question *step 4"]
-    ) -> Bool[np.ndarray, "maze question *step 4"]:
-        """Of the cells around ``here`` (``there``, a further axis; -1 outside the lattice), those
-        that the maze connects with it and where the walk has not been."""
+    def enterable(self, here: Here, there: Around) -> CanTake:
+        """Of the cells around each cell, those that the maze connects with it and where the walk
+        has not been."""
         maze = np.arange(len(here)).reshape(-1, *[1] * (there.ndim - 1))
         is_open = self.connections[maze, self.grid.connection_of[here[..., None], there]]
         question = np.arange(here.shape[1]).reshape(-1, *[1] * (there.ndim - 2))
-        been_there: Bool[np.ndarray, "maze question *step 4"] = self.is_visited[maze, question, there]
-        return (there >= 0) & is_open & ~been_there
+        has_been: CanTake = self.is_visited[maze, question, there]
+        return (there >= 0) & is_open & ~has_been
 
 
 def _first_that_has_some(
