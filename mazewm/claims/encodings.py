@@ -99,8 +99,8 @@ def encodings_differ(id: str, runs: pd.DataFrame) -> Tested:
     floor = smallest_p(np.bincount(groups).tolist())
     measure = (
         f"{names[key]}: {encodings[found.high]} - {encodings[found.low]}, over seeds; "
-        f"{share[0]:.2f} of the variance lies between encodings, {np.median(share):.2f} in the median "
-        f"permutation; p {p:.2g} by permutation, which cannot be below {floor:.2g}"
+        f"{share[0]:.2f} of the variance lies between encodings, {np.median(share):.2f} in the "
+        f"median permutation; p {p:.2g} by permutation, which cannot be below {floor:.2g}"
     )
     gap = of_largest(found.difference, found.half, len(known), max(p, found.p))
     made = claim(
