@@ -36,7 +36,8 @@ SOURCES = {WHOLE: "connections", EMBEDDING: "embeddings of their cells (control)
 
 def code(numbers: pd.DataFrame) -> Figure:
     """C7: each number that it compares, by encoding: a point for each run, a marker for each
-    objective, and the mean with Student's interval over seeds."""
+    objective, and of several seeds the mean with Student's interval over seeds. A single run has
+    no bar: its own interval, over mazes or connections, would look like one over seeds."""
     shown = numbers[numbers.id.str.startswith("C7")]
     if shown.empty:
         return empty("C7: nothing is measured that encodings could change")
@@ -66,15 +67,14 @@ def code(numbers: pd.DataFrame) -> Figure:
     n = shown.groupby(["encoding", "objective"]).seed.nunique()
     figure.suptitle(
         f"C7  Does the encoding change the code?\nPoints: runs (seeds of each kind: {span(n)}); "
-        "bars: mean, 95 %; arrowheads: beyond the panel"
+        "bars: mean of seeds, 95 %; arrowheads: beyond the panel"
     )
     return figure
 
 
 def _reach(rows: pd.DataFrame) -> tuple[float, float]:
-    """Where an axis begins and ends: with room for the runs and their own intervals, which are
-    drawn where there is one run. Student's interval over two or three seeds may be so wide that
-    nothing else could be told apart."""
+    """Where an axis begins and ends: with room for the runs and their own intervals. Student's
+    interval over two or three seeds may be so wide that nothing else could be told apart."""
     low, high = rows[["value", "low"]].min(axis=None), rows[["value", "high"]].max(axis=None)
     room = 0.12 * (high - low) or 0.5
     return low - room, high + room
@@ -85,7 +85,11 @@ def _seeds(
 ) -> None:
     """The runs of one kind, and their mean with its interval; an arrowhead where the interval goes
     on beyond the panel."""
-    if rows.empty:
+    axis.scatter(
+        rows.value, np.full(len(rows), y), s=20, color=colour, marker=MARKERS[nth], alpha=0.75,
+        linewidths=0, zorder=3,
+    )  # fmt: skip
+    if len(rows) < 2:
         return
     middle, low, high = over_seeds(*(rows[end].tolist() for end in ("value", "low", "high")))
     axis.plot([low, high], [y, y], color=BLACK, linewidth=1.1, zorder=2)
@@ -94,10 +98,6 @@ def _seeds(
     for head, (goes_on, end) in cut.items():
         if goes_on:
             axis.plot([end], [y], head, color=BLACK, markersize=5, clip_on=False, zorder=2)
-    axis.scatter(
-        rows.value, np.full(len(rows), y), s=20, color=colour, marker=MARKERS[nth], alpha=0.75,
-        linewidths=0, zorder=3,
-    )  # fmt: skip
 
 
 def objectives(numbers: pd.DataFrame) -> Figure:

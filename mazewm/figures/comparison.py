@@ -43,7 +43,6 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
     )
     of_every_run: dict[str, Callable[[], Figure]] = {
         "training": lambda: runs.training(curves["history"]),
-        "frontier": lambda: saes.frontier(curves["frontier"]),
         "claims": lambda: verdicts.claims(table),
         "W1_world": lambda: world.world(curves["answers"], curves["beliefs"], curves["spellings"]),
         "W1_robustness": lambda: world.robustness(curves["detours"], curves["states"]),
@@ -58,6 +57,7 @@ def draw_comparison(folder: Path, compared: Compared) -> None:
         "formation": lambda: runs.formation(of_one["formation"], of_one["history"]),
         "writing": lambda: runs.writing(of_one["writing"]),
         "patching": lambda: patching.patching(of_one["patching"]),
+        "frontier": lambda: saes.frontier(of_one["frontier"]),
         "taxonomy": lambda: saes.taxonomy(of_one["taxonomy"]),
         "architectures": lambda: architectures.architectures(of_one["architectures"]),
         "early_late": lambda: saes.early_late(of_one["positions"]),

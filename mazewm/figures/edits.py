@@ -102,20 +102,20 @@ def by_dose(table: pd.DataFrame) -> Figure:
     rows = table[(table.split == "validation") & (table.kind == "add")]
     rows = rows[rows.method == "mean_difference"]
     runs = list(dict.fromkeys(rows.run))
-    figure, axes = grid(len(runs), 3, 3.4, 1.3, sharex=True, sharey=True)
+    figure, axes = grid(len(runs), 2, 2.7, 1.0, sharex=True, sharey=True)
     for axis, run in zip(axes, runs, strict=True):
         here = rows[rows.run == run]
         for nth, (where, line) in enumerate(here.groupby(["place", "tokens"], sort=False)):
             line = line.sort_values("dose")
             axis.plot(
                 line.spill, line.hit, marker=MARKERS[nth % len(MARKERS)], markersize=4,
-                label=f"{run}: {where[0]} at {where[1]}",
+                label=f"{where[0]} at {where[1]}",
             )  # fmt: skip
         axis.set_title(run)
+        axis.legend(fontsize=SMALL, loc="lower right")
         axis.set(xlim=(-0.02, 0.72), ylim=(-0.03, 1.03))
-    axes[0].set_ylabel("hit: affected questions with the predicted path")
+    axes[0].set_ylabel("hit: affected questions\nwith the predicted path")
     x_label(figure, "spill: other questions that change")
-    legend_below(figure, axes, 2)
     figure.suptitle(
         "Where can a connection be written, and nothing else?\n"
         "Mean difference, doses from weak to strong, validation pairs"

@@ -63,6 +63,9 @@ def shown(ways: Sequence[str]) -> list[str]:
     return [way for way in ways if not (way.startswith(controls) and AT_SITE + way in ways)]
 
 
+SLIGHT = 0.05  # a share of a slighter effect, as large as its error, says nothing
+
+
 def readers(shares: pd.DataFrame) -> Figure:
     """C3c: what each head of a later block reads of a change; a panel for each run and site.
     ``shares`` has the rows of ``claims.readers.reader_shares`` of all runs."""
@@ -79,7 +82,8 @@ def readers(shares: pd.DataFrame) -> Figure:
     legend_below(figure, list(axes[:, 0]), 2)
     figure.suptitle(
         "C3c  Do later heads read what latents write as they read the connection's token?\n"
-        "Effect: of the prompt's; r: correlation with the token over heads and pairs"
+        "Effect: of the prompt's; r: correlation with the token over heads and pairs\n"
+        f"No shares are drawn of effects below {SLIGHT}"
     )
     return figure
 
@@ -89,6 +93,8 @@ def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     heads, ways = list(dict.fromkeys(single.heads)), shown(list(dict.fromkeys(single.written)))
     found = rows.set_index(["written", "heads"]).value
     for nth, way in enumerate(ways):
+        if found[way, "all"] < SLIGHT:
+            continue
         marker, colour, label = look_of(way)
         mine = single[single.written == way].set_index("heads").loc[heads]
         x = np.arange(len(heads)) + 0.7 * ((nth + 0.5) / len(ways) - 0.5)
@@ -102,7 +108,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     axis.set_xlim(-0.5, len(heads) - 0.5)
     axis.set_ylabel("share of the effect\nlost without the head")
     said = [
-        f"{way}: effect {found[way, 'all']:.2f}"
+        f"{way.replace('_', ' ')}: effect {found[way, 'all']:.2f}"
         + (f", r {found[way, 'agreement']:.2f}" if (way, "agreement") in found.index else "")
         for way in ways
         if way != "prompt"

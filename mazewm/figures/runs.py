@@ -82,13 +82,18 @@ def writing(looks: pd.DataFrame) -> Figure:
         run: best[run].unstack("tokens").reindex(columns=list(dict.fromkeys(looks.tokens))).T
         for run in dict.fromkeys(looks.run)
     }
-    figure, axes = grid(len(tables), 3, 0.9 + 0.22 * len(next(iter(tables.values()))), 0.8)
+    height = 0.5 + 0.22 * len(next(iter(tables.values())))
+    figure, axes = grid(len(tables), 3, height, 0.8, sharey=True)
     for axis, (run, table) in zip(axes, tables.items(), strict=True):
         image = heat_map(axis, table.to_numpy(), size=8.0)
-        axis.set_xticks(range(len(table.columns)), [f"block {layer}" for layer in table.columns])
+        axis.set_xticks(range(len(table.columns)), list(table.columns))
         axis.set_yticks(range(len(table)), list(table.index), fontsize=8)
-        axis.set_title(f"{run} (n = {int(looks[looks.run == run].n_affected.max()):,} questions)")
-    figure.colorbar(image, ax=axes, label="hit - spill", shrink=0.9, aspect=25)
+        axis.set_title(f"{run} (n = {int(looks[looks.run == run].n_affected.max()):,})")
+    figure.colorbar(
+        image, ax=axes, label="hit - spill, of n affected questions", location="top", shrink=0.5,
+        aspect=40,
+    )  # fmt: skip
+    x_label(figure, "block after which it is written")
     figure.suptitle(
         "Where can a connection be written, and nothing else?\n"
         "Mean difference at its best dose, validation pairs"

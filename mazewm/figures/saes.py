@@ -22,7 +22,6 @@ from mazewm.figures.style import (
     Style,
     grid,
     legend_below,
-    recipes,
     x_label,
 )
 from mazewm.localize.halves import EARLY, LATE
@@ -54,23 +53,21 @@ def _groups(rows: pd.DataFrame, *keys: str) -> Iterator[tuple[tuple[str, ...], p
 
 def frontier(rows: pd.DataFrame) -> Figure:
     """Each SAE of the sweep, over its number of active latents per token: explained variance, MCC
-    of connections, and solved mazes lost to the splice; a row for each recipe and place.
+    of connections, and solved mazes lost to the splice; a row for each run and place.
 
     ``rows`` are those of ``claims.saes.frontier`` with a column ``run``."""
-    of_run = {run: recipe for recipe, runs in recipes(rows.run).items() for run in runs}
-    groups = list(_groups(rows.assign(recipe=rows.run.map(of_run)), "recipe", "place"))
+    groups = list(_groups(rows, "run", "place"))
     widths = sorted(map(int, rows.width.unique()))
     size = (WIDTH, 1.2 + 2.1 * len(groups))
     figure, axes = plt.subplots(
         len(groups), 3, figsize=size, layout="constrained", squeeze=False, sharex=True
     )
-    for ((recipe, place), here), line in zip(groups, axes, strict=True):
+    for ((run, place), here), line in zip(groups, axes, strict=True):
         for nth, width in enumerate(widths):
-            for _, sweep in here[here.width == width].groupby("run", sort=False):
-                _sweep(line, sweep.sort_values("l0"), nth)
-        runs, first = list(dict.fromkeys(here.run)), here.iloc[0]
-        name, lost_of = runs[0] if len(runs) == 1 else recipe, f"{first.solved_clean:.1%}"
-        line[0].set_ylabel(f"{name}, {place}\nexplained variance")
+            _sweep(line, here[here.width == width].sort_values("l0"), nth)
+        first = here.iloc[0]
+        lost_of = f"{first.solved_clean:.1%}"
+        line[0].set_ylabel(f"{run}, {place}\nexplained variance")
         line[1].set_ylabel(f"MCC at {first.token_class}, {first.n_connections} connections")
         line[2].set_ylabel(f"points of solved lost\n({lost_of} of {first.n_mazes:,} mazes)")
         line[2].axhline(TOLERATED, color=GREY, linestyle="--", linewidth=0.8)
