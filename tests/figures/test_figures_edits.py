@@ -77,7 +77,7 @@ def test_hit_against_spill_on_validation_mazes():
     figure = edits.by_dose(table)
     [line] = figure.axes[0].lines
     assert line.get_ydata().tolist() == [0.45, 0.9] and line.get_xdata().tolist() == [0, 0]
-    assert [axis.get_title() for axis in figure.axes] == RUNS
+    assert [axis.get_title() for axis in figure.axes] == list(RUNS)
     for axis in figure.axes:
         [named] = axis.get_legend().get_texts()
         assert named.get_text() == "0.resid_post at c1 and <ADJLIST_END>"
