@@ -128,13 +128,17 @@ def test_what_was_wrong_with_a_run_of_another_clone_stays_so(counted_elsewhere):
 
 
 @pytest.mark.parametrize("end", ["value", "low"])
-def test_a_run_that_is_published_anew_is_left_out(counted_elsewhere, end, capsys):
-    clone = counted_elsewhere[0]
+def test_a_figure_that_is_published_anew_is_left_out(counted_elsewhere, end, capsys, monkeypatch):
+    clone, before, _ = counted_elsewhere
     change(clone / f"metrics/runs/{OTHER}.json", "interventions", "add", "latents_3", end, by=-1)
     main(clone, more=True)
     again, rows = written()
-    assert list(again["runs"]) == [RUN] and set(rows.run) == {RUN}
-    assert f"{OTHER}: published anew since it was counted, and left out" in capsys.readouterr().out
+    assert set(again["runs"]) == {RUN, OTHER} and again["n"] == len(rows) == 2 * before["n"] - 1
+    said = f"{OTHER}: 1 figures published anew since they were counted: left out"
+    assert said in capsys.readouterr().out
+    monkeypatch.setattr("trust.recount.__main__.is_published", lambda row, figures: False)
+    main(clone, more=True)
+    assert list(written()[0]["runs"]) == [RUN], "nothing is left of the other"
 
 
 def test_what_more_cannot_add_to_is_said_in_a_sentence(counted_elsewhere):

@@ -9,7 +9,7 @@ nothing of the project but its one exception.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,16 +98,17 @@ def recorded(part: str) -> list[Recounted]:
 
 
 def still_published(part: str, results: Path, names: Collection[str]) -> Iterator[Recounted]:
-    """Of these runs, those that are written down with what is published now. Says which are not,
-    and so must be counted again."""
+    """Of these runs, the figures that are written down as they are published now. Says of how many
+    this is not so, and so must be counted again."""
     for one in recorded(part):
         if one.run not in names:
             continue
         figures = Figures.read(results, one.run)
-        if all(is_published(row, figures) for row in one.rows):
-            yield one
-        else:
-            typer.echo(f"{one.run}: published anew since it was counted, and left out")
+        rows = [row for row in one.rows if is_published(row, figures)]
+        if n := len(one.rows) - len(rows):
+            typer.echo(f"{one.run}: {n} figures published anew since they were counted: left out")
+        if rows:
+            yield replace(one, rows=rows)
 
 
 def main(
