@@ -14,7 +14,7 @@ from math import factorial, prod
 import numpy as np
 from jaxtyping import Float, Int
 
-MOST, N_DRAWN, SEED = 20_000, 9_999, 0
+MOST, N_DRAWN, SEED = 200_000, 9_999, 0
 
 Labels = Int[np.ndarray, "way run"]
 
