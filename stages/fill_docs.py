@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import pandas
 
-from mazewm.claims.claim import LEVEL
+from mazewm.claims.claim import LEVEL, NEAR
 from mazewm.io import files
 from mazewm.io.errors import BadInput
 from mazewm.io.params import read_yaml
@@ -188,6 +188,7 @@ def filled(root: Path = ROOT, metrics: Path = ROOT / "metrics") -> dict[Path, st
         else results(metrics) | {"params": params},
         "tally": tally,
         "level": LEVEL,
+        "near": NEAR,
         "measured": read_yaml(folder / "measured.yaml"),
         "params": params,
         "stages": list(read_yaml(root / "dvc.yaml")["stages"]),

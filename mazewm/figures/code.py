@@ -130,7 +130,7 @@ def geometry(similarities: pd.DataFrame, numbers: pd.DataFrame) -> Figure:
     if similarities.rsa.isna().all():
         return empty("C7f: there are no two runs whose geometry can be compared")
     kinds = numbers.drop_duplicates("run").set_index("run")
-    runs = list(kinds.sort_values(["objective", "encoding", "seed"]).index)
+    runs = list(kinds.sort_values("objective", kind="stable").index)  # encodings as elsewhere
     figure, axes = plt.subplots(
         1, 2, figsize=(WIDTH, 3.9), layout="constrained", width_ratios=(1.05, 1)
     )

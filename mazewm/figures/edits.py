@@ -55,7 +55,7 @@ def edits(table: pd.DataFrame) -> Figure:
             for y, (method, n_units, _) in enumerate(names):
                 _effect(axis, here[(here.method == method) & (here.n_units == n_units)], y)
             n = here.n.max() if len(here) else 0
-            axis.set_title(f"{run}: {KINDS[kind]}, {n} pairs")
+            axis.set_title(f"{run}: {KINDS[kind]} ({n})")
             axis.tick_params(axis="y", length=0)
             axis.grid(axis="y", color=RULE, linewidth=0.6)
     axes[0, 0].set(xlim=(-0.03, 1.03), ylim=(len(names) - 0.5, -0.5))
@@ -64,8 +64,8 @@ def edits(table: pd.DataFrame) -> Figure:
     x_label(figure, "share of questions; the bar from spill to hit is the selectivity")
     legend_below(figure, list(axes.flat), 2)
     figure.suptitle(
-        "C4, C9  What does an edit change?  All questions about held-out pairs, each method at its "
-        "own best dose"
+        "C4, C9  What does an edit change?  All questions about held-out pairs (n), each method at "
+        "its own best dose"
     )
     return figure
 

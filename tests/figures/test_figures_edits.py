@@ -43,7 +43,7 @@ def test_edits_show_hit_and_spill_of_every_method():
     table = curve("edits")
     figure = edits.edits(table)
     titles = [axis.get_title() for axis in figure.axes]
-    assert titles == [f"{run}: {kind}, 20 pairs" for run in RUNS for kind in edits.KINDS.values()]
+    assert titles == [f"{run}: {kind} (20)" for run in RUNS for kind in edits.KINDS.values()]
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert len(names) == len(set(names)) == 6 + 3 * 2 + 5 and "SAE latents, 3" in names
     shown = {}
@@ -123,7 +123,7 @@ def test_kinds_without_pairs_leave_their_panels_empty(names, unreadable):
     ]
     for figure in figures:
         assert not unreadable(figure)
-    assert "moving, 0 pairs" in figures[0].axes[2].get_title()
+    assert "moving (0)" in figures[0].axes[2].get_title()
     assert figures[1].axes[1].get_title().endswith("short prompts\nnone")
     assert figures[2].axes[2].get_title().endswith("believed at once\nnone")
     assert figures[3].axes[0].get_title().endswith("longest prompts\nnone")
