@@ -134,7 +134,8 @@ def test_a_figure_that_is_published_anew_is_left_out(counted_elsewhere, end, cap
     main(clone, more=True)
     again, rows = written()
     assert set(again["runs"]) == {RUN, OTHER} and again["n"] == len(rows) == 2 * before["n"] - 1
-    said = f"{OTHER}: 1 figures published anew since they were counted: left out"
+    assert again["n_checks"] == before["n_checks"], "none of the other's"
+    said = f"{OTHER}: figures published anew since they were counted, left out: 1"
     assert said in capsys.readouterr().out
     monkeypatch.setattr("trust.recount.__main__.is_published", lambda row, figures: False)
     main(clone, more=True)

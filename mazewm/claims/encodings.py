@@ -144,7 +144,7 @@ def supposed(apart: Any, n: int) -> Any:
 
 class Furthest(NamedTuple):
     """The two groups whose means differ most, and by how much, with half the width of the interval
-    and p by the studentized range."""
+    and p by the studentized range, times the number of numbers, above 1, too."""
 
     high: int
     low: int
@@ -168,7 +168,7 @@ def furthest(values: Float[np.ndarray, " run"], groups: np.ndarray, n_numbers: i
     error = (squares / freedom * (1 / n_high + 1 / n_low) / 2) ** 0.5
     half = _quantile(1 - LEVEL / n_numbers, len(parts), freedom) * error
     p = float(stats.studentized_range.sf(difference / error, len(parts), freedom))
-    return Furthest(high, low, difference, half, min(1.0, n_numbers * p))
+    return Furthest(high, low, difference, half, n_numbers * p)
 
 
 @lru_cache

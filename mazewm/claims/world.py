@@ -35,7 +35,7 @@ def _of(rows: pd.DataFrame, model: str, split: str) -> pd.DataFrame:
 def answers_take_more_than_walls(answers: pd.DataFrame) -> Claim:
     """W1a: of the questions that tell, more are solved than the blind walker, those who see the
     walls around them, and an untrained model would solve, all asked the same questions. The random
-    walker is the one of these by whom the questions are not chosen."""
+    walker is the one walker by whom the questions are not chosen."""
     return _more_than_walkers(
         answers,
         "W1a",

@@ -33,6 +33,7 @@ from mazewm.inference.kinds import (
     UNDISTURBED,
     UNTRAINED,
 )
+from mazewm.inference.random_walkers import RANDOM_SIGHTS
 
 KINDS = {FREE: "free detours", BACK: "must turn back"}
 STATES = {
@@ -46,14 +47,16 @@ WALKERS = {
     "near": "near-sighted walker",
     "ahead_2": "looks 2 steps ahead",
     "ahead_3": "looks 3 steps ahead",
+    "random": "goes anywhere",
+    "random_2": "goes anywhere, looks 2 steps ahead",
 }
 NEAR = f"control: {WALKERS['near']}"
-DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1))]  # of their lines
+DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (5, 4))]  # of lines
 
 
 def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame) -> Figure:
     """Above: share of all questions solved, by length of path, for each run, its untrained model
-    and four walkers without a map; and mazes solved in at least a share of new spellings. Below:
+    and six walkers without a map; and mazes solved in at least a share of new spellings. Below:
     the belief that two cells are connected, for pairs that are and pairs that are not; and how
     often pairs are connected, by belief."""
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 7.2), layout="constrained")
@@ -84,11 +87,12 @@ def world(answers: pd.DataFrame, beliefs: pd.DataFrame, spellings: pd.DataFrame)
             share = (n / max(1, n.sum())).reindex(range(N_BINS), fill_value=0.0)
             at = (np.arange(N_BINS) + 0.5) / N_BINS
             right.plot(at, share, line, **style)
-    trained = asked[asked.model == TRAINED].groupby("path_length").sum(numeric_only=True)
-    trained = trained[trained.n_unique > 0]
+    trained = answers[(answers.model == TRAINED) & (answers.n_unique > 0)]
     for name, dashes in zip(WALKERS, DASHES, strict=True):
-        share, label = trained[name] / trained.n_unique, WALKERS[name]
-        left.plot(share.index - 1, share, ls=dashes, color=GREY, label=f"control: {label}")
+        known = trained.dropna(subset=name).groupby("path_length")[[name, "n_unique"]].sum()
+        share, colour = known[name] / known.n_unique, BLACK if name in RANDOM_SIGHTS else GREY
+        label = f"control: {WALKERS[name]}"
+        left.plot(share.index - 1, share, ls=dashes, color=colour, label=label)
     for line, label in (("-", "pairs that are connected"), (":", "pairs that are not")):
         right.plot([], [], line, color=BLACK, label=label)
     left.set(xlabel="steps of the shortest path", ylabel="share of questions", ylim=(-0.02, 1.02))

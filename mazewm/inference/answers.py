@@ -5,7 +5,7 @@ Beside the shares of questions solved stand those of walkers without a map
 (``mazewm.inference.walkers``): one that is blind, and others that look one, two and three steps
 ahead. A question *tells* if the blind and the near-sighted walker, who looks one step ahead, would
 each solve it less than half of the time; *beyond* two steps, if so does the next walker. Two more
-see as much as these, but choose no questions (``mazewm.inference.random_walkers``).
+see one and two steps ahead and choose no questions (``mazewm.inference.random_walkers``).
 """
 
 from collections.abc import Iterator, Sequence

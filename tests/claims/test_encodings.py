@@ -69,7 +69,7 @@ def test_tukeys_interval_covers_all_pairs():
     assert found.half == pytest.approx((high - low) / 2, rel=1e-4)
     three = furthest(np.concatenate(list(groups.values())), np.repeat([0, 1, 2], 5), 3)
     assert three.half > found.half and three.p == pytest.approx(3 * found.p)
-    assert furthest(np.array([1.0, 2.0, 1.1, 2.2]), np.array([0, 0, 1, 1]), 9).p == 1
+    assert furthest(np.array([1.0, 2.0, 1.1, 2.2]), np.array([0, 0, 1, 1]), 9).p > 1
 
 
 def test_a_number_that_no_seed_changes_does_not_hide_another():
@@ -82,9 +82,8 @@ def test_a_number_that_no_seed_changes_does_not_hide_another():
     alone, found = (encodings_differ("C7b", some).claim for some in (whole, both))
     assert alone.measure.startswith("block of the read site: b - a") and alone.p_above > 0.025
     assert found.measure.startswith("share of one token class: c - a")
-    assert found.value.value == pytest.approx(0.8) and 2 * found.p_above < 0.002, (
-        "120 of 113,400 ways, drawn"
-    )
+    assert found.value.value == pytest.approx(0.8)
+    assert 2 * found.p_above == pytest.approx(120 / 113_400)
 
 
 def test_single_runs_that_are_furthest_apart_have_an_interval():

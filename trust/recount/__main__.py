@@ -98,17 +98,18 @@ def recorded(part: str) -> list[Recounted]:
 
 
 def still_published(part: str, results: Path, names: Collection[str]) -> Iterator[Recounted]:
-    """Of these runs, the figures that are written down as they are published now. Says of how many
-    this is not so, and so must be counted again."""
+    """Of these runs, the figures that are written down as they are published now. Says how many are
+    left out, which must be counted again; the run's other checks are left out with them."""
     for one in recorded(part):
         if one.run not in names:
             continue
         figures = Figures.read(results, one.run)
         rows = [row for row in one.rows if is_published(row, figures)]
         if n := len(one.rows) - len(rows):
-            typer.echo(f"{one.run}: {n} figures published anew since they were counted: left out")
+            typer.echo(f"{one.run}: figures published anew since they were counted, left out: {n}")
+            one = replace(one, rows=rows, n_checks=0, wrong=[])
         if rows:
-            yield replace(one, rows=rows)
+            yield one
 
 
 def main(

@@ -1,4 +1,4 @@
-"""Answers to all questions, and what single latents detect: tables -> figures of W1a and C1."""
+"""Answers to all questions, and what single latents detect: tables -> figures of W1a, W1c, C1."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Mazes, their shortest paths, and the two walkers: connections -> what is worked out from them.
+"""Mazes, their shortest paths, and the walkers: connections -> what is worked out from them.
 
 Written from docs/science.md alone. A maze comes as ``connections``, a truth value for each pair of
 adjacent cells of a square lattice; a path is a tuple of cells, numbered row by row.
