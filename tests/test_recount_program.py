@@ -15,9 +15,20 @@ from planted_recount import RUN
 
 from mazewm.io.errors import BadInput
 from trust import records
+from trust.recount import intervals
 from trust.recount.__main__ import main
 from trust.recount.published import Figures, Published
 from trust.recount.tables import Counted, Same
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_draws():
+    """Enough for figures that are published by the same code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "N_DRAWS", 2_000)
+        intervals._weights.cache_clear()
+        yield
+    intervals._weights.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,8 @@ WALKERS = {
     "near": "near-sighted walker",
     "ahead_2": "looks 2 steps ahead",
     "ahead_3": "looks 3 steps ahead",
-    "random": "goes anywhere",
-    "random_2": "goes anywhere, looks 2 steps ahead",
+    "random": "random walker",
+    "random_2": "random walker, looks 2 steps ahead",
 }
 NEAR = f"control: {WALKERS['near']}"
 DASHES: list[Any] = [":", "--", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (5, 4))]  # of lines
