@@ -90,14 +90,20 @@ def near_sighted_walk(drawing, origin, target, sight, rng):
 @pytest.mark.parametrize("sight", [1, 2, 3])
 @pytest.mark.parametrize("drawing", [HOOK, LADDER, BRIDGE])
 def test_the_near_sighted_walkers_chance_is_how_often_it_takes_the_path(drawing, sight):
+    chances = chances_are_how_often_it_walks(drawing, sight, near_sighted_chance, near_sighted_walk)
+    assert 0 < chances.mean() <= 1
+
+
+def chances_are_how_often_it_walks(drawing, sight, chance_of, walk_of):
+    """Of every third question about a maze; gives the chances of all."""
     mazes, rng = batch(drawing), np.random.default_rng(0)
     guess = every_question(mazes).guess
-    chances = near_sighted_chance(mazes.grid, mazes.connections, guess, sight)[0]
-    assert 0 < chances.mean() <= 1
+    chances = chance_of(mazes.grid, mazes.connections, guess, sight)[0]
     for path, chance in list(zip(guess[0], chances, strict=True))[::3]:
         way = [divmod(int(cell), mazes.grid.n) for cell in path[path >= 0]]
-        walks = [near_sighted_walk(drawing, way[0], way[-1], sight, rng) for _ in range(200)]
+        walks = [walk_of(drawing, way[0], way[-1], sight, rng) for _ in range(200)]
         assert chance == pytest.approx(np.mean([walk == way for walk in walks]), abs=0.15)
+    return chances
 
 
 def test_who_looks_one_step_ahead_walks_into_a_dead_end_that_two_show():
@@ -131,13 +137,7 @@ def random_walk(drawing, origin, target, sight, rng):
 @pytest.mark.parametrize("sight", [1, 2])
 @pytest.mark.parametrize("drawing", [HOOK, LADDER, RING, BRIDGE])
 def test_the_random_walkers_chance_is_how_often_it_takes_the_path(drawing, sight):
-    mazes, rng = batch(drawing), np.random.default_rng(0)
-    guess = every_question(mazes).guess
-    chances = random_chance(mazes.grid, mazes.connections, guess, sight)[0]
-    for path, chance in list(zip(guess[0], chances, strict=True))[::3]:
-        way = [divmod(int(cell), mazes.grid.n) for cell in path[path >= 0]]
-        walks = [random_walk(drawing, way[0], way[-1], sight, rng) for _ in range(200)]
-        assert chance == pytest.approx(np.mean([walk == way for walk in walks]), abs=0.15)
+    chances_are_how_often_it_walks(drawing, sight, random_chance, random_walk)
 
 
 def test_the_random_walker_chooses_between_open_ways_until_it_sees_the_target():

@@ -71,9 +71,7 @@ def _best_walker(rows: pd.DataFrame, some: str, walkers: Sequence[str], claim: s
     n, own = f"n_{some}", rows[f"n_{some}_solved"]
 
     def lower_end(name: str) -> float:
-        found = filled(sums(rows.assign(more=own - rows[name]), ("more", n)))
-        ends = interval(found, SHARE)
-        return ends[0] if ends else value_of(found, SHARE)
+        return _lower_end(sums(rows.assign(more=own - rows[name]), ("more", n)))
 
     best = min((f"{name}_{some}" for name in walkers), key=lower_end)
     at = ("claims", claim, "control")
@@ -129,7 +127,7 @@ def singles(tables: Tables) -> Iterator[Found]:
     by = rows.pivot_table(index="connection", columns=["readout", "draw"], values="mcc")
     own = by["latents"].mean(axis=1)
     rivals = {name: by[name][by[name].mean().idxmax()] for name in RIVALS if name in by}
-    ends = {name: _lower_end(own - rival) for name, rival in rivals.items()}
+    ends = {name: _lower_end(_of_each(own - rival)) for name, rival in rivals.items()}
     name = min(ends, key=lambda name: ends[name])
     at, control = ("claims", "C1"), f"strongest control of C1: {name.replace('_', ' ')}"
     yield counted("best single latents (C1)", _of_each(own), at, form=TWO)
@@ -141,8 +139,8 @@ def _of_each(values: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"value": values.dropna(), "n": 1.0})
 
 
-def _lower_end(values: pd.Series) -> float:
-    """The lower end of a mean; without an interval, the mean."""
-    found = filled(_of_each(values))
+def _lower_end(total: pd.DataFrame) -> float:
+    """The lower end of a share or a mean of sums over clusters; without an interval, the value."""
+    found = filled(total)
     ends = interval(found, SHARE)
     return ends[0] if ends else value_of(found, SHARE)

@@ -17,9 +17,7 @@ from scipy import stats
 Sums = NDArray[np.float64]
 Values = NDArray[np.float64]
 Formula = Callable[[Sums], Values]  # what is made of sums: [... column] -> [...]
-N_DRAWS = (
-    200_000  # many more than published ends have, so that hardly any chance is added to theirs
-)
+N_DRAWS = 200_000  # many more than published ends have: hardly any chance is added to theirs
 FEWEST = 5  # clusters
 
 
