@@ -1,6 +1,6 @@
 """Put one model of each recipe of a study into the repository: ``python -m stages.release_study``.
 
-Only what it takes to let it solve mazes and to edit its latents, in a folder that
+Only what it takes to let it solve mazes and to edit its latents, in a folder (``--to``) that
 ``mazewm.load(name, artifacts="released/study")`` reads: of each finished run of the first seed its
 weights, the SAE of its writing site, what was chosen and tried, and that seed's test mazes.
 ``stages/release.py`` releases all results of the runs that the repository's params.yaml has.
@@ -16,7 +16,7 @@ from mazewm.io.progress import console
 from mazewm.loaded import LoadedRun
 from mazewm.results import table_file
 from mazewm.run import Run
-from stages.command import command
+from stages.command import Folder, command
 from stages.compare import study_of
 from stages.needed import out_of_date
 from stages.released import FOLDER, size, too_large
@@ -53,7 +53,7 @@ def copied(runs: Sequence[Run], to: Path) -> int:
     return n_bytes
 
 
-def main() -> None:
+def main(to: Folder = STUDY) -> None:
     """Release the finished runs of the first seed of params.yaml, if they are up to date."""
     study = study_of(Path("params.yaml"))
     of_seed = [run for run in study.runs() if run.seed == study.seeds[0]]
@@ -66,9 +66,9 @@ def main() -> None:
             f"dvc status: expected finished runs to be up to date, found {len(stale)} stages that "
             f"are not ({stale[0]} first); `make repro` makes them."
         )
-    n_bytes = copied(runs, STUDY)
+    n_bytes = copied(runs, to)
     names = ", ".join(run.name for run in runs)
-    console.print(f"{STUDY}: {n_bytes / 1e6:.1f} MB, of {names}", highlight=False)
+    console.print(f"{to}: {n_bytes / 1e6:.1f} MB, of {names}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -170,15 +170,20 @@ def between_runs(
         found.append(geometry_differs(alike, list(runs)))
         for one in found:
             named = replace(one.claim, id=one.claim.id + suffix)
-            tested.append(Tested(named, one.smallest_p))
+            tested.append(one._replace(claim=named))
             shown = every[(every.objective == objective) & (every.id == one.claim.id)]
             values[named.id] = by_encoding(shown, "encoding")
     tested.append(objectives.objective_decides(code[code.id == objectives.ID]))
     shares = every[every.id == objectives.ID]
     shares = shares.assign(recipe=shares.encoding + "-" + shares.objective)
     values[objectives.ID] = by_encoding(shares, "recipe")
+    exchanged = {
+        one.claim.id: {"exchange": one.exchange.as_json()} for one in tested if one.exchange
+    }
     return {
-        one.id: _with_reason(one, why).as_json() | {"values": values[one.id]}
+        one.id: _with_reason(one, why).as_json()
+        | exchanged.get(one.id, {})
+        | {"values": values[one.id]}
         for one in decided_together(tested)
     }
 

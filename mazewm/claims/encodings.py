@@ -24,7 +24,7 @@ from mazewm.claims.code import BOUND
 from mazewm.claims.exchange import Labels, p_of, smallest_p, ways
 from mazewm.claims.geometry import Gram, square
 from mazewm.claims.statistics import Contrast
-from mazewm.claims.tested import NO_DIFFERENCE, Tested, nothing, of_largest
+from mazewm.claims.tested import NO_DIFFERENCE, Exchange, Tested, nothing, of_largest
 from mazewm.claims.trees import MOST_UNITS
 
 # What C7 compares between encodings: id -> (statement, numbers of a run with their names).
@@ -96,17 +96,13 @@ def encodings_differ(id: str, runs: pd.DataFrame) -> Tested:
     }
     key = min(pairs, key=lambda key: pairs[key].p)
     found, share = pairs[key], shares[:, varied.columns.get_loc(key)]
-    floor = smallest_p(np.bincount(groups).tolist())
-    measure = (
-        f"{names[key]}: {encodings[found.high]} - {encodings[found.low]}, over seeds; "
-        f"{share[0]:.2f} of the variance lies between encodings, {np.median(share):.2f} in the "
-        f"median permutation; p {p:.2g} by permutation, which cannot be below {floor:.2g}"
-    )
+    measure = f"{names[key]}: {encodings[found.high]} - {encodings[found.low]}, over seeds"
     gap = of_largest(found.difference, found.half, len(known), max(p, found.p))
     made = claim(
         id, statement, measure, gap.interval, [Control("no difference", NO_DIFFERENCE, gap)]
     )
-    return Tested(made, floor)
+    floor = smallest_p(np.bincount(groups).tolist())
+    return Tested(made, Exchange(p, floor, float(share[0]), float(np.median(share))))
 
 
 def refused(id: str, statement: str, measure: str, groups: Sequence[int]) -> Tested | None:
@@ -203,7 +199,6 @@ def geometry_differs(similarities: pd.DataFrame, runs: Sequence[tuple[str, str]]
         return refusal
     own, embedding = (code[np.ix_(is_known, is_known)] for code in codes)
     p = p_of(np.array([nearer_within(own, each) for each in ways(groups.tolist())]))
-    floor = smallest_p(np.bincount(groups).tolist())
     value = jackknifed(own, groups)
     plain = value._replace(p_above=p / 2, p_below=1.0)
     controls = [
@@ -215,8 +210,8 @@ def geometry_differs(similarities: pd.DataFrame, runs: Sequence[tuple[str, str]]
             jackknifed(own - embedding, groups)._replace(p_below=1.0),
         ),
     ]
-    measure += f", p {p:.2g} by permutation, which cannot be below {floor:.2g}"
-    return Tested(claim(GEOMETRY, STATEMENT, measure, value.interval, controls), floor)
+    made = claim(GEOMETRY, STATEMENT, measure, value.interval, controls)
+    return Tested(made, Exchange(p, smallest_p(np.bincount(groups).tolist())))
 
 
 def jackknifed(found: Gram, groups: np.ndarray) -> Contrast:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mazewm.claims.claim import LEVEL, Control, claim
 from mazewm.claims.exchange import p_of, signs, smallest_p_of_signs
-from mazewm.claims.tested import NO_DIFFERENCE, Tested, nothing, of_largest
+from mazewm.claims.tested import NO_DIFFERENCE, Exchange, Tested, nothing, of_largest
 
 ID, STATEMENT = "C10", "the training objective changes which token binds"
 NAME = "share of binding at ;"
@@ -42,9 +42,8 @@ def objective_decides(runs: pd.DataFrame) -> Tested:
     value = float(difference.mean())
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * error
     gap = of_largest(value, half, n, max(p, 2 * float(stats.t.sf(value / error, n - 1))))
-    measure += f", p {p:.2g} by exchange, which cannot be below {floor:.2g}"
     control = Control("no difference", NO_DIFFERENCE, gap)
-    return Tested(claim(ID, STATEMENT, measure, gap.interval, [control]), floor)
+    return Tested(claim(ID, STATEMENT, measure, gap.interval, [control]), Exchange(p, floor))
 
 
 def spread_over_pairs(difference: Float[np.ndarray, " pair"]) -> float:

@@ -1,21 +1,35 @@
-"""Claims that compare runs: each with the smallest p that its permutation test can have, by which
-those are told apart that so few runs cannot decide (docs/science.md#over-seeds)."""
+"""Claims that compare runs: each with what exchanging its runs gives, by which those are told
+apart that so few runs cannot decide (docs/science.md#over-seeds)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from mazewm.claims.claim import LEVEL, Claim, decided, unmeasured
-from mazewm.claims.statistics import Contrast, fixed, holm
+from mazewm.claims.statistics import Contrast, fixed, holm, rounded
 
 NO_DIFFERENCE = fixed(0.0)
 
 
+class Exchange(NamedTuple):
+    """What exchanging runs gives: p of both directions together, and the smallest that so many runs
+    can give. Of the number that is reported, if it has a share of variance: the share that lies
+    between encodings, and the median of this share over all ways to exchange."""
+
+    p: float
+    smallest_p: float
+    share: float | None = None
+    median_share: float | None = None
+
+    def as_json(self) -> dict[str, float]:
+        """The parts that are known."""
+        return {name: rounded(one) for name, one in self._asdict().items() if one is not None}
+
+
 class Tested(NamedTuple):
-    """A claim, and the smallest p, of both directions together, that its test can have; 1 if
-    nothing was measured."""
+    """A claim, and what exchange gives; None if nothing was measured."""
 
     claim: Claim
-    smallest_p: float
+    exchange: Exchange | None
 
 
 def of_largest(value: float, half: float, n: int, p: float) -> Contrast:
@@ -27,27 +41,29 @@ def of_largest(value: float, half: float, n: int, p: float) -> Contrast:
 
 def nothing(id: str, statement: str, measure: str, reason: str) -> Tested:
     """A claim about which the runs say nothing."""
-    return Tested(unmeasured(id, statement, measure, reason), 1.0)
+    return Tested(unmeasured(id, statement, measure, reason), None)
 
 
 def decided_together(tested: Sequence[Tested]) -> list[Claim]:
     """All claims of the table with their verdicts. Claims that Holm's rule would not let pass if
     every test had its smallest p are unmeasured, and the others are corrected without them: which
     ones these are depends on the number of runs and not on what was measured."""
-    measured = [one for one in tested if one.claim.verdict != "unmeasured"]
-    can_pass = holm({one.claim.id: one.smallest_p for one in measured}, LEVEL)
+    smallest = {one.claim.id: one.exchange.smallest_p for one in tested if one.exchange}
+    can_pass = holm(smallest, LEVEL)
     return decided(
         [
-            too_few(one, len(measured)) if not can_pass.get(one.claim.id, True) else one.claim
+            one.claim
+            if can_pass.get(one.claim.id, True)
+            else too_few(one.claim, smallest[one.claim.id], len(smallest))
             for one in tested
         ]
     )
 
 
-def too_few(one: Tested, n_verdicts: int) -> Claim:
+def too_few(one: Claim, smallest_p: float, n_verdicts: int) -> Claim:
     """A claim that so few runs cannot decide."""
     reason = (
-        f"too few seeds: the smallest p that these runs can give is {one.smallest_p:.2g}, above "
+        f"too few seeds: the smallest p that these runs can give is {smallest_p:.2g}, above "
         f"{LEVEL} when {n_verdicts} verdicts are corrected together"
     )
-    return unmeasured(one.claim.id, one.claim.statement, one.claim.measure, reason)
+    return unmeasured(one.id, one.statement, one.measure, reason)

@@ -53,10 +53,11 @@ def test_two_encodings_have_students_interval_and_p_by_exchange():
     student = stats.ttest_ind(A, B).confidence_interval(0.95)
     assert one.value[:3] == pytest.approx((0.96, student.low, student.high), abs=1e-6)
     assert 2 * one.p_above == pytest.approx(2 / 252), "no other way parts them so"
-    assert "learned - rotary" in one.measure and "cannot be below 0.0079" in one.measure
+    assert "learned - rotary" in one.measure
+    exchange = c7e(learned=A, rotary=B).exchange
+    assert exchange.p == exchange.smallest_p == pytest.approx(2 / 252)
     f = stats.f_oneway(A, B).statistic  # with 1 and 8 degrees of freedom
-    assert f"{f / (f + 8):.2f} of the variance lies between encodings, 0.0" in one.measure
-    assert "in the median permutation; p 0.0079 by permutation" in one.measure
+    assert exchange.share == pytest.approx(f / (f + 8)) and 0 < exchange.median_share < 0.1
     assert verdict_of(c7e(learned=A, rotary=B)) == "supported"
 
 
@@ -195,6 +196,8 @@ def test_two_encodings_need_five_seeds_for_six_verdicts():
     )
     assert {one["verdict"] for one in four.values()} == {"unmeasured"}
     assert "0.029, above 0.05 when 6 verdicts are corrected" in four["C7c"]["reason"]
+    assert four["C7c"]["exchange"]["p"] == four["C7c"]["exchange"]["smallest_p"] == 0.028571
+    assert set(four["C7f"]["exchange"]) == {"p", "smallest_p"}
     shown = four["C7c"]["values"]["F1 carried"]["learned"]
     assert shown["n_seeds"] == 4 and shown["low"] < shown["value"] < -7
 
