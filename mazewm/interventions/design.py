@@ -14,8 +14,6 @@ from mazewm.interventions.params import InterventionParams
 from mazewm.localize.locations import WritingSite
 from mazewm.maze.mazes import Mazes
 
-FEW = 6  # connections in the shorter prompts that corridors are added to
-
 
 @dataclass(frozen=True)
 class Group:
@@ -30,14 +28,17 @@ def groups(
 ) -> Iterator[Group]:
     """All pairs that are made of the trees among some mazes: ``n`` for each connection, and those
     to which several are added at once. ``n_most`` is the most connections of a training maze.
+    Corridors are added to prompts that are about as long as these, and about as short as any.
     A group for which the mazes have no room has no pairs."""
     trees = made.trees_of(mazes, n_most)
     twins = made.twins(trees[trees.n_connections < n_most], rng, n)
     yield Group(1, twins)
     yield Group(1, twins.backwards())
     yield Group(1, made.moves(trees[trees.n_connections < n_most], rng, n))
+    n_fewest = trees.n_connections.min(initial=n_most)
     few, most = (
-        trees[keep] for keep in (trees.n_connections <= FEW, trees.n_connections >= n_most - 1)
+        trees[trees.n_connections <= n_fewest + 1],
+        trees[trees.n_connections >= n_most - 1],
     )
     for k in params.corridor_lengths:
         yield Group(

@@ -322,3 +322,7 @@ def test_groups_of_pairs():
     assert set(found[3].pairs.before.sum(axis=1)) == {5, 7}, "short prompts and the longest"
     one_more = list(design.groups(some, np.random.default_rng(0), 8, 2, PARAMS))
     assert 7 in set(one_more[3].pairs.before.sum(axis=1)), "those with one fewer are long, too"
+    sevens = list(
+        design.groups(some[some.n_connections == 7], np.random.default_rng(0), 9, 2, PARAMS)
+    )
+    assert set(sevens[3].pairs.before.sum(axis=1)) == {7}, "short is what is short among them"
