@@ -161,6 +161,7 @@ def templates(folder: Path) -> jinja2.Environment:
         "percent": percent,
         "interval": interval,
         "words": words,
+        "connections": connections,
     }
     return environment
 

@@ -144,30 +144,40 @@ def test_with_many_models_claims_are_judged_by_the_study_and_verdicts_are_counte
 
 
 @pytest.mark.parametrize(
-    ("folder", "head"),
+    ("folder", "recipe", "head", "shared"),
     [
-        ("trees", "| world: trees only (the paper's) |"),
-        # as of the copy below
-        ("desk", "| scale: laptop, all its sizes, such as 5×5 cells and 32 dimensions |"),
+        (
+            "trees", "learned-all", "| world: trees only (the paper's) |",
+            "| world: trees only | `learned-all-0` |",
+        ),
+        (
+            "desk", "learned-path",
+            "| scale: desk, all its sizes, such as 6×6 cells and 192 dimensions, objective: path |",
+            "| scale | `learned-path-0` |",
+        ),
     ],
-)
-def test_another_world_has_a_row_where_it_has_been_tried(tmp_path, folder, head):
+)  # fmt: skip
+def test_another_world_has_a_row_where_it_has_been_tried(tmp_path, folder, recipe, head, shared):
     metrics = tmp_path / "metrics"
-    others = shutil.ignore_patterns("figures", "study", "trees", "desk")
-    shutil.copytree(ROOT / "metrics", metrics, ignore=others)
-    assert head not in fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
-    shutil.copytree(metrics / "narrow", metrics / folder)
-    page = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")]
-    value = json.loads((metrics / folder / "claims.json").read_text())["encodings"]["learned-all"]
-    [row] = [line for line in page.splitlines() if line.startswith(head)]
-    assert f"{value['C4d']['value']:.2f} / {value['C4d']['control']:.2f}" in row
-    shared = {
-        "trees": "| world: trees only | `learned-all-0` |",
-        "desk": "| scale | `learned-all-0` |",
-    }
-    [row] = [line for line in page.splitlines() if line.startswith(shared[folder])]
-    [narrow] = [line for line in page.splitlines() if line.startswith("| width, steps")]
-    assert row.split("|")[3:] == narrow.split("|")[3:], "of the same runs"
+    shutil.copytree(ROOT / "metrics", metrics, ignore=shutil.ignore_patterns("figures"))
+    with_it = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")].splitlines()
+    claims, study = (
+        json.loads((metrics / name / "claims.json").read_text()) for name in (folder, "study")
+    )
+    written = claims["encodings"][recipe]["C4d"]
+    [row] = [line for line in with_it if line.startswith(head)]
+    assert f"{written['value']:.2f} / {written['control']:.2f}" in row
+    here, there = (
+        {id: one["verdict"] for id, one in some["runs"][f"{recipe}-0"].items()}
+        for some in (claims, study)
+    )
+    both = [id for id in here if "unmeasured" not in (here[id], there.get(id, "unmeasured"))]
+    n_same = sum(here[id] == there[id] for id in both)
+    [row] = [line for line in with_it if line.startswith(shared)]
+    assert f"| {n_same} of {len(both)} |" in row
+    shutil.rmtree(metrics / folder)
+    without = fill_docs.filled(metrics=metrics)[Path("docs/claims.md")].splitlines()
+    assert not [line for line in without if line.startswith((head, shared))]
 
 
 def test_what_several_runs_say_of_a_claim(filled_runs):
@@ -264,6 +274,7 @@ def test_every_quantity_has_an_anchor_of_its_own():
 
 VARIED = {
     "trees": {("objectives",), ("mazes", "world")},
+    "desk": {("scale",), ("objectives",)},
     "position_jitter": {("encodings",), ("training", "position_jitter")},
     "narrow": {
         ("encodings",),
